@@ -1,0 +1,1 @@
+//! The trait of a chat service, and each connector.

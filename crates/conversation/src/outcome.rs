@@ -1,0 +1,87 @@
+//! What came of a call to the chat service. Connectors answer in these words, and the machine decides what follows.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{MessageId, Reason, SessionId};
+
+/// What came of the call that asks for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenOutcome {
+    /// The session is there.
+    Opened(SessionId),
+    /// The handshake goes on; [`crate::Input::SessionOpened`] or [`crate::Input::SessionRefused`] will tell.
+    Pending,
+    /// The chat service will not talk to this customer.
+    Refused(Reason),
+    /// It did not work this time.
+    Retry {
+        /// What went wrong.
+        reason: Reason,
+        /// How long the chat service asks to be left alone.
+        after: Option<Duration>,
+    },
+}
+
+/// What came of one attempt to forward one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// The chat service says that the message reached the customer.
+    Delivered {
+        /// What the chat service calls the message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        service_id: Option<Box<str>>,
+    },
+    /// The chat service took the message; whether it reaches the customer is not known yet.
+    Accepted {
+        /// What the chat service calls the message.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        service_id: Option<Box<str>>,
+    },
+    /// The chat service will never take this message.
+    Rejected {
+        /// Its reason.
+        reason: Reason,
+    },
+    /// The session is gone; the message was not taken.
+    SessionGone,
+    /// The message was not taken this time: it did not leave, or the chat service said so.
+    NotTaken {
+        /// What went wrong.
+        reason: Reason,
+        /// How long the chat service asks to be left alone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after: Option<Duration>,
+    },
+    /// Bytes left, and no answer came that says what became of them.
+    Unknown {
+        /// What went wrong.
+        reason: Reason,
+    },
+}
+
+/// What a chat service says later about a message that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum Report {
+    /// It reached the customer.
+    Delivered,
+    /// The customer read it, so it also reached the customer.
+    Read,
+    /// It did not reach the customer, and will not.
+    Failed {
+        /// The chat service's reason.
+        reason: Reason,
+    },
+}
+
+/// Which message a chat service means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MessageRef {
+    /// By the gateway's id.
+    Ours(MessageId),
+    /// By the id that the chat service gave it.
+    Service(Box<str>),
+}

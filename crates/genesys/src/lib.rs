@@ -1,0 +1,1 @@
+//! Open Messaging as Genesys Cloud speaks it.

@@ -1,0 +1,1 @@
+//! Inbox, journal and projections: what survives.
