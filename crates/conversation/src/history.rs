@@ -1,0 +1,321 @@
+//! The invariants, checked on a history of records.
+//!
+//! It shares no code with the machine that writes the records, so that a mistake there is not repeated here. Used by
+//! `tidegate audit`, by the property tests and by the simulation.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::record::{Fate, PostResult, Record};
+use crate::{AttemptOutcome, MessageId, Report, SessionId};
+
+/// How late a forward may be (I8).
+const SLACK: Duration = Duration::from_secs(1);
+
+/// An invariant that a history does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which, as DESIGN numbers them: `I2` to `I8`, `I11`, or `journal` for a record that makes no sense.
+    pub invariant: &'static str,
+    /// The journal's sequence number of the record that breaks it.
+    pub seq: u64,
+    /// The message, where it concerns one.
+    pub message: Option<MessageId>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at seq {}", self.invariant, self.seq)?;
+        if let Some(message) = &self.message {
+            write!(f, ", message {message}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// Reads the records of one conversation in order and notes every breach.
+#[derive(Debug, Default)]
+pub struct History {
+    /// The beginning was pruned: messages that it does not know are nothing strange.
+    pruned: bool,
+    seq: u64,
+    arrivals: u64,
+    messages: HashMap<MessageId, Life>,
+    /// What may be forwarded, in the order in which it must be.
+    queue: BTreeSet<(Timestamp, u64, MessageId)>,
+    attempt: Option<(MessageId, u32, SessionId)>,
+    session: Option<SessionId>,
+    inbound: VecDeque<MessageId>,
+    inbound_open: Option<MessageId>,
+    inbound_seen: BTreeSet<MessageId>,
+    breaches: Vec<Breach>,
+}
+
+#[derive(Debug)]
+struct Life {
+    place: (Timestamp, u64),
+    give_up: Timestamp,
+    attempts: u32,
+    retry_at: Option<Timestamp>,
+    taken: bool,
+    arrived: bool,
+    fate: Option<Fate>,
+    receipt: bool,
+    final_receipts: u32,
+}
+
+impl History {
+    /// A history whose beginning was pruned.
+    pub fn pruned() -> Self {
+        Self { pruned: true, ..Self::default() }
+    }
+
+    /// Reads the next record, journaled under `seq` at `at`.
+    pub fn read(&mut self, seq: u64, at: Timestamp, record: &Record) {
+        if seq != self.seq + 1 && !(self.pruned && self.seq == 0) {
+            self.breach("journal", seq, None, format!("follows seq {}", self.seq));
+        }
+        self.seq = seq;
+        match record {
+            Record::Accepted { message, time, give_up, .. } => self.accepted(message, *time, *give_up),
+            Record::AttemptStarted { message, attempt, session } => self.started(at, message, *attempt, session),
+            Record::AttemptEnded { message, attempt, outcome, retry_at } => {
+                self.ended(message, *attempt, outcome, *retry_at);
+            }
+            Record::Reported { message, report } => {
+                if let (Some(life), Report::Delivered | Report::Read) = (self.messages.get_mut(message), report) {
+                    life.arrived |= life.attempts > 0;
+                }
+            }
+            Record::Settled { message, fate, receipt } => self.settled(message, fate, *receipt),
+            Record::SentDue { message } => {
+                if self.messages.get(message).is_some_and(|life| !life.taken || life.fate.is_some()) {
+                    self.breach("I6", seq, Some(message), "a Sent is due that is not true".into());
+                }
+            }
+            Record::ReceiptDone { message, last, result } => self.receipt(message, *last, result),
+            Record::SessionOpened { session } => self.session = Some(session.clone()),
+            Record::SessionClosed { .. } | Record::SessionRefused { .. } => self.session = None,
+            Record::InboundAccepted { message, .. } => {
+                if !self.inbound_seen.insert(message.clone()) {
+                    self.breach("I5", seq, Some(message), "a customer's message was accepted twice".into());
+                }
+                self.inbound.push_back(message.clone());
+            }
+            Record::InboundReleased { message } => self.inbound_released(message),
+            Record::InboundDone { message, .. } => {
+                if self.inbound_open.as_ref() == Some(message) {
+                    self.inbound_open = None;
+                } else if !self.pruned {
+                    self.breach("journal", seq, Some(message), "is done, but was not on its way to Genesys".into());
+                }
+            }
+            Record::HandshakeStarted { .. }
+            | Record::HandshakePending { .. }
+            | Record::HandshakeFailed { .. }
+            | Record::Paused
+            | Record::Resumed
+            | Record::GenesysConversation { .. }
+            | Record::NoticeDue { .. }
+            | Record::NoticeDone { .. }
+            | Record::DisconnectDue { .. }
+            | Record::DisconnectDone { .. }
+            | Record::Ending => {}
+        }
+    }
+
+    /// Every breach found so far.
+    pub fn breaches(&self) -> &[Breach] {
+        &self.breaches
+    }
+
+    /// The sequence number of the last record.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Agents' messages that are accepted and not settled yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = &MessageId> {
+        self.messages.iter().filter(|(_, life)| life.fate.is_none()).map(|(message, _)| message)
+    }
+
+    /// Agents' messages whose final receipt is decided and has not reached Genesys.
+    pub fn unreceipted(&self) -> impl Iterator<Item = &MessageId> {
+        let owed = |life: &Life| life.receipt && life.final_receipts == 0;
+        self.messages.iter().filter(move |(_, life)| owed(life)).map(|(message, _)| message)
+    }
+
+    /// What was decided about an agent's message: `None` if it was never accepted, `Some(None)` if it is open.
+    pub fn fate(&self, message: &MessageId) -> Option<Option<&Fate>> {
+        self.messages.get(message).map(|life| life.fate.as_ref())
+    }
+
+    /// How many agents' messages were accepted.
+    pub fn accepted_messages(&self) -> usize {
+        self.messages.len()
+    }
+
+    fn accepted(&mut self, message: &MessageId, time: Timestamp, give_up: Timestamp) {
+        self.arrivals += 1;
+        let place = (time, self.arrivals);
+        let life = Life {
+            place,
+            give_up,
+            attempts: 0,
+            retry_at: None,
+            taken: false,
+            arrived: false,
+            fate: None,
+            receipt: false,
+            final_receipts: 0,
+        };
+        if self.messages.insert(message.clone(), life).is_some() {
+            self.breach("I5", self.seq, Some(message), "was accepted twice".into());
+        }
+        self.queue.insert((place.0, place.1, message.clone()));
+    }
+
+    fn started(&mut self, at: Timestamp, message: &MessageId, attempt: u32, session: &SessionId) {
+        let seq = self.seq;
+        if let Some((other, number, _)) = self.attempt.take() {
+            let what = format!("attempt {attempt} starts while attempt {number} of {other} is open");
+            self.breach("I3", seq, Some(message), what);
+        }
+        self.attempt = Some((message.clone(), attempt, session.clone()));
+        if self.session.as_ref() != Some(session) && !(self.pruned && self.session.is_none()) {
+            self.breach(
+                "I3",
+                seq,
+                Some(message),
+                format!("attempt {attempt} goes into session {session}, not the open one"),
+            );
+        }
+        let Some(life) = self.messages.get_mut(message) else {
+            if !self.pruned {
+                self.breach("I7", seq, Some(message), format!("attempt {attempt} of a message never accepted"));
+            }
+            return;
+        };
+        let (before, place, give_up, fate) = (life.attempts, life.place, life.give_up, life.fate.clone());
+        let too_early = life.retry_at.take().filter(|retry_at| at < *retry_at);
+        life.attempts = attempt;
+        if attempt != before + 1 {
+            self.breach("I7", seq, Some(message), format!("attempt {attempt} follows attempt {before}"));
+        }
+        match fate {
+            Some(Fate::Failed { .. }) => {
+                self.breach("I4", seq, Some(message), format!("attempt {attempt} after it was failed"));
+            }
+            Some(_) => self.breach("I7", seq, Some(message), format!("attempt {attempt} after it was settled")),
+            None => {}
+        }
+        if let Some(retry_at) = too_early {
+            self.breach(
+                "I7",
+                seq,
+                Some(message),
+                format!("attempt {attempt} starts before its pause is over ({retry_at})"),
+            );
+        }
+        if give_up.checked_add(SLACK).is_ok_and(|latest| at > latest) {
+            self.breach(
+                "I8",
+                seq,
+                Some(message),
+                format!("attempt {attempt} starts after its time was up ({give_up})"),
+            );
+        }
+        if let Some((_, _, first)) = self.queue.first().filter(|first| (first.0, first.1) < place).cloned() {
+            self.breach("I3", seq, Some(message), format!("overtakes {first}"));
+        }
+        self.queue.remove(&(place.0, place.1, message.clone()));
+    }
+
+    fn ended(&mut self, message: &MessageId, attempt: u32, outcome: &AttemptOutcome, retry_at: Option<Timestamp>) {
+        let open = self.attempt.take();
+        if !open.is_some_and(|(m, a, _)| m == *message && a == attempt) && !self.pruned {
+            self.breach("I7", self.seq, Some(message), format!("attempt {attempt} ends, but was not open"));
+        }
+        let Some(life) = self.messages.get_mut(message) else { return };
+        life.retry_at = retry_at;
+        match outcome {
+            AttemptOutcome::Delivered { .. } => (life.taken, life.arrived) = (true, true),
+            AttemptOutcome::Accepted { .. } => life.taken = true,
+            AttemptOutcome::Rejected { .. }
+            | AttemptOutcome::SessionGone
+            | AttemptOutcome::NotTaken { .. }
+            | AttemptOutcome::Unknown { .. } => {
+                if life.fate.is_none() {
+                    self.queue.insert((life.place.0, life.place.1, message.clone()));
+                }
+            }
+        }
+    }
+
+    fn settled(&mut self, message: &MessageId, fate: &Fate, receipt: bool) {
+        let seq = self.seq;
+        let Some(life) = self.messages.get_mut(message) else {
+            if !self.pruned {
+                self.breach("I2", seq, Some(message), "is settled, but was never accepted".into());
+            }
+            return;
+        };
+        let earlier = life.fate.replace(fate.clone());
+        life.receipt |= receipt;
+        let (place, taken, arrived) = (life.place, life.taken, life.arrived);
+        self.queue.remove(&(place.0, place.1, message.clone()));
+        if let Some(earlier) = earlier {
+            self.breach("I2", seq, Some(message), format!("is settled as {fate:?} after {earlier:?}"));
+        }
+        if self.attempt.as_ref().is_some_and(|(open, _, _)| open == message) {
+            self.breach("I7", seq, Some(message), "is settled while an attempt is open".into());
+        }
+        match fate {
+            Fate::Delivered if !taken && !arrived => {
+                self.breach("I6", seq, Some(message), "is Delivered, but the chat service never said so".into());
+            }
+            Fate::Sent if !taken => {
+                self.breach("I6", seq, Some(message), "is Sent, but the chat service never took it".into());
+            }
+            Fate::Failed { reason } if reason.message.is_empty() => {
+                self.breach("I6", seq, Some(message), "is Failed without a reason".into());
+            }
+            Fate::Delivered | Fate::Sent | Fate::Failed { .. } => {}
+        }
+    }
+
+    fn receipt(&mut self, message: &MessageId, last: bool, _result: &PostResult) {
+        let seq = self.seq;
+        let Some(life) = self.messages.get_mut(message) else { return };
+        let decided = life.fate.is_some() && life.receipt;
+        let before = life.final_receipts;
+        life.final_receipts += u32::from(last);
+        if before > 0 {
+            let which = if last { "a second final receipt" } else { "a receipt after the final one" };
+            self.breach("I2", seq, Some(message), which.into());
+        } else if last && !decided {
+            self.breach("I2", seq, Some(message), "a final receipt before the message was settled".into());
+        }
+    }
+
+    fn inbound_released(&mut self, message: &MessageId) {
+        let seq = self.seq;
+        if let Some(open) = self.inbound_open.replace(message.clone()) {
+            self.breach("I11", seq, Some(message), format!("goes to Genesys while {open} is on its way"));
+        }
+        let first = self.inbound.pop_front();
+        if first.as_ref() != Some(message) && !self.pruned {
+            let first = first.map_or("none".to_owned(), |first| first.to_string());
+            self.breach("I11", seq, Some(message), format!("goes to Genesys before its turn: the first was {first}"));
+        }
+    }
+
+    fn breach(&mut self, invariant: &'static str, seq: u64, message: Option<&MessageId>, what: String) {
+        self.breaches.push(Breach { invariant, seq, message: message.cloned(), what });
+    }
+}

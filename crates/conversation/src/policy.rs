@@ -1,0 +1,210 @@
+//! What an operator may choose about a conversation: part 2 of the contract, as values.
+//!
+//! The configuration fills these; the machine only reads them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Every choice that concerns one conversation. [`Policy::default`] is the documented default.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// How messages wait for a session.
+    pub hold: HoldPolicy,
+    /// How a message is forwarded.
+    pub delivery: DeliveryPolicy,
+    /// What Genesys is told.
+    pub receipts: ReceiptPolicy,
+    /// What the agent is told inside the conversation.
+    pub notices: BTreeSet<NoticeKind>,
+    /// What follows when the customer has left.
+    pub on_customer_left: CustomerLeft,
+    /// Whether the chat service reports what became of a message after it accepted it (declared by the connector).
+    pub service_reports: bool,
+}
+
+/// How messages wait for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldPolicy {
+    /// How long an agent's message may wait for the handshake.
+    pub limit: Duration,
+    /// How many may wait in one conversation; the next one fails at once.
+    pub max_messages: usize,
+    /// When the handshake starts.
+    pub start: HandshakeStart,
+    /// Whether the customer's words wait for the handshake too.
+    pub inbound: InboundPolicy,
+}
+
+impl Default for HoldPolicy {
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(30),
+            max_messages: 100,
+            start: HandshakeStart::FirstInbound,
+            inbound: InboundPolicy::Forward,
+        }
+    }
+}
+
+/// When the handshake starts. An agent's message that finds no session always starts one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandshakeStart {
+    /// With the customer's first words, so that it is often done before the agent answers.
+    FirstInbound,
+    /// Only when an agent's message needs it.
+    FirstOutbound,
+}
+
+/// When the customer's words go to Genesys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InboundPolicy {
+    /// At once.
+    Forward,
+    /// When the handshake has ended, well or badly, so that no agent can answer too early.
+    AfterHandshake,
+}
+
+/// How a message is forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryPolicy {
+    /// From acceptance to the last attempt.
+    pub give_up_after: Duration,
+    /// The shortest pause before a retry.
+    pub retry_initial: Duration,
+    /// The longest pause before a retry that is of our own choosing.
+    pub retry_max: Duration,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// What follows when nobody knows whether an attempt arrived.
+    pub on_unknown: OnUnknown,
+    /// What a failed message does to those behind it.
+    pub after_failure: AfterFailure,
+}
+
+impl Default for DeliveryPolicy {
+    fn default() -> Self {
+        Self {
+            give_up_after: Duration::from_mins(5),
+            retry_initial: Duration::from_millis(500),
+            retry_max: Duration::from_secs(30),
+            timeout: Duration::from_secs(10),
+            on_unknown: OnUnknown::Retry,
+            after_failure: AfterFailure::Continue,
+        }
+    }
+}
+
+/// What follows when nobody knows whether an attempt arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnUnknown {
+    /// Send it again under the same idempotency key.
+    Retry,
+    /// Fail it, and say that it may have arrived.
+    Fail,
+}
+
+/// What a failed message does to those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterFailure {
+    /// Nothing.
+    Continue,
+    /// They fail too.
+    FailRest,
+    /// They wait until a session is opened anew, somebody resumes the conversation, or their time is up.
+    Pause,
+}
+
+/// What Genesys is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptPolicy {
+    /// Which receipts are sent.
+    pub send: SendReceipts,
+    /// What counts as delivered.
+    pub delivered_on: DeliveredOn,
+    /// How long an accepted message may wait for the chat service's report.
+    pub report_timeout: Duration,
+}
+
+impl Default for ReceiptPolicy {
+    fn default() -> Self {
+        Self { send: SendReceipts::Final, delivered_on: DeliveredOn::Auto, report_timeout: Duration::from_hours(1) }
+    }
+}
+
+/// Which receipts are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SendReceipts {
+    /// One a message.
+    Final,
+    /// A `Sent` as well, as soon as it is true.
+    All,
+    /// Only those that say Failed.
+    Failures,
+}
+
+/// What counts as delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveredOn {
+    /// The chat service's report where it reports, else its acceptance.
+    Auto,
+    /// Its acceptance.
+    Accepted,
+    /// Its report.
+    Reported,
+}
+
+/// What an agent can be told inside the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoticeKind {
+    /// A message waits for the customer's chat session.
+    Held,
+    /// A message's time ran out.
+    Expired,
+    /// A message failed for another reason.
+    Failed,
+}
+
+/// What follows when the customer has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CustomerLeft {
+    /// The customer's participant is disconnected at Genesys.
+    #[default]
+    Disconnect,
+    /// Nothing.
+    Ignore,
+}
+
+impl DeliveryPolicy {
+    /// The pause after `tries` failed tries: exponential with full jitter between the two limits.
+    ///
+    /// The jitter is drawn from `seed`, an id: spread as chance would do it, and the same for whoever replays it.
+    pub(crate) fn pause(&self, seed: &[u8], tries: u32) -> Duration {
+        let doubled = self.retry_initial.saturating_mul(1_u32 << tries.min(31));
+        let ceiling = doubled.min(self.retry_max).max(self.retry_initial);
+        let hash = Sha256::new().chain_update(seed).chain_update(tries.to_be_bytes()).finalize();
+        let share = f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX);
+        self.retry_initial + ceiling.saturating_sub(self.retry_initial).mul_f64(share)
+    }
+}
+
+impl Policy {
+    /// Whether the chat service's acceptance is all that a Delivered needs.
+    pub(crate) fn acceptance_is_delivery(&self) -> bool {
+        match self.receipts.delivered_on {
+            DeliveredOn::Accepted => true,
+            DeliveredOn::Reported => false,
+            DeliveredOn::Auto => !self.service_reports,
+        }
+    }
+}

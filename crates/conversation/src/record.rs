@@ -1,0 +1,223 @@
+//! What is decided, as it stands in the journal.
+//!
+//! Records are read back by later versions, so a kind is never renamed and a field only added with a default.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::NoticeKind;
+use crate::{AttemptOutcome, MessageId, Reason, Report, SessionId};
+
+/// One decision about a conversation. The state is nothing but the sum of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// An agent's message is answered for from here on.
+    Accepted {
+        /// The message.
+        message: MessageId,
+        /// Its place in the order: Genesys's `channel.time`, never later than `received`.
+        time: Timestamp,
+        /// When ingress took it.
+        received: Timestamp,
+        /// Until when it may wait for a session.
+        hold_until: Timestamp,
+        /// When the last attempt may start.
+        give_up: Timestamp,
+    },
+    /// An attempt is about to be made; no byte has left yet.
+    AttemptStarted {
+        /// The message.
+        message: MessageId,
+        /// Counted from 1 for each message.
+        attempt: u32,
+        /// The session that it is sent into.
+        session: SessionId,
+    },
+    /// An attempt is over.
+    AttemptEnded {
+        /// The message.
+        message: MessageId,
+        /// Which attempt.
+        attempt: u32,
+        /// What came of it.
+        #[serde(flatten)]
+        outcome: AttemptOutcome,
+        /// When the next one may start, where there is to be one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// The chat service reported; it has an effect only if a [`Record::Settled`] follows.
+    Reported {
+        /// The message.
+        message: MessageId,
+        /// What it said.
+        #[serde(flatten)]
+        report: Report,
+    },
+    /// The fate of a message is decided; nothing changes it any more.
+    Settled {
+        /// The message.
+        message: MessageId,
+        /// What became of it.
+        #[serde(flatten)]
+        fate: Fate,
+        /// Whether Genesys is to be told.
+        receipt: bool,
+    },
+    /// Genesys is to be told that the chat service has the message (`receipts.send = "all"`).
+    SentDue {
+        /// The message.
+        message: MessageId,
+    },
+    /// Genesys has a receipt, or will never take it.
+    ReceiptDone {
+        /// The message.
+        message: MessageId,
+        /// Whether it was the final one.
+        last: bool,
+        /// What Genesys said.
+        #[serde(flatten)]
+        result: PostResult,
+    },
+    /// A session is being asked for.
+    HandshakeStarted {
+        /// Counted from 1 for each conversation.
+        attempt: u32,
+        /// When this handshake is given up.
+        until: Timestamp,
+    },
+    /// The chat service said that the handshake goes on.
+    HandshakePending {
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// The handshake did not work this time.
+    HandshakeFailed {
+        /// What went wrong.
+        reason: Reason,
+        /// When it is tried again; never, where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
+    },
+    /// There is a session.
+    SessionOpened {
+        /// Which.
+        session: SessionId,
+    },
+    /// The chat service will not talk to this customer.
+    SessionRefused {
+        /// Why.
+        reason: Reason,
+    },
+    /// The session is gone.
+    SessionClosed {
+        /// What closed it.
+        cause: ClosedBy,
+        /// Until when waiting messages may wait for the next one.
+        hold_until: Timestamp,
+    },
+    /// A failed message stopped those behind it (`delivery.after_failure = "pause"`).
+    Paused,
+    /// The pause is over.
+    Resumed,
+    /// A customer's message is to go to Genesys.
+    InboundAccepted {
+        /// The message.
+        message: MessageId,
+        /// How long it waits for a handshake that is under way.
+        hold_until: Timestamp,
+    },
+    /// It is its turn.
+    InboundReleased {
+        /// The message.
+        message: MessageId,
+    },
+    /// Genesys has it, or will never take it.
+    InboundDone {
+        /// The message.
+        message: MessageId,
+        /// What Genesys said.
+        #[serde(flatten)]
+        result: PostResult,
+    },
+    /// What Genesys calls this conversation now.
+    GenesysConversation {
+        /// Genesys's conversation id.
+        id: Box<str>,
+    },
+    /// The agent is to be told something inside the conversation.
+    NoticeDue {
+        /// About which message.
+        message: MessageId,
+        /// What.
+        notice: NoticeKind,
+    },
+    /// The agent was told, or cannot be.
+    NoticeDone {
+        /// About which message.
+        message: MessageId,
+        /// What.
+        notice: NoticeKind,
+        /// What Genesys said.
+        #[serde(flatten)]
+        result: PostResult,
+    },
+    /// The customer left; Genesys is to be told.
+    DisconnectDue {
+        /// Genesys's conversation id.
+        id: Box<str>,
+    },
+    /// Genesys was told, or cannot be.
+    DisconnectDone {
+        /// What Genesys said.
+        #[serde(flatten)]
+        result: PostResult,
+    },
+    /// The agent's side ended the conversation; the session is closed when nothing waits any more.
+    Ending,
+}
+
+/// What became of an agent's message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", rename_all = "snake_case")]
+pub enum Fate {
+    /// The chat service said so.
+    Delivered,
+    /// The chat service took it and never said what became of it.
+    Sent,
+    /// It did not arrive, or nobody knows and the policy says so.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What Genesys said to something that we posted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum PostResult {
+    /// It took it.
+    Posted {
+        /// The id that Genesys gave, where it gives one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        genesys_id: Option<Box<str>>,
+    },
+    /// It will never take it.
+    Refused {
+        /// Its answer, for people.
+        why: Box<str>,
+    },
+}
+
+/// What closed a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// The chat service said so by an event.
+    Service,
+    /// The chat service said so when a message was forwarded.
+    Forward,
+    /// The agent's side ended the conversation.
+    Agent,
+}

@@ -1,0 +1,95 @@
+//! One input's turn: what it means, what time has done meanwhile, what comes next.
+//!
+//! This is the way in. What concerns agents' messages stands in `outbound`, sessions in `handshake`, customers'
+//! messages and all that Genesys is owed in `inbound`.
+
+use jiff::Timestamp;
+
+use crate::input::{Effect, Ignored, Input, Step};
+use crate::policy::Policy;
+use crate::record::Record;
+use crate::state::{Conversation, Session};
+
+/// The state while one input is handled, and what it has led to so far.
+pub(crate) struct Turn<'a> {
+    pub(crate) conversation: &'a mut Conversation,
+    pub(crate) policy: &'a Policy,
+    pub(crate) now: Timestamp,
+    step: Step,
+}
+
+impl Conversation {
+    /// Decides what follows from `input` at `now`.
+    ///
+    /// It is total: what does not fit is ignored and named in [`Step::ignored`]. The records must be durable before the
+    /// first effect runs; if they cannot be made durable, the state must be thrown away and replayed.
+    pub fn handle(&mut self, policy: &Policy, now: Timestamp, input: Input) -> Step {
+        let mut turn = Turn { conversation: self, policy, now, step: Step::default() };
+        turn.take(input);
+        // Time first: a message whose deadline has passed is failed before anything could forward it (I4, I8).
+        turn.expire_messages();
+        turn.expire_handshake();
+        turn.expire_reports();
+        turn.advance_handshake();
+        turn.forward_next();
+        turn.release_inbound();
+        turn.close_when_done();
+        turn.step
+    }
+}
+
+impl Turn<'_> {
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::AgentMessage { message, time, received, unsuited, genesys } => {
+                self.learn_genesys_conversation(genesys);
+                self.accept(message, time, received, unsuited);
+            }
+            Input::CustomerMessage { message } => self.accept_inbound(message),
+            Input::OpenEnded { attempt, outcome } => self.open_ended(attempt, outcome),
+            Input::SessionOpened { session } => self.session_opened(session),
+            Input::SessionRefused { reason } => self.session_refused(reason),
+            Input::SessionClosed { session } => self.session_closed(session.as_ref()),
+            Input::AttemptEnded { message, attempt, outcome } => self.attempt_ended(&message, attempt, outcome),
+            Input::Reported { message, report } => self.reported(message, report),
+            Input::ReceiptDone { message, last, result } => self.receipt_done(message, last, result),
+            Input::InboundDone { message, result, genesys } => self.inbound_done(message, result, genesys),
+            Input::NoticeDone { message, notice, result } => self.notice_done(message, notice, result),
+            Input::DisconnectDone { result } => self.disconnect_done(result),
+            Input::GenesysEnded => self.genesys_ended(),
+            Input::Resume => {
+                if self.conversation.paused {
+                    self.record(Record::Resumed);
+                }
+            }
+            Input::Recovered => {
+                self.recover_attempt();
+                self.recover_handshake();
+            }
+            Input::AgentTyping { on, duration } => match self.conversation.session {
+                Session::Open { .. } => self.effect(Effect::Typing { on, duration }),
+                Session::Closed | Session::Opening { .. } => self.ignore(Ignored::Typing),
+            },
+            // Genesys may make a conversation out of a typing event, so the customer's words must come first.
+            Input::CustomerTyping => match self.conversation.genesys {
+                Some(_) => self.effect(Effect::CustomerTyping),
+                None => self.ignore(Ignored::Typing),
+            },
+            Input::Tick => {}
+        }
+    }
+
+    /// Takes a decision: from here on it is part of the state.
+    pub(crate) fn record(&mut self, record: Record) {
+        self.conversation.apply(self.now, &record);
+        self.step.records.push(record);
+    }
+
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.step.effects.push(effect);
+    }
+
+    pub(crate) fn ignore(&mut self, why: Ignored) {
+        self.step.ignored = Some(why);
+    }
+}
