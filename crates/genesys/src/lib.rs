@@ -1,1 +1,28 @@
-//! Open Messaging as Genesys Cloud speaks it.
+//! Open Messaging as Genesys Cloud speaks it: the bodies, the webhook's signature, the calls, the rate limit.
+//!
+//! For anyone who writes an Open Messaging middleware or an emulator of Genesys Cloud. Bodies are read tolerantly and
+//! written back without loss; nothing here decides what is to be done with a message.
+
+pub mod agent;
+pub mod conversation;
+pub mod envelope;
+pub mod error_body;
+pub mod inbound;
+pub mod integration;
+mod mend;
+pub mod message;
+pub mod oauth;
+pub mod receipt;
+mod record;
+pub mod region;
+pub mod schema;
+mod secret;
+pub mod signature;
+pub mod webhook;
+
+pub use envelope::{Envelope, NotJson};
+pub use error_body::ErrorBody;
+pub use message::{Channel, Content, Party};
+pub use region::Hosts;
+pub use secret::Secret;
+pub use webhook::WebhookMessage;
