@@ -105,6 +105,14 @@ pub struct Permit {
     open: bool,
 }
 
+/// What a 429 says.
+#[derive(Clone, Copy)]
+struct Refusal {
+    retry_after: Duration,
+    /// Calls a minute, where the body names them.
+    allowed: Option<u32>,
+}
+
 impl Budget {
     /// A budget over `clients`, which all belong to one org. `rng` draws the jitter after a 429.
     ///
@@ -162,21 +170,28 @@ impl Permit {
     pub fn done<T>(self, outcome: &Result<Answer<T>, CallError>) {
         match outcome {
             Ok(answer) => self.answered(answer.limit, None),
-            Err(CallError::RateLimited { retry_after, limit, .. }) => self.answered(*limit, Some(*retry_after)),
+            Err(CallError::RateLimited { retry_after, limit, body }) => {
+                let refusal = Refusal { retry_after: *retry_after, allowed: body.calls_a_minute() };
+                self.answered(*limit, Some(refusal));
+            }
             Err(error) => self.answered(error.limit(), None),
         }
     }
 
-    fn answered(mut self, limit: Option<RateLimit>, shut_for: Option<Duration>) {
+    fn answered(mut self, limit: Option<RateLimit>, refusal: Option<Refusal>) {
         self.open = false;
         let now = self.shared.now();
         let mut state = self.shared.state();
         state.buckets[self.client].answered(now, limit);
-        if let Some(wait) = shut_for {
-            let wait = wait.min(self.shared.config.longest_shut);
+        if let Some(Refusal { retry_after, allowed }) = refusal {
+            let wait = retry_after.min(self.shared.config.longest_shut);
             // Up to a second more, so that several nodes do not come back in the same moment.
             let jitter = Duration::from_secs_f64(state.rng.f64());
-            state.buckets[self.client].shut(now, now + wait + jitter);
+            let bucket = &mut state.buckets[self.client];
+            bucket.shut(now, now + wait + jitter);
+            if let Some(allowed) = allowed {
+                bucket.allow(allowed);
+            }
         }
         drop(state);
         self.shared.changed.notify_one();

@@ -36,6 +36,15 @@ record! {
     }
 }
 
+impl ErrorBody {
+    /// How many calls a minute a token has, where that is the limit that was reached.
+    pub fn calls_a_minute(&self) -> Option<u32> {
+        let limit = self.limit.as_ref()?;
+        let of_the_token = limit.key.as_deref()?.ends_with("token.rate.per.minute");
+        limit.value.filter(|_| of_the_token).and_then(|value| u32::try_from(value).ok())
+    }
+}
+
 record! {
     /// A field that is wrong.
     tolerant ErrorDetail {

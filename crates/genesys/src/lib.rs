@@ -2,6 +2,25 @@
 //!
 //! For anyone who writes an Open Messaging middleware or an emulator of Genesys Cloud. Bodies are read tolerantly and
 //! written back without loss; nothing here decides what is to be done with a message.
+//!
+//! ```no_run
+//! use genesys::inbound::InboundReceipt;
+//! use genesys::receipt::ReceiptStatus;
+//! use genesys::{Budget, Lane, Secret, WebhookMessage, signature};
+//!
+//! # async fn example(header: &[u8], body: &[u8], budget: Budget, now: jiff::Timestamp) -> Option<()> {
+//! // In the webhook: believe nothing before the signature over the raw bytes is checked.
+//! signature::verify(&[Secret::new("the integration's secret")], Some(header), body).ok()?;
+//! let message = WebhookMessage::read(body).ok()?;
+//!
+//! // Later: tell Genesys what became of it, when it is this receipt's turn.
+//! let customer = message.to()?.clone();
+//! let receipt = InboundReceipt::new(&message.id, customer, now, ReceiptStatus::Delivered, true);
+//! let post = async |client: genesys::Client| client.post_receipt("the integration's id", &receipt).await;
+//! budget.call(Lane::Delivered, post).await.ok()?;
+//! # Some(())
+//! # }
+//! ```
 
 pub mod agent;
 pub mod budget;

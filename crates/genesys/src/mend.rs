@@ -40,8 +40,8 @@ enum Half {
 fn surrogate(text: &str) -> Option<Half> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     match u16::from_str_radix(digits, 16).ok()? {
-        0xd800..=0xdbff if !digits.starts_with('+') => Some(Half::High),
-        0xdc00..=0xdfff if !digits.starts_with('+') => Some(Half::Low),
+        0xd800..=0xdbff => Some(Half::High),
+        0xdc00..=0xdfff => Some(Half::Low),
         _ => None,
     }
 }

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use genesys::budget::{Budget, BudgetConfig, Lane};
 use genesys::{Answer, CallError, Client, Credentials, Hosts, RateLimit};
+use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A token's limit: fixed windows of a minute, of which the first began before the test.
 struct Limiter {
     allowed: u32,
+    /// Whether its answers have the headers.
+    headers: bool,
     start: Instant,
     window: u64,
     count: u32,
@@ -26,7 +29,15 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 impl Limiter {
     fn new(allowed: u32) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { allowed, start: Instant::now(), window: 0, count: 0, served: vec![0], refused: 0 }))
+        Arc::new(Mutex::new(Self {
+            headers: true,
+            allowed,
+            start: Instant::now(),
+            window: 0,
+            count: 0,
+            served: vec![0],
+            refused: 0,
+        }))
     }
 
     fn call(&mut self) -> Result<Answer<()>, CallError> {
@@ -37,16 +48,18 @@ impl Limiter {
             self.count = 0;
             self.served.resize(usize::try_from(window).unwrap() + 1, 0);
         }
-        let rest = MINUTE * u32::try_from(window + 1).unwrap() - time;
-        let reset = Duration::from_secs(rest.as_secs() + 1);
+        let reset = Duration::from_secs(60 - time.as_secs() % 60);
         if self.count >= self.allowed {
             self.refused += 1;
-            return Err(CallError::RateLimited { retry_after: reset, limit: None, body: Box::default() });
+            let key = "client.credentials.token.rate.per.minute";
+            let body = json!({"status": 429, "limit": {"key": key, "value": self.allowed}});
+            let body = serde_json::from_value(body).unwrap();
+            return Err(CallError::RateLimited { retry_after: reset, limit: None, body });
         }
         self.count += 1;
         *self.served.last_mut().unwrap() += 1;
-        let limit = Some(RateLimit { count: self.count, allowed: self.allowed, reset });
-        Ok(Answer { value: (), limit, correlation_id: None })
+        let limit = RateLimit { count: self.count, allowed: self.allowed, reset };
+        Ok(Answer { value: (), limit: self.headers.then_some(limit), correlation_id: None })
     }
 }
 
@@ -179,6 +192,16 @@ async fn the_headers_say_180() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_headers_and_180_in_the_body_of_the_first_429() {
+    let limiter = Limiter::new(180);
+    limiter.lock().unwrap().headers = false;
+    let budget = Budget::new(clients(1), config(), rng());
+    let mut seen = overload(vec![budget], std::slice::from_ref(&limiter), 180.0).await;
+    // One wait for the end of the window in which the limit was met is in this figure.
+    print_and_assert("180 a minute, no headers", &limiter, &mut seen, Duration::from_secs(6));
+}
+
+#[tokio::test(start_paused = true)]
 async fn three_clients_share_the_load() {
     let limiters: Vec<_> = (0..3).map(|_| Limiter::new(300)).collect();
     let budget = Budget::new(clients(3), config(), rng());
@@ -197,7 +220,7 @@ async fn two_nodes_share_one_client() {
     let Verdict { used, refused } = judge(&limiter);
     let waited = seen.p99();
     println!("two nodes: {:.1} % used, {:.2} % refused, urgent p99 {waited:?}", used * 100.0, refused * 100.0);
-    assert!(used >= 0.9 && refused < 0.02 && waited < Duration::from_secs(5));
+    assert!(used >= 0.95 && refused < 0.01 && waited < Duration::from_secs(3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -235,7 +258,7 @@ async fn a_shut_client_does_not_hold_up_the_others() {
     let budget = Budget::new(clients(2), config(), rng());
     let permit = budget.permit(Lane::Urgent).await.unwrap();
     let shut = permit.client().id().to_owned();
-    let retry_after = Duration::from_secs(60);
+    let retry_after = MINUTE;
     permit.done::<()>(&Err(CallError::RateLimited { retry_after, limit: None, body: Box::default() }));
     for _ in 0..20 {
         let permit = timeout(Duration::from_secs(2), budget.permit(Lane::Delivered)).await.unwrap().unwrap();

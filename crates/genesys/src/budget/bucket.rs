@@ -120,6 +120,11 @@ impl Bucket {
         self.credit = self.credit.min(0.0);
     }
 
+    /// Genesys says how many calls a minute it allows.
+    pub fn allow(&mut self, per_minute: u32) {
+        self.allowed = per_minute.max(1);
+    }
+
     /// The part of the burst that is there: the fuller of two buckets has had less to do.
     pub fn fullness(&self, now: Duration) -> f64 {
         self.credit_at(now) / self.burst

@@ -128,3 +128,43 @@ fn refusal(reply: &Reply) -> CallError {
     let cause = format!("the token endpoint refuses the credentials (status {}, {word})", reply.status.as_u16());
     CallError::Unauthorized { cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::client::Credentials;
+    use crate::region::Hosts;
+
+    /// A client whose token endpoint is a closed port, with a token that is due for renewal.
+    fn due_for_renewal(good_for: Duration) -> Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let closed = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let hosts = Hosts { api: closed.clone(), login: closed };
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = Client::new(http, hosts, Credentials { id: "client".to_owned(), secret: "s".into() });
+        let now = Instant::now();
+        client.0.tokens.current().token = Some(Token { text: "old".into(), renew: now, ends: now + good_for });
+        client
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_still_good_serves_on_when_it_cannot_be_renewed() {
+        let client = due_for_renewal(Duration::from_mins(1));
+        for _ in 0..2 {
+            assert_eq!(client.0.tokens.get(&client, None).await.unwrap(), Secret::new("old"));
+        }
+        assert!(client.0.tokens.current().token.as_ref().unwrap().renew > Instant::now());
+    }
+
+    #[tokio::test]
+    async fn one_that_ended_or_was_refused_does_not() {
+        let ended = due_for_renewal(Duration::ZERO);
+        assert!(matches!(ended.0.tokens.get(&ended, None).await, Err(CallError::NotSent { .. })));
+        let refused = due_for_renewal(Duration::from_mins(1));
+        let old = Secret::new("old");
+        assert!(matches!(refused.0.tokens.get(&refused, Some(&old)).await, Err(CallError::NotSent { .. })));
+    }
+}
