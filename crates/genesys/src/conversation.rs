@@ -1,0 +1,231 @@
+//! What Genesys knows of a conversation and of a message in it: read by polls, by operators, and by tests.
+//!
+//! Only the fields that a middleware needs have names here; the others are kept as they came.
+
+use serde_json::{Map, Value};
+
+use crate::error_body::ErrorBody;
+use crate::record::{record, words};
+use crate::webhook::WebhookMessage;
+
+words! {
+    /// Which part a participant plays.
+    Purpose {
+        /// The customer.
+        Customer = "customer",
+        /// An agent.
+        Agent = "agent",
+        /// A user who is no agent.
+        User = "user",
+        /// The queue.
+        Acd = "acd",
+        /// An Architect flow.
+        Workflow = "workflow",
+        /// Somebody outside.
+        External = "external",
+    }
+}
+
+words! {
+    /// Where a participant stands.
+    ParticipantState {
+        /// Is being offered the conversation.
+        Alerting = "alerting",
+        /// Is being called.
+        Dialing = "dialing",
+        /// Is being called.
+        Contacting = "contacting",
+        /// Is being offered the conversation.
+        Offering = "offering",
+        /// Takes part.
+        Connected = "connected",
+        /// Has left.
+        Disconnected = "disconnected",
+        /// Was removed.
+        Terminated = "terminated",
+        /// Set aside by its agent.
+        Parked = "parked",
+        /// None.
+        None = "none",
+    }
+}
+
+words! {
+    /// What became of a message, as a conversation shows it.
+    MessageStatus {
+        /// Waits.
+        Queued = "queued",
+        /// Left Genesys.
+        Sent = "sent",
+        /// Did not leave.
+        Failed = "failed",
+        /// Came from the customer.
+        Received = "received",
+        /// A `Delivered` receipt came.
+        DeliverySuccess = "delivery-success",
+        /// A `Failed` receipt came, or the webhook refused it.
+        DeliveryFailed = "delivery-failed",
+        /// Was read.
+        Read = "read",
+        /// Was taken back.
+        Removed = "removed",
+        /// Was published.
+        Published = "published",
+    }
+}
+
+record! {
+    /// `GET /api/v2/conversations/messages/{conversationId}`.
+    tolerant MessageConversation {
+        may {
+            /// Genesys's conversation id.
+            id: String = "id",
+            /// Everybody who takes or took part. A hand-over adds participants, it changes none.
+            participants: Vec<Participant> = "participants",
+            /// Where to read it.
+            self_uri: String = "selfUri",
+        }
+    }
+}
+
+impl MessageConversation {
+    /// Everybody who takes or took part in the role of `purpose`.
+    pub fn participants_as(&self, purpose: &Purpose) -> impl Iterator<Item = &Participant> {
+        let all = self.participants.as_deref().unwrap_or_default();
+        all.iter().filter(move |participant| participant.purpose.as_ref() == Some(purpose))
+    }
+}
+
+record! {
+    /// Somebody who takes or took part (`MessageMediaParticipant`).
+    tolerant Participant {
+        may {
+            /// Id of the participant.
+            id: String = "id",
+            /// Name to show.
+            name: String = "name",
+            /// Which part it plays.
+            purpose: Purpose = "purpose",
+            /// Where it stands.
+            state: ParticipantState = "state",
+            /// `inbound` or `outbound`.
+            direction: String = "direction",
+            /// Why it left: `client`, `peer`, `transfer`, `inactivity`, `error`, ...
+            disconnect_type: String = "disconnectType",
+            /// When it came in, ISO 8601.
+            start_time: String = "startTime",
+            /// When it was connected, ISO 8601.
+            connected_time: String = "connectedTime",
+            /// When it left, ISO 8601.
+            end_time: String = "endTime",
+            /// The agent.
+            user: EntityRef = "user",
+            /// The queue.
+            queue: EntityRef = "queue",
+            /// Participant data.
+            attributes: Map<String, Value> = "attributes",
+            /// Set where the conversation ended by an error.
+            error_info: ErrorBody = "errorInfo",
+            /// Its messages.
+            messages: Vec<MessageDetails> = "messages",
+            /// `open`.
+            r#type: String = "type",
+            /// From where.
+            from_address: Address = "fromAddress",
+            /// To where.
+            to_address: Address = "toAddress",
+            /// The session at the other end.
+            peer: String = "peer",
+            /// `PureCloud Messaging`.
+            provider: String = "provider",
+        }
+    }
+}
+
+record! {
+    /// An address of a participant.
+    tolerant Address {
+        may {
+            /// Name to show.
+            name: String = "name",
+            /// The address in its normal form: an integration's or a customer's id.
+            address_normalized: String = "addressNormalized",
+            /// The address as it was given.
+            address_raw: String = "addressRaw",
+        }
+    }
+}
+
+record! {
+    /// A link to something else in Genesys.
+    tolerant EntityRef {
+        may {
+            /// Its id.
+            id: String = "id",
+            /// Its name.
+            name: String = "name",
+            /// Where to read it.
+            self_uri: String = "selfUri",
+        }
+    }
+}
+
+record! {
+    /// A message as its conversation shows it.
+    tolerant MessageDetails {
+        may {
+            /// The message's id.
+            message_id: String = "messageId",
+            /// Where to read it.
+            message_uri: String = "messageURI",
+            /// What became of it.
+            message_status: MessageStatus = "messageStatus",
+            /// Number of parts.
+            message_segment_count: u64 = "messageSegmentCount",
+            /// When it was written, ISO 8601.
+            message_time: String = "messageTime",
+            /// Media in it.
+            media: Vec<Value> = "media",
+            /// Stickers in it.
+            stickers: Vec<Value> = "stickers",
+            /// Type, events and content.
+            message_metadata: Value = "messageMetadata",
+            /// Why it failed: the message is `<reason code> - <reason message>` in a sentence.
+            error_info: ErrorBody = "errorInfo",
+        }
+    }
+}
+
+record! {
+    /// `GET /api/v2/conversations/messages/{messageId}/details` (`MessageData`).
+    tolerant MessageData {
+        may {
+            /// The message's id.
+            id: String = "id",
+            /// The provider's id of it.
+            provider_message_id: String = "providerMessageId",
+            /// When it was written, ISO 8601.
+            timestamp: String = "timestamp",
+            /// From where.
+            from_address: String = "fromAddress",
+            /// To where.
+            to_address: String = "toAddress",
+            /// `inbound` or `outbound`.
+            direction: String = "direction",
+            /// `open`.
+            messenger_type: String = "messengerType",
+            /// What became of it.
+            status: MessageStatus = "status",
+            /// The message itself.
+            normalized_message: WebhookMessage = "normalizedMessage",
+            /// Every receipt about it, in the form of a message.
+            normalized_receipts: Vec<WebhookMessage> = "normalizedReceipts",
+            /// Who wrote it.
+            created_by: EntityRef = "createdBy",
+            /// The conversation it belongs to.
+            conversation_id: String = "conversationId",
+            /// Where to read it.
+            self_uri: String = "selfUri",
+        }
+    }
+}

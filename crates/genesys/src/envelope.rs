@@ -1,0 +1,213 @@
+//! The little of a message that a receipt needs, read out of a body that cannot be read as a message.
+//!
+//! A middleware calls it when [`WebhookMessage::read`](crate::WebhookMessage::read) failed, so that Genesys still
+//! learns what became of the message. It looks two levels deep and never recurses into the rest.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::mend::mended;
+
+/// What a receipt needs to know of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// The message's id.
+    pub id: Option<String>,
+    /// The message's type.
+    pub r#type: Option<String>,
+    /// `channel.to.id`.
+    pub to_id: Option<String>,
+    /// `channel.to.idType`.
+    pub to_id_type: Option<String>,
+}
+
+/// The body is no JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no JSON")]
+pub struct NotJson;
+
+impl Envelope {
+    /// Reads a body, however deep the rest of it is nested and whatever types its fields have. The last of repeated
+    /// keys counts. JSON that is no object gives an empty envelope.
+    pub fn read(body: &[u8]) -> Result<Self, NotJson> {
+        let read = |text: &[u8]| {
+            let mut envelope = Self::default();
+            let mut json = serde_json::Deserializer::from_slice(text);
+            Level::Message(&mut envelope).deserialize(&mut json).and_then(|()| json.end()).map(|()| envelope)
+        };
+        read(body).or_else(|_| mended(body).and_then(|text| read(text.as_bytes()).ok()).ok_or(NotJson))
+    }
+}
+
+/// Which object is being read, and where its findings go.
+enum Level<'a> {
+    Message(&'a mut Envelope),
+    Channel(&'a mut Envelope),
+    To(&'a mut Envelope),
+    Text(&'a mut Option<String>),
+}
+
+impl<'de> DeserializeSeed<'de> for Level<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        match self {
+            Self::Message(envelope) => {
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "id" => map.next_value_seed(text(&mut envelope.id))?,
+                        "type" => map.next_value_seed(text(&mut envelope.r#type))?,
+                        "channel" => {
+                            (envelope.to_id, envelope.to_id_type) = (None, None);
+                            map.next_value_seed(Level::Channel(envelope))?;
+                        }
+                        _ => skip(&mut map)?,
+                    }
+                }
+            }
+            Self::Channel(envelope) => {
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "to" => {
+                            (envelope.to_id, envelope.to_id_type) = (None, None);
+                            map.next_value_seed(Level::To(envelope))?;
+                        }
+                        _ => skip(&mut map)?,
+                    }
+                }
+            }
+            Self::To(envelope) => {
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "id" => map.next_value_seed(text(&mut envelope.to_id))?,
+                        "idType" => map.next_value_seed(text(&mut envelope.to_id_type))?,
+                        _ => skip(&mut map)?,
+                    }
+                }
+            }
+            Self::Text(_) => while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {},
+        }
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        if let Self::Text(place) = self {
+            *place = Some(text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// Reads a text into `place`, after forgetting what an earlier key of the same name put there.
+fn text(place: &mut Option<String>) -> Level<'_> {
+    *place = None;
+    Level::Text(place)
+}
+
+/// Passes over a value of any depth; `serde_json` does so without recursion.
+fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(body: &str) -> Envelope {
+        Envelope::read(body.as_bytes()).unwrap()
+    }
+
+    fn full() -> Envelope {
+        Envelope {
+            id: Some("m".to_owned()),
+            r#type: Some("Text".to_owned()),
+            to_id: Some("c".to_owned()),
+            to_id_type: Some("Opaque".to_owned()),
+        }
+    }
+
+    const REST: &str = r#""channel":{"x":[1],"to":{"id":"c","idType":"Opaque"}},"type":"Text","id":"m"}"#;
+
+    #[test]
+    fn the_rest_may_be_nested_ten_thousand_deep() {
+        let deep = format!("{}1{}", r#"[{"a":"#.repeat(10_000), "}]".repeat(10_000));
+        let body = format!(r#"{{"content":{deep},{REST}"#);
+        assert!(crate::WebhookMessage::read(body.as_bytes()).is_err());
+        assert_eq!(found(&body), full());
+        assert_eq!(found(&format!(r#"{{"id":{deep},"text":{deep}}}"#)), Envelope::default());
+        assert_eq!(found(&deep), Envelope::default());
+    }
+
+    #[test]
+    fn the_last_of_repeated_keys_counts() {
+        assert_eq!(found(&format!(r#"{{"id":"old","type":5,"channel":{{"to":{{"id":"old"}}}},{REST}"#)), full());
+        assert_eq!(found(r#"{"id":"old","id":null}"#).id, None);
+        assert_eq!(found(r#"{"channel":{"to":{"id":"old"}},"channel":{}}"#).to_id, None);
+    }
+
+    #[test]
+    fn wrong_types_hide_only_themselves() {
+        for odd in ["null", "true", "5", "-5", "5.5", "1e999", "\"text\"", "[]", "{}", r#"{"to":[]}"#] {
+            let body = format!(r#"{{"type":{odd},"channel":{odd},"id":"m"}}"#);
+            // 1e999 is beyond every number that serde_json reads, but it is passed over where nobody asks for it.
+            if let Ok(envelope) = Envelope::read(body.as_bytes()) {
+                assert_eq!((envelope.id.as_deref(), envelope.to_id), (Some("m"), None), "{odd}");
+            } else {
+                assert_eq!(odd, "1e999");
+            }
+            let body = format!(r#"{{"text":{odd},"id":"m"}}"#);
+            assert_eq!(found(&body).id.as_deref(), Some("m"), "{odd}");
+        }
+    }
+
+    #[test]
+    fn broken_characters_elsewhere_do_no_harm() {
+        let body = [br#"{"text":"caf"#.as_slice(), b"\xe9", br#"","t\ud83d":"\ude9a","#, REST.as_bytes()].concat();
+        assert_eq!(Envelope::read(&body), Ok(full()));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for body in ["", "{", "m", r#"{"id":"m"} {"id":"n"}"#, "<xml/>", r#"{"id":"m""#] {
+            assert_eq!(Envelope::read(body.as_bytes()), Err(NotJson), "{body}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What a middleware posts to Genesys, and what Genesys answers: messages, receipts, events, structured responses.
+//!
+//! The requests are strict (Genesys answers a wrong type with 400), the answers tolerant. Unknown fields are kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::message::{Channel, Content, Direction, Event, MessageType, Party, format_time, parse_time};
+use crate::receipt::{Reason, ReceiptStatus};
+use crate::record::{record, words};
+
+record! {
+    /// How an inbound message, event or response travels.
+    strict InboundChannel {
+        needs {
+            /// The customer; Genesys requires `id` and `idType`.
+            from: Party = "from",
+            /// When it was written, ISO 8601 in UTC.
+            time: String = "time",
+        }
+        may {
+            /// The middleware's id of the message; not for events.
+            message_id: String = "messageId",
+            /// More about it.
+            metadata: ChannelMetadata = "metadata",
+        }
+    }
+}
+
+impl InboundChannel {
+    /// From `from`, written at `time`.
+    pub fn new(from: Party, time: Timestamp) -> Self {
+        Self { from, time: format_time(time), ..Self::default() }
+    }
+
+    /// [`Self::time`] as a time, if it is one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        parse_time(&self.time)
+    }
+}
+
+record! {
+    /// `channel.metadata`.
+    strict ChannelMetadata {
+        may {
+            /// What Architect reads as participant data. The SDKs have no field for it.
+            custom_attributes: BTreeMap<String, String> = "customAttributes",
+        }
+    }
+}
+
+record! {
+    /// A customer's message (`OpenInboundNormalizedMessage`).
+    strict InboundMessage {
+        needs {
+            /// Who wrote it, and when.
+            channel: InboundChannel = "channel",
+        }
+        may {
+            /// What was written.
+            text: String = "text",
+            /// Attachments.
+            content: Vec<Content> = "content",
+            /// Flat; it does not become participant data, see [`ChannelMetadata`].
+            metadata: BTreeMap<String, String> = "metadata",
+        }
+    }
+}
+
+record! {
+    /// The answer to an [`InboundMessage`].
+    tolerant MessageResponse {
+        may {
+            /// Genesys's id of the message.
+            id: String = "id",
+            /// As posted, with the integration's part added.
+            channel: Channel = "channel",
+            /// `Text`.
+            r#type: MessageType = "type",
+            /// As posted.
+            text: String = "text",
+            /// As posted.
+            content: Vec<Content> = "content",
+            /// As posted.
+            metadata: Map<String, Value> = "metadata",
+            /// Genesys's conversation; only where it was asked for by `prefetchConversationId`.
+            conversation_id: String = "conversationId",
+        }
+    }
+}
+
+record! {
+    /// How a receipt travels.
+    strict ReceiptChannel {
+        needs {
+            /// The customer, as the webhook message had it in `channel.to`.
+            to: Party = "to",
+            /// When that became of the message, ISO 8601 in UTC.
+            time: String = "time",
+        }
+        may {}
+    }
+}
+
+record! {
+    /// What became of an outbound message (`OpenInboundNormalizedReceipt`).
+    strict InboundReceipt {
+        needs {
+            /// The id that the webhook message had.
+            id: String = "id",
+            /// To whom the message went, and when this became of it.
+            channel: ReceiptChannel = "channel",
+            /// What became of it; see [`ReceiptStatus::can_be_posted`].
+            status: ReceiptStatus = "status",
+        }
+        may {
+            /// Why; with `Failed` only.
+            reasons: Vec<Reason> = "reasons",
+            /// Whether no receipt will follow this one. There is no stated default: always say it.
+            is_final_receipt: bool = "isFinalReceipt",
+        }
+    }
+}
+
+impl InboundReceipt {
+    /// Says that message `id` to `to` came to `status` at `time`, for good or not.
+    pub fn new(id: impl Into<String>, to: Party, time: Timestamp, status: ReceiptStatus, is_final: bool) -> Self {
+        Self {
+            id: id.into(),
+            channel: ReceiptChannel { to, time: format_time(time), other: Map::new() },
+            status,
+            reasons: None,
+            is_final_receipt: Some(is_final),
+            other: Map::new(),
+        }
+    }
+
+    /// Says, for good, that message `id` to `to` failed at `time` because of `reason`.
+    pub fn failed(id: impl Into<String>, to: Party, time: Timestamp, reason: Reason) -> Self {
+        let reasons = Some(vec![reason]);
+        Self { reasons, ..Self::new(id, to, time, ReceiptStatus::Failed, true) }
+    }
+}
+
+record! {
+    /// The answer to an [`InboundReceipt`]: its echo.
+    tolerant ReceiptResponse {
+        may {
+            /// As posted.
+            id: String = "id",
+            /// As posted, with the integration's part added.
+            channel: Channel = "channel",
+            /// `Receipt`.
+            r#type: MessageType = "type",
+            /// As posted; a `Failed` here is no failure of the call.
+            status: ReceiptStatus = "status",
+            /// As posted.
+            reasons: Vec<Reason> = "reasons",
+            /// As posted.
+            is_final_receipt: bool = "isFinalReceipt",
+            /// The direction of the message that the receipt is about.
+            direction: Direction = "direction",
+        }
+    }
+}
+
+record! {
+    /// Something that the customer does beside writing (`OpenInboundNormalizedEvent`): typing.
+    strict InboundEvent {
+        needs {
+            /// Who, and when.
+            channel: InboundChannel = "channel",
+            /// What; only `Typing` is allowed.
+            events: Vec<Event> = "events",
+        }
+        may {}
+    }
+}
+
+impl InboundEvent {
+    /// Says that `from` typed at `time`.
+    pub fn typing(from: Party, time: Timestamp) -> Self {
+        Self { channel: InboundChannel::new(from, time), events: vec![Event::typing()], other: Map::new() }
+    }
+}
+
+record! {
+    /// The answer to an [`InboundEvent`].
+    tolerant EventResponse {
+        may {
+            /// Genesys's id of the event.
+            id: String = "id",
+            /// As posted, with the integration's part added.
+            channel: Channel = "channel",
+            /// `Event`.
+            r#type: MessageType = "type",
+            /// As posted.
+            events: Vec<Event> = "events",
+        }
+    }
+}
+
+words! {
+    /// What the customer tapped.
+    #[derive(Default)]
+    ButtonResponseType {
+        /// A button of a card or carousel.
+        #[default]
+        Button = "Button",
+        /// A quick reply.
+        QuickReply = "QuickReply",
+        /// A slot of a date picker.
+        DatePicker = "DatePicker",
+    }
+}
+
+record! {
+    /// What the customer tapped, and what it stands for.
+    strict ButtonResponse {
+        needs {
+            /// What kind of button.
+            r#type: ButtonResponseType = "type",
+            /// What the button said.
+            text: String = "text",
+            /// What the button stands for.
+            payload: String = "payload",
+        }
+        may {
+            /// An id of its own.
+            id: String = "id",
+        }
+    }
+}
+
+record! {
+    /// A customer tapped a button of a structured message (`OpenInboundStructuredResponseMessage`).
+    strict StructuredResponse {
+        needs {
+            /// Who tapped, and when.
+            channel: InboundChannel = "channel",
+            /// What was tapped.
+            button_response: ButtonResponse = "buttonResponse",
+            /// The id of the webhook message that had the button.
+            originating_message_id: String = "originatingMessageId",
+        }
+        may {}
+    }
+}
+
+record! {
+    /// The answer to a [`StructuredResponse`].
+    tolerant StructuredResponseResponse {
+        may {
+            /// Genesys's id of the response.
+            id: String = "id",
+            /// As posted, with the integration's part added.
+            channel: Channel = "channel",
+            /// `Structured`.
+            r#type: MessageType = "type",
+            /// `Inbound`.
+            direction: Direction = "direction",
+            /// One element of type `ButtonResponse`.
+            content: Vec<Content> = "content",
+            /// Any.
+            metadata: Map<String, Value> = "metadata",
+        }
+    }
+}

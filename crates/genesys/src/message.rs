@@ -1,0 +1,289 @@
+//! The parts that a message is made of, in both directions: channel, party, content, event.
+//!
+//! Used by every type that carries a message. Nothing here judges a message; it only reads and writes it.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::record::{record, words};
+
+words! {
+    /// What a message is (`type`).
+    MessageType {
+        /// Words, an attachment, or both.
+        Text = "Text",
+        /// Cards, quick replies, templates and the like.
+        Structured = "Structured",
+        /// Typing and the like.
+        Event = "Event",
+        /// What became of another message.
+        Receipt = "Receipt",
+        /// Of the shared model; not seen on Open Messaging.
+        Message = "Message",
+    }
+}
+
+words! {
+    /// Which way a message goes, seen from Genesys.
+    Direction {
+        /// From the customer.
+        Inbound = "Inbound",
+        /// To the customer.
+        Outbound = "Outbound",
+    }
+}
+
+words! {
+    /// Who wrote an outbound message.
+    OriginatingEntity {
+        /// An agent.
+        Human = "Human",
+        /// A bot.
+        Bot = "Bot",
+    }
+}
+
+words! {
+    /// What kind of address a party's id is. The inbound calls also take the lower-case spelling.
+    IdType {
+        /// An e-mail address.
+        Email = "Email",
+        /// A phone number.
+        Phone = "Phone",
+        /// Anything; compared, never parsed.
+        Opaque = "Opaque",
+    }
+}
+
+words! {
+    /// What an event says.
+    EventType {
+        /// Somebody types.
+        Typing = "Typing",
+        /// Somebody came or went; documented for web messaging only.
+        Presence = "Presence",
+        /// Documented for web messaging only.
+        CoBrowse = "CoBrowse",
+        /// Documented for web messaging only.
+        Video = "Video",
+    }
+}
+
+words! {
+    /// The kind of an attachment.
+    MediaType {
+        /// An image.
+        Image = "Image",
+        /// A video.
+        Video = "Video",
+        /// A recording.
+        Audio = "Audio",
+        /// Any other file.
+        File = "File",
+        /// A link.
+        Link = "Link",
+    }
+}
+
+record! {
+    /// One end of a message: the customer, or the integration.
+    tolerant Party {
+        needs {
+            /// For a customer the id that the middleware gave; for an integration its id.
+            id: String = "id",
+        }
+        may {
+            /// What kind of address the id is.
+            id_type: IdType = "idType",
+            /// A name to show; some messages spell the field `nickName`.
+            nickname: String = "nickname" or "nickName",
+            /// First name.
+            first_name: String = "firstName",
+            /// Last name.
+            last_name: String = "lastName",
+            /// URL of a picture.
+            image: String = "image",
+            /// E-mail address.
+            email: String = "email",
+        }
+    }
+}
+
+impl Party {
+    /// A party that is known by its id alone.
+    pub fn new(id: impl Into<String>, id_type: IdType) -> Self {
+        Self { id: id.into(), id_type: Some(id_type), ..Self::default() }
+    }
+}
+
+record! {
+    /// How a message travels: over which integration, between whom, when.
+    tolerant Channel {
+        may {
+            /// The integration's id.
+            id: String = "id",
+            /// `Open`.
+            platform: String = "platform",
+            /// `Private`; `Public` belongs to social listening.
+            r#type: String = "type",
+            /// The provider's id of the message; on agents' messages equal to the message's own id.
+            message_id: String = "messageId",
+            /// Where it goes: the customer for outbound messages.
+            to: Party = "to",
+            /// Where it comes from: the integration (not the agent) for outbound messages.
+            from: Party = "from",
+            /// When it was written, ISO 8601 in UTC with milliseconds; see [`Self::timestamp`].
+            time: String = "time",
+            /// More about it; [`Self::custom_attributes`] of an inbound message becomes participant data.
+            metadata: Map<String, Value> = "metadata",
+        }
+    }
+}
+
+impl Channel {
+    /// [`Self::time`] as a time, if it is one.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.time.as_deref().and_then(parse_time)
+    }
+
+    /// `metadata.customAttributes`: what Architect reads as participant data.
+    pub fn custom_attributes(&self) -> Option<&Map<String, Value>> {
+        self.metadata.as_ref()?.get("customAttributes")?.as_object()
+    }
+}
+
+record! {
+    /// One element of a message's content.
+    tolerant Content {
+        may {
+            /// What the element is (`Attachment`, `QuickReply`, `Card`, ...); may be absent in inbound requests.
+            content_type: String = "contentType",
+            /// The attachment, where it is one.
+            attachment: Attachment = "attachment",
+        }
+    }
+}
+
+impl Content {
+    /// An element that holds an attachment.
+    pub fn attachment(attachment: Attachment) -> Self {
+        Self { content_type: Some("Attachment".to_owned()), attachment: Some(attachment), other: Map::new() }
+    }
+
+    /// What the element holds under the property that belongs to its `contentType`, for anything but attachments:
+    /// `quickReply` for `QuickReply`, `template` for `Notification`.
+    pub fn body(&self) -> Option<&Value> {
+        let kind = self.content_type.as_deref()?;
+        if kind == "Notification" {
+            return self.other.get("template").or_else(|| self.other.get("notification"));
+        }
+        let mut letters = kind.chars();
+        let property: String = letters.next()?.to_lowercase().chain(letters).collect();
+        self.other.get(&property)
+    }
+}
+
+record! {
+    /// A file that is part of a message.
+    tolerant Attachment {
+        may {
+            /// Genesys's id of the medium.
+            id: String = "id",
+            /// What kind of file; required by Genesys.
+            media_type: MediaType = "mediaType",
+            /// Where it can be fetched; required in inbound requests, and fetched by Genesys itself.
+            url: String = "url",
+            /// MIME type; required in inbound requests.
+            mime: String = "mime",
+            /// A caption.
+            text: String = "text",
+            /// Hash of the content.
+            sha256: String = "sha256",
+            /// Name of the file.
+            filename: String = "filename",
+            /// Size in bytes; outbound only.
+            content_size_bytes: u64 = "contentSizeBytes",
+        }
+    }
+}
+
+record! {
+    /// Something that happened beside the messages.
+    tolerant Event {
+        may {
+            /// What happened.
+            event_type: EventType = "eventType",
+            /// More, where somebody types.
+            typing: Typing = "typing",
+        }
+    }
+}
+
+impl Event {
+    /// Somebody types.
+    pub fn typing() -> Self {
+        Self { event_type: Some(EventType::Typing), ..Self::default() }
+    }
+}
+
+record! {
+    /// Somebody types.
+    tolerant Typing {
+        may {
+            /// `On`.
+            r#type: String = "type",
+            /// For how long to show it, in milliseconds.
+            duration: u64 = "duration",
+        }
+    }
+}
+
+/// Reads a time as Genesys writes it, if it is one.
+pub fn parse_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+/// Writes a time as Genesys does: UTC, with milliseconds.
+pub fn format_time(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn times_go_both_ways_and_hostile_ones_are_none() {
+        let time = "2026-11-20T09:14:03.482Z";
+        assert_eq!(parse_time(time).map(format_time).as_deref(), Some(time));
+        assert_eq!(parse_time("2026-11-20T09:14:03Z").map(format_time).as_deref(), Some("2026-11-20T09:14:03.000Z"));
+        assert_eq!(parse_time("2026-11-20T10:14:03.482+0100").map(format_time).as_deref(), Some(time));
+        for hostile in ["", "yesterday", "99999-01-01T00:00:00Z", "2026-13-45T99:99:99Z", &"9".repeat(100_000)] {
+            assert_eq!(parse_time(hostile), None);
+        }
+    }
+
+    #[test]
+    fn the_body_of_an_element_is_found_by_its_type() {
+        for (element, body) in [
+            (json!({"contentType": "QuickReply", "quickReply": {"text": "Yes"}}), Some(json!({"text": "Yes"}))),
+            (json!({"contentType": "Notification", "template": {"id": "t"}}), Some(json!({"id": "t"}))),
+            (json!({"contentType": "Hologram", "hologram": 3}), Some(json!(3))),
+            (json!({"contentType": "", "": 3}), None),
+            (json!({"quickReply": 3}), None),
+        ] {
+            let content: Content = serde_json::from_value(element).unwrap();
+            assert_eq!(content.body(), body.as_ref());
+        }
+    }
+
+    #[test]
+    fn a_party_without_an_id_is_kept_raw() {
+        let raw = json!({"to": {"nickname": "nobody"}, "time": 12});
+        let channel: Channel = serde_json::from_value(raw.clone()).unwrap();
+        assert_eq!((&channel.to, channel.timestamp()), (&None, None));
+        assert_eq!(serde_json::to_value(&channel).unwrap(), raw);
+    }
+}

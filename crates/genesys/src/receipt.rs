@@ -1,0 +1,83 @@
+//! What became of a message, in Genesys's words: statuses and reasons.
+
+use crate::record::{record, words};
+
+words! {
+    /// What became of a message. Genesys documents `Delivered` and `Failed`; its receipt call takes all but `Read`.
+    #[derive(Default)]
+    ReceiptStatus {
+        /// It left.
+        #[default]
+        Sent = "Sent",
+        /// It reached the customer.
+        Delivered = "Delivered",
+        /// It did not reach the customer, and will not.
+        Failed = "Failed",
+        /// It was published; for receipts about inbound messages.
+        Published = "Published",
+        /// It was taken back.
+        Removed = "Removed",
+        /// It was read; only the deprecated inbound call takes it.
+        Read = "Read",
+    }
+}
+
+impl ReceiptStatus {
+    /// Whether the receipt call takes this status (SDK model `OpenInboundNormalizedReceipt`).
+    pub fn can_be_posted(&self) -> bool {
+        !matches!(self, Self::Read | Self::Other(_))
+    }
+}
+
+words! {
+    /// Why a message failed (SDK model `ConversationReason`). Genesys should be expected to refuse any other code.
+    ReasonCode {
+        /// It went out of date.
+        MessageExpired = "MessageExpired",
+        /// It was throttled.
+        RateLimited = "RateLimited",
+        /// A policy refused it.
+        MessageNotAllowed = "MessageNotAllowed",
+        /// Anything else.
+        GeneralError = "GeneralError",
+        /// The provider cannot take this kind of message.
+        UnsupportedMessage = "UnsupportedMessage",
+        /// The message is not known.
+        UnknownMessage = "UnknownMessage",
+        /// It is malformed.
+        InvalidMessageStructure = "InvalidMessageStructure",
+        /// There is no such recipient.
+        InvalidDestination = "InvalidDestination",
+        /// The provider failed.
+        ServerError = "ServerError",
+        /// The type of a medium is refused.
+        MediaTypeNotAllowed = "MediaTypeNotAllowed",
+        /// A medium is too large.
+        InvalidMediaContentLength = "InvalidMediaContentLength",
+        /// The recipient does not want messages.
+        RecipientOptedOut = "RecipientOptedOut",
+        /// The content was filtered; only in newer SDKs.
+        DataFiltered = "DataFiltered",
+    }
+}
+
+record! {
+    /// Why a message failed. Agents do not see it: it appears in the conversation's `errorInfo`.
+    tolerant Reason {
+        needs {
+            /// A sentence for people.
+            message: String = "message",
+        }
+        may {
+            /// One of a closed list.
+            code: ReasonCode = "code",
+        }
+    }
+}
+
+impl Reason {
+    /// A reason with its code.
+    pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: Some(code), ..Self::default() }
+    }
+}

@@ -1,0 +1,260 @@
+//! How a JSON object of Genesys becomes a Rust type without losing anything: two macros, used by every type here.
+//!
+//! A field that is unknown, null or of an unexpected type is kept in `other` and written back as it came, so that
+//! Genesys may add fields at any time. A derived implementation would refuse such an object, or a repeated key.
+
+use serde::de::{DeserializeOwned, Error};
+use serde_json::{Map, Value};
+
+/// Takes a field out of the object, unless it is of another type: then it stays where it is.
+#[expect(clippy::unnecessary_wraps, reason = "has the same form as `strict`, so that a macro can name either")]
+pub(crate) fn tolerant<T: DeserializeOwned, E: Error>(
+    object: &mut Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<T>, E> {
+    let value = object.get(key).and_then(|value| T::deserialize(value).ok());
+    if value.is_some() {
+        object.remove(key);
+    }
+    Ok(value)
+}
+
+/// Takes a field out of the object, and refuses it when it is of another type. Null counts as absent.
+pub(crate) fn strict<T: DeserializeOwned, E: Error>(
+    object: &mut Map<String, Value>,
+    key: &'static str,
+) -> Result<Option<T>, E> {
+    match tolerant(object, key)? {
+        None if object.get(key).is_some_and(|value| !value.is_null()) => Err(wrong(key)),
+        value => Ok(value),
+    }
+}
+
+/// Takes a field without which the object means nothing.
+pub(crate) fn needed<T: DeserializeOwned, E: Error>(
+    object: &mut Map<String, Value>,
+    key: &'static str,
+) -> Result<T, E> {
+    match tolerant(object, key)? {
+        Some(value) => Ok(value),
+        None if object.contains_key(key) => Err(wrong(key)),
+        None => Err(E::missing_field(key)),
+    }
+}
+
+/// serde's own words would quote the value, which may be what a customer wrote.
+fn wrong<E: Error>(key: &str) -> E {
+    E::custom(format_args!("field `{key}` is not of the expected form"))
+}
+
+/// Whether a second spelling of a field stands in `other` with this very value, and so need not be written twice.
+pub(crate) fn spelled_otherwise<T: serde::Serialize>(other: &Map<String, Value>, alias: &str, value: &T) -> bool {
+    other.get(alias).is_some_and(|there| serde_json::to_value(value).is_ok_and(|value| value == *there))
+}
+
+/// A JSON object with its known fields, and `other` for all else.
+///
+/// `tolerant` moves a known field of an unexpected type to `other`; `strict` refuses the object. Both refuse an
+/// object that lacks a field under `needs`.
+macro_rules! record {
+    (
+        $(#[$doc:meta])*
+        $mode:ident $name:ident {
+            $( needs { $( $(#[$needs_doc:meta])* $needs:ident : $needs_type:ty = $needs_key:literal, )* } )?
+            may { $( $(#[$may_doc:meta])* $may:ident : $may_type:ty = $may_key:literal $(or $alias:literal)?, )* }
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name {
+            $($( $(#[$needs_doc])* pub $needs: $needs_type, )*)?
+            $( $(#[$may_doc])* pub $may: Option<$may_type>, )*
+            /// Whatever else the object held, as it came.
+            pub other: serde_json::Map<String, serde_json::Value>,
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut object = serde_json::Map::deserialize(deserializer)?;
+                Ok(Self {
+                    $($( $needs: crate::record::needed(&mut object, $needs_key)?, )*)?
+                    $(
+                        $may: match crate::record::$mode(&mut object, $may_key)? {
+                            $(
+                                None => object.get($alias).and_then(|value| serde::Deserialize::deserialize(value).ok()),
+                            )?
+                            value => value,
+                        },
+                    )*
+                    other: object,
+                })
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                let mut written: Vec<&str> = Vec::new();
+                $($(
+                    map.serialize_entry($needs_key, &self.$needs)?;
+                    written.push($needs_key);
+                )*)?
+                $(
+                    if let Some(value) = &self.$may
+                        $( && !crate::record::spelled_otherwise(&self.other, $alias, value) )?
+                    {
+                        map.serialize_entry($may_key, value)?;
+                        written.push($may_key);
+                    }
+                )*
+                for (key, value) in &self.other {
+                    if !written.contains(&key.as_str()) {
+                        map.serialize_entry(key, value)?;
+                    }
+                }
+                map.end()
+            }
+        }
+    };
+}
+pub(crate) use record;
+
+/// A closed list of Genesys's words, open for those that it will add: an unknown one is kept as it is spelled.
+macro_rules! words {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $( $(#[$word_doc:meta])* $word:ident = $text:literal, )* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $( $(#[$word_doc])* $word, )*
+            /// A word that is not known here, as it was spelled.
+            Other(String),
+        }
+
+        impl $name {
+            /// Every known word.
+            pub const KNOWN: &'static [Self] = &[$(Self::$word),*];
+
+            /// The word as Genesys spells it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $( Self::$word => $text, )*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                match word {
+                    $( $text => Self::$word, )*
+                    word => Self::Other(word.to_owned()),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(|word| Self::from(word.as_str()))
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public types")]
+mod tests {
+    use serde_json::json;
+
+    record! {
+        /// An object as a tolerant reader sees it.
+        tolerant Loose {
+            needs {
+                /// Needed.
+                id: String = "id",
+            }
+            may {
+                /// Optional, spelled in two ways.
+                name: String = "name" or "Name",
+                /// Optional.
+                count: u64 = "count",
+            }
+        }
+    }
+
+    record! {
+        /// The same as a strict reader sees it.
+        strict Tight {
+            may {
+                /// Optional.
+                count: u64 = "count",
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_odd_is_kept_and_written_back() {
+        for object in [
+            json!({"id": "1", "name": "n", "count": 3, "new": [1, {"a": null}]}),
+            json!({"id": "1", "name": null, "count": "three"}),
+            json!({"id": "1", "Name": "n"}),
+            json!({"id": "1", "Name": 5}),
+            json!({"id": "1", "Name": "a", "name": "b"}),
+        ] {
+            let read: Loose = serde_json::from_value(object.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), object);
+        }
+    }
+
+    #[test]
+    fn the_second_spelling_is_read_and_can_be_overwritten() {
+        let mut read: Loose = serde_json::from_value(json!({"id": "1", "Name": "n"})).unwrap();
+        assert_eq!(read.name.as_deref(), Some("n"));
+        read.name = Some("m".to_owned());
+        assert_eq!(serde_json::to_value(&read).unwrap()["name"], "m");
+    }
+
+    #[test]
+    fn a_field_that_was_set_wins_over_what_came() {
+        let mut read: Loose = serde_json::from_value(json!({"id": "1", "count": "three"})).unwrap();
+        read.count = Some(3);
+        assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"id":"1","count":3}"#);
+    }
+
+    #[test]
+    fn what_is_needed_must_be_there() {
+        let error = serde_json::from_value::<Loose>(json!({"id": {"secret": "words"}})).unwrap_err().to_string();
+        assert!(error.contains("`id`") && !error.contains("words"), "{error}");
+        assert!(serde_json::from_value::<Loose>(json!({})).is_err());
+    }
+
+    #[test]
+    fn a_strict_record_refuses_what_a_tolerant_one_keeps() {
+        assert!(serde_json::from_value::<Tight>(json!({"count": "three"})).is_err());
+        let null = json!({"count": null, "new": 1});
+        let read: Tight = serde_json::from_value(null.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), null);
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_counts() {
+        let read: Loose = serde_json::from_str(r#"{"id":"1","id":"2"}"#).unwrap();
+        assert_eq!(read.id, "2");
+    }
+}

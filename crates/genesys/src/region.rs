@@ -1,0 +1,79 @@
+//! Where Genesys Cloud answers, by region (SDK `PureCloudRegionHosts`).
+
+use url::Url;
+
+/// The two base URLs of an org: a region's, or those of an emulator or a private gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    /// Base URL of the API, such as `https://api.mypurecloud.com`.
+    pub api: Url,
+    /// Base URL of the token endpoint, such as `https://login.mypurecloud.com`.
+    pub login: Url,
+}
+
+impl Hosts {
+    /// The hosts of the region with this domain, such as `mypurecloud.com`; `None` for an unknown one. The host of
+    /// the API or its AWS name (`us-east-1`) will do as well.
+    pub fn of_region(domain: &str) -> Option<Self> {
+        let domain = domain.trim().to_ascii_lowercase();
+        let domain = domain.strip_prefix("api.").unwrap_or(&domain);
+        let region = REGIONS.iter().find(|region| region.domain == domain || region.aws_region == domain)?;
+        let base = |host| Url::parse(&format!("https://{host}.{}", region.domain)).ok();
+        Some(Self { api: base("api")?, login: base("login")? })
+    }
+}
+
+/// A region of Genesys Cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// AWS's name of it.
+    pub aws_region: &'static str,
+    /// The domain that Genesys's hosts are in.
+    pub domain: &'static str,
+}
+
+/// Every region.
+pub const REGIONS: [Region; 18] = [
+    region("us-east-1", "mypurecloud.com"),
+    region("us-east-2", "use2.us-gov-pure.cloud"),
+    region("us-west-2", "usw2.pure.cloud"),
+    region("ca-central-1", "cac1.pure.cloud"),
+    region("sa-east-1", "sae1.pure.cloud"),
+    region("mx-central-1", "mxc1.pure.cloud"),
+    region("eu-west-1", "mypurecloud.ie"),
+    region("eu-west-2", "euw2.pure.cloud"),
+    region("eu-central-1", "mypurecloud.de"),
+    region("eu-central-2", "euc2.pure.cloud"),
+    region("eusc-de-east-1", "edee1.eusc-pure.cloud"),
+    region("me-central-1", "mec1.pure.cloud"),
+    region("ap-south-1", "aps1.pure.cloud"),
+    region("ap-southeast-1", "apse1.pure.cloud"),
+    region("ap-southeast-2", "mypurecloud.com.au"),
+    region("ap-northeast-1", "mypurecloud.jp"),
+    region("ap-northeast-2", "apne2.pure.cloud"),
+    region("ap-northeast-3", "apne3.pure.cloud"),
+];
+
+const fn region(aws_region: &'static str, domain: &'static str) -> Region {
+    Region { aws_region, domain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_that_of_the_reference() {
+        let reference: Vec<serde_json::Value> = serde_json::from_str(include_str!("../regions.json")).unwrap();
+        assert_eq!(reference.len(), REGIONS.len());
+        for entry in reference {
+            let text = |key: &str| entry[key].as_str().unwrap();
+            let hosts = Hosts::of_region(text("domain")).unwrap();
+            assert_eq!(Some(&hosts), Hosts::of_region(text("aws_region")).as_ref());
+            assert_eq!(hosts.api, Url::parse(text("api")).unwrap());
+            assert_eq!(hosts.login, Url::parse(text("login")).unwrap());
+        }
+        assert_eq!(Hosts::of_region("example.com"), None);
+        assert!(Hosts::of_region(" API.MyPureCloud.de").is_some());
+    }
+}

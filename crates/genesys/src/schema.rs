@@ -1,0 +1,98 @@
+//! JSON Schemas (draft 2020-12) of the bodies, for emulators and tests that want to judge a body as Genesys does.
+
+/// A schema and what it describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// Name of its file under `schemas/`, without `.schema.json`.
+    pub name: &'static str,
+    /// The schema itself; it refers to nothing outside of itself.
+    pub json: &'static str,
+}
+
+macro_rules! schemas {
+    ($( $(#[$doc:meta])* $name:ident = $file:literal; )*) => {
+        $(
+            $(#[$doc])*
+            pub const $name: Schema =
+                Schema { name: $file, json: include_str!(concat!("../schemas/", $file, ".schema.json")) };
+        )*
+
+        /// Every schema.
+        pub const ALL: &[Schema] = &[$($name),*];
+    };
+}
+
+schemas! {
+    /// Body of the outbound webhook.
+    WEBHOOK_MESSAGE = "outbound-webhook-message";
+    /// Request of `inbound/open/message`.
+    INBOUND_MESSAGE = "inbound-open-message";
+    /// Answer of `inbound/open/message`.
+    MESSAGE_RESPONSE = "inbound-open-message-response";
+    /// Request of `inbound/open/receipt`.
+    INBOUND_RECEIPT = "inbound-receipt";
+    /// Answer of `inbound/open/receipt`.
+    RECEIPT_RESPONSE = "inbound-receipt-response";
+    /// Request of `inbound/open/event`.
+    INBOUND_EVENT = "inbound-event";
+    /// Answer of `inbound/open/event`.
+    EVENT_RESPONSE = "inbound-event-response";
+    /// Request of `inbound/open/structured/response`.
+    STRUCTURED_RESPONSE = "structured-response";
+    /// Answer of `inbound/open/structured/response`.
+    STRUCTURED_RESPONSE_RESPONSE = "structured-response-response";
+    /// Request and answer of the deprecated `inbound/open`.
+    LEGACY_INBOUND = "legacy-inbound-open";
+    /// Request that creates an integration.
+    INTEGRATION_REQUEST = "integration-request";
+    /// Request that changes an integration.
+    INTEGRATION_UPDATE = "integration-update-request";
+    /// An integration.
+    INTEGRATION = "integration-response";
+    /// A page of integrations.
+    INTEGRATION_LISTING = "integration-listing";
+    /// Body of any error.
+    ERROR_BODY = "error-body";
+    /// A conversation.
+    MESSAGE_CONVERSATION = "message-conversation";
+    /// Details of a message.
+    MESSAGE_DETAILS = "message-details";
+    /// Request for details of many messages.
+    MESSAGES_BULK_REQUEST = "messages-bulk-request";
+    /// Details of many messages.
+    MESSAGE_LISTING = "message-listing";
+    /// Request of an agent who writes.
+    AGENT_MESSAGE = "agent-message-request";
+    /// Request of an agent who types.
+    AGENT_TYPING = "agent-typing-request";
+    /// Request for a message without an agent.
+    AGENTLESS_REQUEST = "agentless-request";
+    /// Answer to a message without an agent.
+    AGENTLESS_RESPONSE = "agentless-response";
+    /// Request that changes a participant.
+    PARTICIPANT_PATCH = "participant-patch";
+    /// Answer of the token endpoint.
+    TOKEN_RESPONSE = "oauth-token-response";
+    /// Refusal of the token endpoint.
+    OAUTH_ERROR = "oauth-error";
+    /// Which events are passed on.
+    MESSAGING_SETTING = "messaging-setting";
+    /// Which media are allowed.
+    SUPPORTED_CONTENT = "supported-content";
+    /// When a new message begins a new conversation.
+    THREADING_TIMELINE = "threading-timeline";
+    /// A notification channel.
+    NOTIFICATION_CHANNEL = "notification-channel";
+    /// A frame of a notification channel.
+    NOTIFICATION_ENVELOPE = "notification-envelope";
+    /// Notification: an agent left.
+    USER_END = "event-user-end";
+    /// Notification: the customer left.
+    CUSTOMER_END = "event-customer-end";
+    /// Notification: the queue handed over.
+    ACD_END = "event-acd-end";
+    /// Notification: after-call work.
+    ACW = "event-acw";
+    /// Notification: a conversation changed.
+    CONVERSATION_MESSAGE = "event-conversation-message";
+}

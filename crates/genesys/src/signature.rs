@@ -1,0 +1,86 @@
+//! The signature of the outbound webhook: `sha256=` and the base64 of HMAC-SHA256 over the body's raw bytes.
+//!
+//! A middleware verifies with it, an emulator signs with it. It works on bytes as they came over the wire: the same
+//! JSON written in another way has another signature.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+pub use crate::secret::Secret;
+
+/// The header that carries the signature.
+pub const HEADER: &str = "x-hub-signature-256";
+
+const PREFIX: &str = "sha256=";
+
+/// Why a body is not to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// There is no signature.
+    #[error("the {HEADER} header is missing")]
+    Missing,
+    /// The header is not `sha256=` and the base64 of 32 bytes.
+    #[error("the {HEADER} header is not sha256=<base64 of 32 bytes>")]
+    Malformed,
+    /// No secret gives this signature: the body was changed, or the secret is another.
+    #[error("the {HEADER} header was made with another secret or for another body")]
+    Mismatch,
+}
+
+/// The header's value for `body`.
+pub fn sign(secret: &Secret, body: &[u8]) -> String {
+    format!("{PREFIX}{}", STANDARD.encode(mac(secret, body).finalize().into_bytes()))
+}
+
+/// Checks the header's value against every secret (several while one is being replaced), in constant time each.
+/// An empty secret never matches.
+pub fn verify(secrets: &[Secret], header: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
+    let header = header.ok_or(SignatureError::Missing)?.trim_ascii();
+    let encoded = header.strip_prefix(PREFIX.as_bytes()).ok_or(SignatureError::Malformed)?;
+    let signature = STANDARD.decode(encoded).map_err(|_| SignatureError::Malformed)?;
+    if signature.len() != 32 {
+        return Err(SignatureError::Malformed);
+    }
+    let matches = |secret: &Secret| !secret.expose().is_empty() && mac(secret, body).verify_slice(&signature).is_ok();
+    if secrets.iter().any(matches) { Ok(()) } else { Err(SignatureError::Mismatch) }
+}
+
+fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes keys of any length; only other algorithms of the same trait refuse some.
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(body);
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_form_is_malformed() {
+        let secret = [Secret::new("0123456789abcdef")];
+        let good = sign(&secret[0], b"body");
+        assert_eq!(verify(&secret, Some(good.as_bytes()), b"body"), Ok(()));
+        assert_eq!(verify(&secret, Some(format!(" {good} ").as_bytes()), b"body"), Ok(()));
+        for header in ["", "sha256=", "sha256=AAAA", &good[7..], &good.replace("256", "1"), "sha256=\u{fc}"] {
+            assert_eq!(verify(&secret, Some(header.as_bytes()), b"body"), Err(SignatureError::Malformed), "{header}");
+        }
+        assert_eq!(verify(&secret, None, b"body"), Err(SignatureError::Missing));
+    }
+
+    #[test]
+    fn any_of_several_secrets_will_do_but_no_empty_one() {
+        let secrets = [Secret::new("the new secret 1"), Secret::new("the old secret 2"), Secret::new("")];
+        for (secret, outcome) in secrets.iter().zip([Ok(()), Ok(()), Err(SignatureError::Mismatch)]) {
+            assert_eq!(verify(&secrets, Some(sign(secret, b"body").as_bytes()), b"body"), outcome);
+        }
+        assert_eq!(verify(&[], Some(sign(&secrets[0], b"body").as_bytes()), b"body"), Err(SignatureError::Mismatch));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret::new("hush")), "Secret(..)");
+    }
+}

@@ -1,0 +1,147 @@
+//! The body of the outbound webhook: what an agent, a bot or the API sends to a customer.
+//!
+//! A middleware reads it after the signature was checked over the raw bytes. What is not understood is kept, and
+//! written back as it came. A body that cannot be read at all may still have an [`Envelope`](crate::Envelope).
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::message::{Channel, Content, Direction, Event, MessageType, OriginatingEntity, Party};
+use crate::receipt::{Reason, ReceiptStatus};
+use crate::record::record;
+
+record! {
+    /// A message as Genesys posts it to `outboundNotificationWebhookUrl` (`OpenOutboundNormalizedMessage`).
+    tolerant WebhookMessage {
+        needs {
+            /// The message's id; receipts name it. Opaque.
+            id: String = "id",
+        }
+        may {
+            /// How it travels. The customer is `channel.to`.
+            channel: Channel = "channel",
+            /// What it is.
+            r#type: MessageType = "type",
+            /// What was written.
+            text: String = "text",
+            /// Attachments, cards and the like.
+            content: Vec<Content> = "content",
+            /// What happened, where the type is `Event`.
+            events: Vec<Event> = "events",
+            /// `Outbound` but for receipts about inbound messages.
+            direction: Direction = "direction",
+            /// An agent or a bot; absent on agentless messages and events.
+            originating_entity: OriginatingEntity = "originatingEntity",
+            /// What became of the message, where the type is `Receipt`.
+            status: ReceiptStatus = "status",
+            /// Why it failed, where the status is `Failed`.
+            reasons: Vec<Reason> = "reasons",
+            /// Whether no receipt will follow this one.
+            is_final_receipt: bool = "isFinalReceipt",
+            /// Any.
+            metadata: Map<String, Value> = "metadata",
+            /// Genesys's conversation; older orgs do not send it.
+            conversation_id: String = "conversationId",
+        }
+    }
+}
+
+impl WebhookMessage {
+    /// Reads a body. One that is broken in its characters only (an emoji cut in half, bytes that are no UTF-8) is
+    /// read with U+FFFD in their place.
+    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
+        serde_json::from_slice(body).or_else(|error| match crate::mend::mended(body) {
+            Some(mended) => serde_json::from_str(&mended).map_err(|error| Unreadable::of(&error)),
+            None => Err(Unreadable::of(&error)),
+        })
+    }
+
+    /// The customer: `channel.to`.
+    pub fn to(&self) -> Option<&Party> {
+        self.channel.as_ref()?.to.as_ref()
+    }
+
+    /// When it was written: `channel.time`.
+    pub fn timestamp(&self) -> Option<Timestamp> {
+        self.channel.as_ref()?.timestamp()
+    }
+
+    /// The elements of its content.
+    pub fn contents(&self) -> &[Content] {
+        self.content.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it only says that somebody types.
+    pub fn is_typing(&self) -> bool {
+        let events = self.events.as_deref().unwrap_or_default();
+        self.r#type == Some(MessageType::Event)
+            && !events.is_empty()
+            && events.iter().all(|event| event.event_type == Some(crate::message::EventType::Typing))
+    }
+}
+
+/// The body is no message. The text says where, and never what stands there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no message: {problem} at line {line} column {column}")]
+pub struct Unreadable {
+    problem: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl Unreadable {
+    fn of(error: &serde_json::Error) -> Self {
+        let problem = match error.classify() {
+            serde_json::error::Category::Data => "no object with an id",
+            serde_json::error::Category::Eof => "it ends early",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "no JSON, or nested too deep",
+        };
+        Self { problem, line: error.line(), column: error.column() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_enough() {
+        let message = WebhookMessage::read(br#"{"id":"m"}"#).unwrap();
+        assert_eq!((message.id.as_str(), message.to(), message.timestamp()), ("m", None, None));
+    }
+
+    #[test]
+    fn odd_fields_do_not_hide_the_others() {
+        let odd = json!({
+            "id": "m", "type": "Hologram", "text": "hello", "direction": 7, "metadata": null, "status": "Eaten",
+            "content": [{"contentType": "Smell", "smell": {"of": "roses"}}],
+            "channel": {"to": {"id": "c", "idType": "Aura", "nickName": "N"}, "time": "soon", "via": ["x"]},
+            "events": [{"eventType": "Sneeze"}],
+        });
+        let message = WebhookMessage::read(odd.to_string().as_bytes()).unwrap();
+        assert_eq!(message.text.as_deref(), Some("hello"));
+        assert_eq!(message.r#type, Some(MessageType::Other("Hologram".to_owned())));
+        assert_eq!(message.to().unwrap().nickname.as_deref(), Some("N"));
+        assert_eq!(message.timestamp(), None);
+        assert!(!message.is_typing());
+        assert_eq!(serde_json::to_value(&message).unwrap(), odd);
+    }
+
+    #[test]
+    fn half_an_emoji_does_not_cost_the_message() {
+        let message = WebhookMessage::read(br#"{"id":"m","text":"on its way \ud83d"}"#).unwrap();
+        assert_eq!(message.text.as_deref(), Some("on its way \u{fffd}"));
+        let message = WebhookMessage::read(b"{\"id\":\"m\",\"text\":\"caf\xe9\"}").unwrap();
+        assert_eq!(message.text.as_deref(), Some("caf\u{fffd}"));
+    }
+
+    #[test]
+    fn an_error_quotes_nothing() {
+        for body in [&br#""my secret words""#[..], br#"{"id":{"secret":1}}"#, b"secret", br#"{"secret"#] {
+            let error = WebhookMessage::read(body).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
+        }
+    }
+}
