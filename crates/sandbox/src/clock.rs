@@ -13,9 +13,9 @@ use tokio::time::Instant;
 /// The fastest that the clock may run.
 const MAX_SCALE: f64 = 1_000_000.0;
 /// The furthest that one call may move the clock: ten years.
-const MAX_ADVANCE: Duration = Duration::from_secs(10 * 366 * 86_400);
+const MAX_ADVANCE: Duration = Duration::from_hours(10 * 366 * 24);
 /// The longest single wait on the machine's timer; after it the clock is read again.
-const MAX_WAIT: Duration = Duration::from_secs(3_600);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 
 /// The clock was asked for something that it cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -176,14 +176,14 @@ mod tests {
         let start = clock.now();
         let waiting = tokio::spawn({
             let clock = clock.clone();
-            async move { clock.sleep(Duration::from_secs(3_600)).await }
+            async move { clock.sleep(Duration::from_hours(1)).await }
         });
-        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        tokio::time::sleep(Duration::from_hours(24)).await;
         assert_eq!(clock.now(), start);
         assert!(!waiting.is_finished());
-        clock.advance(Duration::from_secs(3_600)).unwrap();
+        clock.advance(Duration::from_hours(1)).unwrap();
         waiting.await.unwrap();
-        assert_eq!(clock.now(), later(start, Duration::from_secs(3_600)));
+        assert_eq!(clock.now(), later(start, Duration::from_hours(1)));
     }
 
     #[tokio::test(start_paused = true)]

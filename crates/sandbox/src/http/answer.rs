@@ -70,13 +70,13 @@ impl IntoResponse for Reply {
 
 /// A response with a JSON body, or with none.
 pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
-    let written = Written(body.clone());
+    let empty = body.is_empty();
     let mut response = Response::new(Body::from(body.clone()));
     *response.status_mut() = status;
-    if !body.is_empty() {
+    if !empty {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    response.extensions_mut().insert(written);
+    response.extensions_mut().insert(Written(body));
     response
 }
 
@@ -88,23 +88,23 @@ pub(crate) struct ApiError {
     message: String,
     /// Requests a minute, and seconds until there are more, for 429.
     limit: Option<(u32, u64)>,
-    pub(crate) about: About,
+    pub(crate) about: Box<About>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
-        Self { status, code, message: message.to_owned(), limit: None, about: About::default() }
+        Self { status, code, message: message.to_owned(), limit: None, about: Box::default() }
     }
 
     /// 400; `fault` is for the transcript and the verdict only, Genesys tells as little.
     pub(crate) fn bad_request(fault: String) -> Self {
         let error = Self::of_status(StatusCode::BAD_REQUEST);
-        Self { about: About { faults: vec![fault], ..About::default() }, ..error }
+        Self { about: Box::new(About { faults: vec![fault], ..About::default() }), ..error }
     }
 
     pub(crate) fn not_found(fault: &str) -> Self {
         let error = Self::of_status(StatusCode::NOT_FOUND);
-        Self { about: About { faults: vec![fault.to_owned()], ..About::default() }, ..error }
+        Self { about: Box::new(About { faults: vec![fault.to_owned()], ..About::default() }), ..error }
     }
 
     pub(crate) fn limited(allowed: u32, reset: u64) -> Self {
@@ -137,7 +137,7 @@ impl ApiError {
 
     pub(crate) fn about(self, about: About) -> Self {
         let faults = [self.about.faults, about.faults].concat();
-        Self { about: About { faults, ..about }, ..self }
+        Self { about: Box::new(About { faults, ..about }), ..self }
     }
 
     /// The whole answer.

@@ -55,7 +55,7 @@ pub(super) async fn api(
     let mut about = response.extensions_mut().remove::<About>().unwrap_or_default();
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.finish(&context);
-        about = error.about;
+        about = *error.about;
     } else if !response.status().is_success() && response.extensions().get::<Written>().is_none() {
         // A path or a body that axum itself could not read.
         response = ApiError::of_status(response.status()).finish(&context);

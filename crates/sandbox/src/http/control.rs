@@ -52,6 +52,7 @@ impl From<Refusal> for Wrong {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn bad(error: impl ToString) -> Wrong {
     Wrong(StatusCode::BAD_REQUEST, error.to_string())
 }
@@ -161,8 +162,8 @@ async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, W
         return Err(bad("text or content is needed"));
     }
     let said = Said { text: send.text, content: send.content };
-    let sent = agent_send(&app, send.integration.as_deref(), &send.customer, said)?;
-    Ok(Json(json!({"id": sent.id, "conversationId": sent.conversation})))
+    let message = agent_send(&app, send.integration.as_deref(), &send.customer, said)?;
+    Ok(Json(json!({"id": message.id, "conversationId": message.conversation})))
 }
 
 #[derive(Deserialize)]

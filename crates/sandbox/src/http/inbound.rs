@@ -96,10 +96,10 @@ pub(super) async fn receipt(
     body: Bytes,
 ) -> Result<Reply, ApiError> {
     let receipt: InboundReceipt = checked(&app.schemas.inbound_receipt, &body)?;
-    take_receipt(&app, &integration, receipt)
+    take_receipt(&app, &integration, &receipt)
 }
 
-fn take_receipt(app: &App, integration: &str, receipt: InboundReceipt) -> Result<Reply, ApiError> {
+fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Result<Reply, ApiError> {
     let switches = app.switches();
     let id = receipt.id.clone();
     let mut world = app.world();
@@ -148,7 +148,7 @@ pub(super) async fn legacy(State(app): State<Arc<App>>, body: Bytes) -> Result<R
     let named = |end: &str| body["channel"][end]["id"].as_str().unwrap_or_default().to_owned();
     if body["type"] == "Receipt" {
         let receipt: InboundReceipt = serde_json::from_value(body.clone()).map_err(wrong)?;
-        take_receipt(&app, &named("from"), receipt)
+        take_receipt(&app, &named("from"), &receipt)
     } else {
         let message: InboundMessage = serde_json::from_value(body.clone()).map_err(wrong)?;
         receive(&app, &named("to"), message.into(), false)

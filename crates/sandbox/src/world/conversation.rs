@@ -212,9 +212,8 @@ impl World {
         for each in conversation.participants[stay..].iter_mut().filter(|each| each.end.is_none()) {
             let disconnect_type = match how {
                 End::Left(who) if *who == each.id => "client",
-                End::Left(_) => "peer",
                 End::Agent | End::Agentless if each.purpose == "agent" => "client",
-                End::Agent | End::Agentless => "peer",
+                End::Left(_) | End::Agent | End::Agentless => "peer",
                 End::Error(_) => "error",
             };
             each.leave(disconnect_type, now);

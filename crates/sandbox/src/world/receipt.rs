@@ -46,7 +46,7 @@ fn told_by(receipt: &ReceiptStatus) -> Status {
 
 impl World {
     /// Takes a receipt. One for a message that does not exist is written down and has no effect.
-    pub(crate) fn receipt(&mut self, integration: &Integration, receipt: InboundReceipt, now: Timestamp) -> Receipted {
+    pub(crate) fn receipt(&mut self, integration: &Integration, receipt: &InboundReceipt, now: Timestamp) -> Receipted {
         let fault =
             || ReceiptFault { message: receipt.id.clone(), status: receipt.status.to_string(), at: wire_time(now) };
         let from = Address::of_integration(&integration.id, &integration.name);

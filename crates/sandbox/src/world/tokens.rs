@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::clock::later;
 
 /// The window of the rate limit.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Dead tokens are swept when there are more tokens than this.
 const SWEEP_AT: usize = 10_000;
 
@@ -84,7 +84,7 @@ mod tests {
         let mut tokens = Tokens::default();
         let start = Timestamp::UNIX_EPOCH;
         let at = |ms| later(start, Duration::from_millis(ms));
-        tokens.give("t".to_owned(), "c", start, Duration::from_secs(3_600));
+        tokens.give("t".to_owned(), "c", start, Duration::from_hours(1));
         assert_eq!(tokens.admit("t", at(5_000), 2), Admission::Admitted { count: 1, allowed: 2, reset: 60 });
         assert_eq!(tokens.admit("t", at(34_500), 2), Admission::Admitted { count: 2, allowed: 2, reset: 31 });
         assert_eq!(tokens.admit("t", at(64_999), 2), Admission::Limited { allowed: 2, reset: 1 });
@@ -98,7 +98,7 @@ mod tests {
         let mut tokens = Tokens::default();
         let start = Timestamp::UNIX_EPOCH;
         for (token, client) in [("a", "one"), ("b", "one"), ("c", "two")] {
-            tokens.give(token.to_owned(), client, start, Duration::from_secs(60));
+            tokens.give(token.to_owned(), client, start, Duration::from_mins(1));
         }
         assert_eq!(tokens.revoke(Some("one")), 2);
         assert_ne!(tokens.admit("c", start, 0), Admission::Refused);
