@@ -142,7 +142,7 @@ fn text(place: &mut Option<String>) -> Level<'_> {
     Level::Text(place)
 }
 
-/// Passes over a value of any depth; serde_json does so without recursion.
+/// Passes over a value of any depth; `serde_json` does so without recursion.
 fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }

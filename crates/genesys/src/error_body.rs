@@ -79,5 +79,5 @@ impl fmt::Display for ErrorBody {
 
 /// The text without anything that could disturb a log, and not too much of it.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(80).collect()
+    text.chars().filter(char::is_ascii_graphic).take(80).collect()
 }

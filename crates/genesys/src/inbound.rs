@@ -204,8 +204,10 @@ record! {
 
 words! {
     /// What the customer tapped.
+    #[derive(Default)]
     ButtonResponseType {
         /// A button of a card or carousel.
+        #[default]
         Button = "Button",
         /// A quick reply.
         QuickReply = "QuickReply",
@@ -229,12 +231,6 @@ record! {
             /// An id of its own.
             id: String = "id",
         }
-    }
-}
-
-impl Default for ButtonResponseType {
-    fn default() -> Self {
-        Self::Button
     }
 }
 

@@ -4,6 +4,8 @@
 //! written back without loss; nothing here decides what is to be done with a message.
 
 pub mod agent;
+pub mod budget;
+pub mod client;
 pub mod conversation;
 pub mod envelope;
 pub mod error_body;
@@ -20,6 +22,8 @@ mod secret;
 pub mod signature;
 pub mod webhook;
 
+pub use budget::{Budget, BudgetConfig, Lane, Permit};
+pub use client::{Answer, CallError, Client, Credentials, RateLimit};
 pub use envelope::{Envelope, NotJson};
 pub use error_body::ErrorBody;
 pub use message::{Channel, Content, Party};

@@ -4,8 +4,10 @@ use crate::record::{record, words};
 
 words! {
     /// What became of a message. Genesys documents `Delivered` and `Failed`; its receipt call takes all but `Read`.
+    #[derive(Default)]
     ReceiptStatus {
         /// It left.
+        #[default]
         Sent = "Sent",
         /// It reached the customer.
         Delivered = "Delivered",
@@ -17,12 +19,6 @@ words! {
         Removed = "Removed",
         /// It was read; only the deprecated inbound call takes it.
         Read = "Read",
-    }
-}
-
-impl Default for ReceiptStatus {
-    fn default() -> Self {
-        Self::Sent
     }
 }
 

@@ -178,10 +178,9 @@ macro_rules! words {
 pub(crate) use words;
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public types")]
 mod tests {
     use serde_json::json;
-
-    use super::*;
 
     record! {
         /// An object as a tolerant reader sees it.

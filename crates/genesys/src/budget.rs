@@ -1,0 +1,281 @@
+//! The governor of one integration's calls: whoever wants to call Genesys asks here first, and waits its turn.
+//!
+//! Genesys allows some 300 calls a minute for each OAuth client, all kinds together. Calls are let through by lane,
+//! evenly, over as many clients as there are. Nothing is retried here: after a failure the caller asks again.
+
+mod bucket;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+pub use self::bucket::Bucket;
+use crate::client::{Answer, CallError, Client, RateLimit};
+
+/// The order in which calls are let through: all of a lane before any of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Customers' messages, and receipts that say Failed.
+    Urgent,
+    /// Receipts that say Delivered.
+    Delivered,
+    /// Reads.
+    Background,
+    /// Typing; of no use after a second, see [`BudgetConfig::typing_waits`].
+    Typing,
+}
+
+impl Lane {
+    /// Every lane, in order.
+    pub const ALL: [Self; 4] = [Self::Urgent, Self::Delivered, Self::Background, Self::Typing];
+}
+
+/// How a budget spends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BudgetConfig {
+    /// Calls a minute and client, until Genesys's headers say otherwise.
+    pub allowed_per_minute: u32,
+    /// The part of it that is used; the rest is for calls that arrive in another window than they were sent in.
+    pub share: f64,
+    /// Most calls at once after a pause, for each client.
+    pub burst: u32,
+    /// How long typing may wait before it is dropped.
+    pub typing_waits: Duration,
+    /// The longest time that a `Retry-After` is believed.
+    pub longest_shut: Duration,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self {
+            allowed_per_minute: 300,
+            share: 0.98,
+            burst: 10,
+            typing_waits: Duration::from_secs(1),
+            longest_shut: Duration::from_mins(3),
+        }
+    }
+}
+
+/// The right to call Genesys, shared by all callers of one integration. It needs a tokio runtime; clones share it.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    shared: Arc<Shared>,
+    _granting: Arc<Granting>,
+}
+
+/// Ends the task that grants when the last clone of the budget goes.
+#[derive(Debug)]
+struct Granting(AbortHandle);
+
+impl Drop for Granting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    clients: Vec<Client>,
+    config: BudgetConfig,
+    start: Instant,
+    state: Mutex<State>,
+    /// Rung whenever something happened that may let a call through, or not until later.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// One for each client, in the same order.
+    buckets: Vec<Bucket>,
+    lanes: [VecDeque<oneshot::Sender<Permit>>; 4],
+    rng: fastrand::Rng,
+}
+
+/// The right to make one call, with the client to make it with. Tell what came of it by [`Self::done`]; a permit that
+/// is dropped counts as a call whose answer was lost.
+#[derive(Debug)]
+pub struct Permit {
+    shared: Arc<Shared>,
+    client: usize,
+    open: bool,
+}
+
+impl Budget {
+    /// A budget over `clients`, which all belong to one org. `rng` draws the jitter after a 429.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(clients: Vec<Client>, config: BudgetConfig, rng: fastrand::Rng) -> Self {
+        let bucket = || Bucket::new(config.allowed_per_minute, config.share, config.burst, Duration::ZERO);
+        let buckets = clients.iter().map(|_| bucket()).collect();
+        let state = Mutex::new(State { buckets, lanes: Default::default(), rng });
+        let shared = Arc::new(Shared { clients, config, start: Instant::now(), state, changed: Notify::new() });
+        let granting = tokio::spawn(grant(Arc::clone(&shared))).abort_handle();
+        Self { shared, _granting: Arc::new(Granting(granting)) }
+    }
+
+    /// Waits for the right to make one call. `None` for typing that waited too long, and where there is no client.
+    pub async fn permit(&self, lane: Lane) -> Option<Permit> {
+        if self.shared.clients.is_empty() {
+            return None;
+        }
+        let (sender, granted) = oneshot::channel();
+        self.shared.state().queue(lane, sender);
+        self.shared.changed.notify_one();
+        match lane {
+            Lane::Typing => tokio::time::timeout(self.shared.config.typing_waits, granted).await.ok()?.ok(),
+            Lane::Urgent | Lane::Delivered | Lane::Background => granted.await.ok(),
+        }
+    }
+
+    /// Makes one call when it is its turn. Where there is no permit the call is [`CallError::NotSent`].
+    pub async fn call<T, F>(&self, lane: Lane, call: impl FnOnce(Client) -> F) -> Result<Answer<T>, CallError>
+    where
+        F: Future<Output = Result<Answer<T>, CallError>>,
+    {
+        let Some(permit) = self.permit(lane).await else {
+            return Err(CallError::NotSent { cause: "the budget had no room for it in time".to_owned() });
+        };
+        let outcome = call(permit.client().clone()).await;
+        permit.done(&outcome);
+        outcome
+    }
+
+    /// How many calls wait in `lane`, for metrics.
+    pub fn waiting(&self, lane: Lane) -> usize {
+        self.shared.state().lanes[lane as usize].iter().filter(|waiting| !waiting.is_closed()).count()
+    }
+}
+
+impl Permit {
+    /// The client to make the call with.
+    pub fn client(&self) -> &Client {
+        &self.shared.clients[self.client]
+    }
+
+    /// Tells what came of the call.
+    pub fn done<T>(self, outcome: &Result<Answer<T>, CallError>) {
+        match outcome {
+            Ok(answer) => self.answered(answer.limit, None),
+            Err(CallError::RateLimited { retry_after, limit, .. }) => self.answered(*limit, Some(*retry_after)),
+            Err(error) => self.answered(error.limit(), None),
+        }
+    }
+
+    fn answered(mut self, limit: Option<RateLimit>, shut_for: Option<Duration>) {
+        self.open = false;
+        let now = self.shared.now();
+        let mut state = self.shared.state();
+        state.buckets[self.client].answered(now, limit);
+        if let Some(wait) = shut_for {
+            let wait = wait.min(self.shared.config.longest_shut);
+            // Up to a second more, so that several nodes do not come back in the same moment.
+            let jitter = Duration::from_secs_f64(state.rng.f64());
+            state.buckets[self.client].shut(now, now + wait + jitter);
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.open {
+            let now = self.shared.now();
+            self.shared.state().buckets[self.client].answered(now, None);
+            self.shared.changed.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held, so what it guards is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn queue(&mut self, lane: Lane, waiting: oneshot::Sender<Permit>) {
+        let queue = &mut self.lanes[lane as usize];
+        // Who gave up waiting is forgotten now and then, so that a lane that gets no turn does not grow for ever.
+        if queue.len() >= 64 && queue.len().is_power_of_two() {
+            queue.retain(|waiting| !waiting.is_closed());
+        }
+        queue.push_back(waiting);
+    }
+
+    /// The first of the first lane that still waits.
+    fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
+        self.lanes.iter_mut().find_map(|lane| {
+            while let Some(waiting) = lane.pop_front() {
+                if !waiting.is_closed() {
+                    return Some(waiting);
+                }
+            }
+            None
+        })
+    }
+
+    fn anyone_waits(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.is_empty())
+    }
+
+    /// The client that may call first, the least used of several, and when.
+    fn first_ready(&self, now: Duration) -> Option<(usize, Duration)> {
+        let ready = self.buckets.iter().map(|bucket| bucket.ready_at(now)).enumerate();
+        ready.min_by(|(a, a_at), (b, b_at)| {
+            let fullness = |index: usize| self.buckets[index].fullness(now);
+            a_at.cmp(b_at).then_with(|| fullness(*b).total_cmp(&fullness(*a)))
+        })
+    }
+}
+
+/// Lets calls through until the budget goes.
+async fn grant(shared: Arc<Shared>) {
+    loop {
+        let next = grant_ready(&shared);
+        match next {
+            Some(at) => {
+                tokio::select! {
+                    () = tokio::time::sleep_until(shared.start + at) => {}
+                    () = shared.changed.notified() => {}
+                }
+            }
+            None => shared.changed.notified().await,
+        }
+    }
+}
+
+/// Grants what can be granted now, and says when the next one can be; `None` when nobody waits.
+fn grant_ready(shared: &Arc<Shared>) -> Option<Duration> {
+    loop {
+        let now = shared.now();
+        let mut state = shared.state();
+        if !state.anyone_waits() {
+            return None;
+        }
+        let (client, at) = state.first_ready(now)?;
+        if at > now {
+            return Some(at);
+        }
+        let waiting = state.next()?;
+        state.buckets[client].take(now);
+        drop(state);
+        let permit = Permit { shared: Arc::clone(shared), client, open: true };
+        if let Err(mut permit) = waiting.send(permit) {
+            // It gave up in this very moment. Its drop must not count a call that was never made.
+            permit.open = false;
+            shared.state().buckets[client].untake();
+        }
+    }
+}

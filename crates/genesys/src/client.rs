@@ -1,0 +1,280 @@
+//! Genesys Cloud's REST calls that an Open Messaging middleware needs, made as one OAuth client of one org.
+//!
+//! It minds the token and gives failures their names; it repeats a call only once, after a 401. Pacing is the
+//! [`budget`](crate::budget)'s, retries are the caller's.
+
+mod error;
+mod exchange;
+mod rate_limit;
+mod token;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+pub use self::error::CallError;
+use self::exchange::{Reply, exchange};
+pub use self::rate_limit::RateLimit;
+use self::token::Tokens;
+use crate::agent::ParticipantPatch;
+use crate::conversation::{MessageConversation, MessageData};
+use crate::inbound::{
+    EventResponse, InboundEvent, InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse, StructuredResponse,
+    StructuredResponseResponse,
+};
+use crate::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
+use crate::region::Hosts;
+use crate::secret::Secret;
+
+/// How long a call may take, unless [`Client::with_timeout`] says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+const INTEGRATIONS: [&str; 6] = ["api", "v2", "conversations", "messaging", "integrations", "open"];
+const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
+
+/// An OAuth client of the org, with the client-credentials grant.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The client's id.
+    pub id: String,
+    /// The client's secret.
+    pub secret: Secret,
+}
+
+/// What a call brought.
+#[derive(Clone, Debug)]
+pub struct Answer<T> {
+    /// The body. Empty where a call was done but its answer could not be read and is not needed.
+    pub value: T,
+    /// Where the token stands within its rate limit.
+    pub limit: Option<RateLimit>,
+    /// Genesys's support asks for it.
+    pub correlation_id: Option<String>,
+}
+
+/// Makes calls as one OAuth client. Clones share their token.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    hosts: Hosts,
+    credentials: Credentials,
+    timeout: Duration,
+    tokens: Tokens,
+}
+
+impl Client {
+    /// A client that calls over `http`. Give that one a `connect_timeout` below the call's own, so that a host that
+    /// cannot be reached counts as [`CallError::NotSent`], and no redirects.
+    pub fn new(http: reqwest::Client, hosts: Hosts, credentials: Credentials) -> Self {
+        Self(Arc::new(Inner { http, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }))
+    }
+
+    /// The same client with another time-out for each call, from the connection to the end of the answer.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        let Inner { http, hosts, credentials, .. } = &*self.0;
+        let (http, hosts, credentials) = (http.clone(), hosts.clone(), credentials.clone());
+        Self(Arc::new(Inner { http, hosts, credentials, timeout, tokens: Tokens::default() }))
+    }
+
+    /// The OAuth client's id.
+    pub fn id(&self) -> &str {
+        &self.0.credentials.id
+    }
+
+    /// Gets a token, unless there is a good one already.
+    pub async fn check_token(&self) -> Result<(), CallError> {
+        self.0.tokens.get(self, None).await.map(|_| ())
+    }
+
+    /// Posts a customer's message. With `prefetch_conversation_id` the answer holds the conversation's id, and takes
+    /// longer.
+    pub async fn post_message(
+        &self,
+        integration_id: &str,
+        message: &InboundMessage,
+        prefetch_conversation_id: bool,
+    ) -> Result<Answer<MessageResponse>, CallError> {
+        let query: &[_] = if prefetch_conversation_id { &[("prefetchConversationId", "true")] } else { &[] };
+        self.post_inbound(integration_id, &["message"], query, message).await
+    }
+
+    /// Posts a receipt about an outbound message.
+    pub async fn post_receipt(
+        &self,
+        integration_id: &str,
+        receipt: &InboundReceipt,
+    ) -> Result<Answer<ReceiptResponse>, CallError> {
+        self.post_inbound(integration_id, &["receipt"], &[], receipt).await
+    }
+
+    /// Posts that the customer types.
+    pub async fn post_event(
+        &self,
+        integration_id: &str,
+        event: &InboundEvent,
+    ) -> Result<Answer<EventResponse>, CallError> {
+        self.post_inbound(integration_id, &["event"], &[], event).await
+    }
+
+    /// Posts which button the customer tapped.
+    pub async fn post_structured_response(
+        &self,
+        integration_id: &str,
+        response: &StructuredResponse,
+    ) -> Result<Answer<StructuredResponseResponse>, CallError> {
+        self.post_inbound(integration_id, &["structured", "response"], &[], response).await
+    }
+
+    /// Reads an integration.
+    pub async fn integration(&self, id: &str) -> Result<Answer<Integration>, CallError> {
+        self.call(Method::GET, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.and_then(needed)
+    }
+
+    /// Reads one page of integrations; the first is 1.
+    pub async fn integrations(&self, page: u32) -> Result<Answer<IntegrationListing>, CallError> {
+        let query = [("pageSize", "25"), ("pageNumber", &page.to_string())];
+        self.call(Method::GET, &INTEGRATIONS, &query, None).await.and_then(needed)
+    }
+
+    /// Creates an integration. It is ready once its `create_status` says so.
+    pub async fn create_integration(&self, request: &IntegrationRequest) -> Result<Answer<Integration>, CallError> {
+        self.call(Method::POST, &INTEGRATIONS, &[], Some(written(request)?)).await.and_then(needed)
+    }
+
+    /// Changes an integration.
+    pub async fn update_integration(
+        &self,
+        id: &str,
+        update: &IntegrationUpdate,
+    ) -> Result<Answer<Integration>, CallError> {
+        let path = [&INTEGRATIONS[..], &[id]].concat();
+        self.call(Method::PATCH, &path, &[], Some(written(update)?)).await.and_then(needed)
+    }
+
+    /// Deletes an integration; it takes Genesys up to minutes.
+    pub async fn delete_integration(&self, id: &str) -> Result<Answer<()>, CallError> {
+        self.call(Method::DELETE, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.map(done)
+    }
+
+    /// Reads a conversation with its participants.
+    pub async fn conversation(&self, id: &str) -> Result<Answer<MessageConversation>, CallError> {
+        self.call(Method::GET, &[&MESSAGES[..], &[id]].concat(), &[], None).await.and_then(needed)
+    }
+
+    /// Reads what became of a message.
+    pub async fn message_details(&self, message_id: &str) -> Result<Answer<MessageData>, CallError> {
+        self.call(Method::GET, &[&MESSAGES[..], &[message_id, "details"]].concat(), &[], None).await.and_then(needed)
+    }
+
+    /// Changes a participant: disconnecting the customer's is the way to say that the customer left.
+    pub async fn patch_participant(
+        &self,
+        conversation_id: &str,
+        participant_id: &str,
+        change: &ParticipantPatch,
+    ) -> Result<Answer<()>, CallError> {
+        let path = [&MESSAGES[..], &[conversation_id, "participants", participant_id]].concat();
+        self.call(Method::PATCH, &path, &[], Some(written(change)?)).await.map(done)
+    }
+
+    /// A post after which only its success matters: an answer that cannot be read is an empty one.
+    async fn post_inbound<T: DeserializeOwned + Default>(
+        &self,
+        integration_id: &str,
+        what: &[&str],
+        query: &[(&str, &str)],
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, CallError> {
+        let path = [&MESSAGES[..], &[integration_id, "inbound", "open"], what].concat();
+        let reply = self.call(Method::POST, &path, query, Some(written(body)?)).await?;
+        let value = reply.json().unwrap_or_default();
+        Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
+    }
+
+    /// One call; after a 401 once more with a token that is not the refused one.
+    async fn call(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Reply, CallError> {
+        let mut url = url(&self.0.hosts.api, path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut refused = None;
+        loop {
+            let token = self.0.tokens.get(self, refused.as_ref()).await?;
+            let mut request = self.0.http.request(method.clone(), url.clone()).timeout(self.0.timeout);
+            request = request.bearer_auth(token.expose()).header(http::header::ACCEPT, "application/json");
+            if let Some(body) = &body {
+                request = request.header(http::header::CONTENT_TYPE, "application/json").body(body.clone());
+            }
+            let reply = exchange(request).await?;
+            if reply.status != StatusCode::UNAUTHORIZED || refused.is_some() {
+                return reply.success();
+            }
+            refused = Some(token);
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id())
+            .field("api", &self.0.hosts.api.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
+    serde_json::to_vec(body).map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
+}
+
+/// An answer without which the call was of no use.
+fn needed<T: DeserializeOwned>(reply: Reply) -> Result<Answer<T>, CallError> {
+    let value = reply.json().map_err(|cause| CallError::Unknown { cause })?;
+    Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
+}
+
+fn done(reply: Reply) -> Answer<()> {
+    Answer { value: (), limit: reply.limit, correlation_id: reply.correlation_id }
+}
+
+/// `base` with further path segments, each percent-encoded. An id that would vanish from the path (`..`) is refused.
+fn url(base: &Url, segments: &[&str]) -> Result<Url, CallError> {
+    let refuse = |cause: &str| CallError::NotSent { cause: cause.to_owned() };
+    if segments.iter().any(|segment| segment.is_empty() || segment.chars().all(|c| c == '.')) {
+        return Err(refuse("an id is empty or made of dots"));
+    }
+    let mut url = base.clone();
+    url.path_segments_mut().map_err(|()| refuse("the host's URL has no path"))?.pop_if_empty().extend(segments);
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_cannot_leave_their_segment() {
+        let base = Url::parse("https://gw.example.net/genesys/").unwrap();
+        let made = |id: &str| url(&base, &["api", id, "details"]).map(String::from);
+        assert_eq!(made("a-1").unwrap(), "https://gw.example.net/genesys/api/a-1/details");
+        assert_eq!(made("a/../b?c#d e").unwrap(), "https://gw.example.net/genesys/api/a%2F..%2Fb%3Fc%23d%20e/details");
+        for id in ["", ".", ".."] {
+            assert!(matches!(made(id), Err(CallError::NotSent { .. })), "{id}");
+        }
+        // Already encoded dots are encoded once more, and so stay a name.
+        assert!(made("%2e%2e").unwrap().ends_with("/api/%252e%252e/details"), "{:?}", made("%2e%2e"));
+    }
+}

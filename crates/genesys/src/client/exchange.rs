@@ -1,0 +1,113 @@
+//! One HTTP exchange: a request goes out, a bounded answer comes back, and what failed gets its right name.
+//!
+//! Called by the client and by its token. It repeats nothing.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::StatusCode;
+use reqwest::{RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+
+use super::rate_limit::retry_after;
+use super::{CallError, RateLimit};
+use crate::error_body::ErrorBody;
+
+/// The longest answer that is read. Genesys's largest are conversations of some hundred kilobytes.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// An answer. Its body is lost where it was too long or broke off.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) limit: Option<RateLimit>,
+    pub(super) correlation_id: Option<String>,
+    retry_after: Option<Duration>,
+    body: Result<Vec<u8>, String>,
+}
+
+pub(super) async fn exchange(request: RequestBuilder) -> Result<Reply, CallError> {
+    let mut response = request.send().await.map_err(|error| not_answered(&error))?;
+    let headers = response.headers();
+    let correlation_id = headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    Ok(Reply {
+        status: response.status(),
+        limit: RateLimit::from_headers(headers),
+        correlation_id,
+        retry_after: retry_after(headers),
+        body: read(&mut response).await,
+    })
+}
+
+async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| root(&error))? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(format!("the answer is longer than {LONGEST_ANSWER} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+impl Reply {
+    /// The body as JSON, or why it cannot be had. The reason quotes nothing of it.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
+        let body = self.body.as_ref().map_err(Clone::clone)?;
+        serde_json::from_slice(body).map_err(|error| {
+            format!(
+                "the answer cannot be read ({:?} at line {} column {})",
+                error.classify(),
+                error.line(),
+                error.column()
+            )
+            .to_lowercase()
+        })
+    }
+
+    /// What Genesys says about its refusal, as far as it can be read.
+    pub(super) fn error_body(&self) -> Box<ErrorBody> {
+        Box::new(self.json().unwrap_or_default())
+    }
+
+    /// Passes a success, and gives everything else its name.
+    pub(super) fn success(self) -> Result<Self, CallError> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let body = self.error_body();
+        Err(match self.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                let rest = self.limit.map(|limit| limit.reset);
+                let retry_after = self.retry_after.or(rest).unwrap_or(Duration::from_mins(1));
+                CallError::RateLimited { retry_after, limit: self.limit, body }
+            }
+            StatusCode::UNAUTHORIZED => CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") },
+            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => CallError::Unavailable {
+                status,
+                retry_after: self.retry_after,
+                body,
+                correlation_id: self.correlation_id,
+                limit: self.limit,
+            },
+            status => CallError::Refused { status, body, correlation_id: self.correlation_id, limit: self.limit },
+        })
+    }
+}
+
+/// Whether anything left is known only where the connection was never there, or the request never written.
+fn not_answered(error: &reqwest::Error) -> CallError {
+    let cause = root(error);
+    if error.is_connect() || error.is_builder() { CallError::NotSent { cause } } else { CallError::Unknown { cause } }
+}
+
+/// The innermost cause, without the URL.
+fn root(error: &reqwest::Error) -> String {
+    if error.is_timeout() && !error.is_connect() {
+        return "no answer in time".to_owned();
+    }
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
+    }
+    cause.map_or_else(|| "the request cannot be made".to_owned(), |cause| cause.to_string().to_lowercase())
+}

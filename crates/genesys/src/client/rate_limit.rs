@@ -1,0 +1,71 @@
+//! What Genesys's answers say about the rate limit. The budget reads it; nobody else needs to.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+/// The longest wait that is believed. Genesys's window is a minute; anything far beyond is a mistake.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// Where a token stands within its rate limit, from the `inin-ratelimit-*` headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Calls in this window so far, this one included.
+    pub count: u32,
+    /// Calls allowed a window.
+    pub allowed: u32,
+    /// Until the window ends, in whole seconds.
+    pub reset: Duration,
+}
+
+impl RateLimit {
+    /// Reads the three headers; `None` unless all are there and are numbers.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        Some(Self {
+            count: number(headers, "inin-ratelimit-count")?,
+            allowed: number(headers, "inin-ratelimit-allowed")?,
+            reset: seconds(headers, "inin-ratelimit-reset")?,
+        })
+    }
+}
+
+/// `Retry-After` in seconds, at most an hour. Genesys does not send the form with a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    seconds(headers, "retry-after")
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    number(headers, name).map(|seconds| Duration::from_secs(seconds.into()).min(LONGEST))
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u32> {
+    let number: u64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
+    Some(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(count: &str, allowed: &str, reset: &str) -> HeaderMap {
+        let named =
+            [("inin-ratelimit-count", count), ("inin-ratelimit-allowed", allowed), ("inin-ratelimit-reset", reset)];
+        let named = named.into_iter().filter(|(_, value)| !value.is_empty());
+        named.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn all_three_headers_or_none() {
+        let limit = RateLimit { count: 1, allowed: 180, reset: Duration::from_secs(61) };
+        assert_eq!(RateLimit::from_headers(&headers("1", "180", "61")), Some(limit));
+        for (count, allowed, reset) in [("", "180", "61"), ("1", "", "61"), ("1", "180", ""), ("-1", "many", "61")] {
+            assert_eq!(RateLimit::from_headers(&headers(count, allowed, reset)), None);
+        }
+    }
+
+    #[test]
+    fn absurd_numbers_are_cut() {
+        let limit = RateLimit::from_headers(&headers("1", "18446744073709551615", "18446744073709551615")).unwrap();
+        assert_eq!((limit.allowed, limit.reset), (u32::MAX, LONGEST));
+    }
+}

@@ -1,0 +1,130 @@
+//! The access token: minted once for all callers, renewed before it ends, replaced when Genesys refuses it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::exchange::{Reply, exchange};
+use super::{CallError, Client};
+use crate::oauth::{OAuthError, TokenResponse};
+use crate::secret::Secret;
+
+/// Genesys's longest token life: 48 hours. Longer ones are not believed.
+const LONGEST_LIFE: Duration = Duration::from_hours(48);
+/// Genesys's shortest token life, taken where the answer names none.
+const SHORTEST_LIFE: Duration = Duration::from_mins(5);
+/// How long before its end a token is renewed at the latest.
+const AHEAD: Duration = Duration::from_mins(5);
+/// How long the old token serves on when the renewal failed and it is still good.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The token of one OAuth client.
+#[derive(Default)]
+pub(super) struct Tokens {
+    current: Mutex<Current>,
+    /// Held while a token is minted, so that all others wait for that one.
+    minting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Current {
+    token: Option<Token>,
+    /// When minting failed last, and how: callers who were waiting then share that failure.
+    failure: Option<(Instant, CallError)>,
+}
+
+#[derive(Clone)]
+struct Token {
+    text: Secret,
+    renew: Instant,
+    ends: Instant,
+}
+
+impl Tokens {
+    /// A token that is good now and is not `refused`.
+    pub(super) async fn get(&self, client: &Client, refused: Option<&Secret>) -> Result<Secret, CallError> {
+        let asked = Instant::now();
+        if let Some(token) = self.good(refused) {
+            return Ok(token);
+        }
+        let _minting = self.minting.lock().await;
+        if let Some(token) = self.good(refused) {
+            return Ok(token);
+        }
+        if let Some((failed, error)) = &self.current().failure
+            && *failed >= asked
+        {
+            return Err(error.clone());
+        }
+        let minted = mint(client).await;
+        let mut current = self.current();
+        match minted {
+            Ok(token) => {
+                let text = token.text.clone();
+                *current = Current { token: Some(token), failure: None };
+                Ok(text)
+            }
+            Err(error) => {
+                let now = Instant::now();
+                let still_good =
+                    current.token.as_mut().filter(|token| token.ends > now && refused != Some(&token.text));
+                if let Some(token) = still_good {
+                    token.renew = now + GRACE;
+                    return Ok(token.text.clone());
+                }
+                current.failure = Some((now, error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn good(&self, refused: Option<&Secret>) -> Option<Secret> {
+        let current = self.current();
+        let token = current.token.as_ref()?;
+        let good = Instant::now() < token.renew.min(token.ends) && refused != Some(&token.text);
+        good.then(|| token.text.clone())
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        // Nothing panics while it is held, so what it guards is whole.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn mint(client: &Client) -> Result<Token, CallError> {
+    let asked = Instant::now();
+    let url = super::url(&client.0.hosts.login, &["oauth", "token"])?;
+    let credentials = &client.0.credentials;
+    let request = client.0.http.post(url).timeout(client.0.timeout);
+    let request = request.basic_auth(&credentials.id, Some(credentials.secret.expose()));
+    let reply = exchange(request.form(&[("grant_type", "client_credentials")])).await.map_err(unsent)?;
+    if reply.status.is_client_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
+        return Err(refusal(&reply));
+    }
+    let reply = reply.success()?;
+    let answer: TokenResponse =
+        reply.json().map_err(|cause| CallError::NotSent { cause: format!("no token: {cause}") })?;
+    let life = answer.expires_in.map_or(SHORTEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
+    tracing::debug!(life_s = life.as_secs(), "minted a Genesys token");
+    Ok(Token { text: answer.access_token, renew: asked + life - (life / 10).min(AHEAD), ends: asked + life })
+}
+
+/// Whatever became of the wish for a token: the call that needed it did not leave.
+fn unsent(error: CallError) -> CallError {
+    match error {
+        CallError::NotSent { cause } | CallError::Unknown { cause } => {
+            CallError::NotSent { cause: format!("no token: {cause}") }
+        }
+        other => other,
+    }
+}
+
+fn refusal(reply: &Reply) -> CallError {
+    let said = reply.json::<OAuthError>().ok().and_then(|body| body.error).unwrap_or_default();
+    let word: String = said.chars().filter(char::is_ascii_graphic).take(80).collect();
+    let word = if word.is_empty() { "no further word" } else { &word };
+    let cause = format!("the token endpoint refuses the credentials (status {}, {word})", reply.status.as_u16());
+    CallError::Unauthorized { cause }
+}
