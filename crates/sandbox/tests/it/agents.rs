@@ -17,7 +17,7 @@ async fn an_agent_writes_and_types() {
     let conversation = bench.customer_writes(CUSTOMER).await;
     let agent = agent_of(&bench, &conversation).await;
     let communication = format!("{MESSAGES}/{conversation}/communications/{agent}");
-    let sent = bench.post(&format!("{communication}/messages"), &example("agent-01-send-text.json")).await.json().await;
+    let sent = bench.post(&format!("{communication}/messages"), &example("agent-01-send-text.json")).await.json();
     assert_valid("message-details", &sent);
     assert_eq!(sent["status"], "queued");
     let typing = bench.post(&format!("{communication}/typing"), &example("agent-02-typing.json")).await;
@@ -31,7 +31,7 @@ async fn an_agent_writes_and_types() {
 
     let elsewhere = format!("{MESSAGES}/{conversation}/communications/nobody/messages");
     assert_eq!(bench.post(&elsewhere, &example("agent-01-send-text.json")).await.status, 404);
-    bench.put("/sandbox/switches", &json!({"typing": false})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"typing": false})).await.json();
     bench.post(&format!("{communication}/typing"), &example("agent-02-typing.json")).await;
     bench.agent_writes(CUSTOMER, "last").await;
     let calls = bench.hook.wait_for(3).await;
@@ -54,7 +54,7 @@ async fn the_agent_ends_the_conversation() {
     let bench = Bench::start().await;
     let conversation = bench.customer_writes(CUSTOMER).await;
     let path = format!("{MESSAGES}/{conversation}");
-    let answer = bench.patch(&path, &example("participant-01-disconnect.json")).await.json().await;
+    let answer = bench.patch(&path, &example("participant-01-disconnect.json")).await.json();
     assert_valid("message-conversation", &answer);
     assert_eq!(ends(&bench.conversation(&conversation).await), [ended("customer", "peer"), ended("agent", "client")]);
     let agent = agent_of(&bench, &conversation).await;
@@ -84,7 +84,7 @@ async fn a_message_without_an_agent_reaches_a_customer_never_seen() {
     let bench = Bench::start().await;
     let mut request = example("agentless-01.json");
     request["fromAddress"] = bench.integration.clone().into();
-    let answer = bench.post(&format!("{MESSAGES}/agentless"), &request).await.json().await;
+    let answer = bench.post(&format!("{MESSAGES}/agentless"), &request).await.json();
     assert_valid("agentless-response", &answer);
     let call = bench.hook.wait_for(1).await.remove(0).json();
     assert_valid("outbound-webhook-message", &call);
@@ -98,7 +98,7 @@ async fn a_message_without_an_agent_reaches_a_customer_never_seen() {
     assert_eq!(bench.customer_writes(CUSTOMER).await, answer["conversationId"].as_str().unwrap());
 
     request["useExistingActiveConversation"] = true.into();
-    let second = bench.post(&format!("{MESSAGES}/agentless"), &request).await.json().await;
+    let second = bench.post(&format!("{MESSAGES}/agentless"), &request).await.json();
     assert_eq!(second["conversationId"], answer["conversationId"]);
     request["fromAddress"] = "nowhere".into();
     assert_eq!(bench.post(&format!("{MESSAGES}/agentless"), &request).await.status, 404);

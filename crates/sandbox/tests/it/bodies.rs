@@ -29,7 +29,7 @@ async fn post_example(bench: &Bench, name: &str) -> (Answer, &'static str) {
 #[tokio::test]
 async fn valid_examples_are_taken() {
     let bench = Bench::start().await;
-    bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json();
     for name in [
         "inbound-01-text.json",
         "inbound-03-email-id.json",
@@ -96,17 +96,17 @@ async fn an_error_looks_like_genesys_own() {
 #[tokio::test]
 async fn an_integration_is_made_changed_and_deleted() {
     let bench = Bench::start().await;
-    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json().await;
-    let made = bench.post(INTEGRATIONS, &example("integration-01-create.json")).await.json().await;
+    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json();
+    let made = bench.post(INTEGRATIONS, &example("integration-01-create.json")).await.json();
     assert_eq!(made["createStatus"], "Initiated");
     let path = format!("{INTEGRATIONS}/{}", made["id"].as_str().unwrap());
-    bench.post("/sandbox/clock/advance", &json!({"by": "1s"})).await.json().await;
-    let shown = bench.get(&path).await.json().await;
+    bench.post("/sandbox/clock/advance", &json!({"by": "1s"})).await.json();
+    let shown = bench.get(&path).await.json();
     assert_valid("integration-response", &shown);
     assert_eq!(shown["createStatus"], "Completed");
     assert_eq!(shown["outboundNotificationWebhookUrl"], "https://bridge.example.net/genesys/outbound");
 
-    let changed = bench.patch(&path, &example("integration-04-patch.json")).await.json().await;
+    let changed = bench.patch(&path, &example("integration-04-patch.json")).await.json();
     assert_valid("integration-response", &changed);
     assert_eq!(changed["outboundNotificationWebhookUrl"], "https://bridge2.example.net/genesys/outbound");
     assert_eq!(changed["webhookHeaders"], json!({"X-Bridge-Tenant": "harbour"}));
@@ -134,7 +134,7 @@ async fn a_webhook_url_is_https_or_on_this_machine() {
         request["outboundNotificationWebhookUrl"] = url.into();
         assert_eq!(bench.post(INTEGRATIONS, &request).await.status, status, "{url}");
     }
-    bench.put("/sandbox/switches", &json!({"plain_http": "anywhere"})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"plain_http": "anywhere"})).await.json();
     request["outboundNotificationWebhookUrl"] = "http://gateway:8080/x".into();
     assert_eq!(bench.post(INTEGRATIONS, &request).await.status, 200);
 }
@@ -145,19 +145,19 @@ async fn integrations_are_listed_by_pages() {
     for n in 1..5 {
         let mut request = example("integration-01-create.json");
         request["name"] = format!("number {n}").into();
-        bench.post(INTEGRATIONS, &request).await.json().await;
+        bench.post(INTEGRATIONS, &request).await.json();
     }
     let mut names = Vec::new();
     let mut next = Some(format!("{INTEGRATIONS}?pageSize=2"));
     while let Some(path) = next {
-        let page = bench.get(&path).await.json().await;
+        let page = bench.get(&path).await.json();
         assert_valid("integration-listing", &page);
         assert_eq!((&page["total"], &page["pageCount"]), (&json!(5), &json!(3)));
         names.extend(page["entities"].as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap().to_owned()));
         next = page["nextUri"].as_str().map(str::to_owned);
     }
     assert_eq!(names, ["Harbour Chat", "number 1", "number 2", "number 3", "number 4"]);
-    let beyond = bench.get(&format!("{INTEGRATIONS}?pageSize=2&pageNumber=9")).await.json().await;
+    let beyond = bench.get(&format!("{INTEGRATIONS}?pageSize=2&pageNumber=9")).await.json();
     assert_eq!(beyond["entities"], json!([]));
     for wrong in ["pageSize=0", "pageSize=many", "pageNumber=0", "pageSize=101"] {
         assert_eq!(bench.get(&format!("{INTEGRATIONS}?{wrong}")).await.status, 400, "{wrong}");
@@ -168,10 +168,10 @@ async fn integrations_are_listed_by_pages() {
 async fn a_conversation_looks_like_the_example() {
     let bench = Bench::start().await;
     let mut body = example("inbound-01-text.json");
-    let plain = bench.post(&bench.inbound("message"), &body).await.json().await;
+    let plain = bench.post(&bench.inbound("message"), &body).await.json();
     assert_eq!(plain.get("conversationId"), None);
     body["channel"]["messageId"] = "client-msg-0002".into();
-    let answer = bench.post(&bench.inbound("message?prefetchConversationId=true"), &body).await.json().await;
+    let answer = bench.post(&bench.inbound("message?prefetchConversationId=true"), &body).await.json();
     let id = answer["conversationId"].as_str().unwrap();
     let conversation = bench.conversation(id).await;
     let participants = conversation["participants"].as_array().unwrap();
@@ -197,13 +197,13 @@ async fn messages_are_read_one_by_one_and_in_bulk() {
     let first = bench.agent_writes(CUSTOMER, "one").await;
     let second = bench.agent_writes(CUSTOMER, "two").await;
     let elsewhere = bench.agent_writes("somebody else", "three").await;
-    let one = bench.get(&format!("{MESSAGES}/{conversation}/messages/{first}")).await.json().await;
+    let one = bench.get(&format!("{MESSAGES}/{conversation}/messages/{first}")).await.json();
     assert_valid("message-details", &one);
     assert_eq!(one["normalizedMessage"]["text"], "one");
     assert_eq!(bench.get(&format!("{MESSAGES}/{other}/messages/{first}")).await.status, 404);
 
     let bulk = format!("{MESSAGES}/{conversation}/messages/bulk");
-    let many = bench.post(&bulk, &json!([first, second, elsewhere, "unknown"])).await.json().await;
+    let many = bench.post(&bulk, &json!([first, second, elsewhere, "unknown"])).await.json();
     assert_valid("message-listing", &many);
     let texts: Vec<_> =
         many["entities"].as_array().unwrap().iter().map(|each| each["normalizedMessage"]["text"].clone()).collect();
@@ -215,8 +215,8 @@ async fn messages_are_read_one_by_one_and_in_bulk() {
 #[tokio::test]
 async fn the_customer_comes_back_within_the_threading_window() {
     let mut bench = Bench::start().await;
-    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json().await;
-    bench.put("/sandbox/switches", &json!({"token_life": "1000h"})).await.json().await;
+    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json();
+    bench.put("/sandbox/switches", &json!({"token_life": "1000h"})).await.json();
     bench.token = bench.new_token().await;
     let first = bench.customer_writes(CUSTOMER).await;
     assert_eq!(bench.customer_writes(CUSTOMER).await, first);
@@ -235,9 +235,9 @@ async fn everything_over_the_wire_is_in_the_transcript() {
     let conversation = bench.customer_writes(CUSTOMER).await;
     let message = bench.agent_writes(CUSTOMER, "hello").await;
     bench.settled(&message).await;
-    bench.receipt(&message, "Delivered", true).await.json().await;
+    bench.receipt(&message, "Delivered", true).await.json();
     let transcript = eventually("the transcript", async || {
-        let all = bench.get("/sandbox/transcript?after=0").await.json().await;
+        let all = bench.get("/sandbox/transcript?after=0").await.json();
         let all = all.as_array().unwrap().clone();
         let done = all.iter().any(|each| each["path"].as_str().is_some_and(|path| path.ends_with("/receipt")));
         done.then_some(all)

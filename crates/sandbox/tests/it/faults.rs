@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Bench, CUSTOMER, INTEGRATIONS, SECRET, eventually, example, receipt};
 
 async fn fault(bench: &Bench, rule: Value) {
-    bench.post("/sandbox/faults", &rule).await.json().await;
+    bench.post("/sandbox/faults", &rule).await.json();
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_delay_runs_on_the_sandbox_clock() {
 #[tokio::test]
 async fn webhooks_go_wrong_in_every_way() {
     let bench = Bench::with(SandboxConfig { clock_scale: 50.0, ..SandboxConfig::default() }).await;
-    bench.put("/sandbox/switches", &json!({"refused_webhook": "message"})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"refused_webhook": "message"})).await.json();
     bench.customer_writes(CUSTOMER).await;
     let send = async |text: &str| bench.agent_writes(CUSTOMER, text).await;
     let webhook = async |action: Value| fault(&bench, json!({"on": "webhook", "action": action, "times": 1})).await;
@@ -140,8 +140,8 @@ async fn rules_are_listed_and_taken_back() {
         assert_eq!(bench.post("/sandbox/faults", &wrong).await.status, 400, "{wrong}");
     }
     fault(&bench, json!({"on": "api", "action": {"delay": "2s"}, "probability": 0.5})).await;
-    let rules = bench.get("/sandbox/faults").await.json().await;
+    let rules = bench.get("/sandbox/faults").await.json();
     assert_eq!(rules, json!([{"on": "api", "action": {"delay": "2s"}, "probability": 0.5}]));
     assert_eq!(bench.request(reqwest::Method::DELETE, "/sandbox/faults").send().await.unwrap().status(), 204);
-    assert_eq!(bench.get("/sandbox/faults").await.json().await, json!([]));
+    assert_eq!(bench.get("/sandbox/faults").await.json(), json!([]));
 }

@@ -39,8 +39,8 @@ async fn a_token_is_given_for_credentials_in_header_or_form() {
 #[tokio::test]
 async fn a_token_dies() {
     let mut bench = Bench::start().await;
-    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json().await;
-    bench.put("/sandbox/switches", &json!({"token_life": "5m"})).await.json().await;
+    bench.put("/sandbox/clock", &json!({"scale": 0})).await.json();
+    bench.put("/sandbox/switches", &json!({"token_life": "5m"})).await.json();
     bench.token = bench.new_token().await;
     bench.post("/sandbox/clock/advance", &json!({"by": "299s"})).await;
     assert_eq!(bench.get(INTEGRATIONS).await.status, 200);
@@ -51,7 +51,7 @@ async fn a_token_dies() {
 #[tokio::test]
 async fn a_token_is_revoked() {
     let bench = Bench::start().await;
-    let revoked = bench.post("/sandbox/tokens/revoke", &json!({"client": "sandbox-client"})).await.json().await;
+    let revoked = bench.post("/sandbox/tokens/revoke", &json!({"client": "sandbox-client"})).await.json();
     assert_eq!(revoked, json!({"revoked": 1}));
     assert_eq!(bench.get(INTEGRATIONS).await.status, 401);
     let without = bench.client.request(Method::GET, format!("{}{INTEGRATIONS}", bench.running.url()));

@@ -22,9 +22,9 @@ async fn delivered_turns_the_ticks() {
     let bench = Bench::start().await;
     let (conversation, message) = one_message(&bench).await;
     assert_eq!(bench.verdict().await["without_final_receipt"], json!([message]));
-    bench.receipt(&message, "Sent", false).await.json().await;
+    bench.receipt(&message, "Sent", false).await.json();
     assert_eq!(bench.details(&message).await["status"], "sent");
-    let answer = bench.receipt(&message, "Delivered", true).await.json().await;
+    let answer = bench.receipt(&message, "Delivered", true).await.json();
     assert_valid("inbound-receipt-response", &answer);
     assert_eq!((&answer["type"], &answer["status"]), (&json!("Receipt"), &json!("Delivered")));
     let details = bench.details(&message).await;
@@ -44,7 +44,7 @@ async fn delivered_turns_the_ticks() {
 async fn a_failure_shows_its_reason() {
     let bench = Bench::start().await;
     let (conversation, message) = one_message(&bench).await;
-    bench.receipt(&message, "Failed", true).await.json().await;
+    bench.receipt(&message, "Failed", true).await.json();
     let details = bench.details(&message).await;
     assert_eq!(details["status"], "delivery-failed");
     assert_eq!(details["normalizedReceipts"][0]["reasons"][0]["code"], "MessageExpired");
@@ -68,7 +68,7 @@ async fn a_failure_shows_its_reason() {
 async fn nothing_may_follow_the_final_receipt() {
     let bench = Bench::start().await;
     let (_, message) = one_message(&bench).await;
-    bench.receipt(&message, "Delivered", true).await.json().await;
+    bench.receipt(&message, "Delivered", true).await.json();
     assert_eq!(bench.receipt(&message, "Failed", true).await.status, 200);
     assert_eq!(bench.receipt(&message, "Sent", false).await.status, 200);
     let details = bench.details(&message).await;
@@ -78,7 +78,7 @@ async fn nothing_may_follow_the_final_receipt() {
     let late: Vec<_> =
         verdict["receipts_after_final"].as_array().unwrap().iter().map(|each| each["status"].clone()).collect();
     assert_eq!((late, &verdict["holds"]), (vec![json!("Failed"), json!("Sent")], &json!(false)));
-    let transcript = bench.get("/sandbox/transcript").await.json().await;
+    let transcript = bench.get("/sandbox/transcript").await.json();
     let fault = |each: &Value| each["faults"] == json!(["receipt after the final one"]);
     assert_eq!(transcript.as_array().unwrap().iter().filter(|each| fault(each)).count(), 2);
 }
@@ -87,9 +87,9 @@ async fn nothing_may_follow_the_final_receipt() {
 async fn a_receipt_does_not_lead_back() {
     let bench = Bench::start().await;
     let (_, message) = one_message(&bench).await;
-    bench.receipt(&message, "Delivered", false).await.json().await;
-    bench.receipt(&message, "Sent", false).await.json().await;
-    bench.receipt(&message, "Failed", true).await.json().await;
+    bench.receipt(&message, "Delivered", false).await.json();
+    bench.receipt(&message, "Sent", false).await.json();
+    bench.receipt(&message, "Failed", true).await.json();
     assert_eq!(bench.details(&message).await["status"], "delivery-success");
     let verdict = bench.verdict().await;
     assert_eq!(verdict["receipts_backwards"].as_array().unwrap().len(), 2);
@@ -109,7 +109,7 @@ async fn a_receipt_for_nothing_is_told_apart() {
     let second = second.value()["id"].as_str().unwrap().to_owned();
     let path = format!("{MESSAGES}/{second}/inbound/open/receipt");
     assert_eq!(bench.post(&path, &receipt(&message, CUSTOMER, "Delivered", true)).await.status, 404);
-    bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json();
     assert_eq!(bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status, 200);
     assert_eq!(bench.verdict().await["unknown_ids"].as_array().unwrap().len(), 4);
     assert_eq!(bench.details(&message).await["status"], "sent");
@@ -129,7 +129,7 @@ async fn a_receipt_to_another_customer_is_noticed() {
 async fn a_final_sent_closes_the_message() {
     let bench = Bench::start().await;
     let (_, message) = one_message(&bench).await;
-    bench.receipt(&message, "Sent", true).await.json().await;
+    bench.receipt(&message, "Sent", true).await.json();
     assert_eq!(bench.details(&message).await["status"], "sent");
     assert_eq!(bench.verdict().await["holds"], true);
 }

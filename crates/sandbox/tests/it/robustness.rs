@@ -75,10 +75,10 @@ async fn hostile_paths_and_controls_are_refused() {
 async fn a_second_message_of_the_same_id_is_noticed_and_may_be_swallowed() {
     let bench = Bench::start().await;
     let body = crate::support::example("inbound-01-text.json");
-    let first = bench.post(&bench.inbound("message"), &body).await.json().await;
-    let second = bench.post(&bench.inbound("message"), &body).await.json().await;
+    let first = bench.post(&bench.inbound("message"), &body).await.json();
+    let second = bench.post(&bench.inbound("message"), &body).await.json();
     assert_ne!(first["id"], second["id"]);
-    bench.put("/sandbox/switches", &json!({"dedupe_inbound": true, "inbound_status": 202})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"dedupe_inbound": true, "inbound_status": 202})).await.json();
     let third = bench.post(&bench.inbound("message"), &body).await;
     assert_eq!((third.status, &third.value()["id"]), (202, &first["id"]));
     let verdict = bench.verdict().await;

@@ -45,7 +45,7 @@ impl Bench {
             "outboundNotificationWebhookSignatureSecretToken": SECRET,
             "webhookHeaders": {"X-Bridge-Tenant": "harbour"},
         });
-        let made = bench.post(INTEGRATIONS, &request).await.json().await;
+        let made = bench.post(INTEGRATIONS, &request).await.json();
         made["id"].as_str().unwrap().clone_into(&mut bench.integration);
         bench
     }
@@ -95,13 +95,13 @@ impl Bench {
             "text": "Where is my parcel?",
         });
         let path = self.inbound("message?prefetchConversationId=true");
-        let answer = self.post(&path, &body).await.json().await;
+        let answer = self.post(&path, &body).await.json();
         answer["conversationId"].as_str().unwrap().to_owned()
     }
 
     /// The agent answers; returns the message's id.
     pub(crate) async fn agent_writes(&self, customer: &str, text: &str) -> String {
-        let answer = self.post("/sandbox/agent/send", &json!({"customer": customer, "text": text})).await.json().await;
+        let answer = self.post("/sandbox/agent/send", &json!({"customer": customer, "text": text})).await.json();
         answer["id"].as_str().unwrap().to_owned()
     }
 
@@ -114,19 +114,19 @@ impl Bench {
     }
 
     pub(crate) async fn details(&self, message: &str) -> Value {
-        let answer = self.get(&format!("{MESSAGES}/{message}/details")).await.json().await;
+        let answer = self.get(&format!("{MESSAGES}/{message}/details")).await.json();
         assert_valid("message-details", &answer);
         answer
     }
 
     pub(crate) async fn conversation(&self, id: &str) -> Value {
-        let answer = self.get(&format!("{MESSAGES}/{id}")).await.json().await;
+        let answer = self.get(&format!("{MESSAGES}/{id}")).await.json();
         assert_valid("message-conversation", &answer);
         answer
     }
 
     pub(crate) async fn verdict(&self) -> Value {
-        self.get("/sandbox/verdict").await.json().await
+        self.get("/sandbox/verdict").await.json()
     }
 
     /// The status that the message has once it is no longer queued.
@@ -170,7 +170,7 @@ impl Answer {
     }
 
     /// The body of a success.
-    pub(crate) async fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         assert!(self.status < 300, "{} {:?}", self.status, self.body);
         self.value()
     }

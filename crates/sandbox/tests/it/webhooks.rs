@@ -83,7 +83,7 @@ async fn nobody_listens() {
     bench.customer_writes(CUSTOMER).await;
     let path = format!("{}/{}", crate::support::INTEGRATIONS, bench.integration);
     let nowhere = json!({"name": "Harbour Chat", "outboundNotificationWebhookUrl": "http://127.0.0.1:9/"});
-    bench.patch(&path, &nowhere).await.json().await;
+    bench.patch(&path, &nowhere).await.json();
     let id = bench.agent_writes(CUSTOMER, "anybody?").await;
     assert_eq!(bench.settled(&id).await, "delivery-failed");
     assert_eq!(bench.verdict().await["webhook_unanswered"].as_array().unwrap().len(), 6);
@@ -118,7 +118,7 @@ async fn a_refusal_fails_the_whole_conversation() {
 #[tokio::test]
 async fn a_refusal_fails_one_message_where_that_is_the_rule() {
     let bench = Bench::start().await;
-    bench.put("/sandbox/switches", &json!({"refused_webhook": "message"})).await.json().await;
+    bench.put("/sandbox/switches", &json!({"refused_webhook": "message"})).await.json();
     let conversation = bench.customer_writes(CUSTOMER).await;
     bench.hook.answers([Mood::Status(401)]);
     let id = bench.agent_writes(CUSTOMER, "hello").await;
@@ -168,7 +168,7 @@ async fn one_slow_target_does_not_stop_others() {
     };
     let integration = bench.running.handle.create_integration(new).unwrap();
     let path = format!("{}/{integration}/inbound/open/message", crate::support::MESSAGES);
-    bench.post(&path, &example("inbound-01-text.json")).await.json().await;
+    bench.post(&path, &example("inbound-01-text.json")).await.json();
     let sent = bench.running.handle.agent_send("second", CUSTOMER, "hello").unwrap();
     assert_eq!(bench.settled(&sent.id).await, "sent");
     assert_eq!(bench.hook.calls().len(), 4, "no more than that many calls at once");
@@ -181,7 +181,7 @@ async fn a_subscriber_sees_the_ticks_turn() {
     let mut news = bench.running.handle.subscribe();
     let sent = bench.running.handle.agent_send(&bench.integration, CUSTOMER, "hello").unwrap();
     bench.settled(&sent.id).await;
-    bench.receipt(&sent.id, "Delivered", true).await.json().await;
+    bench.receipt(&sent.id, "Delivered", true).await.json();
     let mut states = Vec::new();
     eventually("two ticks", async || {
         let entry = news.recv().await.unwrap();
