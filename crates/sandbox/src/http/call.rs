@@ -114,6 +114,7 @@ async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, request: Request, n
         Some(Action::Hang(_)) => {
             app.stop.cancelled().await;
             cut.cut();
+            return ApiError::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response();
         }
         _ => {}
     }
