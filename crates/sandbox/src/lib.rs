@@ -1,1 +1,31 @@
-//! Genesys Cloud on your own machine.
+//! Genesys Cloud on your own machine: enough of it for the whole loop of Open Messaging, on the real paths.
+//!
+//! For anyone who builds an Open Messaging middleware and has no account to try it on: a test, a demo, or the
+//! program starts it. It knows nothing of the middleware that it talks to, and must stay so.
+
+mod app;
+mod clock;
+mod config;
+mod cut;
+mod faults;
+mod handle;
+mod http;
+mod ids;
+mod schemas;
+mod server;
+mod span;
+mod transcript;
+mod verdict;
+mod webhook;
+mod world;
+
+pub use clock::{ClockError, SandboxClock};
+pub use config::{PlainHttp, RefusedWebhook, SandboxConfig, Switches, UnknownReceipt};
+pub use faults::{Action, Rule, RuleError, Target};
+pub use handle::{Handle, HandleError, NewIntegration, SentMessage};
+pub use schemas::SchemaError;
+pub use server::{Running, Sandbox, StartError};
+pub use span::Span;
+pub use transcript::{Direction, Entry, Kind};
+pub use verdict::{ReceiptFault, RefusedCall, Verdict, WebhookFault};
+pub use world::Refusal;

@@ -1,0 +1,80 @@
+//! What all parts of a running sandbox share: the world, the clock, the switches, the faults.
+//!
+//! Locks are held for moments only, never across an await.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use fastrand::Rng;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SandboxClock;
+use crate::config::{SandboxConfig, Switches};
+use crate::faults::{Action, Faults, Target};
+use crate::schemas::Schemas;
+use crate::server::StartError;
+use crate::transcript::Transcript;
+use crate::world::World;
+
+/// A running sandbox, seen from inside.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) clients: Vec<(String, String)>,
+    pub(crate) webhook_connections: usize,
+    pub(crate) clock: SandboxClock,
+    pub(crate) schemas: Schemas,
+    pub(crate) http: reqwest::Client,
+    /// Webhook deliveries under way.
+    pub(crate) deliveries: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    world: Mutex<World>,
+    faults: Mutex<Faults>,
+    switches: RwLock<Arc<Switches>>,
+}
+
+impl App {
+    pub(crate) fn new(config: SandboxConfig) -> Result<Self, StartError> {
+        let clock = SandboxClock::start(config.clock_scale)?;
+        // Ids must differ from those of the last run, or a middleware would take new messages for old ones.
+        #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "only bits are wanted")]
+        let ids = Rng::with_seed(config.seed ^ clock.now().as_nanosecond() as u64);
+        let transcript = Transcript::new(config.transcript_entries, config.transcript_bytes);
+        let switches = Switches { rate_per_minute: config.rate_per_minute, ..Switches::default() };
+        Ok(Self {
+            clients: config.clients,
+            webhook_connections: config.webhook_connections,
+            clock,
+            schemas: Schemas::compile()?,
+            http: crate::webhook::client()?,
+            deliveries: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            world: Mutex::new(World::new(ids, transcript)),
+            faults: Mutex::new(Faults::new(config.seed)),
+            switches: RwLock::new(Arc::new(switches)),
+        })
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn switches(&self) -> Arc<Switches> {
+        self.switches.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the switches that `changes` names; the error says what is wrong.
+    pub(crate) fn switch(&self, changes: serde_json::Map<String, serde_json::Value>) -> Result<Arc<Switches>, String> {
+        let mut switches = self.switches.write().unwrap_or_else(PoisonError::into_inner);
+        *switches = Arc::new(switches.with(changes)?);
+        Ok(switches.clone())
+    }
+
+    /// What goes wrong with a call that answers to `targets`.
+    pub(crate) fn strike(&self, targets: &[Target]) -> Option<Action> {
+        self.faults().strike(targets)
+    }
+}

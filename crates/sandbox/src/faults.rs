@@ -1,0 +1,247 @@
+//! Faults by rule: what goes wrong on purpose, where, how often, and with what chance.
+//!
+//! A rule is asked once for each call it may meet. The chance comes from the configuration's seed.
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::span::Span;
+
+/// The most rules at a time.
+const MAX_RULES: usize = 1_000;
+
+/// Which calls a rule meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// `POST /oauth/token`.
+    Token,
+    /// Every call to `/api/v2/…`.
+    Api,
+    /// An inbound message or structured response.
+    Message,
+    /// An inbound receipt.
+    Receipt,
+    /// An inbound event.
+    Event,
+    /// A call about integrations.
+    Integration,
+    /// A call of the agent's: send, typing, agentless.
+    Agent,
+    /// A call that reads or ends a conversation.
+    Conversation,
+    /// A webhook call of the sandbox.
+    Webhook,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// This status is answered and nothing is done. On a webhook: nothing is sent, this counts as the answer.
+    Status(u16),
+    /// The call is handled this much later.
+    Delay(Span),
+    /// No answer comes, and nothing is done, until the caller gives up.
+    Hang(bool),
+    /// The call takes effect, then its connection is cut. On a webhook: it is sent, the answer counts as lost.
+    DropAnswer,
+    /// The webhook is sent twice.
+    Duplicate,
+    /// The webhook is held back for 2 s, so that the next one overtakes it.
+    Reorder,
+    /// The webhook is signed with another secret.
+    WrongSignature,
+    /// The webhook's body has fields that nobody knows.
+    UnknownField,
+    /// The webhook's message has content of a type that nobody knows.
+    UnknownContent,
+}
+
+impl Action {
+    /// The action as the transcript names it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Status(status) => format!("injected: status {status}"),
+            Self::Delay(span) => format!("injected: delay of {} ms", span.0.as_millis()),
+            Self::Hang(_) => "injected: hang".to_owned(),
+            Self::DropAnswer => "injected: drop_answer".to_owned(),
+            Self::Duplicate => "injected: duplicate".to_owned(),
+            Self::Reorder => "injected: reorder".to_owned(),
+            Self::WrongSignature => "injected: wrong_signature".to_owned(),
+            Self::UnknownField => "injected: unknown_field".to_owned(),
+            Self::UnknownContent => "injected: unknown_content".to_owned(),
+        }
+    }
+}
+
+/// One rule, as it is posted and listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Which calls.
+    pub on: Target,
+    /// What happens to them.
+    pub action: Action,
+    /// How often yet; without it, until the rule is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u32>,
+    /// With what chance, from 0 to 1.
+    #[serde(default = "always")]
+    pub probability: f64,
+}
+
+fn always() -> f64 {
+    1.0
+}
+
+/// A rule that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// A chance outside of 0 to 1.
+    #[error("probability is a number from 0 to 1")]
+    Probability,
+    /// Something that cannot happen to these calls.
+    #[error(
+        "this action cannot happen there: duplicate, reorder, wrong_signature, unknown_* are for webhooks, hang is for calls to the sandbox"
+    )]
+    Action,
+    /// A status that is none.
+    #[error("status is a number from 200 to 599")]
+    Status,
+    /// Too many rules.
+    #[error("there are 1000 rules already")]
+    TooMany,
+}
+
+impl Rule {
+    fn check(&self) -> Result<(), RuleError> {
+        let webhook = self.on == Target::Webhook;
+        let fits = match self.action {
+            Action::Status(status) if !(200..600).contains(&status) => return Err(RuleError::Status),
+            Action::Status(_) | Action::Delay(_) | Action::DropAnswer => true,
+            Action::Hang(hang) => hang && !webhook,
+            Action::Duplicate
+            | Action::Reorder
+            | Action::WrongSignature
+            | Action::UnknownField
+            | Action::UnknownContent => webhook,
+        };
+        if !fits {
+            Err(RuleError::Action)
+        } else if (0.0..=1.0).contains(&self.probability) {
+            Ok(())
+        } else {
+            Err(RuleError::Probability)
+        }
+    }
+}
+
+/// The rules in force.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    rules: Vec<Rule>,
+    rng: Rng,
+}
+
+impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rules: Vec::new(), rng: Rng::with_seed(seed) }
+    }
+
+    pub(crate) fn add(&mut self, rule: Rule) -> Result<(), RuleError> {
+        rule.check()?;
+        if rule.times == Some(0) {
+            return Ok(());
+        }
+        if self.rules.len() >= MAX_RULES {
+            return Err(RuleError::TooMany);
+        }
+        self.rules.push(rule);
+        Ok(())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    /// The rules that may still happen.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// What happens to a call that answers to any of `targets`: the first rule that meets it and is lucky.
+    pub(crate) fn strike(&mut self, targets: &[Target]) -> Option<Action> {
+        let (rules, rng) = (&mut self.rules, &mut self.rng);
+        let rule = rules
+            .iter_mut()
+            .find(|rule| targets.contains(&rule.on) && (rule.probability >= 1.0 || rng.f64() < rule.probability))?;
+        let action = rule.action.clone();
+        if let Some(times) = &mut rule.times {
+            *times = times.saturating_sub(1);
+        }
+        rules.retain(|rule| rule.times != Some(0));
+        Some(action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(value: serde_json::Value) -> Rule {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn rules_are_written_as_people_would() {
+        for (value, action) in [
+            (json!({"on": "receipt", "action": {"status": 500}, "times": 3}), Action::Status(500)),
+            (json!({"on": "api", "action": {"delay": "2s"}}), Action::Delay(Span::secs(2))),
+            (json!({"on": "token", "action": {"hang": true}}), Action::Hang(true)),
+            (json!({"on": "message", "action": "drop_answer"}), Action::DropAnswer),
+            (json!({"on": "webhook", "action": "reorder", "probability": 0.1}), Action::Reorder),
+        ] {
+            let rule = rule(value);
+            assert_eq!(rule.action, action);
+            Faults::new(1).add(rule).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_rule_wears_off_and_meets_only_its_calls() {
+        let mut faults = Faults::new(1);
+        faults.add(rule(json!({"on": "receipt", "action": {"status": 500}, "times": 2}))).unwrap();
+        assert_eq!(faults.strike(&[Target::Api, Target::Message]), None);
+        assert!(faults.strike(&[Target::Api, Target::Receipt]).is_some());
+        assert!(faults.strike(&[Target::Api, Target::Receipt]).is_some());
+        assert_eq!(faults.strike(&[Target::Api, Target::Receipt]), None);
+        assert!(faults.rules().is_empty());
+    }
+
+    #[test]
+    fn chance_follows_the_seed() {
+        let struck = |seed| {
+            let mut faults = Faults::new(seed);
+            faults.add(rule(json!({"on": "api", "action": {"status": 500}, "probability": 0.5}))).unwrap();
+            (0..200).map(|_| faults.strike(&[Target::Api]).is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(struck(7), struck(7));
+        assert_ne!(struck(7), struck(8));
+        assert!((60..140).contains(&struck(7).iter().filter(|struck| **struck).count()));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (value, error) in [
+            (json!({"on": "receipt", "action": "duplicate"}), RuleError::Action),
+            (json!({"on": "webhook", "action": {"hang": true}}), RuleError::Action),
+            (json!({"on": "api", "action": {"status": 1000}}), RuleError::Status),
+            (json!({"on": "api", "action": "drop_answer", "probability": 2}), RuleError::Probability),
+        ] {
+            assert_eq!(Faults::new(1).add(rule(value)), Err(error));
+        }
+    }
+}

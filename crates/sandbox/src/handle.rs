@@ -1,0 +1,204 @@
+//! The sandbox from within the same process: what a demo or a test does without going over the wire.
+
+use std::sync::Arc;
+
+use genesys::integration::IntegrationUpdate;
+use genesys::{Secret, message::Typing};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+use crate::app::App;
+use crate::clock::SandboxClock;
+use crate::config::Switches;
+use crate::faults::{Rule, RuleError};
+use crate::http::integration_refused;
+use crate::transcript::Entry;
+use crate::verdict::Verdict;
+use crate::world::{End, Integration, Origin, Refusal, Said};
+use crate::{ids, webhook};
+
+/// Why a call of the handle was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    /// Something is not there, or is over.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The integration, or a switch, cannot be as it was asked for.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// An integration to be made.
+#[derive(Clone, Debug)]
+pub struct NewIntegration {
+    /// Its name; webhooks show it as the sender's.
+    pub name: String,
+    /// Where webhooks go.
+    pub webhook_url: String,
+    /// What signs them; at least 16 characters.
+    pub secret: String,
+    /// Headers that every webhook carries.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A message that is on its way to the webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentMessage {
+    /// Genesys's message id; receipts name it.
+    pub id: String,
+    /// Genesys's conversation id.
+    pub conversation: String,
+}
+
+/// A running sandbox. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    app: Arc<App>,
+}
+
+impl Handle {
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    pub(crate) fn app(&self) -> Arc<App> {
+        self.app.clone()
+    }
+
+    /// Makes an integration, and returns its id. It completes a little later, as over the API.
+    pub fn create_integration(&self, new: NewIntegration) -> Result<String, HandleError> {
+        let headers = new.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        let change = IntegrationUpdate {
+            name: new.name,
+            outbound_notification_webhook_url: Some(new.webhook_url),
+            outbound_notification_webhook_signature_secret_token: Some(new.secret.into()),
+            webhook_headers: Some(headers),
+            ..IntegrationUpdate::default()
+        };
+        create_integration(&self.app, change).map(|integration| integration.id).map_err(HandleError::Invalid)
+    }
+
+    /// Sends text as the agent of the customer's conversation. The integration goes by id or name.
+    pub fn agent_send(&self, integration: &str, customer: &str, text: &str) -> Result<SentMessage, HandleError> {
+        let said = Said { text: Some(text.to_owned()), content: Vec::new() };
+        Ok(agent_send(&self.app, Some(integration), customer, said)?)
+    }
+
+    /// Shows the customer for `duration_ms` milliseconds that the agent types.
+    pub fn agent_types(&self, integration: &str, customer: &str, duration_ms: u64) -> Result<(), HandleError> {
+        let conversation = conversation_of(&self.app, Some(integration), customer)?;
+        let typing = Typing { r#type: Some("On".to_owned()), duration: Some(duration_ms), ..Typing::default() };
+        Ok(agent_types(&self.app, &conversation, &json!(typing))?)
+    }
+
+    /// Ends the customer's conversation as its agent.
+    pub fn agent_end(&self, integration: &str, customer: &str) -> Result<(), HandleError> {
+        let conversation = conversation_of(&self.app, Some(integration), customer)?;
+        Ok(self.app.world().end(&conversation, &End::Agent, self.app.clock.now())?)
+    }
+
+    /// The id of the customer's newest conversation.
+    pub fn conversation_of(&self, integration: &str, customer: &str) -> Result<String, HandleError> {
+        Ok(conversation_of(&self.app, Some(integration), customer)?)
+    }
+
+    /// A conversation as the API shows it.
+    pub fn conversation(&self, id: &str) -> Result<Value, HandleError> {
+        Ok(self.app.world().conversation_json(id)?)
+    }
+
+    /// A message as the API's details call shows it.
+    pub fn message(&self, id: &str) -> Result<Value, HandleError> {
+        Ok(self.app.world().message_json(id)?)
+    }
+
+    /// Every entry of the transcript from now on. A reader that falls far behind misses some and is told so.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
+        self.app.world().transcript.subscribe()
+    }
+
+    /// Up to `limit` entries of the transcript whose number is greater than `after`.
+    pub fn transcript(&self, after: u64, limit: usize) -> Vec<Arc<Entry>> {
+        self.app.world().transcript.after(after, limit)
+    }
+
+    /// What the middleware did so far.
+    pub fn verdict(&self) -> Verdict {
+        self.app.world().verdict()
+    }
+
+    /// The sandbox's clock.
+    pub fn clock(&self) -> &SandboxClock {
+        &self.app.clock
+    }
+
+    /// The switches as they are.
+    pub fn switches(&self) -> Switches {
+        (*self.app.switches()).clone()
+    }
+
+    /// Sets the switches that `changes`, a JSON object, names.
+    pub fn switch(&self, changes: &Value) -> Result<Switches, HandleError> {
+        let changes = changes.as_object().cloned();
+        let changes = changes.ok_or_else(|| HandleError::Invalid("an object is wanted".to_owned()))?;
+        self.app.switch(changes).map(|switches| (*switches).clone()).map_err(HandleError::Invalid)
+    }
+
+    /// Adds a fault.
+    pub fn add_fault(&self, rule: Rule) -> Result<(), RuleError> {
+        self.app.faults().add(rule)
+    }
+
+    /// Takes all faults back.
+    pub fn clear_faults(&self) {
+        self.app.faults().clear();
+    }
+}
+
+/// Makes an integration, or says what is wrong with it.
+pub(crate) fn create_integration(app: &App, change: IntegrationUpdate) -> Result<Integration, String> {
+    let switches = app.switches();
+    if let Some(reason) = integration_refused(&change, switches.plain_http) {
+        return Err(reason);
+    }
+    let now = app.clock.now();
+    let mut world = app.world();
+    let completes = crate::clock::later(now, switches.create_delay.0);
+    let id = ids::uuid(world.rng());
+    let mut integration = Integration::new(id, now, completes, app.webhook_connections);
+    integration.apply(change, now);
+    world.integrations.add(integration.clone());
+    Ok(integration)
+}
+
+/// The newest conversation of a customer; the integration goes by id or name, or is the only one.
+pub(crate) fn conversation_of(app: &App, integration: Option<&str>, customer: &str) -> Result<String, Refusal> {
+    let world = app.world();
+    let integration = world.integrations.find(integration).ok_or(Refusal::NoIntegration)?;
+    let conversation = world.conversation_of(&integration.id, customer).ok_or(Refusal::NoConversation)?;
+    Ok(conversation.id.clone())
+}
+
+/// Says something as the agent of a customer's conversation.
+pub(crate) fn agent_send(
+    app: &Arc<App>,
+    integration: Option<&str>,
+    customer: &str,
+    said: Said,
+) -> Result<SentMessage, Refusal> {
+    let conversation = conversation_of(app, integration, customer)?;
+    let outgoing = app.world().say(&conversation, said, Origin::Agent, app.clock.now())?;
+    let id = outgoing.id.clone();
+    webhook::send(app, outgoing);
+    Ok(SentMessage { id, conversation })
+}
+
+/// Shows the customer that the agent types, if typing is passed on at all.
+pub(crate) fn agent_types(app: &Arc<App>, conversation: &str, typing: &Value) -> Result<(), Refusal> {
+    if !app.switches().typing {
+        return app.world().conversation(conversation).map(|_| ());
+    }
+    let outgoing = app.world().type_on(conversation, typing, app.clock.now())?;
+    webhook::send(app, outgoing);
+    Ok(())
+}

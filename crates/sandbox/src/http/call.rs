@@ -1,0 +1,197 @@
+//! What happens around every API call: its size, its token, the rate limit, faults on purpose, the transcript.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+use super::MAX_BODY;
+use super::answer::{About, ApiError, Written};
+use crate::app::App;
+use crate::clock::wire_time;
+use crate::cut::Cut;
+use crate::faults::{Action, Target};
+use crate::ids;
+use crate::transcript::{Direction, Entry, Kind, body_of};
+use crate::verdict::RefusedCall;
+use crate::world::Admission;
+
+/// How long a request's body may take to arrive, in real time.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// No such path.
+pub(super) async fn nowhere() -> ApiError {
+    ApiError::not_found("no such path")
+}
+
+/// No such method there.
+pub(super) async fn wrong_method() -> ApiError {
+    ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Goes around every call to `/api/v2`.
+pub(super) async fn api(
+    State(app): State<Arc<App>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let context = ids::uuid(app.world().rng());
+    let (parts, body) = request.into_parts();
+    let (method, path) = (parts.method.clone(), parts.uri.to_string());
+    let mut gate = Gate::default();
+    let (body, mut response) = match read(body).await {
+        Ok(body) => {
+            let request = Request::from_parts(parts, Body::from(body.clone()));
+            (body, guarded(&app, &cut, &mut gate, request, next).await)
+        }
+        Err(error) => (Bytes::new(), error.into_response()),
+    };
+    let mut about = response.extensions_mut().remove::<About>().unwrap_or_default();
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        response = error.finish(&context);
+        about = *error.about;
+    } else if !response.status().is_success() && response.extensions().get::<Written>().is_none() {
+        // A path or a body that axum itself could not read.
+        response = ApiError::of_status(response.status()).finish(&context);
+    }
+    if let Ok(context) = HeaderValue::from_str(&context) {
+        response.headers_mut().insert("inin-correlation-id", context);
+    }
+    if let Some((count, allowed, reset)) = gate.admitted {
+        let headers = response.headers_mut();
+        headers.insert("inin-ratelimit-count", count.into());
+        headers.insert("inin-ratelimit-allowed", allowed.into());
+        headers.insert("inin-ratelimit-reset", reset.into());
+    }
+    about.faults.extend(gate.fault.as_ref().map(Action::name));
+    note(&app, &method, path, &body, &response, &about, gate.fault.is_some());
+    if gate.fault == Some(Action::DropAnswer) {
+        cut.cut();
+    }
+    response
+}
+
+/// What was found out before the handler was asked.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Count, allowed, seconds to the window's end.
+    admitted: Option<(u32, u32, u64)>,
+    fault: Option<Action>,
+}
+
+async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, request: Request, next: Next) -> Response {
+    let allowed = app.switches().rate_per_minute;
+    let admission = match bearer(request.headers()) {
+        Some(token) => app.world().tokens.admit(token, app.clock.now(), allowed),
+        None => Admission::Refused,
+    };
+    match admission {
+        Admission::Refused => return ApiError::of_status(StatusCode::UNAUTHORIZED).into_response(),
+        Admission::Limited { allowed, reset } => {
+            gate.admitted = Some((allowed.saturating_add(1), allowed, reset));
+            return ApiError::limited(allowed, reset).into_response();
+        }
+        Admission::Admitted { allowed: 0, .. } => {}
+        Admission::Admitted { count, allowed, reset } => gate.admitted = Some((count, allowed, reset)),
+    }
+    gate.fault = app.strike(&[Target::Api, target(request.method(), request.uri().path())]);
+    match &gate.fault {
+        Some(Action::Status(status)) => {
+            let (_, allowed, reset) = gate.admitted.unwrap_or((0, allowed, 60));
+            return match StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
+                StatusCode::TOO_MANY_REQUESTS => ApiError::limited(allowed, reset),
+                status => ApiError::of_status(status),
+            }
+            .into_response();
+        }
+        Some(Action::Delay(span)) => app.clock.sleep(span.0).await,
+        Some(Action::Hang(_)) => {
+            app.stop.cancelled().await;
+            cut.cut();
+            return ApiError::of_status(StatusCode::SERVICE_UNAVAILABLE).into_response();
+        }
+        _ => {}
+    }
+    if let Some(error) = unfit(request.method(), request.headers()) {
+        return error.into_response();
+    }
+    next.run(request).await
+}
+
+async fn read(body: Body) -> Result<Bytes, ApiError> {
+    match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        // A body that broke off has nobody left to read the answer.
+        Ok(Err(_)) => Err(ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE)),
+        Err(_) => Err(ApiError::of_status(StatusCode::REQUEST_TIMEOUT)),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// A body in a form that is not taken.
+fn unfit(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
+    if !matches!(*method, Method::POST | Method::PATCH | Method::PUT) {
+        return None;
+    }
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    let json = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+    (!json).then(|| ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+/// Which rules meet a call, by its path.
+fn target(method: &Method, path: &str) -> Target {
+    if path.ends_with("/inbound/open/receipt") {
+        Target::Receipt
+    } else if path.ends_with("/inbound/open/event") {
+        Target::Event
+    } else if path.ends_with("/inbound/open") || path.contains("/inbound/open/") {
+        Target::Message
+    } else if path.contains("/messaging/integrations/open") {
+        Target::Integration
+    } else if *method == Method::POST && (path.contains("/communications/") || path.ends_with("/agentless")) {
+        Target::Agent
+    } else {
+        Target::Conversation
+    }
+}
+
+fn note(app: &App, method: &Method, path: String, body: &[u8], answer: &Response, about: &About, injected: bool) {
+    let status = answer.status().as_u16();
+    let (body, answer) = (body_of(body), answer.extensions().get::<Written>().and_then(|body| body_of(&body.0)));
+    let mut world = app.world();
+    let at = wire_time(app.clock.now());
+    if !injected {
+        let refused =
+            |reason: Option<&String>| RefusedCall { path: path.clone(), reason: reason.cloned(), at: at.clone() };
+        match status {
+            400 | 413 | 415 => world.record.invalid_bodies.push(refused(about.faults.first())),
+            429 => world.record.rate_limited.push(refused(None)),
+            _ => {}
+        }
+    }
+    world.transcript.write(Entry {
+        at,
+        kind: Kind::Request,
+        direction: Direction::In,
+        method: Some(method.to_string()),
+        path: Some(path),
+        status: Some(status),
+        integration: about.integration.clone(),
+        conversation: about.conversation.clone(),
+        message: about.message.clone(),
+        body,
+        answer,
+        faults: about.faults.clone(),
+        ..Entry::default()
+    });
+}

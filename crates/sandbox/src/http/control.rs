@@ -1,0 +1,189 @@
+//! `/sandbox/…`: what steers the sandbox and what reads it, for scripts and tests. It wants no token.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::faults::Rule;
+use crate::handle::{agent_send, agent_types, conversation_of};
+use crate::span::Span;
+use crate::world::{End, Refusal, Said};
+
+/// Entries of the transcript in one answer, unless asked for otherwise.
+const TRANSCRIPT_PAGE: usize = 10_000;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/sandbox/clock", get(clock).put(set_clock))
+        .route("/sandbox/clock/advance", post(advance))
+        .route("/sandbox/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/sandbox/switches", get(switches).put(set_switches))
+        .route("/sandbox/tokens/revoke", post(revoke))
+        .route("/sandbox/transcript", get(transcript))
+        .route("/sandbox/verdict", get(verdict))
+        .route("/sandbox/agent/send", post(send))
+        .route("/sandbox/agent/typing", post(typing))
+        .route("/sandbox/agent/end", post(end))
+}
+
+/// What a script did wrong, in words.
+struct Wrong(StatusCode, String);
+
+impl IntoResponse for Wrong {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+impl From<Refusal> for Wrong {
+    fn from(refusal: Refusal) -> Self {
+        let status = if refusal == Refusal::Ended { StatusCode::CONFLICT } else { StatusCode::NOT_FOUND };
+        Self(status, refusal.to_string())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
+fn bad(error: impl ToString) -> Wrong {
+    Wrong(StatusCode::BAD_REQUEST, error.to_string())
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+    serde_json::from_slice(body).map_err(bad)
+}
+
+async fn clock(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!({"now": app.clock.now(), "scale": app.clock.scale()}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scale {
+    scale: f64,
+}
+
+async fn set_clock(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    app.clock.set_scale(read::<Scale>(&body)?.scale).map_err(bad)?;
+    Ok(clock(State(app)).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Advance {
+    by: Span,
+}
+
+async fn advance(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    app.clock.advance(read::<Advance>(&body)?.by.0).map_err(bad)?;
+    Ok(clock(State(app)).await)
+}
+
+async fn faults(State(app): State<Arc<App>>) -> Json<Vec<Rule>> {
+    Json(app.faults().rules().to_vec())
+}
+
+async fn add_fault(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Vec<Rule>>, Wrong> {
+    app.faults().add(read(&body)?).map_err(bad)?;
+    Ok(faults(State(app)).await)
+}
+
+async fn clear_faults(State(app): State<Arc<App>>) -> StatusCode {
+    app.faults().clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn switches(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(json!(*app.switches()))
+}
+
+async fn set_switches(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    let switches = app.switch(read(&body)?).map_err(bad)?;
+    Ok(Json(json!(*switches)))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Revoke {
+    client: Option<String>,
+}
+
+async fn revoke(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    let revoke: Revoke = if body.is_empty() { Revoke::default() } else { read(&body)? };
+    let revoked = app.world().tokens.revoke(revoke.client.as_deref());
+    Ok(Json(json!({"revoked": revoked})))
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+/// A JSON array, or one JSON a line if the caller accepts `application/x-ndjson`.
+async fn transcript(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
+    let entries = app.world().transcript.after(wanted.after, wanted.limit.unwrap_or(TRANSCRIPT_PAGE));
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !accepted.contains("ndjson") {
+        return Json(entries).into_response();
+    }
+    let lines = entries.iter().filter_map(|entry| serde_json::to_string(entry).ok());
+    let body: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+async fn verdict(State(app): State<Arc<App>>) -> Response {
+    let verdict = app.world().verdict();
+    Json(verdict).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Send {
+    customer: String,
+    integration: Option<String>,
+    text: Option<String>,
+    #[serde(default)]
+    content: Vec<Value>,
+}
+
+async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    let send: Send = read(&body)?;
+    if send.text.is_none() && send.content.is_empty() {
+        return Err(bad("text or content is needed"));
+    }
+    let said = Said { text: send.text, content: send.content };
+    let message = agent_send(&app, send.integration.as_deref(), &send.customer, said)?;
+    Ok(Json(json!({"id": message.id, "conversationId": message.conversation})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    customer: String,
+    integration: Option<String>,
+    duration: Option<u64>,
+}
+
+async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
+    let whose: Whose = read(&body)?;
+    let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
+    agent_types(&app, &conversation, &json!({"type": "On", "duration": whose.duration.unwrap_or(5_000)}))?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
+    let whose: Whose = read(&body)?;
+    let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
+    app.world().end(&conversation, &End::Agent, app.clock.now())?;
+    Ok(StatusCode::NO_CONTENT)
+}

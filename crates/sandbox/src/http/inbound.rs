@@ -1,0 +1,156 @@
+//! What a middleware posts: messages, receipts, events, structured responses, and all of it on the old path.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use bytes::Bytes;
+use genesys::inbound::{InboundEvent, InboundMessage, InboundReceipt, StructuredResponse};
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::answer::{About, ApiError, Reply};
+use crate::app::App;
+use crate::config::UnknownReceipt;
+use crate::ids;
+use crate::schemas::fault_in;
+use crate::world::{Address, Channel, Inbound, Integration, NormalizedMessage, Refusal};
+
+/// A body that is JSON and keeps to its schema.
+pub(super) fn checked<T: DeserializeOwned>(schema: &Validator, body: &[u8]) -> Result<T, ApiError> {
+    let body: Value =
+        serde_json::from_slice(body).map_err(|_| ApiError::bad_request("the body is no JSON".to_owned()))?;
+    if let Some(fault) = fault_in(schema, &body) {
+        return Err(ApiError::bad_request(fault));
+    }
+    serde_json::from_value(body).map_err(|_| ApiError::bad_request("the body is not of the expected form".to_owned()))
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Prefetch {
+    #[serde(default, rename = "prefetchConversationId")]
+    conversation_id: Option<String>,
+}
+
+impl Prefetch {
+    fn wanted(&self) -> bool {
+        self.conversation_id.as_deref().is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+}
+
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/message`
+pub(super) async fn message(
+    State(app): State<Arc<App>>,
+    Path(integration): Path<String>,
+    query: Result<Query<Prefetch>, QueryRejection>,
+    body: Bytes,
+) -> Result<Reply, ApiError> {
+    let message: InboundMessage = checked(&app.schemas.inbound_message, &body)?;
+    let prefetch = query.is_ok_and(|Query(query)| query.wanted());
+    let empty =
+        message.text.as_deref().unwrap_or_default().is_empty() && message.content.iter().flatten().next().is_none();
+    if empty {
+        return Err(ApiError::bad_request("the message has neither text nor content".to_owned()));
+    }
+    receive(&app, &integration, message.into(), prefetch)
+}
+
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/structured/response`
+pub(super) async fn structured(
+    State(app): State<Arc<App>>,
+    Path(integration): Path<String>,
+    body: Bytes,
+) -> Result<Reply, ApiError> {
+    let response: StructuredResponse = checked(&app.schemas.structured_response, &body)?;
+    receive(&app, &integration, response.into(), false)
+}
+
+fn receive(app: &App, integration: &str, inbound: Inbound, prefetch: bool) -> Result<Reply, ApiError> {
+    let switches = app.switches();
+    if inbound.customer().is_empty() {
+        return Err(ApiError::bad_request("channel.from.id is empty".to_owned()));
+    }
+    let mut world = app.world();
+    let integration = find(&world.integrations, integration)?;
+    let (window, dedupe) = (switches.threading_window.0, switches.dedupe_inbound);
+    let received = world.receive(&integration, inbound, window, dedupe, app.clock.now());
+    let mut answer = received.message;
+    if prefetch {
+        answer.conversation_id = Some(received.conversation.clone());
+    }
+    let about = About::conversation(&received.conversation).message(&received.id);
+    let about = About { integration: Some(integration.id), ..about };
+    Ok(Reply::ok(&answer, about).with_status(switches.inbound_status))
+}
+
+fn find(integrations: &crate::world::Integrations, id: &str) -> Result<Integration, ApiError> {
+    integrations.get(id).cloned().ok_or_else(|| Refusal::NoIntegration.into())
+}
+
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/receipt`
+pub(super) async fn receipt(
+    State(app): State<Arc<App>>,
+    Path(integration): Path<String>,
+    body: Bytes,
+) -> Result<Reply, ApiError> {
+    let receipt: InboundReceipt = checked(&app.schemas.inbound_receipt, &body)?;
+    take_receipt(&app, &integration, &receipt)
+}
+
+fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Result<Reply, ApiError> {
+    let switches = app.switches();
+    let id = receipt.id.clone();
+    let mut world = app.world();
+    let integration = find(&world.integrations, integration)?;
+    let receipted = world.receipt(&integration, receipt, app.clock.now());
+    let about = About {
+        integration: Some(integration.id),
+        message: Some(id),
+        conversation: receipted.conversation.clone(),
+        faults: receipted.faults,
+    };
+    if receipted.conversation.is_none() && switches.unknown_receipt == UnknownReceipt::NotFound {
+        return Err(ApiError::from(Refusal::NoMessage).about(about));
+    }
+    Ok(Reply::ok(&receipted.answer, about).with_status(switches.inbound_status))
+}
+
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/event`
+///
+/// At Genesys an event may begin a conversation; here it does not, so that a stray one shows in the transcript only.
+pub(super) async fn event(
+    State(app): State<Arc<App>>,
+    Path(integration): Path<String>,
+    body: Bytes,
+) -> Result<Reply, ApiError> {
+    let event: InboundEvent = checked(&app.schemas.inbound_event, &body)?;
+    let mut world = app.world();
+    let integration = find(&world.integrations, &integration)?;
+    let id = ids::message_id(world.rng());
+    let customer = Address::from(event.channel.from);
+    let conversation = world.conversation_of(&integration.id, &customer.id).map(|found| found.id.clone());
+    let to = Address::bare(&integration.id);
+    let channel = Channel::new(&integration.id, None, to, customer, event.channel.time);
+    let mut answer = NormalizedMessage::new(Some(id), "Event", channel);
+    let typing = json!({"eventType": "Typing", "typing": {"type": "On"}});
+    answer.events = Some(vec![typing; event.events.len()]);
+    let about = About { conversation, ..About::integration(&integration.id) };
+    Ok(Reply::ok(&answer, about).with_status(app.switches().inbound_status))
+}
+
+/// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the integration is named
+/// in the body.
+pub(super) async fn legacy(State(app): State<Arc<App>>, body: Bytes) -> Result<Reply, ApiError> {
+    let body: Value = checked(&app.schemas.legacy, &body)?;
+    let wrong = |_| ApiError::bad_request("the body is not of the expected form".to_owned());
+    let named = |end: &str| body["channel"][end]["id"].as_str().unwrap_or_default().to_owned();
+    if body["type"] == "Receipt" {
+        let receipt: InboundReceipt = serde_json::from_value(body.clone()).map_err(wrong)?;
+        take_receipt(&app, &named("from"), &receipt)
+    } else {
+        let message: InboundMessage = serde_json::from_value(body.clone()).map_err(wrong)?;
+        receive(&app, &named("to"), message.into(), false)
+    }
+}

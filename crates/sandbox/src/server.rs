@@ -1,0 +1,100 @@
+//! Starting and stopping a sandbox.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::clock::ClockError;
+use crate::config::SandboxConfig;
+use crate::cut::{Cut, CuttableListener};
+use crate::handle::Handle;
+use crate::http;
+use crate::schemas::SchemaError;
+
+/// How long a stopping sandbox waits for calls under way; then their connections are dropped.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The clock cannot run at that speed.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// A schema is broken; a fault of this program.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The client for webhooks cannot be set up.
+    #[error("the client for webhook calls cannot be set up: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+/// Genesys Cloud on your own machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Starts a sandbox in the current runtime; it listens when this returns.
+    pub async fn start(config: SandboxConfig) -> Result<Running, StartError> {
+        let wanted = config.listen;
+        let failed = |source| StartError::Listen { addr: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let app = Arc::new(App::new(config)?);
+        let service = http::router(&app).into_make_service_with_connect_info::<Cut>();
+        let stop = app.stop.clone().cancelled_owned();
+        let server = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
+        let server = tokio::spawn(server.into_future());
+        Ok(Running { addr, handle: Handle::new(app), server })
+    }
+}
+
+/// A sandbox that runs. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// For use in the same process.
+    pub handle: Handle,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl Running {
+    /// The base URL of both API and login.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops taking calls, gives up webhook deliveries, and waits up to two seconds for calls under way.
+    pub async fn shutdown(mut self) {
+        let app = self.handle.app();
+        app.stop.cancel();
+        app.deliveries.close();
+        let rest = async {
+            // A server that panicked has stopped, too.
+            let _ = (&mut self.server).await;
+            app.deliveries.wait().await;
+        };
+        // Whoever is still connected is cut off when `self` is dropped.
+        let _ = tokio::time::timeout(GRACE, rest).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.app().stop.cancel();
+        self.server.abort();
+    }
+}

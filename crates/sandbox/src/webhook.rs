@@ -1,0 +1,251 @@
+//! The outbound webhook: one signed call for each message, tried again by the documented schedule.
+//!
+//! First calls of a conversation leave one after another. Retries do not hold up what follows: a message may
+//! overtake another one that is in its pause.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use genesys::{Secret, signature};
+use reqwest::redirect::Policy;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::clock::wire_time;
+use crate::faults::{Action, Target};
+use crate::server::StartError;
+use crate::transcript::{Direction, Entry, Kind, body_of};
+use crate::verdict::WebhookFault;
+use crate::world::{Outgoing, WebhookEnd};
+
+/// How long the fault `reorder` holds a message back.
+const REORDER: Duration = Duration::from_secs(2);
+/// The most of an answer that is read, so that its connection can be used again.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What came of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered(u16),
+    /// No answer; in the words of the HTTP client that Genesys seems to use.
+    Lost(String),
+}
+
+impl Outcome {
+    fn taken(&self) -> bool {
+        matches!(self, Self::Answered(200..=299))
+    }
+
+    /// Time-outs, 429 and 5xx are tried again (reference, section 3.6).
+    fn retried(&self) -> bool {
+        matches!(self, Self::Answered(429 | 500..) | Self::Lost(_))
+    }
+
+    fn explanation(self) -> String {
+        match self {
+            Self::Answered(status) => format!("Request failed with status code {status}"),
+            Self::Lost(explanation) => explanation,
+        }
+    }
+}
+
+/// Where a call goes.
+struct Destination {
+    url: String,
+    secret: Secret,
+    headers: Vec<(String, Secret)>,
+    calls: Arc<Semaphore>,
+}
+
+/// The client that makes the calls.
+pub(crate) fn client() -> Result<reqwest::Client, StartError> {
+    // Whoever came first may have installed another provider; any will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || reqwest::Client::builder().redirect(Policy::none()).no_proxy();
+    // A machine without root certificates can still call webhooks on loopback.
+    let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+    client.map_err(StartError::Client)
+}
+
+/// Sends a message on its way; returns at once.
+pub(crate) fn send(app: &Arc<App>, outgoing: Outgoing) {
+    let shared = app.clone();
+    app.deliveries.spawn(async move {
+        tokio::select! {
+            () = deliver(&shared, outgoing) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    });
+}
+
+async fn deliver(app: &App, mut outgoing: Outgoing) {
+    if let Some(turn) = outgoing.turn.take() {
+        // It ends with an error, as its sender is dropped.
+        let _ = turn.await;
+    }
+    let mut over = Some(outgoing.over);
+    let mut attempt = 1;
+    loop {
+        let switches = app.switches();
+        let fault = app.strike(&[Target::Webhook]);
+        match &fault {
+            Some(Action::Delay(span)) => app.clock.sleep(span.0).await,
+            Some(Action::Reorder) => {
+                over = None;
+                app.clock.sleep(REORDER).await;
+            }
+            Some(Action::UnknownField) => {
+                let value = json!({"since": 2031, "parts": [{"a": null}]});
+                outgoing.message.unknown.insert("fieldOfTheFuture", value);
+            }
+            Some(Action::UnknownContent) => {
+                outgoing.message.kind = "Structured";
+                let element = json!({"contentType": "Hologram", "hologram": {"frames": 3}});
+                outgoing.message.content.get_or_insert_default().push(element);
+            }
+            _ => {}
+        }
+        let Some(destination) = destination(app, &outgoing.integration) else {
+            let end = WebhookEnd::Failed("The integration was deleted".to_owned());
+            app.world().webhook_ended(&outgoing.id, end, switches.refused_webhook, app.clock.now());
+            return;
+        };
+        let limit = switches.webhook_timeout.0;
+        let body = outgoing.message.to_json();
+        let mut outcome = match &fault {
+            Some(Action::Status(status)) => Outcome::Answered(*status),
+            _ => call(app, &destination, &body, limit, fault.as_ref()).await,
+        };
+        let note = Note {
+            message: &outgoing.id,
+            integration: &outgoing.integration,
+            conversation: &outgoing.conversation,
+            body: &body,
+            url: &destination.url,
+            attempt,
+        };
+        note.write(app, &outcome, fault.as_ref());
+        if fault == Some(Action::Duplicate) {
+            let second = call(app, &destination, &body, limit, None).await;
+            note.write(app, &second, fault.as_ref());
+        }
+        if fault == Some(Action::DropAnswer) {
+            outcome = Outcome::Lost("socket hang up".to_owned());
+        }
+        drop(over.take());
+        if outgoing.typing {
+            return;
+        }
+        if outcome.taken() {
+            app.world().webhook_ended(&outgoing.id, WebhookEnd::Taken, switches.refused_webhook, app.clock.now());
+            return;
+        }
+        if !outcome.retried() || attempt > switches.webhook_retries {
+            let end = WebhookEnd::Failed(outcome.explanation());
+            app.world().webhook_ended(&outgoing.id, end, switches.refused_webhook, app.clock.now());
+            return;
+        }
+        app.clock.sleep(switches.webhook_pause.0).await;
+        attempt += 1;
+    }
+}
+
+fn destination(app: &App, integration: &str) -> Option<Destination> {
+    let world = app.world();
+    let integration = world.integrations.get(integration)?;
+    Some(Destination {
+        url: integration.webhook_url.clone(),
+        secret: integration.secret.clone(),
+        headers: integration.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        calls: integration.calls.clone(),
+    })
+}
+
+async fn call(app: &App, to: &Destination, body: &[u8], limit: Duration, fault: Option<&Action>) -> Outcome {
+    let Ok(_permit) = to.calls.acquire().await else {
+        return Outcome::Lost("the sandbox is stopping".to_owned());
+    };
+    let wrong = Secret::new("not the secret of this integration");
+    let secret = if fault == Some(&Action::WrongSignature) { &wrong } else { &to.secret };
+    let mut request = app.http.post(&to.url);
+    for (name, value) in &to.headers {
+        request = request.header(name, value.expose());
+    }
+    let request = request
+        .header("content-type", "application/json")
+        .header(signature::HEADER, signature::sign(secret, body))
+        .body(body.to_vec());
+    let exchange = async {
+        match request.send().await {
+            Ok(mut answer) => {
+                let status = answer.status().as_u16();
+                let mut read = 0;
+                while let Ok(Some(chunk)) = answer.chunk().await {
+                    read += chunk.len();
+                    if read > MAX_ANSWER {
+                        break;
+                    }
+                }
+                Outcome::Answered(status)
+            }
+            Err(error) if error.is_connect() => Outcome::Lost("connect ECONNREFUSED".to_owned()),
+            Err(error) if error.is_builder() => Outcome::Lost("Invalid URL or header".to_owned()),
+            Err(_) => Outcome::Lost("socket hang up".to_owned()),
+        }
+    };
+    tokio::select! {
+        outcome = exchange => outcome,
+        () = app.clock.sleep(limit) => Outcome::Lost(format!("timeout of {}ms exceeded", limit.as_millis())),
+    }
+}
+
+/// What the transcript and the verdict are told of a call.
+struct Note<'a> {
+    message: &'a str,
+    integration: &'a str,
+    conversation: &'a str,
+    body: &'a [u8],
+    url: &'a str,
+    attempt: u32,
+}
+
+impl Note<'_> {
+    fn write(&self, app: &App, outcome: &Outcome, fault: Option<&Action>) {
+        let body = body_of(self.body);
+        let mut world = app.world();
+        let at = wire_time(app.clock.now());
+        let status = match outcome {
+            Outcome::Answered(status) => Some(*status),
+            Outcome::Lost(_) => None,
+        };
+        let provoked = matches!(fault, Some(Action::Status(_) | Action::WrongSignature));
+        if !outcome.taken() && !provoked {
+            let (message, attempt) = (self.message.to_owned(), self.attempt);
+            let entry = WebhookFault { message, status, attempt, at: at.clone() };
+            match status {
+                Some(_) => world.record.webhook_not_2xx.push(entry),
+                None => world.record.webhook_unanswered.push(entry),
+            }
+        }
+        let mut faults: Vec<_> = fault.map(Action::name).into_iter().collect();
+        if let Outcome::Lost(explanation) = outcome {
+            faults.push(explanation.clone());
+        }
+        world.transcript.write(Entry {
+            at,
+            kind: Kind::Webhook,
+            direction: Direction::Out,
+            method: Some("POST".to_owned()),
+            path: Some(self.url.to_owned()),
+            status,
+            attempt: Some(self.attempt),
+            integration: Some(self.integration.to_owned()),
+            conversation: Some(self.conversation.to_owned()),
+            message: Some(self.message.to_owned()),
+            body,
+            faults,
+            ..Entry::default()
+        });
+    }
+}

@@ -1,0 +1,143 @@
+//! Open Messaging integrations.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use genesys::Secret;
+use genesys::integration::IntegrationUpdate;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::clock::wire_time;
+
+/// The user that everything in the sandbox is created by.
+const CREATOR: &str = "f2c1d0e9-8b7a-4695-8473-62514f3e2d1c";
+
+/// An integration.
+#[derive(Clone, Debug)]
+pub(crate) struct Integration {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) webhook_url: String,
+    pub(crate) secret: Secret,
+    pub(crate) headers: BTreeMap<String, Secret>,
+    supported_content: Option<String>,
+    messaging_setting: Option<String>,
+    created: Timestamp,
+    modified: Timestamp,
+    completes: Timestamp,
+    /// What bounds the webhook calls under way.
+    pub(crate) calls: Arc<Semaphore>,
+}
+
+impl Integration {
+    pub(crate) fn new(id: String, now: Timestamp, completes: Timestamp, calls: usize) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            webhook_url: String::new(),
+            secret: Secret::default(),
+            headers: BTreeMap::new(),
+            supported_content: None,
+            messaging_setting: None,
+            created: now,
+            modified: now,
+            completes,
+            calls: Arc::new(Semaphore::new(calls.clamp(1, Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Takes over what `change` names.
+    pub(crate) fn apply(&mut self, change: IntegrationUpdate, now: Timestamp) {
+        self.name = change.name;
+        self.modified = now;
+        if let Some(url) = change.outbound_notification_webhook_url {
+            self.webhook_url = url;
+        }
+        if let Some(secret) = change.outbound_notification_webhook_signature_secret_token {
+            self.secret = secret;
+        }
+        if let Some(headers) = change.webhook_headers {
+            self.headers = headers;
+        }
+        if let Some(content) = change.supported_content {
+            self.supported_content = content.id;
+        }
+        if let Some(setting) = change.messaging_setting {
+            self.messaging_setting = setting.id;
+        }
+    }
+
+    /// As Genesys answers it.
+    pub(crate) fn to_json(&self, now: Timestamp) -> Value {
+        let id = &self.id;
+        let mut answer = json!({
+            "id": id,
+            "name": self.name,
+            "outboundNotificationWebhookUrl": self.webhook_url,
+            "outboundNotificationWebhookSignatureSecretToken": self.secret,
+            "webhookHeaders": self.headers,
+            "status": "Active",
+            "recipient": {"id": id, "selfUri": format!("/api/v2/routing/message/recipients/{id}")},
+            "dateCreated": wire_time(self.created),
+            "dateModified": wire_time(self.modified),
+            "createdBy": {"id": CREATOR, "selfUri": format!("/api/v2/users/{CREATOR}")},
+            "createStatus": if now >= self.completes { "Completed" } else { "Initiated" },
+            "selfUri": format!("/api/v2/conversations/messaging/integrations/open/{id}"),
+        });
+        if let Some(content) = &self.supported_content {
+            let uri = format!("/api/v2/conversations/messaging/supportedcontent/{content}");
+            answer["supportedContent"] = json!({"id": content, "selfUri": uri});
+        }
+        if let Some(setting) = &self.messaging_setting {
+            let uri = format!("/api/v2/conversations/messaging/settings/{setting}");
+            answer["messagingSetting"] = json!({"id": setting, "selfUri": uri});
+        }
+        answer
+    }
+}
+
+/// Every integration, in the order of creation.
+#[derive(Debug, Default)]
+pub(crate) struct Integrations {
+    by_id: HashMap<String, Integration>,
+    order: Vec<String>,
+}
+
+impl Integrations {
+    pub(crate) fn add(&mut self, integration: Integration) {
+        self.order.push(integration.id.clone());
+        self.by_id.insert(integration.id.clone(), integration);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Integration> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Integration> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn remove(&mut self, id: &str) -> bool {
+        self.order.retain(|each| each != id);
+        self.by_id.remove(id).is_some()
+    }
+
+    /// The integration that a person means: by id, by name, or the only one there is.
+    pub(crate) fn find(&self, named: Option<&str>) -> Option<&Integration> {
+        match named {
+            Some(named) => self.get(named).or_else(|| self.all().find(|each| each.name == named)),
+            None => self.all().next().filter(|_| self.order.len() == 1),
+        }
+    }
+
+    /// All of them, the oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Integration> {
+        self.order.iter().filter_map(|id| self.by_id.get(id))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+}

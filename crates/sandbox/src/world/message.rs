@@ -1,0 +1,326 @@
+//! Messages in both directions, and what becomes of an outbound one: queued, sent, delivered or failed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use genesys::Content;
+use genesys::inbound::{InboundChannel, InboundMessage, StructuredResponse};
+use genesys::receipt::Reason;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::conversation::AGENT;
+use super::normalized::{general, payload};
+use super::{Address, Channel, End, Integration, NormalizedMessage, Refusal, World};
+use crate::clock::{later, wire_time};
+use crate::config::RefusedWebhook;
+use crate::ids;
+
+/// A message's status, as reads show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It came from the customer.
+    Received,
+    /// Its webhook call is not answered yet.
+    Queued,
+    /// Its webhook call was answered with a 2xx, or a receipt says so.
+    Sent,
+    /// A receipt says that it was delivered.
+    DeliverySuccess,
+    /// A receipt, or the webhook's refusal, says that it failed.
+    DeliveryFailed,
+    Read,
+    Removed,
+    Published,
+}
+
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::DeliverySuccess => "delivery-success",
+            Self::DeliveryFailed => "delivery-failed",
+            Self::Read => "read",
+            Self::Removed => "removed",
+            Self::Published => "published",
+        }
+    }
+}
+
+/// A message and what became of it.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) integration: String,
+    pub(crate) conversation: String,
+    pub(crate) customer: String,
+    pub(crate) outbound: bool,
+    pub(crate) time: Timestamp,
+    pub(crate) status: Status,
+    pub(crate) normalized: NormalizedMessage,
+    pub(crate) receipts: Vec<NormalizedMessage>,
+    /// Whether the final receipt has come.
+    pub(crate) closed: bool,
+    pub(crate) failure: Option<Reason>,
+    pub(crate) created_by: Option<&'static str>,
+}
+
+/// Who an outbound message is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Agent,
+    /// The agentless API; such messages name neither conversation nor origin.
+    Agentless,
+}
+
+/// What is said to a customer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) text: Option<String>,
+    /// Content elements, taken as they are.
+    pub(crate) content: Vec<Value>,
+}
+
+/// A message on its way to the webhook.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) integration: String,
+    pub(crate) conversation: String,
+    pub(crate) message: NormalizedMessage,
+    pub(crate) id: String,
+    /// Typing is told once and has no consequences.
+    pub(crate) typing: bool,
+    /// When it ends, the call before this one is over.
+    pub(crate) turn: Option<oneshot::Receiver<()>>,
+    /// Dropped when this message's first call is over.
+    pub(crate) over: oneshot::Sender<()>,
+}
+
+/// How a message's webhook calls ended.
+#[derive(Clone, Debug)]
+pub(crate) enum WebhookEnd {
+    Taken,
+    Failed(String),
+}
+
+/// A customer's message or structured response.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbound {
+    channel: InboundChannel,
+    text: Option<String>,
+    content: Option<Vec<Value>>,
+    metadata: Option<BTreeMap<String, String>>,
+    structured: bool,
+}
+
+impl Inbound {
+    /// The id of the customer who writes.
+    pub(crate) fn customer(&self) -> &str {
+        &self.channel.from.id
+    }
+}
+
+impl From<InboundMessage> for Inbound {
+    fn from(message: InboundMessage) -> Self {
+        let content = message.content.map(|content| content.into_iter().map(with_content_type).collect());
+        let (text, metadata) = (message.text, message.metadata);
+        Self { channel: message.channel, text, content, metadata, structured: false }
+    }
+}
+
+impl From<StructuredResponse> for Inbound {
+    fn from(response: StructuredResponse) -> Self {
+        let element = json!({"contentType": "ButtonResponse", "buttonResponse": response.button_response});
+        Self { channel: response.channel, text: None, content: Some(vec![element]), metadata: None, structured: true }
+    }
+}
+
+/// What became of an inbound message.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) message: NormalizedMessage,
+    pub(crate) id: String,
+    pub(crate) conversation: String,
+}
+
+impl World {
+    /// Takes a customer's message or structured response.
+    pub(crate) fn receive(
+        &mut self,
+        integration: &Integration,
+        inbound: Inbound,
+        window: Duration,
+        dedupe: bool,
+        now: Timestamp,
+    ) -> Received {
+        self.record.inbound += 1;
+        let customer = Address::from(inbound.channel.from);
+        let id = ids::message_id(&mut self.rng);
+        if let Some(foreign) = &inbound.channel.message_id {
+            let key = (integration.id.clone(), foreign.clone());
+            let before = self.inbound_ids.entry(key).or_insert_with(|| id.clone());
+            if *before != id {
+                self.record.inbound_duplicates.push(foreign.clone());
+                let before = before.clone();
+                if let Some(first) = self.messages.get(&before).filter(|_| dedupe) {
+                    return Received {
+                        message: first.normalized.clone(),
+                        id: before,
+                        conversation: first.conversation.clone(),
+                    };
+                }
+            }
+        }
+        let conversation = self.join(integration, &customer, window, now);
+        let (to, time) = (Address::bare(&integration.id), inbound.channel.time);
+        let channel = Channel::new(&integration.id, inbound.channel.message_id, to, customer.clone(), time);
+        let kind = if inbound.structured { "Structured" } else { "Text" };
+        let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
+        normalized.text = inbound.text;
+        normalized.content = inbound.content;
+        normalized.metadata = inbound.metadata;
+        normalized.direction = inbound.structured.then_some("Inbound");
+        if let Some(found) = self.conversations.get_mut(&conversation) {
+            found.customer = customer.clone();
+            if let Some(participant) = found.present_mut("customer") {
+                participant.messages.push(id.clone());
+                let metadata = inbound.channel.metadata.unwrap_or_default();
+                participant.attributes.extend(metadata.custom_attributes.unwrap_or_default());
+            }
+        }
+        self.messages.insert(
+            id.clone(),
+            Message {
+                id: id.clone(),
+                integration: integration.id.clone(),
+                conversation: conversation.clone(),
+                customer: customer.id,
+                outbound: false,
+                time: now,
+                status: Status::Received,
+                normalized: normalized.clone(),
+                receipts: Vec::new(),
+                closed: true,
+                failure: None,
+                created_by: None,
+            },
+        );
+        Received { message: normalized, id, conversation }
+    }
+
+    /// Says something to the customer of `conversation`.
+    pub(crate) fn say(
+        &mut self,
+        conversation: &str,
+        said: Said,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Outgoing, Refusal> {
+        let id = ids::message_id(&mut self.rng);
+        let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
+        if origin == Origin::Agent && found.ended.is_some() {
+            return Err(Refusal::Ended);
+        }
+        let time = later(found.last_time, Duration::from_millis(1)).max(now);
+        found.last_time = time;
+        let (to, from) =
+            (found.customer.as_recipient(), Address::of_integration(&found.integration, &found.integration_name));
+        let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
+        // Templates and attachments are of type Text or Structured at Genesys; only attachments stay Text.
+        let structured = said.content.iter().any(|each| each["contentType"] != "Attachment");
+        let kind = if structured { "Structured" } else { "Text" };
+        let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
+        normalized.text = said.text;
+        normalized.direction = Some("Outbound");
+        normalized.content = Some(said.content).filter(|content| origin == Origin::Agent || !content.is_empty());
+        if origin == Origin::Agent {
+            normalized.originating_entity = Some("Human");
+            normalized.conversation_id = Some(conversation.to_owned());
+            normalized.reasons = Some(Vec::new());
+            normalized.related_messages = Some(Vec::new());
+        }
+        if let Some(agent) = found.present_mut("agent") {
+            agent.messages.push(id.clone());
+        }
+        let (over, turn) = take_turn(&mut found.last_call);
+        let integration = found.integration.clone();
+        let message = Message {
+            id: id.clone(),
+            integration: integration.clone(),
+            conversation: conversation.to_owned(),
+            customer: found.customer.id.clone(),
+            outbound: true,
+            time,
+            status: Status::Queued,
+            normalized: normalized.clone(),
+            receipts: Vec::new(),
+            closed: false,
+            failure: None,
+            created_by: Some(AGENT),
+        };
+        self.messages.insert(id.clone(), message);
+        self.outstanding.insert(id.clone());
+        self.record.messages += 1;
+        let conversation = conversation.to_owned();
+        Ok(Outgoing { integration, conversation, message: normalized, id, typing: false, turn, over })
+    }
+
+    /// Shows the customer of `conversation` that the agent types.
+    pub(crate) fn type_on(&mut self, conversation: &str, typing: &Value, now: Timestamp) -> Result<Outgoing, Refusal> {
+        let id = ids::message_id(&mut self.rng);
+        let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
+        if found.ended.is_some() {
+            return Err(Refusal::Ended);
+        }
+        let from = Address::of_integration(&found.integration, &found.integration_name);
+        let to = found.customer.as_recipient();
+        let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(now));
+        let mut normalized = NormalizedMessage::new(Some(id.clone()), "Event", channel);
+        normalized.events = Some(vec![json!({"eventType": "Typing", "typing": typing})]);
+        normalized.direction = Some("Outbound");
+        let (over, turn) = take_turn(&mut found.last_call);
+        let integration = found.integration.clone();
+        let conversation = conversation.to_owned();
+        Ok(Outgoing { integration, conversation, message: normalized, id, typing: true, turn, over })
+    }
+
+    /// Notes how the webhook calls for a message ended, with what follows from it.
+    pub(crate) fn webhook_ended(&mut self, id: &str, how: WebhookEnd, refused: RefusedWebhook, now: Timestamp) {
+        let Some(message) = self.messages.get_mut(id) else { return };
+        match how {
+            // A receipt may have come first; it knows better.
+            WebhookEnd::Taken if message.status == Status::Queued => self.set_status(id, Status::Sent, now),
+            WebhookEnd::Taken => {}
+            WebhookEnd::Failed(explanation) => {
+                let reason = general(explanation);
+                let conversation = message.conversation.clone();
+                let payload = payload(&reason);
+                if !message.closed {
+                    message.failure = Some(reason);
+                    self.set_status(id, Status::DeliveryFailed, now);
+                }
+                // The middleware refused it, or may never have seen it: nobody owes a receipt for it.
+                self.outstanding.remove(id);
+                self.record.failed_webhooks.push(id.to_owned());
+                if refused == RefusedWebhook::Conversation {
+                    // The conversation is there: this message is in it.
+                    let _ = self.end(&conversation, &End::Error(payload), now);
+                }
+            }
+        }
+    }
+}
+
+fn take_turn(last_call: &mut Option<oneshot::Receiver<()>>) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+    let (over, next) = oneshot::channel();
+    (over, last_call.replace(next))
+}
+
+/// Callers leave the type out, answers never do.
+fn with_content_type(mut element: Content) -> Value {
+    element.content_type.get_or_insert_with(|| "Attachment".to_owned());
+    json!(element)
+}

@@ -1,0 +1,127 @@
+//! Everything that the sandbox knows: tokens, integrations, conversations, messages, and the transcript of it all.
+//!
+//! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up goes by a hash, so
+//! that a request costs the same whether there are ten messages or a hundred thousand.
+
+mod conversation;
+mod integration;
+mod message;
+mod normalized;
+mod receipt;
+mod render;
+mod tokens;
+
+use std::collections::{HashMap, HashSet};
+
+use fastrand::Rng;
+use jiff::Timestamp;
+
+pub(crate) use conversation::{Conversation, End, Participant};
+pub(crate) use integration::{Integration, Integrations};
+pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
+pub(crate) use normalized::{Address, Channel, NormalizedMessage};
+pub(crate) use tokens::{Admission, Tokens};
+
+use crate::clock::wire_time;
+use crate::transcript::{Entry, Kind, Transcript};
+use crate::verdict::{Record, Verdict};
+
+/// Why the world refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such integration.
+    #[error("there is no such integration")]
+    NoIntegration,
+    /// There is no such conversation.
+    #[error("there is no such conversation")]
+    NoConversation,
+    /// There is no such participant in the conversation.
+    #[error("there is no such participant in the conversation")]
+    NoParticipant,
+    /// There is no such message.
+    #[error("there is no such message")]
+    NoMessage,
+    /// The conversation has ended.
+    #[error("the conversation has ended")]
+    Ended,
+}
+
+/// The state of the sandbox.
+#[derive(Debug)]
+pub(crate) struct World {
+    rng: Rng,
+    pub(crate) tokens: Tokens,
+    pub(crate) integrations: Integrations,
+    conversations: HashMap<String, Conversation>,
+    /// The newest conversation of a customer of an integration.
+    newest: HashMap<(String, String), String>,
+    messages: HashMap<String, Message>,
+    /// Messages that the middleware owes a final receipt.
+    outstanding: HashSet<String>,
+    /// `channel.messageId` of what came in, by integration, and the id it got.
+    inbound_ids: HashMap<(String, String), String>,
+    pub(crate) record: Record,
+    pub(crate) transcript: Transcript,
+}
+
+impl World {
+    /// An empty world whose ids are drawn from `rng`.
+    pub(crate) fn new(rng: Rng, transcript: Transcript) -> Self {
+        Self {
+            rng,
+            tokens: Tokens::default(),
+            integrations: Integrations::default(),
+            conversations: HashMap::new(),
+            newest: HashMap::new(),
+            messages: HashMap::new(),
+            outstanding: HashSet::new(),
+            inbound_ids: HashMap::new(),
+            record: Record::default(),
+            transcript,
+        }
+    }
+
+    /// The chance that ids are drawn from.
+    pub(crate) fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// What the middleware did so far.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.record.verdict(self.outstanding.iter().map(String::as_str))
+    }
+
+    /// The newest conversation of `customer` at `integration`.
+    pub(crate) fn conversation_of(&self, integration: &str, customer: &str) -> Option<&Conversation> {
+        let id = self.newest.get(&(integration.to_owned(), customer.to_owned()))?;
+        self.conversations.get(id)
+    }
+
+    /// The conversation, by its id.
+    pub(crate) fn conversation(&self, id: &str) -> Result<&Conversation, Refusal> {
+        self.conversations.get(id).ok_or(Refusal::NoConversation)
+    }
+
+    /// The message, by its id.
+    pub(crate) fn message(&self, id: &str) -> Result<&Message, Refusal> {
+        self.messages.get(id).ok_or(Refusal::NoMessage)
+    }
+
+    /// Changes a message's status and writes that down.
+    fn set_status(&mut self, id: &str, status: Status, now: Timestamp) {
+        let Some(message) = self.messages.get_mut(id) else { return };
+        if message.status == status {
+            return;
+        }
+        message.status = status;
+        self.transcript.write(Entry {
+            at: wire_time(now),
+            kind: Kind::Message,
+            integration: Some(message.integration.clone()),
+            conversation: Some(message.conversation.clone()),
+            message: Some(id.to_owned()),
+            state: Some(status.as_str().to_owned()),
+            ..Entry::default()
+        });
+    }
+}

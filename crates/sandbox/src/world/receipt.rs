@@ -1,0 +1,101 @@
+//! Receipts: they drive a message's status, and those that break the rules are written down.
+
+use genesys::inbound::InboundReceipt;
+use genesys::receipt::ReceiptStatus;
+use jiff::Timestamp;
+
+use super::normalized::general;
+use super::{Address, Channel, Integration, NormalizedMessage, Status, World};
+use crate::clock::wire_time;
+use crate::verdict::ReceiptFault;
+
+/// The most receipts that are kept for one message.
+const MAX_KEPT: usize = 100;
+
+/// What became of a receipt.
+#[derive(Debug)]
+pub(crate) struct Receipted {
+    /// What is answered.
+    pub(crate) answer: NormalizedMessage,
+    /// Genesys's conversation id; none if there is no such message.
+    pub(crate) conversation: Option<String>,
+    /// What the middleware did wrong.
+    pub(crate) faults: Vec<String>,
+}
+
+/// How far a status has come; a receipt must not lead back.
+fn rank(status: Status) -> u8 {
+    match status {
+        Status::Received | Status::Queued => 0,
+        Status::Sent | Status::Published => 1,
+        Status::DeliverySuccess | Status::DeliveryFailed => 2,
+        Status::Read | Status::Removed => 3,
+    }
+}
+
+fn told_by(receipt: &ReceiptStatus) -> Status {
+    match receipt {
+        ReceiptStatus::Sent | ReceiptStatus::Other(_) => Status::Sent,
+        ReceiptStatus::Delivered => Status::DeliverySuccess,
+        ReceiptStatus::Failed => Status::DeliveryFailed,
+        ReceiptStatus::Published => Status::Published,
+        ReceiptStatus::Removed => Status::Removed,
+        ReceiptStatus::Read => Status::Read,
+    }
+}
+
+impl World {
+    /// Takes a receipt. One for a message that does not exist is written down and has no effect.
+    pub(crate) fn receipt(&mut self, integration: &Integration, receipt: &InboundReceipt, now: Timestamp) -> Receipted {
+        let fault =
+            || ReceiptFault { message: receipt.id.clone(), status: receipt.status.to_string(), at: wire_time(now) };
+        let from = Address::of_integration(&integration.id, &integration.name);
+        let to = Address::from(receipt.channel.to.clone());
+        let channel = Channel::new(&integration.id, Some(receipt.id.clone()), to, from, receipt.channel.time.clone());
+        let mut answer = NormalizedMessage::new(Some(receipt.id.clone()), "Receipt", channel);
+        answer.status = Some(receipt.status.to_string());
+        answer.is_final_receipt = receipt.is_final_receipt;
+        answer.direction = Some("Outbound");
+        answer.reasons = receipt.reasons.clone().filter(|reasons| !reasons.is_empty());
+
+        let known = self.messages.get_mut(&receipt.id);
+        let Some(message) = known.filter(|known| known.outbound && known.integration == integration.id) else {
+            self.record.unknown_ids.push(fault());
+            return Receipted { answer, conversation: None, faults: vec!["receipt for an unknown message".to_owned()] };
+        };
+        let conversation = Some(message.conversation.clone());
+        let mut faults = Vec::new();
+        if message.customer != receipt.channel.to.id {
+            self.record.wrong_customer.push(fault());
+            faults.push("receipt names another customer".to_owned());
+        }
+        if message.receipts.len() < MAX_KEPT {
+            message.receipts.push(answer.clone());
+        }
+        if message.closed {
+            self.record.receipts_after_final.push(fault());
+            faults.push("receipt after the final one".to_owned());
+            return Receipted { answer, conversation, faults };
+        }
+        let status = told_by(&receipt.status);
+        // What the webhook's failure said may be corrected; what a receipt said may not.
+        let (before, after) = (rank(message.status), rank(status));
+        let contradicts = after == 2 && before == 2 && status != message.status;
+        let backwards = message.receipts.len() > 1 && (after < before || contradicts);
+        if backwards {
+            self.record.receipts_backwards.push(fault());
+            faults.push("receipt takes back an earlier one".to_owned());
+        }
+        if receipt.is_final_receipt == Some(true) {
+            message.closed = true;
+            self.outstanding.remove(&receipt.id);
+        }
+        if !backwards {
+            let reason = receipt.reasons.iter().flatten().next().cloned();
+            message.failure = (status == Status::DeliveryFailed)
+                .then(|| reason.unwrap_or_else(|| general("no reason was given".to_owned())));
+            self.set_status(&receipt.id, status, now);
+        }
+        Receipted { answer, conversation, faults }
+    }
+}

@@ -1,0 +1,12 @@
+//! The sandbox over the wire, as a middleware and a test script meet it.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+mod agents;
+mod bodies;
+mod faults;
+mod limits;
+mod receipts;
+mod robustness;
+mod support;
+mod webhooks;
