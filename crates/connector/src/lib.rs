@@ -6,6 +6,8 @@
 
 mod call;
 mod capabilities;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod event;
 pub mod http;
 pub mod protocol;
