@@ -5,6 +5,7 @@
 mod answers;
 mod broken;
 
+mod python_chat;
 mod requests;
 mod service;
 mod suite;

@@ -133,13 +133,17 @@ impl Clock for RealClock {
     }
 }
 
-pub(crate) fn connector_to(url: &str) -> HttpConnector {
+/// A client as the program builds it.
+pub(crate) fn client() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
+    client_settings(reqwest::Client::builder()).no_proxy().build().unwrap()
+}
+
+pub(crate) fn connector_to(url: &str) -> HttpConnector {
     let mut config = HttpConfig::new(url.parse().unwrap(), SECRET.parse::<connector::http::Secret>().unwrap().into());
     config.timeout = Duration::from_secs(2);
-    let client = client_settings(reqwest::Client::builder()).no_proxy().build().unwrap();
-    HttpConnector::new(config, client, Arc::new(RealClock))
+    HttpConnector::new(config, client(), Arc::new(RealClock))
 }
 
 /// An address where nobody listens.
