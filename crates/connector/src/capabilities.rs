@@ -1,0 +1,257 @@
+//! What a chat service can do, and whether it can carry a given message.
+//!
+//! The gateway asks before it forwards, so that the agent learns at once what cannot arrive. A message is carried
+//! whole or not at all: nothing is left out of it silently.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use conversation::{Reason, ReasonCode};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::Value;
+
+/// What a chat service can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It says later whether an accepted message reached the customer.
+    pub reports_delivery: bool,
+    /// The same message id twice has the effect of once.
+    pub idempotent: bool,
+    /// It can show that the agent types.
+    pub typing: bool,
+    /// The longest text, in characters.
+    pub max_text: Option<usize>,
+    /// The media that it can carry as attachments.
+    pub media: Vec<MediaRange>,
+    /// Which other content elements it can carry.
+    pub content: ContentKinds,
+}
+
+impl Capabilities {
+    /// Can a message with this text and these content elements be carried? The reason says what cannot.
+    pub fn can_carry(&self, text: Option<&str>, content: &[Value]) -> Result<(), Reason> {
+        let text = text.filter(|text| !text.is_empty());
+        if text.is_none() && content.is_empty() {
+            let message = "the message has neither a text nor content";
+            return Err(Reason::new(ReasonCode::InvalidMessageStructure, message));
+        }
+        if let (Some(text), Some(max)) = (text, self.max_text) {
+            let length = text.chars().count();
+            if length > max {
+                let message = format!("the text has {length} characters, and the chat service takes at most {max}");
+                return Err(Reason::new(ReasonCode::UnsupportedMessage, message));
+            }
+        }
+        content.iter().try_for_each(|element| self.can_carry_element(element))
+    }
+
+    fn can_carry_element(&self, element: &Value) -> Result<(), Reason> {
+        let kind = element.get("contentType").and_then(Value::as_str);
+        match (kind, element.get("attachment")) {
+            (Some("Attachment") | None, Some(attachment)) => self.can_carry_attachment(attachment),
+            (Some("Attachment") | None, None) => {
+                let message = "a content element says neither its contentType nor has an attachment";
+                Err(Reason::new(ReasonCode::InvalidMessageStructure, message))
+            }
+            (Some(kind), _) if self.content.contains(kind) => Ok(()),
+            (Some(kind), _) => {
+                let message = format!("the chat service cannot show content of the type {kind}");
+                Err(Reason::new(ReasonCode::UnsupportedMessage, message))
+            }
+        }
+    }
+
+    fn can_carry_attachment(&self, attachment: &Value) -> Result<(), Reason> {
+        let mime = attachment.get("mime").and_then(Value::as_str).filter(|mime| !mime.is_empty());
+        // Without a MIME type, Genesys's mediaType still says of images, videos and audio what they are, but not
+        // which kind: only a range over all kinds surely covers that.
+        let media = match (mime, attachment.get("mediaType").and_then(Value::as_str)) {
+            (Some(mime), _) => mime.to_owned(),
+            (None, Some(class @ ("Image" | "Video" | "Audio"))) => format!("{}/*", class.to_ascii_lowercase()),
+            (None, _) => "*/*".to_owned(),
+        };
+        if self.media.iter().any(|range| range.contains(&media)) {
+            return Ok(());
+        }
+        let message = format!("the chat service does not take media of the type {media}");
+        Err(Reason::new(ReasonCode::MediaTypeNotAllowed, message))
+    }
+}
+
+/// A range of media types, as in HTTP's `Accept`: `image/png`, `image/*` or `*/*`. Kept in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MediaRange {
+    class: Box<str>,
+    kind: Box<str>,
+}
+
+impl MediaRange {
+    /// `*/*`
+    pub fn any() -> Self {
+        Self { class: "*".into(), kind: "*".into() }
+    }
+
+    /// Is a medium of this MIME type within the range? Parameters (`; charset=…`) and case do not count.
+    pub fn contains(&self, mime: &str) -> bool {
+        let mime = mime.split(';').next().unwrap_or_default().trim();
+        let (class, kind) = mime.split_once('/').unwrap_or((mime, ""));
+        let covers = |mine: &str, theirs: &str| mine == "*" || mine.eq_ignore_ascii_case(theirs);
+        covers(&self.class, class) && covers(&self.kind, kind)
+    }
+}
+
+impl FromStr for MediaRange {
+    type Err = NotAMediaRange;
+
+    fn from_str(range: &str) -> Result<Self, NotAMediaRange> {
+        let token = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic() && !"/;,".contains(c));
+        match range.split_once('/') {
+            Some((class, kind)) if token(class) && token(kind) && (class != "*" || kind == "*") => {
+                Ok(Self { class: class.to_ascii_lowercase().into(), kind: kind.to_ascii_lowercase().into() })
+            }
+            _ => Err(NotAMediaRange(range.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for MediaRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.class, self.kind)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaRange {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for MediaRange {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// The text is not a range of media types.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a range of media types such as \"image/*\", \"application/pdf\" or \"*/*\"")]
+pub struct NotAMediaRange(String);
+
+/// Which of Genesys's content types a chat service can carry, beside attachments, which [`Capabilities::media`] rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContentKinds {
+    /// All, also those that Genesys has yet to invent.
+    Any,
+    /// These, as Genesys spells them: `QuickReply`, `Carousel`, …
+    Only(BTreeSet<String>),
+}
+
+impl ContentKinds {
+    /// Is this one among them?
+    pub fn contains(&self, kind: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(kinds) => kinds.contains(kind),
+        }
+    }
+}
+
+/// A list of content types; `"*"` in it stands for all.
+impl<'de> Deserialize<'de> for ContentKinds {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let kinds = BTreeSet::<String>::deserialize(from)?;
+        Ok(if kinds.contains("*") { Self::Any } else { Self::Only(kinds) })
+    }
+}
+
+impl Serialize for ContentKinds {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Any => ["*"].serialize(to),
+            Self::Only(kinds) => kinds.serialize(to),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn service(media: &[&str], content: ContentKinds) -> Capabilities {
+        Capabilities {
+            reports_delivery: false,
+            idempotent: false,
+            typing: false,
+            max_text: Some(5),
+            media: media.iter().map(|range| range.parse().unwrap()).collect(),
+            content,
+        }
+    }
+
+    fn code(outcome: Result<(), Reason>) -> Option<ReasonCode> {
+        outcome.err().map(|reason| reason.code)
+    }
+
+    #[test]
+    fn a_text_is_measured_in_characters_and_the_reason_names_both_figures() {
+        let service = service(&[], ContentKinds::Any);
+        assert_eq!(service.can_carry(Some("žluťá"), &[]), Ok(()));
+        let reason = service.can_carry(Some("žlutá!"), &[]).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
+        assert!(reason.message.contains('6') && reason.message.contains('5'), "{reason}");
+        assert!(!reason.message.contains("lut"), "the text itself stays out of the reason");
+    }
+
+    #[test]
+    fn a_message_of_nothing_is_broken() {
+        let service = service(&["*/*"], ContentKinds::Any);
+        for text in [None, Some("")] {
+            assert_eq!(code(service.can_carry(text, &[])), Some(ReasonCode::InvalidMessageStructure));
+        }
+        for element in [json!("x"), json!({}), json!({"contentType": "Attachment"}), json!({"contentType": 3})] {
+            assert_eq!(code(service.can_carry(Some("a"), &[element])), Some(ReasonCode::InvalidMessageStructure));
+        }
+    }
+
+    #[test]
+    fn attachments_go_by_their_mime_type() {
+        let attachment = |mime: Option<&str>, media_type: &str| json!({"contentType": "Attachment", "attachment": {"mediaType": media_type, "mime": mime, "url": "u"}});
+        let images = service(&["image/*", "application/pdf"], ContentKinds::Any);
+        let carried = [(Some("Image/PNG"), "Image"), (Some("application/pdf; v=1"), "File"), (None, "Image")];
+        for (mime, media_type) in carried {
+            assert_eq!(images.can_carry(None, &[attachment(mime, media_type)]), Ok(()), "{mime:?} {media_type}");
+        }
+        let refused = [(Some("video/mp4"), "Video"), (Some("application/zip"), "File"), (None, "File"), (None, "Link")];
+        for (mime, media_type) in refused {
+            let outcome = images.can_carry(Some("look"), &[attachment(mime, media_type)]);
+            assert_eq!(code(outcome), Some(ReasonCode::MediaTypeNotAllowed), "{mime:?} {media_type}");
+        }
+        let all = service(&["*/*"], ContentKinds::Any);
+        assert_eq!(all.can_carry(None, &[attachment(None, "Link")]), Ok(()));
+        assert!(!service(&["image/png"], ContentKinds::Any).media[0].contains("image/*"));
+    }
+
+    #[test]
+    fn content_that_is_not_listed_is_not_dropped_from_a_text() {
+        let service = service(&["*/*"], ContentKinds::Only(["QuickReply".to_owned()].into()));
+        let element = |kind: &str| json!({"contentType": kind, "quickReply": {"text": "Yes"}});
+        assert_eq!(service.can_carry(Some("Well?"), &[element("QuickReply")]), Ok(()));
+        let reason = service.can_carry(Some("Well?"), &[element("QuickReply"), element("Carousel")]).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
+        assert!(reason.message.contains("Carousel"));
+    }
+
+    #[test]
+    fn ranges_and_kinds_are_read_from_configuration() {
+        for bad in ["", "image", "image/", "/png", "*/png", "image/png/x", "a b/c"] {
+            assert!(bad.parse::<MediaRange>().is_err(), "{bad}");
+        }
+        let kinds: ContentKinds = serde_json::from_value(json!(["*"])).unwrap();
+        assert_eq!(kinds, ContentKinds::Any);
+        let kinds: ContentKinds = serde_json::from_value(json!([])).unwrap();
+        assert!(!kinds.contains("Card"));
+    }
+}

@@ -1,0 +1,234 @@
+//! The suite that every connector must pass: what the gateway relies on, whatever the chat service speaks.
+//!
+//! A connector's tests stand up its chat service (a real one, or a scripted one), let it [`Behave`] in turn, and call
+//! [`passes`]. Nothing here knows a protocol. It panics with a sentence where a connector breaks its promise.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use conversation::{AttemptOutcome, ConversationId, MessageId, OpenOutcome, ReasonCode, SessionId};
+use tokio::time::{Instant, timeout};
+
+use crate::{Connector, Customer, Forward, Open, Typing};
+
+/// How the chat service meets every call from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behave {
+    /// It takes messages, opens sessions at once or later, and says nothing of delivery.
+    Take,
+    /// It takes messages and says that they arrived.
+    Deliver,
+    /// It refuses everything for good, with a reason of code `RecipientOptedOut`.
+    Refuse,
+    /// It does not know the session any more.
+    SessionGone,
+    /// It is busy and wants to be left alone for 7 s, if its language can say so.
+    Busy,
+    /// It fails.
+    Fail,
+    /// It reads what is sent and never answers.
+    Hang,
+    /// It takes what is sent, and the connection breaks before its answer.
+    LoseAnswer,
+}
+
+/// One arrival of a message at the chat service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// The id by which the service would know a repetition.
+    pub id: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A chat service under test, and the connector to it.
+#[async_trait]
+pub trait ChatService: Sync {
+    /// The connector that speaks to this service.
+    fn connector(&self) -> Arc<dyn Connector>;
+    /// A connector of the same kind whose chat service is not there.
+    fn connector_to_nobody(&self) -> Arc<dyn Connector>;
+    /// Makes the service behave so; false if this kind of service never does.
+    async fn behave(&self, behave: Behave) -> bool;
+    /// The messages that the service got so far while it behaved as [`Behave::Take`] or [`Behave::Deliver`].
+    async fn taken(&self) -> Vec<Taken>;
+}
+
+/// How long each attempt of this suite may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// How much later than that a connector may notice.
+const SLACK: Duration = Duration::from_secs(1);
+/// How long a call of best effort may take.
+const BEST_EFFORT: Duration = Duration::from_secs(8);
+
+/// Runs the whole suite.
+pub async fn passes(service: &impl ChatService) {
+    capabilities_never_change(service).await;
+    outcomes_say_what_happened(service).await;
+    messages_arrive_whole_and_in_order(service).await;
+    a_repetition_is_known_by_its_id(service).await;
+    an_attempt_ends_in_time(service).await;
+    nobody_there_is_never_taken_for_sent(service).await;
+    sessions_are_asked_for(service).await;
+    best_effort_never_hangs(service).await;
+    a_check_touches_no_customer(service).await;
+}
+
+async fn capabilities_never_change(service: &impl ChatService) {
+    let before = service.connector().capabilities().clone();
+    service.behave(Behave::Fail).await;
+    assert_eq!(&before, service.connector().capabilities(), "capabilities are a fact, not a state");
+    assert_eq!(&before, service.connector_to_nobody().capabilities(), "capabilities make no call");
+}
+
+async fn outcomes_say_what_happened(service: &impl ChatService) {
+    use AttemptOutcome::{Accepted, Delivered, NotTaken, Rejected, SessionGone, Unknown};
+    for (number, behave) in [
+        Behave::Take,
+        Behave::Deliver,
+        Behave::Refuse,
+        Behave::SessionGone,
+        Behave::Busy,
+        Behave::Fail,
+        Behave::LoseAnswer,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if !service.behave(behave).await {
+            continue;
+        }
+        let outcome = service.connector().forward(&message(&format!("outcome-{number}"), "Hello")).await;
+        let true_to_it = match behave {
+            Behave::Take => matches!(outcome, Accepted { .. }),
+            Behave::Deliver => matches!(outcome, Delivered { .. }),
+            Behave::Refuse => {
+                matches!(&outcome, Rejected { reason } if reason.code == ReasonCode::RecipientOptedOut)
+            }
+            Behave::SessionGone => matches!(outcome, SessionGone),
+            Behave::Busy => match outcome {
+                NotTaken { after, .. } => after.is_none_or(|after| after == Duration::from_secs(7)),
+                _ => false,
+            },
+            Behave::Fail => matches!(outcome, NotTaken { .. }),
+            Behave::Hang | Behave::LoseAnswer => matches!(outcome, Unknown { .. }),
+        };
+        assert!(true_to_it, "{behave:?} must not lead to {outcome:?}");
+    }
+}
+
+async fn messages_arrive_whole_and_in_order(service: &impl ChatService) {
+    service.behave(Behave::Take).await;
+    let connector = service.connector();
+    let before = service.taken().await.len();
+    let mut sent = Vec::new();
+    let long = "x".repeat(connector.capabilities().max_text.unwrap_or(4_000).min(4_000));
+    for (number, text) in
+        ["Hello", "a\n\"\\/{}<b>&amp; b", "žluťoučký kůň 🐎 \u{202e}ab", &long].into_iter().enumerate()
+    {
+        let message = message(&format!("whole-{number}"), text);
+        let outcome = connector.forward(&message).await;
+        assert!(matches!(outcome, AttemptOutcome::Accepted { .. }), "{text:?} met {outcome:?}");
+        sent.push(text.to_owned());
+    }
+    let taken = service.taken().await.split_off(before).into_iter().map(|taken| taken.text).collect::<Vec<_>>();
+    assert_eq!(taken, sent, "messages arrive as they were, once and in order");
+}
+
+async fn a_repetition_is_known_by_its_id(service: &impl ChatService) {
+    let connector = service.connector();
+    if !connector.capabilities().idempotent {
+        return;
+    }
+    service.behave(Behave::Take).await;
+    let before = service.taken().await.len();
+    let first = message("repeated", "Once");
+    let again = Forward { session: SessionId::new("a later session"), ..first.clone() };
+    let other = message("other", "Once");
+    for message in [&first, &again, &other] {
+        connector.forward(message).await;
+    }
+    let taken = service.taken().await.split_off(before);
+    let ids: BTreeSet<_> = taken.iter().map(|taken| taken.id.as_str()).collect();
+    assert_eq!(ids.len(), 2, "a repetition has the id of the first, and another message has another: {ids:?}");
+}
+
+async fn an_attempt_ends_in_time(service: &impl ChatService) {
+    if !service.behave(Behave::Hang).await {
+        return;
+    }
+    let start = Instant::now();
+    let outcome = service.connector().forward(&message("hang", "Hello?")).await;
+    assert!(start.elapsed() < TIMEOUT + SLACK, "an attempt took {:?} of {TIMEOUT:?}", start.elapsed());
+    assert!(matches!(outcome, AttemptOutcome::Unknown { .. }), "a hang must not lead to {outcome:?}");
+}
+
+async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
+    let start = Instant::now();
+    let outcome = service.connector_to_nobody().forward(&message("nobody", "Hello?")).await;
+    assert!(start.elapsed() < TIMEOUT + SLACK, "an attempt took {:?} of {TIMEOUT:?}", start.elapsed());
+    assert!(matches!(outcome, AttemptOutcome::NotTaken { .. }), "nobody there must not lead to {outcome:?}");
+}
+
+async fn sessions_are_asked_for(service: &impl ChatService) {
+    let call = Open {
+        conversation: conversation(),
+        customer: Customer { id: "noor@example.com".to_owned(), ..Customer::default() },
+        attempt: 1,
+    };
+    for behave in [Behave::Take, Behave::Refuse, Behave::Busy, Behave::Fail] {
+        if !service.behave(behave).await {
+            continue;
+        }
+        let outcome = service.connector().open(&call).await;
+        let true_to_it = match behave {
+            Behave::Take => matches!(outcome, OpenOutcome::Opened(_) | OpenOutcome::Pending),
+            Behave::Refuse => {
+                matches!(&outcome, OpenOutcome::Refused(reason) if reason.code == ReasonCode::RecipientOptedOut)
+            }
+            _ => matches!(outcome, OpenOutcome::Retry { .. }),
+        };
+        assert!(true_to_it, "asked for a session, {behave:?} must not lead to {outcome:?}");
+    }
+    let outcome = service.connector_to_nobody().open(&call).await;
+    assert!(matches!(outcome, OpenOutcome::Retry { .. }), "nobody there must not lead to {outcome:?}");
+}
+
+async fn best_effort_never_hangs(service: &impl ChatService) {
+    let typing = Typing { on: true, duration: Duration::from_secs(5) };
+    let conversation = conversation();
+    service.behave(Behave::Hang).await;
+    for connector in [service.connector(), service.connector_to_nobody()] {
+        let both = async {
+            tokio::join!(connector.typing(&conversation, typing), connector.close(&conversation, "the chat is over"))
+        };
+        assert!(timeout(BEST_EFFORT, both).await.is_ok(), "typing and closing must end within {BEST_EFFORT:?}");
+    }
+}
+
+async fn a_check_touches_no_customer(service: &impl ChatService) {
+    service.behave(Behave::Take).await;
+    let before = service.taken().await;
+    let line = service.connector().check().await;
+    assert!(line.as_ref().is_ok_and(|line| !line.is_empty()), "a service that is there passes: {line:?}");
+    assert_eq!(service.taken().await, before, "a check sends no message");
+    assert!(service.connector_to_nobody().check().await.is_err(), "nobody there does not pass");
+}
+
+fn conversation() -> ConversationId {
+    ConversationId::new("c5f3a9c1e07b44d2a1b2c3d4e5f60718")
+}
+
+fn message(id: &str, text: &str) -> Forward {
+    Forward {
+        conversation: conversation(),
+        id: MessageId::new(id),
+        time: jiff::Timestamp::UNIX_EPOCH,
+        text: Some(text.to_owned()),
+        content: Vec::new(),
+        session: SessionId::new("a session"),
+        timeout: TIMEOUT,
+    }
+}

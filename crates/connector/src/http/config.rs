@@ -1,0 +1,206 @@
+//! The `[integration.connector]` table of a connector of the type `http`.
+//!
+//! The program reads it and resolves the secrets first; everything that is wrong with it is found here, at the start.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+use url::Url;
+
+use super::Secrets;
+use crate::{Capabilities, ContentKinds, MediaRange};
+
+/// Where an HTTP connector is, and what it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Its base, to which the paths of the calls are added.
+    pub url: BaseUrl,
+    /// What signs the calls, and verifies the events. A string, or a list while rotating.
+    pub secret: Secrets,
+    /// How long a call for a session may take. Messages have a time-out of their own, from the delivery policy.
+    #[serde(default = "ten_seconds", with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub timeout: Duration,
+    /// It sends `message.delivered` for the messages that it accepted.
+    #[serde(default)]
+    pub reports_delivery: bool,
+    /// It honours `Idempotency-Key`.
+    #[serde(default = "yes")]
+    pub idempotent: bool,
+    /// It wants to hear of typing.
+    #[serde(default = "yes")]
+    pub typing: bool,
+    /// The longest text that it takes, in characters.
+    #[serde(default)]
+    pub max_text: Option<usize>,
+    /// The media that it takes as attachments.
+    #[serde(default = "every_medium")]
+    pub media: Vec<MediaRange>,
+    /// Which other content elements it takes.
+    #[serde(default = "every_kind")]
+    pub content: ContentKinds,
+}
+
+impl HttpConfig {
+    /// A connector at `url` that leaves everything else as it is by default.
+    pub fn new(url: BaseUrl, secret: Secrets) -> Self {
+        Self {
+            url,
+            secret,
+            timeout: ten_seconds(),
+            reports_delivery: false,
+            idempotent: true,
+            typing: true,
+            max_text: None,
+            media: every_medium(),
+            content: ContentKinds::Any,
+        }
+    }
+
+    /// What the table says that the chat service can do.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            reports_delivery: self.reports_delivery,
+            idempotent: self.idempotent,
+            typing: self.typing,
+            max_text: self.max_text,
+            media: self.media.clone(),
+            content: self.content.clone(),
+        }
+    }
+}
+
+fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn every_medium() -> Vec<MediaRange> {
+    vec![MediaRange::any()]
+}
+
+fn every_kind() -> ContentKinds {
+    ContentKinds::Any
+}
+
+/// An `http` or `https` URL to which paths can be added. What it holds as user and password is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Takes the URL if its scheme is `http` or `https` and it has no fragment.
+    pub fn new(url: Url) -> Result<Self, NotABaseUrl> {
+        let fits = matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();
+        if fits { Ok(Self(url)) } else { Err(NotABaseUrl) }
+    }
+
+    /// The URL itself, for a call that adds nothing.
+    pub(super) fn whole(&self) -> Url {
+        self.0.clone()
+    }
+
+    /// The URL with these segments added, each percent-encoded.
+    pub(super) fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let authority = self.0.host_str().unwrap_or_default();
+        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
+        write!(f, "{}://{authority}{port}{}", self.0.scheme(), self.0.path())
+    }
+}
+
+impl fmt::Debug for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for BaseUrl {
+    type Err = NotABaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, NotABaseUrl> {
+        Self::new(url.parse().map_err(|_| NotABaseUrl)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// The text is not the base of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a connector's url is an http or https URL without a fragment, such as \"http://127.0.0.1:9000\"")]
+pub struct NotABaseUrl;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    fn read(table: Value) -> Result<HttpConfig, serde_json::Error> {
+        serde_json::from_value(table)
+    }
+
+    #[test]
+    fn two_keys_are_enough_and_the_others_have_the_documented_defaults() {
+        let config = read(json!({"url": "http://127.0.0.1:9000", "secret": SECRET})).unwrap();
+        assert_eq!(config, HttpConfig::new(config.url.clone(), config.secret.clone()));
+        assert_eq!(config.timeout, Duration::from_secs(10));
+        let can = config.capabilities();
+        assert!(!can.reports_delivery && can.idempotent && can.typing && can.max_text.is_none());
+        let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
+        assert_eq!(can.can_carry(Some(&"x".repeat(100_000)), &[video, json!({"contentType": "Novelty"})]), Ok(()));
+    }
+
+    #[test]
+    fn every_key_is_read_and_others_are_errors() {
+        let config = read(json!({"url": "https://chat.example.com/tidegate/", "secret": [SECRET], "timeout": "2500ms",
+            "reports_delivery": true, "idempotent": false, "typing": false, "max_text": 4000,
+            "media": ["image/*"], "content": ["QuickReply"]}))
+        .unwrap();
+        assert_eq!(config.timeout, Duration::from_millis(2_500));
+        let can = config.capabilities();
+        assert!(can.reports_delivery && !can.idempotent && !can.typing && can.max_text == Some(4_000));
+        assert!(read(json!({"url": "http://x", "secret": SECRET, "idempotence": true})).is_err());
+        assert!(read(json!({"url": "http://x"})).is_err());
+    }
+
+    #[test]
+    fn paths_are_added_to_the_base_however_it_ends() {
+        for base in ["http://h/base", "http://h/base/"] {
+            let base: BaseUrl = base.parse().unwrap();
+            assert_eq!(
+                base.join(&["conversations", "a/b?", "open"]).as_str(),
+                "http://h/base/conversations/a%2Fb%3F/open"
+            );
+        }
+        let base: BaseUrl = "http://h?key=1".parse().unwrap();
+        assert_eq!(base.join(&["x"]).as_str(), "http://h/x?key=1");
+        for bad in ["", "127.0.0.1:9000", "ftp://h", "unix:/x", "http://h#f"] {
+            assert_eq!(bad.parse::<BaseUrl>(), Err(NotABaseUrl), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_url_is_not_shown() {
+        let base: BaseUrl = "https://user:hunter2@h:1/p?token=hunter2".parse().unwrap();
+        assert_eq!(format!("{base} {base:?}"), "https://h:1/p https://h:1/p");
+    }
+}

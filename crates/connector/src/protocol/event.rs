@@ -1,0 +1,150 @@
+//! One event out of its JSON.
+//!
+//! The field names are those of the connector protocol, version 1 (docs/connectors.md). Fields that are not known
+//! are left alone, so that a newer chat service can talk to an older gateway.
+
+use conversation::{ConversationId, MessageId, MessageRef, Reason, ReasonCode, Report, SessionId};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, Why, reason};
+use super::{MAX_CONTENT, MAX_DEPTH, MAX_ID, MAX_SESSION};
+use crate::{Customer, Event};
+
+/// What is wrong with an event, and whose it is.
+pub(super) struct Fault {
+    pub(super) id: Option<String>,
+    pub(super) why: Why,
+}
+
+pub(super) fn read(raw: &RawValue) -> Result<Event, Fault> {
+    let unnamed = |why: Why| Fault { id: None, why };
+    if depth(raw.get()) > MAX_DEPTH {
+        return Err(unnamed(format!("it is nested deeper than {MAX_DEPTH} levels")));
+    }
+    let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else {
+        return Err(unnamed("it is not an object, or holds a number or a text that cannot be read".to_owned()));
+    };
+    let mut fields = Fields::new(map);
+    let id = fields.peek_id();
+    read_fields(&mut fields).map_err(|why| Fault { id, why })
+}
+
+fn read_fields(fields: &mut Fields) -> Result<Event, Why> {
+    let kind = fields.text("type")?.ok_or("`type` is missing")?;
+    match kind.as_str() {
+        "message.created" => message(fields),
+        "message.delivered" => report(fields, |_| Report::Delivered),
+        "message.read" => report(fields, |_| Report::Read),
+        "message.failed" => {
+            report(fields, |fields| Report::Failed { reason: given_reason(fields, ReasonCode::GeneralError) })
+        }
+        "session.opened" => Ok(Event::SessionOpened {
+            id: fields.id("id", MAX_ID)?,
+            conversation: conversation(fields)?,
+            session: SessionId::new(fields.id("session", MAX_SESSION)?),
+        }),
+        "session.refused" => Ok(Event::SessionRefused {
+            id: fields.id("id", MAX_ID)?,
+            conversation: conversation(fields)?,
+            reason: given_reason(fields, ReasonCode::InvalidDestination),
+        }),
+        "session.closed" => Ok(Event::SessionClosed {
+            id: fields.id("id", MAX_ID)?,
+            conversation: conversation(fields)?,
+            session: fields.maybe_id("session", MAX_SESSION)?.map(SessionId::new),
+            reason: reason(fields.value("reason").as_ref(), ReasonCode::GeneralError).map(|reason| reason.message),
+        }),
+        "typing" => typing(fields),
+        _ => Err("its `type` is not known".to_owned()),
+    }
+}
+
+fn message(fields: &mut Fields) -> Result<Event, Why> {
+    let id = fields.id("id", MAX_ID)?;
+    let mut customer = fields.object("customer", "customer.")?.ok_or("`customer` is missing")?;
+    let customer = Customer {
+        id: customer.id("id", MAX_ID)?,
+        id_type: customer.ornament("id_type", "idType")?,
+        nickname: customer.ornament("nickname", "nickname")?,
+        first_name: customer.ornament("first_name", "firstName")?,
+        last_name: customer.ornament("last_name", "lastName")?,
+        image: customer.ornament("image", "image")?,
+        email: customer.ornament("email", "email")?,
+    };
+    let text = fields.text("text")?.filter(|text| !text.is_empty());
+    let content = match fields.value("content") {
+        None => Vec::new(),
+        Some(Value::Array(content)) if content.len() > MAX_CONTENT => {
+            return Err(format!("`content` has {} elements, and at most {MAX_CONTENT} are taken", content.len()));
+        }
+        Some(Value::Array(content)) if content.iter().all(Value::is_object) => content,
+        Some(_) => return Err("`content` is not an array of objects".to_owned()),
+    };
+    if text.is_none() && content.is_empty() {
+        return Err("it has neither a `text` nor `content`".to_owned());
+    }
+    let time = match fields.text("time")? {
+        None => None,
+        Some(time) => Some(time.parse().map_err(|_| "`time` is not a time such as 2026-11-20T09:10:59.120Z")?),
+    };
+    Ok(Event::Message { id, customer, text, content, time })
+}
+
+fn report(fields: &mut Fields, report: impl FnOnce(&mut Fields) -> Report) -> Result<Event, Why> {
+    let id = fields.id("id", MAX_ID)?;
+    let ours = fields.maybe_id("message", MAX_ID)?;
+    let theirs = fields.maybe_id("message_id", MAX_ID)?;
+    let message = match (ours, theirs) {
+        (Some(ours), _) => MessageRef::Ours(MessageId::new(ours)),
+        (None, Some(theirs)) => MessageRef::Service(theirs.into()),
+        (None, None) => return Err("it names no message: both `message` and `message_id` are missing".to_owned()),
+    };
+    Ok(Event::Report { id, message, report: report(fields) })
+}
+
+fn typing(fields: &mut Fields) -> Result<Event, Why> {
+    let customer = match fields.value("customer") {
+        None => None,
+        Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID => Some(id),
+        Some(Value::Object(map)) => Some(Fields::new(map).id("id", MAX_ID)?),
+        Some(_) => return Err(format!("`customer` is not an id of 1 to {MAX_ID} bytes")),
+    };
+    let conversation = fields.maybe_id("conversation", MAX_ID)?.map(ConversationId::new);
+    if customer.is_none() && conversation.is_none() {
+        return Err("it says neither `customer` nor `conversation`".to_owned());
+    }
+    let on = match fields.text("state")?.as_deref() {
+        Some("on") => true,
+        Some("off") => false,
+        _ => return Err("`state` is neither \"on\" nor \"off\"".to_owned()),
+    };
+    Ok(Event::Typing { customer, conversation, on })
+}
+
+fn conversation(fields: &mut Fields) -> Result<ConversationId, Why> {
+    fields.id("conversation", MAX_ID).map(ConversationId::new)
+}
+
+fn given_reason(fields: &mut Fields, fallback: ReasonCode) -> Reason {
+    reason(fields.value("reason").as_ref(), fallback).unwrap_or_else(|| Reason::from_service(None, None, fallback))
+}
+
+/// How deep valid JSON is nested. Brackets within strings do not count.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
