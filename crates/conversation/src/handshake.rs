@@ -65,9 +65,9 @@ impl Turn<'_> {
     }
 
     /// The chat service says by an event that there will be no session.
-    pub(crate) fn session_refused(&mut self, reason: Reason) {
+    pub(crate) fn session_refused(&mut self, reason: &Reason) {
         match self.conversation.session {
-            Session::Opening { .. } => self.refused(&reason),
+            Session::Opening { .. } => self.refused(reason),
             Session::Closed | Session::Open { .. } => self.ignore(Ignored::StrayedSession),
         }
     }

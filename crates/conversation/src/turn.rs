@@ -48,7 +48,7 @@ impl Turn<'_> {
             Input::CustomerMessage { message } => self.accept_inbound(message),
             Input::OpenEnded { attempt, outcome } => self.open_ended(attempt, outcome),
             Input::SessionOpened { session } => self.session_opened(session),
-            Input::SessionRefused { reason } => self.session_refused(reason),
+            Input::SessionRefused { reason } => self.session_refused(&reason),
             Input::SessionClosed { session } => self.session_closed(session.as_ref()),
             Input::AttemptEnded { message, attempt, outcome } => self.attempt_ended(&message, attempt, outcome),
             Input::Reported { message, report } => self.reported(message, report),

@@ -164,7 +164,7 @@ impl World {
             Event::AgentEnds => self.take(Input::GenesysEnded),
             Event::Resume => self.take(Input::Resume),
             Event::Typing { agent: true } => {
-                self.take(Input::AgentTyping { on: true, duration: Duration::from_secs(5) })
+                self.take(Input::AgentTyping { on: true, duration: Duration::from_secs(5) });
             }
             Event::Typing { agent: false } => self.take(Input::CustomerTyping),
             Event::Wait { millis } => self.wait(Duration::from_millis(millis.into())),
@@ -245,9 +245,6 @@ impl World {
     }
 
     fn take(&mut self, input: Input) {
-        if !matches!(input, Input::AgentMessage { .. } | Input::CustomerMessage { .. } | Input::Tick) {
-            self.answers.push(input.clone());
-        }
         let died = self.die.take();
         if died == Some(Death::BeforeCommit) {
             let _lost = self.conversation.handle(&self.policy, self.now, input.clone());
@@ -260,6 +257,9 @@ impl World {
             self.restart();
         } else {
             self.run(step.effects);
+        }
+        if !matches!(input, Input::AgentMessage { .. } | Input::CustomerMessage { .. } | Input::Tick) {
+            self.answers.push(input);
         }
     }
 
@@ -424,7 +424,7 @@ fn done(owed: Owed, refused: bool) -> Input {
 }
 
 fn seconds(after: u8) -> Option<Duration> {
-    (after % 3 == 0).then(|| Duration::from_secs(after.into()))
+    after.is_multiple_of(3).then(|| Duration::from_secs(after.into()))
 }
 
 fn pick<T>(from: &[T], index: u8) -> Option<&T> {
