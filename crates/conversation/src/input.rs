@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::policy::NoticeKind;
 use crate::record::{Fate, PostResult};
 use crate::{AttemptOutcome, MessageId, OpenOutcome, Reason, Record, Report, SessionId};
 
-/// Everything that can happen to a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything that can happen to a conversation. Its serde form stands in the inbox until it is handled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
     /// An agent, a bot or the agentless API wrote something.
     AgentMessage {
@@ -151,7 +153,7 @@ pub enum Effect {
 }
 
 /// What Genesys is owed. Each stays owed, over restarts, until Genesys took it or refused it for good.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "owed", rename_all = "snake_case")]
 pub enum Owed {
     /// A receipt about an agent's message; ends with [`Input::ReceiptDone`].
@@ -189,6 +191,16 @@ pub struct Step {
     pub effects: Vec<Effect>,
     /// Why the input had no effect, where it had none: for a counter.
     pub ignored: Option<Ignored>,
+}
+
+impl Owed {
+    /// Whether somebody waits for it: the agent for the customer's words, or for the bad news that a message failed.
+    pub fn is_urgent(&self) -> bool {
+        match self {
+            Self::Receipt { fate, .. } => fate.as_ref().is_some_and(Fate::is_failed),
+            Self::Inbound { .. } | Self::Notice { .. } | Self::Disconnect { .. } => true,
+        }
+    }
 }
 
 /// Why an input had no effect.

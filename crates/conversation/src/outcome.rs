@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{MessageId, Reason, SessionId};
 
 /// What came of the call that asks for a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OpenOutcome {
     /// The session is there.
     Opened(SessionId),

@@ -1,1 +1,88 @@
-//! Inbox, journal and projections: what survives.
+//! What survives: the inbox (accepted, not yet handled), the journal (what each conversation decided), and the
+//! projections that people, dedupe and Genesys's outbox ask.
+//!
+//! [`Store`] speaks in the verbs of the domain; `sqlite` is the implementation that needs nothing beside it. The gateway
+//! calls it; it calls nobody, decides nothing about a message, and knows no wire.
+
+mod audit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod sqlite;
+mod types;
+
+pub use audit::{Audit, audit};
+pub use error::{AppendError, OpenError, StoreError};
+pub use sqlite::SqliteStore;
+pub use types::{
+    Append, Arrival, ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage,
+    OutboxItem, Stored,
+};
+
+use async_trait::async_trait;
+use conversation::{ConversationId, IntegrationName, MessageId};
+use jiff::Timestamp;
+
+/// The store. Whatever a writing method returns `Ok` for is durable (fsync'd), on every implementation.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes what came in, each with a verdict of its own. What it returns `Ok` for survives anything.
+    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError>;
+
+    /// Appends what one step decided, takes the handled inputs out of the inbox, and updates the projections: all or
+    /// nothing. [`AppendError::Fenced`] says that somebody else appended since the state was loaded.
+    async fn append(&self, append: Append) -> Result<(), AppendError>;
+
+    /// Everything needed to go on with a conversation; `None` if there is no such conversation.
+    async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError>;
+
+    /// What waits in a conversation's inbox behind `after`, oldest first, at most `limit`.
+    async fn inbox(
+        &self,
+        conversation: &ConversationId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<InboxItem>, StoreError>;
+
+    /// One message with its body, exactly as it was accepted.
+    async fn message(
+        &self,
+        integration: &IntegrationName,
+        direction: Direction,
+        id: &MessageId,
+    ) -> Result<Option<MessageRow>, StoreError>;
+
+    /// Conversations that have something in the inbox, by id, behind `after`.
+    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError>;
+
+    /// Conversations that want to be woken in `from..=until`, earliest first, at most `limit`.
+    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+
+    /// What Genesys is owed for an integration: urgent first, then oldest first, at most `limit`.
+    async fn outbox(&self, integration: &IntegrationName, limit: usize) -> Result<Vec<OutboxItem>, StoreError>;
+
+    /// Removes what was finished before `before`. Returns how many messages went.
+    async fn prune(&self, before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Whether the store takes writes now: makes one durable.
+    async fn ready(&self) -> Result<(), StoreError>;
+
+    /// Conversations by id, behind `after`: for audits and listings.
+    async fn conversations(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationRow>, StoreError>;
+
+    /// A conversation's journal as it stands.
+    async fn journal(&self, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// A conversation's messages, without their bodies, oldest first.
+    async fn messages(&self, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError>;
+
+    /// What Genesys is owed for a conversation.
+    async fn owed(&self, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError>;
+
+    /// Finishes what is under way and lets go of the files.
+    async fn close(&self);
+}

@@ -1,0 +1,286 @@
+//! What every store must do, written against the trait. A panic says what it does not.
+//!
+//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened anew after that.
+
+use std::time::Duration;
+
+use conversation::{
+    AttemptOutcome, Conversation, ConversationId, Effect, Input, IntegrationName, MessageId, MessageRef, OpenOutcome,
+    Owed, Policy, PostResult, Record, Report, SessionId,
+};
+use jiff::Timestamp;
+
+use crate::{Append, AppendError, Arrival, Direction, NewMessage, Store, Stored, audit};
+
+/// 2026-11-20T09:00:00Z and so many milliseconds.
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_795_165_200_000 + millis).expect("in range")
+}
+
+fn acme() -> IntegrationName {
+    IntegrationName::new("acme")
+}
+
+fn conversation() -> ConversationId {
+    ConversationId::of(&acme(), "noor")
+}
+
+fn agent_message(id: &str, millis: i64) -> Arrival {
+    let message = MessageId::new(id);
+    let input = Input::AgentMessage {
+        message: message.clone(),
+        time: Some(at(millis)),
+        received: at(millis),
+        unsuited: None,
+        genesys: None,
+    };
+    Arrival::Message(NewMessage {
+        integration: acme(),
+        direction: Direction::Outbound,
+        id: message,
+        foreign_id: id.to_owned(),
+        conversation: conversation(),
+        customer: r#"{"id":"noor"}"#.to_owned(),
+        received: at(millis),
+        body: b"{\"text\":\"hello\"}".to_vec(),
+        input: Some(input),
+    })
+}
+
+/// Drives one conversation as the gateway does, on the store alone.
+struct Driver<'a> {
+    store: &'a dyn Store,
+    state: Conversation,
+    seq: u64,
+    now: i64,
+}
+
+impl Driver<'_> {
+    async fn take_inbox(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for item in self.store.inbox(&conversation(), 0, 100).await.expect("the inbox can be read") {
+            effects.extend(self.step(item.input, vec![item.seq]).await);
+        }
+        effects
+    }
+
+    async fn step(&mut self, input: Input, taken: Vec<u64>) -> Vec<Effect> {
+        self.now += 10;
+        let step = self.state.handle(&policy(), at(self.now), input);
+        let count = step.records.len() as u64;
+        let append = self.append(step.records, taken);
+        self.store.append(append).await.expect("an append");
+        self.seq += count;
+        step.effects
+    }
+
+    fn append(&self, records: Vec<Record>, taken: Vec<u64>) -> Append {
+        Append {
+            conversation: conversation(),
+            integration: acme(),
+            after: self.seq,
+            at: at(self.now),
+            records,
+            taken,
+            due: self.state.next_wakeup(&policy()),
+            snapshot: None,
+        }
+    }
+}
+
+fn policy() -> Policy {
+    Policy { service_reports: true, ..Policy::default() }
+}
+
+/// Everything that a store must do while it is open.
+pub async fn keeps_its_word(store: &dyn Store) {
+    store.ready().await.expect("an empty store is ready");
+    assert!(store.load(&conversation()).await.expect("a read").is_none(), "nothing is there yet");
+
+    dedupes(store).await;
+    let mut driver = Driver { store, state: Conversation::default(), seq: 0, now: 1_000 };
+    settles_a_message(&mut driver).await;
+    fences(&mut driver).await;
+    replaces_a_receipt(&mut driver).await;
+    wakes_early_reports(&mut driver).await;
+    knows_what_is_due(&mut driver).await;
+    snapshots(&mut driver).await;
+
+    let found = audit(store).await.expect("an audit");
+    assert!(found.passed(), "an honest store passes its audit:\n{found}");
+}
+
+async fn dedupes(store: &dyn Store) {
+    assert_eq!(store.accept(agent_message("m1", 0)).await.expect("accepted"), Stored::New(conversation()));
+    assert_eq!(store.accept(agent_message("m1", 5)).await.expect("accepted"), Stored::Repeated, "the same id again");
+    let waiting = store.waiting(None, 10).await.expect("a read");
+    assert_eq!(waiting, [conversation()], "one conversation has something in its inbox");
+    assert_eq!(store.inbox(&conversation(), 0, 10).await.expect("a read").len(), 1, "a repeat adds nothing");
+    let stranger = ConversationId::of(&acme(), "nobody");
+    let event = |id: &str, conversation: &ConversationId| Arrival::Event {
+        integration: acme(),
+        id: id.to_owned(),
+        received: at(1),
+        conversation: conversation.clone(),
+        input: Input::SessionOpened { session: SessionId::new("s0") },
+    };
+    assert_eq!(store.accept(event("e1", &stranger)).await.expect("an answer"), Stored::Unknown);
+    assert_eq!(store.accept(event("e1", &conversation())).await.expect("accepted"), Stored::New(conversation()));
+    assert_eq!(store.accept(event("e1", &conversation())).await.expect("accepted"), Stored::Repeated);
+    let of_another = Arrival::Event {
+        integration: IntegrationName::new("other"),
+        id: "e2".into(),
+        received: at(1),
+        conversation: conversation(),
+        input: Input::SessionOpened { session: SessionId::new("s0") },
+    };
+    assert_eq!(store.accept(of_another).await.expect("an answer"), Stored::Unknown, "integrations see their own only");
+}
+
+async fn settles_a_message(driver: &mut Driver<'_>) {
+    let effects = driver.take_inbox().await;
+    assert!(driver.store.waiting(None, 10).await.expect("a read").is_empty(), "the inbox is empty");
+    let forwards = effects.iter().filter(|effect| matches!(effect, Effect::Forward { .. })).count();
+    assert_eq!(forwards, 1, "the session of the event lets the message go: {effects:?}");
+    let message = MessageId::new("m1");
+    let outcome = AttemptOutcome::Delivered { service_id: Some("x1".into()) };
+    driver.step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![]).await;
+    let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    assert_eq!((row.state.as_str(), row.body.as_slice()), ("delivered", b"{\"text\":\"hello\"}".as_slice()));
+    let owed = driver.store.outbox(&acme(), 10).await.expect("a read");
+    assert_eq!(owed.len(), 1, "a receipt is owed: {owed:?}");
+    let result = PostResult::Posted { genesys_id: None };
+    driver.step(Input::ReceiptDone { message: message.clone(), last: true, result }, vec![]).await;
+    assert!(driver.store.outbox(&acme(), 10).await.expect("a read").is_empty(), "nothing is owed any more");
+    let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    assert_eq!(row.receipt.as_deref(), Some("posted"));
+}
+
+async fn fences(driver: &mut Driver<'_>) {
+    let mut late = driver.append(vec![Record::Paused], vec![]);
+    late.after -= 1;
+    let before = driver.store.journal(&conversation()).await.expect("a read");
+    let refused = driver.store.append(late).await;
+    assert!(matches!(refused, Err(AppendError::Fenced)), "a node that lost the conversation appends: {refused:?}");
+    assert_eq!(driver.store.journal(&conversation()).await.expect("a read"), before, "a fenced append changes nothing");
+    let mut ahead = driver.append(vec![Record::Paused], vec![]);
+    ahead.after += 1;
+    assert!(matches!(driver.store.append(ahead).await, Err(AppendError::Fenced)), "a gap is refused too");
+}
+
+async fn replaces_a_receipt(driver: &mut Driver<'_>) {
+    let message = MessageId::new("m1");
+    let sent = Record::SentDue { message: message.clone() };
+    let settled = Record::Settled { message: message.clone(), fate: conversation::Fate::Delivered, receipt: true };
+    // Not a life that a conversation would lead, so it is taken back again by the records below.
+    let other = ConversationId::of(&acme(), "receipts");
+    let mut arrival = agent_message("m-receipts", 0);
+    if let Arrival::Message(new) = &mut arrival {
+        new.conversation = other.clone();
+        new.input = None;
+    }
+    assert_eq!(driver.store.accept(arrival).await.expect("accepted"), Stored::Kept);
+    let append = |after: u64, records: Vec<Record>| Append {
+        conversation: other.clone(),
+        integration: IntegrationName::new("receipts"),
+        after,
+        at: at(0),
+        records,
+        taken: vec![],
+        due: None,
+        snapshot: None,
+    };
+    let of = IntegrationName::new("receipts");
+    driver.store.append(append(0, vec![sent])).await.expect("an append");
+    assert!(matches!(driver.store.outbox(&of, 9).await.expect("a read")[0].owed, Owed::Receipt { fate: None, .. }));
+    driver.store.append(append(1, vec![settled])).await.expect("an append");
+    let owed = driver.store.outbox(&of, 9).await.expect("a read");
+    assert!(matches!(owed.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: Some(_), .. })), "{owed:?}");
+    let done =
+        |last| Record::ReceiptDone { message: message.clone(), last, result: PostResult::Posted { genesys_id: None } };
+    driver.store.append(append(2, vec![done(false)])).await.expect("an append");
+    assert_eq!(driver.store.outbox(&of, 9).await.expect("a read").len(), 1, "the Sent is done, the Delivered is not");
+    driver.store.append(append(3, vec![done(true)])).await.expect("an append");
+    assert!(driver.store.outbox(&of, 9).await.expect("a read").is_empty());
+    let found = audit(driver.store).await.expect("an audit");
+    assert!(!found.passed(), "an audit finds a life that was never lived");
+    // From here on the store tells the truth again.
+    assert!(driver.store.prune(at(-1)).await.is_ok());
+    let all = append(4, vec![]);
+    driver.store.append(Append { snapshot: Some(Conversation::default()), ..all }).await.expect("an append");
+    driver.store.prune(at(1)).await.expect("a prune");
+    let gone = driver.store.load(&other).await.expect("a read");
+    assert!(gone.is_none(), "a conversation with nothing left goes: {gone:?}");
+    assert!(driver.store.load(&conversation()).await.expect("a read").is_some(), "another one stays");
+}
+
+async fn wakes_early_reports(driver: &mut Driver<'_>) {
+    driver.store.accept(agent_message("m2", 20_000)).await.expect("accepted");
+    driver.now = 20_000;
+    driver.take_inbox().await;
+    let report = |id: &str, of: MessageRef| Arrival::Report {
+        integration: acme(),
+        id: id.to_owned(),
+        received: at(20_000),
+        of,
+        report: Report::Delivered,
+    };
+    let by_service = || MessageRef::Service("x2".into());
+    assert_eq!(driver.store.accept(report("r1", by_service())).await.expect("accepted"), Stored::Early);
+    assert_eq!(driver.store.accept(report("r1", by_service())).await.expect("accepted"), Stored::Repeated);
+    assert_eq!(
+        driver.store.accept(report("r2", MessageRef::Ours(MessageId::new("never")))).await.expect("an answer"),
+        Stored::Unknown
+    );
+    let outcome = AttemptOutcome::Accepted { service_id: Some("x2".into()) };
+    driver.step(Input::AttemptEnded { message: MessageId::new("m2"), attempt: 1, outcome }, vec![]).await;
+    let effects = driver.take_inbox().await;
+    assert!(matches!(effects.as_slice(), [Effect::Post(Owed::Receipt { .. })]), "the early report counts: {effects:?}");
+    assert_eq!(driver.store.accept(report("r3", by_service())).await.expect("accepted"), Stored::New(conversation()));
+    driver.take_inbox().await;
+    let result = PostResult::Posted { genesys_id: None };
+    driver.step(Input::ReceiptDone { message: MessageId::new("m2"), last: true, result }, vec![]).await;
+}
+
+async fn knows_what_is_due(driver: &mut Driver<'_>) {
+    driver.step(Input::SessionClosed { session: None }, vec![]).await;
+    driver.store.accept(agent_message("m3", 30_000)).await.expect("accepted");
+    driver.now = 30_000;
+    driver.take_inbox().await;
+    let wakeup = driver.state.next_wakeup(&policy()).expect("a message is held");
+    let due = driver.store.due(at(0), wakeup, 10).await.expect("a read");
+    assert_eq!(due.iter().map(|due| &due.conversation).collect::<Vec<_>>(), [&conversation()]);
+    assert!(due[0].at >= wakeup, "never woken before its time");
+    let before = wakeup.checked_sub(Duration::from_millis(2)).expect("in range");
+    assert!(driver.store.due(at(0), before, 10).await.expect("a read").is_empty());
+}
+
+async fn snapshots(driver: &mut Driver<'_>) {
+    let refused = OpenOutcome::Opened(SessionId::new("s9"));
+    driver.step(Input::OpenEnded { attempt: 1, outcome: refused }, vec![]).await;
+    let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
+    assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq), "a replay gives the state that was left");
+    let mut append = driver.append(vec![], vec![]);
+    append.snapshot = Some(driver.state.clone());
+    driver.store.append(append).await.expect("an append");
+    let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
+    assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq), "so does a snapshot");
+    assert_eq!(loaded.snapshot_seq, driver.seq);
+    // The message whose attempt is open must outlive a prune that would take everything.
+    driver.store.prune(at(1_000_000_000)).await.expect("a prune");
+    let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
+    assert_eq!(&loaded.state, &driver.state, "a prune changes no state");
+    let open = driver.store.message(&acme(), Direction::Outbound, &MessageId::new("m3")).await.expect("a read");
+    assert!(open.is_some(), "an open message is not pruned");
+    let settled = driver.store.message(&acme(), Direction::Outbound, &MessageId::new("m1")).await.expect("a read");
+    assert!(settled.is_none(), "a settled one is");
+}
+
+/// The same store after it was closed and opened again.
+pub async fn remembers(store: &dyn Store) {
+    let loaded = store.load(&conversation()).await.expect("a read").expect("the conversation is there");
+    assert!(!loaded.state.is_idle(), "m3 is still open");
+    assert_eq!(store.accept(agent_message("m3", 30_000)).await.expect("an answer"), Stored::Repeated);
+    let found = audit(store).await.expect("an audit");
+    assert!(found.passed(), "\n{found}");
+}

@@ -1,0 +1,133 @@
+//! What comes in at the door: deduplicated, then put into the inbox, in the writer's transaction.
+
+use conversation::{Input, IntegrationName, MessageId, MessageRef, Report};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::read::json;
+use crate::{Arrival, Direction, NewMessage, Stored};
+
+pub(super) fn accept(connection: &Connection, arrival: Arrival) -> rusqlite::Result<Stored> {
+    match arrival {
+        Arrival::Message(message) => accept_message(connection, message),
+        Arrival::Event { integration, id, received, conversation, input } => {
+            let known = connection
+                .prepare_cached("select 1 from conversation where id = ?1 and integration = ?2")?
+                .exists(params![conversation.as_str(), integration.as_str()])?;
+            if !known {
+                return Ok(Stored::Unknown);
+            }
+            if !is_new_event(connection, &integration, &id, received)? {
+                return Ok(Stored::Repeated);
+            }
+            put_into_inbox(connection, conversation.as_str(), &input)?;
+            Ok(Stored::New(conversation))
+        }
+        Arrival::Report { integration, id, received, of, report } => {
+            accept_report(connection, &integration, &id, received, of, report)
+        }
+    }
+}
+
+fn accept_message(connection: &Connection, message: NewMessage) -> rusqlite::Result<Stored> {
+    let state = if message.input.is_some() { "accepted" } else { "kept" };
+    let new = connection
+        .prepare_cached(
+            "insert into message (integration, direction, id, foreign_id, conversation, received, state, body)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) on conflict do nothing",
+        )?
+        .execute(params![
+            message.integration.as_str(),
+            message.direction.as_str(),
+            message.id.as_str(),
+            message.foreign_id,
+            message.conversation.as_str(),
+            message.received.as_millisecond(),
+            state,
+            message.body,
+        ])?;
+    if new == 0 {
+        return Ok(Stored::Repeated);
+    }
+    // What the customer says of himself is better than what Genesys repeats.
+    let sql = match message.direction {
+        Direction::Inbound => {
+            "insert into conversation (id, integration, customer) values (?1, ?2, ?3)
+             on conflict (id) do update set customer = excluded.customer where customer <> excluded.customer"
+        }
+        Direction::Outbound => {
+            "insert into conversation (id, integration, customer) values (?1, ?2, ?3) on conflict do nothing"
+        }
+    };
+    connection.prepare_cached(sql)?.execute(params![
+        message.conversation.as_str(),
+        message.integration.as_str(),
+        message.customer
+    ])?;
+    let Some(input) = message.input else { return Ok(Stored::Kept) };
+    put_into_inbox(connection, message.conversation.as_str(), &input)?;
+    Ok(Stored::New(message.conversation))
+}
+
+fn accept_report(
+    connection: &Connection,
+    integration: &IntegrationName,
+    event: &str,
+    received: Timestamp,
+    of: MessageRef,
+    report: Report,
+) -> rusqlite::Result<Stored> {
+    let found: Option<(String, String)> = match &of {
+        MessageRef::Ours(id) => connection
+            .prepare_cached(
+                "select conversation, id from message where id = ?1 and direction = 'outbound' and integration = ?2",
+            )?
+            .query_row(params![id.as_str(), integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?,
+        MessageRef::Service(id) => connection
+            .prepare_cached("select conversation, id from message where service_id = ?1 and integration = ?2")?
+            .query_row(params![id, integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?,
+    };
+    if found.is_none() && matches!(of, MessageRef::Ours(_)) {
+        return Ok(Stored::Unknown);
+    }
+    if !is_new_event(connection, integration, event, received)? {
+        return Ok(Stored::Repeated);
+    }
+    match (found, of) {
+        (Some((conversation, message)), _) => {
+            let input = Input::Reported { message: MessageId::new(message), report };
+            put_into_inbox(connection, &conversation, &input)?;
+            Ok(Stored::New(conversation::ConversationId::new(conversation)))
+        }
+        // The report has overtaken the answer that tells us the service's name for the message.
+        (None, MessageRef::Service(service_id)) => {
+            connection
+                .prepare_cached("insert into early (service_id, integration, event_id, received, report) values (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![service_id, integration.as_str(), event, received.as_millisecond(), json(&report)])?;
+            Ok(Stored::Early)
+        }
+        (None, MessageRef::Ours(_)) => Ok(Stored::Unknown),
+    }
+}
+
+/// Remembers an event's id. Returns whether it was seen for the first time.
+fn is_new_event(
+    connection: &Connection,
+    integration: &IntegrationName,
+    id: &str,
+    received: Timestamp,
+) -> rusqlite::Result<bool> {
+    let new = connection
+        .prepare_cached("insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing")?
+        .execute(params![id, integration.as_str(), received.as_millisecond()])?;
+    Ok(new > 0)
+}
+
+pub(super) fn put_into_inbox(connection: &Connection, conversation: &str, input: &Input) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("insert into inbox (conversation, input) values (?1, ?2)")?
+        .execute(params![conversation, json(input)])?;
+    Ok(())
+}

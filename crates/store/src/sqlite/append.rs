@@ -1,0 +1,210 @@
+//! What a conversation decided: fence, journal, inbox, projections and outbox in the writer's transaction.
+
+use conversation::{AttemptOutcome, Fate, Input, IntegrationName, MessageId, Owed, PostResult, Record, Report};
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::accept::put_into_inbox;
+use super::read::{from_json, json};
+use crate::Append;
+
+/// Returns whether the fence held; where it did not, nothing has changed.
+pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Result<bool> {
+    let conversation = append.conversation.as_str();
+    let last = append.after + append.records.len() as u64;
+    let held = connection
+        .prepare_cached("update conversation set seq = ?3, due = ?4 where id = ?1 and seq = ?2")?
+        .execute(params![conversation, append.after, last, append.due.map(ceil_to_millis)])?;
+    if held == 0 {
+        return Ok(false);
+    }
+    let at = append.at.as_millisecond();
+    for (seq, record) in (append.after + 1..).zip(&append.records) {
+        connection
+            .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
+            .execute(params![conversation, seq, at, json(record)])?;
+        project(connection, &append.integration, conversation, append.at, record)?;
+    }
+    for seq in &append.taken {
+        connection.prepare_cached("delete from inbox where seq = ?1")?.execute([seq])?;
+    }
+    if let Some(state) = &append.snapshot {
+        connection
+            .prepare_cached("update conversation set snapshot = ?2, snapshot_seq = ?3 where id = ?1")?
+            .execute(params![conversation, json(state), last])?;
+    }
+    Ok(true)
+}
+
+/// A wake-up may come a little late, never early: it would find nothing to do.
+fn ceil_to_millis(at: Timestamp) -> i64 {
+    let millis = at.as_millisecond();
+    if at.as_nanosecond() > i128::from(millis) * 1_000_000 { millis + 1 } else { millis }
+}
+
+/// Carries one record into what people, dedupe and the outbox ask.
+fn project(
+    connection: &Connection,
+    integration: &IntegrationName,
+    conversation: &str,
+    at: Timestamp,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    let outbox = Outbox { connection, integration, conversation, at };
+    match record {
+        Record::AttemptEnded { message, outcome, .. } => match outcome {
+            AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) } => {
+                name_message(connection, integration, conversation, message, id)
+            }
+            AttemptOutcome::Delivered { .. }
+            | AttemptOutcome::Accepted { .. }
+            | AttemptOutcome::Rejected { .. }
+            | AttemptOutcome::SessionGone
+            | AttemptOutcome::NotTaken { .. }
+            | AttemptOutcome::Unknown { .. } => Ok(()),
+        },
+        Record::Settled { message, fate, receipt } => {
+            let (state, reason) = match fate {
+                Fate::Delivered => ("delivered", None),
+                Fate::Sent => ("sent", None),
+                Fate::Failed { reason } => ("failed", Some(reason.to_string())),
+            };
+            connection
+                .prepare_cached(
+                    "update message set state = ?3, reason = ?4, settled = ?5
+                     where id = ?1 and direction = 'outbound' and integration = ?2",
+                )?
+                .execute(params![message.as_str(), integration.as_str(), state, reason, at.as_millisecond()])?;
+            if *receipt {
+                let fate = Some(fate.clone());
+                outbox.put(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate })?;
+            }
+            Ok(())
+        }
+        Record::SentDue { message } => {
+            outbox.put(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate: None })
+        }
+        Record::ReceiptDone { message, last: true, result } => {
+            connection
+                .prepare_cached(
+                    "update message set receipt = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
+                )?
+                .execute(params![message.as_str(), integration.as_str(), word(result)])?;
+            outbox.take(&receipt_key(message))
+        }
+        // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
+        Record::ReceiptDone { message, last: false, .. } => {
+            outbox.take_if(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate: None })
+        }
+        Record::InboundReleased { message } => {
+            outbox.put(&format!("inbound/{message}"), &Owed::Inbound { message: message.clone() })
+        }
+        Record::InboundDone { message, result } => {
+            let why = match result {
+                PostResult::Posted { .. } => None,
+                PostResult::Refused { why } => Some(why.as_ref()),
+            };
+            connection
+                .prepare_cached(
+                    "update message set state = ?3, reason = ?4, settled = ?5
+                     where id = ?1 and direction = 'inbound' and integration = ?2",
+                )?
+                .execute(params![message.as_str(), integration.as_str(), word(result), why, at.as_millisecond()])?;
+            outbox.take(&format!("inbound/{message}"))
+        }
+        Record::NoticeDue { message, notice } => {
+            let owed = Owed::Notice { message: message.clone(), notice: *notice };
+            outbox.put(&format!("notice/{notice:?}/{message}"), &owed)
+        }
+        Record::NoticeDone { message, notice, .. } => outbox.take(&format!("notice/{notice:?}/{message}")),
+        Record::DisconnectDue { id } => outbox.put("disconnect", &Owed::Disconnect { id: id.clone() }),
+        Record::DisconnectDone { .. } => outbox.take("disconnect"),
+        Record::Accepted { .. }
+        | Record::AttemptStarted { .. }
+        | Record::Reported { .. }
+        | Record::HandshakeStarted { .. }
+        | Record::HandshakePending { .. }
+        | Record::HandshakeFailed { .. }
+        | Record::SessionOpened { .. }
+        | Record::SessionRefused { .. }
+        | Record::SessionClosed { .. }
+        | Record::Paused
+        | Record::Resumed
+        | Record::InboundAccepted { .. }
+        | Record::GenesysConversation { .. }
+        | Record::Ending => Ok(()),
+    }
+}
+
+fn receipt_key(message: &MessageId) -> String {
+    format!("receipt/{message}")
+}
+
+fn word(result: &PostResult) -> &'static str {
+    if result.is_posted() { "posted" } else { "refused" }
+}
+
+/// Learns what the chat service calls a message, and wakes the reports that came before.
+fn name_message(
+    connection: &Connection,
+    integration: &IntegrationName,
+    conversation: &str,
+    message: &MessageId,
+    service_id: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
+        )?
+        .execute(params![message.as_str(), integration.as_str(), service_id])?;
+    let early: Vec<String> = connection
+        .prepare_cached("delete from early where service_id = ?1 and integration = ?2 returning report")?
+        .query_map(params![service_id, integration.as_str()], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for report in early {
+        if let Ok(report) = from_json::<Report>(&report) {
+            put_into_inbox(connection, conversation, &Input::Reported { message: message.clone(), report })?;
+        }
+    }
+    Ok(())
+}
+
+struct Outbox<'a> {
+    connection: &'a Connection,
+    integration: &'a IntegrationName,
+    conversation: &'a str,
+    at: Timestamp,
+}
+
+impl Outbox<'_> {
+    fn put(&self, key: &str, owed: &Owed) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "insert or replace into outbox (integration, conversation, key, lazy, since, owed)
+                 values (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                self.integration.as_str(),
+                self.conversation,
+                key,
+                !owed.is_urgent(),
+                self.at.as_millisecond(),
+                json(owed)
+            ])?;
+        Ok(())
+    }
+
+    fn take(&self, key: &str) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
+            .execute(params![self.conversation, key])?;
+        Ok(())
+    }
+
+    fn take_if(&self, key: &str, owed: &Owed) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("delete from outbox where conversation = ?1 and key = ?2 and owed = ?3")?
+            .execute(params![self.conversation, key, json(owed)])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! The embedded store: one SQLite file, one thread that writes, a few connections that read.
+
+mod accept;
+mod append;
+mod open;
+mod prune;
+mod read;
+mod reader;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conversation::{ConversationId, IntegrationName, MessageId};
+use jiff::Timestamp;
+
+use crate::{
+    Append, AppendError, Arrival, ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow,
+    OpenError, OutboxItem, Store, StoreError, Stored,
+};
+use reader::Readers;
+use writer::{Job, Writer};
+
+/// The embedded store.
+#[derive(Clone)]
+pub struct SqliteStore {
+    readers: Arc<Readers>,
+    /// `None` where the file was opened only to be read.
+    writer: Option<Arc<Writer>>,
+}
+
+impl SqliteStore {
+    /// Opens `url` (`sqlite:PATH`), creating or migrating it as needed. One process at a time may have it.
+    pub fn open(url: &str) -> Result<Self, OpenError> {
+        let path = path_of(url)?;
+        let (connection, lock) = open::for_writing(&path)?;
+        let readers = Arc::new(Readers::open(&path)?);
+        let checkpoints = open::connect(&path)?;
+        let writer = Writer::start(connection, checkpoints, lock, &path)
+            .map_err(|cause| OpenError::Io { path, cause: cause.to_string() })?;
+        Ok(Self { readers, writer: Some(Arc::new(writer)) })
+    }
+
+    /// Opens `url` only to read it, beside the process that writes it.
+    pub fn open_read_only(url: &str) -> Result<Self, OpenError> {
+        let path = path_of(url)?;
+        if !path.exists() {
+            return Err(OpenError::Missing(path));
+        }
+        open::check_version(&path)?;
+        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None })
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        self.writer.as_deref().ok_or_else(|| StoreError::Unavailable("it was opened only to be read".into()))
+    }
+}
+
+fn path_of(url: &str) -> Result<PathBuf, OpenError> {
+    match url.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(path.into()),
+        Some(_) | None => Err(OpenError::Url(url.to_owned())),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
+        self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        let appended = self.writer()?.run(|answer| Job::Append(Box::new(append), answer)).await?;
+        if appended { Ok(()) } else { Err(AppendError::Fenced) }
+    }
+
+    async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {
+        let conversation = conversation.clone();
+        self.readers.run(move |connection| read::load(connection, &conversation)).await
+    }
+
+    async fn inbox(
+        &self,
+        conversation: &ConversationId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<InboxItem>, StoreError> {
+        let conversation = conversation.clone();
+        self.readers.run(move |connection| read::inbox(connection, &conversation, after, limit)).await
+    }
+
+    async fn message(
+        &self,
+        integration: &IntegrationName,
+        direction: Direction,
+        id: &MessageId,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let (integration, id) = (integration.clone(), id.clone());
+        self.readers.run(move |connection| read::message(connection, &integration, direction, &id)).await
+    }
+
+    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+        let after = after.cloned();
+        self.readers.run(move |connection| read::waiting(connection, after.as_ref(), limit)).await
+    }
+
+    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.readers.run(move |connection| read::due(connection, from, until, limit)).await
+    }
+
+    async fn outbox(&self, integration: &IntegrationName, limit: usize) -> Result<Vec<OutboxItem>, StoreError> {
+        let integration = integration.clone();
+        self.readers.run(move |connection| read::outbox(connection, &integration, limit)).await
+    }
+
+    async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer()?.run(|answer| Job::Prune(before, answer)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.writer()?.run(Job::Probe).await
+    }
+
+    async fn conversations(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationRow>, StoreError> {
+        let after = after.cloned();
+        self.readers.run(move |connection| read::conversations(connection, after.as_ref(), limit)).await
+    }
+
+    async fn journal(&self, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError> {
+        let conversation = conversation.clone();
+        self.readers.run(move |connection| read::journal(connection, &conversation)).await
+    }
+
+    async fn messages(&self, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
+        let conversation = conversation.clone();
+        self.readers.run(move |connection| read::messages(connection, &conversation)).await
+    }
+
+    async fn owed(&self, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
+        let conversation = conversation.clone();
+        self.readers.run(move |connection| read::owed(connection, &conversation)).await
+    }
+
+    async fn close(&self) {
+        if let Some(writer) = &self.writer {
+            writer.stop().await;
+        }
+    }
+}

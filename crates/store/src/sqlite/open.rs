@@ -1,0 +1,80 @@
+//! Opening the file: settings that make a commit durable, migrations, and the lock against a second process.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::OpenError;
+
+/// In the order in which they are applied; one that was released is never changed. How many a file has had stands in
+/// its `user_version`.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// The connection that writes, and the lock that it holds for as long as the process has the store.
+pub(super) fn for_writing(path: &Path) -> Result<(Connection, File), OpenError> {
+    let lock = lock(path)?;
+    let mut connection = connect(path)?;
+    let had = version(&connection, path)?;
+    if had < MIGRATIONS.len() {
+        let mut migrate = || {
+            let migration = connection.transaction()?;
+            for sql in &MIGRATIONS[had..] {
+                migration.execute_batch(sql)?;
+            }
+            migration.pragma_update(None, "user_version", MIGRATIONS.len())?;
+            migration.commit()
+        };
+        migrate().map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+    }
+    Ok((connection, lock))
+}
+
+/// A further connection.
+pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(io)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(io)?;
+    connection.pragma_update(None, "journal_mode", "wal").map_err(io)?;
+    // A commit returns when it is on the disk.
+    connection.pragma_update(None, "synchronous", "full").map_err(io)?;
+    // Checkpoints have a thread of their own: inside a commit they would be a pause for everyone.
+    connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(io)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(io)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Refuses a file that this version cannot read.
+pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
+    match version(&connect(path)?, path)? {
+        0 => Err(OpenError::Empty(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// How many migrations the file has had.
+fn version(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
+    let found: usize = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+    if found > MIGRATIONS.len() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() });
+    }
+    Ok(found)
+}
+
+/// Two processes that drive the same conversations would fence each other off, so the second one is told at once.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let file = File::create(PathBuf::from(name)).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}

@@ -1,0 +1,222 @@
+//! Queries. Each sees one commit, whole.
+
+use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError};
+
+/// The JSON of one of our own types.
+pub(super) fn json(value: &impl Serialize) -> String {
+    // Ours are enums, structs and strings, none of which serde_json can refuse.
+    serde_json::to_string(value).expect("our own types are JSON")
+}
+
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Corrupt(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Option<Loaded>, StoreError> {
+    // One statement more than one, so that a transaction keeps them on the same commit.
+    let reading = connection.unchecked_transaction()?;
+    let found = reading
+        .prepare_cached("select integration, customer, snapshot, snapshot_seq, seq from conversation where id = ?1")?
+        .query_row([id.as_str()], |row| {
+            let integration: String = row.get(0)?;
+            let snapshot: Option<String> = row.get(2)?;
+            Ok((integration, row.get::<_, String>(1)?, snapshot, row.get::<_, u64>(3)?, row.get::<_, u64>(4)?))
+        })
+        .optional()?;
+    let Some((integration, customer, snapshot, snapshot_seq, seq)) = found else { return Ok(None) };
+    let snapshot: Conversation = snapshot.map_or(Ok(Conversation::default()), |json| from_json(&json))?;
+    let mut records = Vec::new();
+    for row in rows_of_journal(&reading, id, snapshot_seq)? {
+        let record =
+            row.record.map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq)))?;
+        records.push((row.at, record));
+    }
+    let state = Conversation::replay(snapshot, records);
+    Ok(Some(Loaded { integration: IntegrationName::new(integration), customer, state, seq, snapshot_seq }))
+}
+
+pub(super) fn inbox(
+    connection: &Connection,
+    conversation: &ConversationId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<InboxItem>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select seq, input from inbox where conversation = ?1 and seq > ?2 order by seq limit ?3")?;
+    let rows = statement.query_map(params![conversation.as_str(), after, most(limit)], |row| {
+        Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
+    })?;
+    rows.map(|row| {
+        let (seq, input) = row?;
+        Ok(InboxItem { seq, input: from_json(&input)? })
+    })
+    .collect()
+}
+
+const MESSAGE: &str =
+    "select id, direction, conversation, foreign_id, received, state, reason, receipt, body from message";
+const MESSAGE_HEAD: &str =
+    "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'' from message";
+
+fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    let direction: String = row.get(1)?;
+    Ok(MessageRow {
+        id: MessageId::new(row.get::<_, String>(0)?),
+        direction: if direction == "inbound" { Direction::Inbound } else { Direction::Outbound },
+        conversation: ConversationId::new(row.get::<_, String>(2)?),
+        foreign_id: row.get(3)?,
+        received: time(row, 4)?,
+        state: row.get(5)?,
+        reason: row.get(6)?,
+        receipt: row.get(7)?,
+        body: row.get(8)?,
+    })
+}
+
+pub(super) fn message(
+    connection: &Connection,
+    integration: &IntegrationName,
+    direction: Direction,
+    id: &MessageId,
+) -> Result<Option<MessageRow>, StoreError> {
+    let sql = format!("{MESSAGE} where id = ?1 and direction = ?2 and integration = ?3");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row(params![id.as_str(), direction.as_str(), integration.as_str()], message_row);
+    Ok(found.optional()?)
+}
+
+pub(super) fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
+    let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by rowid");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([conversation.as_str()], message_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn waiting(
+    connection: &Connection,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select distinct conversation from inbox where conversation > ?1 order by conversation limit ?2",
+    )?;
+    let after = after.map_or("", ConversationId::as_str);
+    let rows =
+        statement.query_map(params![after, most(limit)], |row| Ok(ConversationId::new(row.get::<_, String>(0)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn due(
+    connection: &Connection,
+    from: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select id, due from conversation where due between ?1 and ?2 order by due limit ?3")?;
+    let rows = statement.query_map(params![from.as_millisecond(), until.as_millisecond(), most(limit)], |row| {
+        Ok(Due { conversation: ConversationId::new(row.get::<_, String>(0)?), at: time(row, 1)? })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn outbox(
+    connection: &Connection,
+    integration: &IntegrationName,
+    limit: usize,
+) -> Result<Vec<OutboxItem>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select seq, conversation, since, owed from outbox where integration = ?1 order by lazy, seq limit ?2",
+    )?;
+    let rows = statement.query_map(params![integration.as_str(), most(limit)], outbox_row)?;
+    rows.map(outbox_item).collect()
+}
+
+pub(super) fn owed(connection: &Connection, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select seq, conversation, since, owed from outbox where conversation = ?1 order by seq")?;
+    let rows = statement.query_map([conversation.as_str()], outbox_row)?;
+    rows.map(outbox_item).collect()
+}
+
+type OutboxColumns = (u64, String, Timestamp, String);
+
+fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxColumns> {
+    Ok((row.get(0)?, row.get(1)?, time(row, 2)?, row.get(3)?))
+}
+
+fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, StoreError> {
+    let (seq, conversation, since, owed) = row?;
+    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed: from_json(&owed)? })
+}
+
+pub(super) fn conversations(
+    connection: &Connection,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationRow>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select id, integration, customer, seq, pruned_seq from conversation where id > ?1 order by id limit ?2",
+    )?;
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = statement.query_map(params![after, most(limit)], |row| {
+        Ok(ConversationRow {
+            id: ConversationId::new(row.get::<_, String>(0)?),
+            integration: IntegrationName::new(row.get::<_, String>(1)?),
+            customer: row.get(2)?,
+            seq: row.get(3)?,
+            pruned_seq: row.get(4)?,
+            inbox: Vec::new(),
+        })
+    })?;
+    let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    for row in &mut found {
+        row.inbox = inbox(connection, &row.id, 0, usize::MAX)?;
+    }
+    Ok(found)
+}
+
+pub(super) fn journal(connection: &Connection, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError> {
+    rows_of_journal(connection, conversation, 0)
+}
+
+fn rows_of_journal(
+    connection: &Connection,
+    conversation: &ConversationId,
+    after: u64,
+) -> Result<Vec<JournalRow>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select seq, at, record from journal where conversation = ?1 and seq > ?2 order by seq")?;
+    let rows = statement.query_map(params![conversation.as_str(), after], |row| {
+        let record: String = row.get(2)?;
+        let record = serde_json::from_str::<Record>(&record).map_err(|error| error.to_string());
+        Ok(JournalRow { seq: row.get(0)?, at: time(row, 1)?, record })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    let millis: i64 = row.get(column)?;
+    Timestamp::from_millisecond(millis).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
+}
+
+fn most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

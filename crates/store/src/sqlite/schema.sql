@@ -1,0 +1,87 @@
+-- Times are milliseconds since 1970-01-01 UTC, so that they sort. JSON is JSON, so that a person can read it.
+
+-- One row a customer of an integration.
+create table conversation (
+    id           text primary key,
+    integration  text not null,
+    customer     text not null,                 -- JSON
+    seq          integer not null default 0,    -- of the last record: the fence
+    due          integer,                       -- when it wants to be woken
+    snapshot     text,                          -- JSON, the state after snapshot_seq
+    snapshot_seq integer not null default 0,
+    pruned_seq   integer not null default 0
+) without rowid;
+create index conversation_due on conversation (due) where due is not null;
+
+-- One row a message: dedupe, bodies, and what people ask.
+create table message (
+    integration  text not null,
+    direction    text not null,
+    id           text not null,
+    foreign_id   text not null,
+    conversation text not null,
+    received     integer not null,
+    state        text not null,
+    reason       text,
+    receipt      text,
+    service_id   text,                          -- what the chat service calls it
+    settled      integer,
+    body         blob not null
+);
+create unique index message_id on message (id, direction, integration);
+create index message_service_id on message (service_id, integration) where service_id is not null;
+create index message_conversation on message (conversation);
+
+-- Events that are no messages: only their ids, for dedupe.
+create table event (
+    id          text not null,
+    integration text not null,
+    received    integer not null,
+    primary key (id, integration)
+) without rowid;
+
+-- Reports that came before the message they name.
+create table early (
+    service_id  text not null,
+    integration text not null,
+    event_id    text not null,
+    received    integer not null,
+    report      text not null,                  -- JSON
+    primary key (service_id, integration, event_id)
+) without rowid;
+
+-- Accepted, not yet handled.
+create table inbox (
+    seq          integer primary key autoincrement,
+    conversation text not null,
+    input        text not null                  -- JSON
+);
+create index inbox_conversation on inbox (conversation, seq);
+
+-- What each conversation decided.
+create table journal (
+    conversation text not null,
+    seq          integer not null,
+    at           integer not null,
+    record       text not null,                 -- JSON
+    primary key (conversation, seq)
+) without rowid;
+
+-- What Genesys is owed.
+create table outbox (
+    seq          integer primary key autoincrement,
+    integration  text not null,
+    conversation text not null,
+    key          text not null,                 -- what it is about; a newer receipt replaces an older one
+    lazy         integer not null,              -- 0: somebody waits for it
+    since        integer not null,
+    owed         text not null,                 -- JSON
+    unique (conversation, key)
+);
+create index outbox_order on outbox (integration, lazy, seq);
+
+-- What /readyz writes.
+create table probe (
+    id integer primary key check (id = 1),
+    at integer not null
+);

@@ -1,0 +1,175 @@
+//! The one thread that writes. It commits whatever has gathered while the last commit was on its way to the disk (group
+//! commit without a timer), and answers nobody before the commit has returned.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc as std_mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{accept, append, prune};
+use crate::{Append, Arrival, StoreError, Stored};
+
+/// The most that one commit takes; past this a batch gains nothing and everyone in it waits longer.
+const BATCH: usize = 512;
+/// How many may wait for the thread before callers have to.
+const QUEUE: usize = 4_096;
+/// Past this the log is folded back into the file even if readers must be waited for.
+const WAL_MOST: u64 = 256 << 20;
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Job {
+    Accept(Box<Arrival>, Answer<Stored>),
+    /// Answers whether the fence held.
+    Append(Box<Append>, Answer<bool>),
+    Prune(Timestamp, Answer<u64>),
+    Probe(Answer<()>),
+}
+
+/// What a job will answer once its commit has returned.
+enum Outcome {
+    Accept(Stored, Answer<Stored>),
+    Append(bool, Answer<bool>),
+    Prune(u64, Answer<u64>),
+    Probe(Answer<()>),
+}
+
+pub(super) struct Writer {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Connection,
+        lock: File,
+        path: &Path,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (stopped, stop) = std_mpsc::channel();
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
+            // The lock and the channel's end live as long as the thread.
+            let _held = (lock, stopped);
+            write(&connection, queue, &wal);
+        })?;
+        let checkpoints = std::thread::Builder::new()
+            .name("store-checkpoint".into())
+            .spawn(move || checkpoint(&checkpoints, &stop))?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(vec![writes, checkpoints]) })
+    }
+
+    pub(super) async fn run<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
+        let closed = || StoreError::Unavailable("it is closed".into());
+        let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        jobs.send(job(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| StoreError::Unavailable("the write was given up".into()))?
+    }
+
+    /// Lets what is queued be committed, then ends the threads.
+    pub(super) async fn stop(&self) {
+        if let Ok(mut jobs) = self.jobs.lock() {
+            jobs.take();
+        }
+        let threads = self.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a thread of the store panicked");
+                }
+            }
+        });
+        let _ = joined.await;
+    }
+}
+
+fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, wal: &Path) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        match commit(connection, &mut batch, &mut outcomes) {
+            Ok(()) => outcomes.into_iter().for_each(Outcome::tell),
+            Err(error) => {
+                tracing::error!(%error, "the store cannot write");
+                if !connection.is_autocommit()
+                    && let Err(error) = connection.execute_batch("rollback")
+                {
+                    tracing::error!(%error, "the store cannot roll back");
+                }
+                // Those that were not reached hear it by their dropped answers: nothing of the batch is durable.
+                for outcome in outcomes {
+                    outcome.fail(&error);
+                }
+            }
+        }
+        if std::fs::metadata(wal).is_ok_and(|file| file.len() > WAL_MOST) {
+            let _ = connection.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
+        }
+    }
+}
+
+/// One transaction for the whole batch. A job that is refused (a repeat, a lost fence) changes nothing; only the disk
+/// can make a batch fail.
+fn commit(connection: &Connection, batch: &mut Vec<Job>, outcomes: &mut Vec<Outcome>) -> rusqlite::Result<()> {
+    connection.execute_batch("begin immediate")?;
+    for job in batch.drain(..) {
+        outcomes.push(job.run(connection)?);
+    }
+    connection.execute_batch("commit")
+}
+
+/// Folds the log back into the file, beside the writer.
+fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>) {
+    while let Err(std_mpsc::RecvTimeoutError::Timeout) = stop.recv_timeout(Duration::from_secs(1)) {
+        let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+    }
+}
+
+impl Job {
+    fn run(self, connection: &Connection) -> rusqlite::Result<Outcome> {
+        Ok(match self {
+            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival)?, answer),
+            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step)?, answer),
+            Self::Prune(before, answer) => Outcome::Prune(prune::prune(connection, before)?, answer),
+            Self::Probe(answer) => {
+                connection.execute("insert or replace into probe (id, at) values (1, unixepoch() * 1000)", [])?;
+                Outcome::Probe(answer)
+            }
+        })
+    }
+}
+
+impl Outcome {
+    /// Whoever asked may have gone; the commit stands all the same.
+    fn tell(self) {
+        match self {
+            Self::Accept(stored, answer) => drop(answer.send(Ok(stored))),
+            Self::Append(held, answer) => drop(answer.send(Ok(held))),
+            Self::Prune(gone, answer) => drop(answer.send(Ok(gone))),
+            Self::Probe(answer) => drop(answer.send(Ok(()))),
+        }
+    }
+
+    fn fail(self, error: &rusqlite::Error) {
+        match self {
+            Self::Accept(_, answer) => refuse(answer, error),
+            Self::Append(_, answer) => refuse(answer, error),
+            Self::Prune(_, answer) => refuse(answer, error),
+            Self::Probe(answer) => refuse(answer, error),
+        }
+    }
+}
+
+fn refuse<T>(answer: Answer<T>, error: &rusqlite::Error) {
+    drop(answer.send(Err(StoreError::Unavailable(error.to_string()))));
+}

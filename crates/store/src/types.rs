@@ -1,0 +1,213 @@
+//! What goes into the store and comes out of it.
+
+use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record, Report};
+use jiff::Timestamp;
+
+/// Which way a message goes, in Genesys's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the agent to the customer.
+    Outbound,
+    /// From the customer to the agent.
+    Inbound,
+}
+
+impl Direction {
+    /// As it stands in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// Something at the door. Each is deduplicated by its id, for as long as the store keeps it.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A message, in either direction; the body is kept whole.
+    Message(NewMessage),
+    /// The chat service said something about a conversation.
+    Event {
+        /// Whose chat service.
+        integration: IntegrationName,
+        /// The event's own id.
+        id: String,
+        /// When it came.
+        received: Timestamp,
+        /// Which conversation it names.
+        conversation: ConversationId,
+        /// What it means to the conversation.
+        input: Input,
+    },
+    /// The chat service reported on a message, which may be one that it has not yet told us its name for.
+    Report {
+        /// Whose chat service.
+        integration: IntegrationName,
+        /// The event's own id.
+        id: String,
+        /// When it came.
+        received: Timestamp,
+        /// Which message.
+        of: MessageRef,
+        /// What became of it.
+        report: Report,
+    },
+}
+
+/// A message at the door.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Whose.
+    pub integration: IntegrationName,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Its id in the store.
+    pub id: MessageId,
+    /// What its sender calls it, however long.
+    pub foreign_id: String,
+    /// The customer's conversation.
+    pub conversation: ConversationId,
+    /// The customer, as JSON. An inbound message's replaces an older one: the customer knows better.
+    pub customer: String,
+    /// When it came.
+    pub received: Timestamp,
+    /// Its bytes.
+    pub body: Vec<u8>,
+    /// What it means to the conversation; nothing, where it is only kept.
+    pub input: Option<Input>,
+}
+
+/// What became of an arrival; in each case it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It waits in the inbox of this conversation.
+    New(ConversationId),
+    /// It is kept, and there is nothing to do.
+    Kept,
+    /// It was here before; nothing happened.
+    Repeated,
+    /// It waits until the message that it names is known.
+    Early,
+    /// It names a conversation or message of ours that does not exist; nothing happened.
+    Unknown,
+}
+
+/// What one step of a conversation adds to the store.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Whose.
+    pub integration: IntegrationName,
+    /// The sequence number of the last record that the decision is based on: the fence.
+    pub after: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What was decided.
+    pub records: Vec<Record>,
+    /// Which inputs it handled.
+    pub taken: Vec<u64>,
+    /// When the conversation wants to be woken, whoever drives it then.
+    pub due: Option<Timestamp>,
+    /// The state after this step, where it is time for a snapshot.
+    pub snapshot: Option<Conversation>,
+}
+
+/// A conversation as it was left.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Whose.
+    pub integration: IntegrationName,
+    /// The customer, as JSON.
+    pub customer: String,
+    /// The state.
+    pub state: Conversation,
+    /// The sequence number of the last record in it.
+    pub seq: u64,
+    /// The sequence number of its last snapshot.
+    pub snapshot_seq: u64,
+}
+
+/// An input that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxItem {
+    /// Its place in the inbox.
+    pub seq: u64,
+    /// What it means.
+    pub input: Input,
+}
+
+/// A conversation that wants to be woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Which.
+    pub conversation: ConversationId,
+    /// When, in whole milliseconds, not before it is due.
+    pub at: Timestamp,
+}
+
+/// Something that Genesys is owed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxItem {
+    /// Its place in the outbox.
+    pub seq: u64,
+    /// By which conversation.
+    pub conversation: ConversationId,
+    /// Since when.
+    pub since: Timestamp,
+    /// What.
+    pub owed: Owed,
+}
+
+/// One message as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Its id in the store.
+    pub id: MessageId,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The customer's conversation.
+    pub conversation: ConversationId,
+    /// What its sender calls it.
+    pub foreign_id: String,
+    /// When it came.
+    pub received: Timestamp,
+    /// `accepted`, then `delivered`, `sent` or `failed` (outbound), `posted` or `refused` (inbound); `kept` where there
+    /// was nothing to do.
+    pub state: String,
+    /// Why it failed or was refused.
+    pub reason: Option<String>,
+    /// `posted` or `refused`, once the final receipt is done.
+    pub receipt: Option<String>,
+    /// Its bytes; empty in listings.
+    pub body: Vec<u8>,
+}
+
+/// One conversation as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConversationRow {
+    /// Its id.
+    pub id: ConversationId,
+    /// Whose.
+    pub integration: IntegrationName,
+    /// The customer, as JSON.
+    pub customer: String,
+    /// The sequence number of its last record.
+    pub seq: u64,
+    /// Records up to this one may have been pruned.
+    pub pruned_seq: u64,
+    /// How many inputs wait in its inbox.
+    pub inbox: Vec<InboxItem>,
+}
+
+/// One record as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalRow {
+    /// Its sequence number.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The record, or why it cannot be read.
+    pub record: Result<Record, String>,
+}
