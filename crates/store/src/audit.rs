@@ -81,12 +81,12 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
             let journal = store.journal(&row.id).await?;
             let messages = store.messages(&row.id).await?;
             let owed: Vec<_> = store.owed(&row.id).await?.into_iter().map(|item| item.owed).collect();
-            one(&mut audit, &row, &journal, &messages, owed);
+            one(&mut audit, &row, &journal, &messages, &owed);
         }
     }
 }
 
-fn one(audit: &mut Audit, row: &ConversationRow, journal: &[JournalRow], messages: &[MessageRow], owed: Vec<Owed>) {
+fn one(audit: &mut Audit, row: &ConversationRow, journal: &[JournalRow], messages: &[MessageRow], owed: &[Owed]) {
     audit.conversations += 1;
     audit.messages += messages.len() as u64;
     audit.records += journal.len() as u64;
@@ -123,7 +123,7 @@ fn one(audit: &mut Audit, row: &ConversationRow, journal: &[JournalRow], message
     audit.owed += history.unreceipted().count() as u64;
     check_messages(audit, row, &records, &history, messages);
     if row.pruned_seq == 0 {
-        check_outbox(audit, row, records, &owed);
+        check_outbox(audit, row, records, owed);
     }
 }
 
