@@ -1,1 +1,88 @@
-//! Ingress, runtime and egress.
+//! The way of a message: `ingress` takes a webhook in, `events` what a chat service tells, `engine` drives each
+//! conversation, `egress` brings Genesys what it is owed. `from_genesys` and `to_genesys` translate.
+//!
+//! The program calls [`Gateway::start`]. What is decided about a message is decided in `conversation`; what survives is
+//! the store's matter.
+
+mod body;
+mod clock;
+mod egress;
+mod engine;
+mod events;
+mod from_genesys;
+mod ingress;
+mod metrics;
+mod server;
+mod settings;
+mod to_genesys;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversation::Clock;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use clock::SystemClock;
+pub use settings::{Integration, Limits, NoticeTexts};
+
+use engine::Engine;
+use metrics::Metrics;
+
+/// A gateway that runs.
+pub struct Gateway {
+    /// Where it listens.
+    pub address: SocketAddr,
+    engine: Arc<Engine>,
+    server: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts on a listener that is bound already: from here on webhooks are taken, and what the last process left is
+    /// gone on with.
+    ///
+    /// # Errors
+    /// If the listener has no address.
+    pub fn start(
+        listener: TcpListener,
+        integrations: Vec<Arc<Integration>>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new());
+        let engine = Engine::start(store, clock, metrics, limits, integrations, stop.clone());
+        let router = server::router(Arc::clone(&engine));
+        let server = tokio::spawn(async move {
+            let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "the server ended");
+            }
+        });
+        Ok(Self { address, engine, server })
+    }
+
+    /// Stops: nothing new is accepted, what is under way ends or is left to the next process, the store is closed.
+    /// Takes two seconds longer than [`Limits::shutdown`] at most.
+    pub async fn shutdown(self) {
+        let grace = self.engine.limits.shutdown;
+        self.engine.stop.cancel();
+        self.engine.tasks.close();
+        let ended = async {
+            // Connections that idle are closed at once; a request under way is answered.
+            let _ = self.server.await;
+            self.engine.tasks.wait().await;
+        };
+        if tokio::time::timeout(grace, ended).await.is_err() {
+            tracing::warn!("calls are still under way after {grace:?}; the next process will find them open");
+        }
+        if tokio::time::timeout(Duration::from_secs(2), self.engine.store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
+    }
+}

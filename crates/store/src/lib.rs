@@ -30,8 +30,9 @@ pub trait Store: Send + Sync + 'static {
     async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError>;
 
     /// Appends what one step decided, takes the handled inputs out of the inbox, and updates the projections: all or
-    /// nothing. [`AppendError::Fenced`] says that somebody else appended since the state was loaded.
-    async fn append(&self, append: Append) -> Result<(), AppendError>;
+    /// nothing. [`AppendError::Fenced`] says that somebody else appended since the state was loaded. Returns whether the
+    /// conversation's inbox got something by it: a report that had come before the message was known by that name.
+    async fn append(&self, append: Append) -> Result<bool, AppendError>;
 
     /// Everything needed to go on with a conversation; `None` if there is no such conversation.
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError>;

@@ -8,21 +8,25 @@ use super::accept::put_into_inbox;
 use super::read::{from_json, json};
 use crate::Append;
 
-/// Returns whether the fence held; where it did not, nothing has changed.
-pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Result<bool> {
+/// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
+pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Result<Option<bool>> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
     let held = connection
         .prepare_cached("update conversation set seq = ?3, due = ?4 where id = ?1 and seq = ?2")?
         .execute(params![conversation, append.after, last, append.due.map(ceil_to_millis)])?;
     if held == 0 {
-        return Ok(false);
+        return Ok(None);
     }
+    let mut early = false;
     let at = append.at.as_millisecond();
     for (seq, record) in (append.after + 1..).zip(&append.records) {
         connection
             .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
             .execute(params![conversation, seq, at, json(record)])?;
+        if let Some((message, service_id)) = named(record) {
+            early |= name_message(connection, &append.integration, conversation, message, service_id)?;
+        }
         project(connection, &append.integration, conversation, append.at, record)?;
     }
     for seq in &append.taken {
@@ -33,7 +37,7 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
             .prepare_cached("update conversation set snapshot = ?2, snapshot_seq = ?3 where id = ?1")?
             .execute(params![conversation, json(state), last])?;
     }
-    Ok(true)
+    Ok(Some(early))
 }
 
 /// A wake-up may come a little late, never early: it would find nothing to do.
@@ -52,17 +56,6 @@ fn project(
 ) -> rusqlite::Result<()> {
     let outbox = Outbox { connection, integration, conversation, at };
     match record {
-        Record::AttemptEnded { message, outcome, .. } => match outcome {
-            AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) } => {
-                name_message(connection, integration, conversation, message, id)
-            }
-            AttemptOutcome::Delivered { .. }
-            | AttemptOutcome::Accepted { .. }
-            | AttemptOutcome::Rejected { .. }
-            | AttemptOutcome::SessionGone
-            | AttemptOutcome::NotTaken { .. }
-            | AttemptOutcome::Unknown { .. } => Ok(()),
-        },
         Record::Settled { message, fate, receipt } => {
             let (state, reason) = match fate {
                 Fate::Delivered => ("delivered", None),
@@ -121,6 +114,7 @@ fn project(
         Record::DisconnectDone { .. } => outbox.take("disconnect"),
         Record::Accepted { .. }
         | Record::AttemptStarted { .. }
+        | Record::AttemptEnded { .. }
         | Record::Reported { .. }
         | Record::HandshakeStarted { .. }
         | Record::HandshakePending { .. }
@@ -144,14 +138,28 @@ fn word(result: &PostResult) -> &'static str {
     if result.is_posted() { "posted" } else { "refused" }
 }
 
-/// Learns what the chat service calls a message, and wakes the reports that came before.
+/// What the chat service calls a message, where the record says.
+fn named(record: &Record) -> Option<(&MessageId, &str)> {
+    match record {
+        Record::AttemptEnded {
+            message,
+            outcome:
+                AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) },
+            ..
+        } => Some((message, id)),
+        _ => None,
+    }
+}
+
+/// Learns what the chat service calls a message, and puts the reports that came before into the inbox. Returns whether
+/// there were any.
 fn name_message(
     connection: &Connection,
     integration: &IntegrationName,
     conversation: &str,
     message: &MessageId,
     service_id: &str,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
@@ -161,12 +169,13 @@ fn name_message(
         .prepare_cached("delete from early where service_id = ?1 and integration = ?2 returning report")?
         .query_map(params![service_id, integration.as_str()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
+    let some = !early.is_empty();
     for report in early {
         if let Ok(report) = from_json::<Report>(&report) {
             put_into_inbox(connection, conversation, &Input::Reported { message: message.clone(), report })?;
         }
     }
-    Ok(())
+    Ok(some)
 }
 
 struct Outbox<'a> {

@@ -70,9 +70,9 @@ impl Store for SqliteStore {
         self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await
     }
 
-    async fn append(&self, append: Append) -> Result<(), AppendError> {
+    async fn append(&self, append: Append) -> Result<bool, AppendError> {
         let appended = self.writer()?.run(|answer| Job::Append(Box::new(append), answer)).await?;
-        if appended { Ok(()) } else { Err(AppendError::Fenced) }
+        appended.ok_or(AppendError::Fenced)
     }
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {

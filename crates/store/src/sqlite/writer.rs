@@ -26,8 +26,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Job {
     Accept(Box<Arrival>, Answer<Stored>),
-    /// Answers whether the fence held.
-    Append(Box<Append>, Answer<bool>),
+    /// Answers nothing where the fence did not hold, else whether the inbox got something.
+    Append(Box<Append>, Answer<Option<bool>>),
     Prune(Timestamp, Answer<u64>),
     Probe(Answer<()>),
 }
@@ -35,7 +35,7 @@ pub(super) enum Job {
 /// What a job will answer once its commit has returned.
 enum Outcome {
     Accept(Stored, Answer<Stored>),
-    Append(bool, Answer<bool>),
+    Append(Option<bool>, Answer<Option<bool>>),
     Prune(u64, Answer<u64>),
     Probe(Answer<()>),
 }
@@ -154,7 +154,7 @@ impl Outcome {
     fn tell(self) {
         match self {
             Self::Accept(stored, answer) => drop(answer.send(Ok(stored))),
-            Self::Append(held, answer) => drop(answer.send(Ok(held))),
+            Self::Append(appended, answer) => drop(answer.send(Ok(appended))),
             Self::Prune(gone, answer) => drop(answer.send(Ok(gone))),
             Self::Probe(answer) => drop(answer.send(Ok(()))),
         }

@@ -1,0 +1,331 @@
+//! One conversation's task: take what came, decide, make it durable, do it. Read [`run`] to see the way of a message.
+
+use std::sync::Arc;
+
+use connector::Customer;
+use conversation::{
+    AttemptOutcome, Conversation, ConversationId, Effect, Fate, Input, OpenOutcome, Owed, Reason, ReasonCode, Record,
+};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use store::{Append, AppendError, Loaded, StoreError};
+use tokio::sync::oneshot;
+
+use super::calls::{Call, Calls};
+use super::{Engine, Mailbox};
+use crate::settings::Integration;
+
+/// How many inputs one commit handles at most.
+const BATCH: usize = 64;
+/// A snapshot after so many records bounds what a load has to replay.
+const SNAPSHOT_EVERY: u64 = 64;
+
+/// A conversation in memory. It is thrown away whenever the store may know better.
+pub(super) struct Live {
+    integration: Arc<Integration>,
+    customer: Customer,
+    state: Conversation,
+    /// The sequence number of the last record in it: the fence.
+    seq: u64,
+    snapshot_seq: u64,
+    /// The last input of the inbox that was handled.
+    inbox_seq: u64,
+}
+
+/// Drives one conversation until nothing is left to do now.
+pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Mailbox>, parked: Option<Live>) {
+    let mut live = parked;
+    let mut calls: Calls = FuturesUnordered::new();
+    let mut answers: Vec<Input> = Vec::new();
+    loop {
+        let mut current = if let Some(current) = live.take() {
+            current
+        } else if let Some((current, interrupted)) = load(&engine, &id).await {
+            if interrupted {
+                answers.push(Input::Recovered);
+            }
+            current
+        } else {
+            // Stopping, unreadable, or not there: whoever waits hears nothing, and the store keeps what it has.
+            {
+                let mut mail = mailbox.mail();
+                mail.deliveries.clear();
+                mail.inbox = false;
+            }
+            if engine.finish(&id, &mailbox, &mut None) {
+                return;
+            }
+            continue;
+        };
+        let turn = current.turn(&engine, &id, &mailbox, std::mem::take(&mut answers)).await;
+        match turn {
+            Ok(effects) => {
+                for effect in effects {
+                    current.perform(&engine, &id, effect, &calls);
+                }
+            }
+            Err(Lost::Fenced) => {
+                tracing::warn!(conversation = %id, "somebody else drives the conversation; its state is read anew");
+                mailbox.mail().inbox = true;
+                calls = FuturesUnordered::new();
+                continue;
+            }
+            // The gateway stops: what was decided is not durable, so it did not happen.
+            Err(Lost::Stopping) => {
+                engine.finish(&id, &mailbox, &mut None);
+                return;
+            }
+        }
+        if calls.is_empty() {
+            let wakeup = current.state.next_wakeup(&current.integration.policy);
+            live = Some(current);
+            if engine.finish(&id, &mailbox, &mut live) {
+                if let Some(at) = wakeup {
+                    engine.wake_at(&id, at);
+                }
+                return;
+            }
+            continue;
+        }
+        // Something is under way: wait for its end, for news, or for a deadline.
+        let wait = current.wait(&engine);
+        tokio::select! {
+            Some(answer) = calls.next() => answers.push(answer),
+            () = mailbox.arrived.notified() => {}
+            () = wait => {}
+            // A call that is cut off is unknown after the restart: the grace lets it end by itself.
+            () = engine.stop.cancelled(), if !engine.stop.is_cancelled() => {}
+        }
+        live = Some(current);
+    }
+}
+
+/// Why a turn came to nothing.
+enum Lost {
+    Fenced,
+    Stopping,
+}
+
+/// Reads a conversation from the store, and says whether calls were interrupted by the last process's end.
+async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
+    let loaded = engine.patiently("load a conversation", || engine.store.load(id)).await?;
+    let Some(Loaded { integration, customer, state, seq, snapshot_seq }) = loaded else {
+        tracing::debug!(conversation = %id, "there is no such conversation");
+        return None;
+    };
+    let Some(integration) = engine.integration(&integration).cloned() else {
+        tracing::error!(conversation = %id, %integration, "the conversation's integration is not configured any more");
+        return None;
+    };
+    let customer = match serde_json::from_str(&customer) {
+        Ok(customer) => customer,
+        Err(error) => {
+            tracing::error!(conversation = %id, %error, "the conversation's customer cannot be read");
+            return None;
+        }
+    };
+    let interrupted = state.is_calling();
+    Some((Live { integration, customer, state, seq, snapshot_seq, inbox_seq: 0 }, interrupted))
+}
+
+impl Live {
+    /// Handles everything that waits, in one commit. Returns the effects that may run now.
+    async fn turn(
+        &mut self,
+        engine: &Engine,
+        id: &ConversationId,
+        mailbox: &Mailbox,
+        answers: Vec<Input>,
+    ) -> Result<Vec<Effect>, Lost> {
+        let (inbox, deliveries) = {
+            let mut mail = mailbox.mail();
+            let most = mail.deliveries.len().min(BATCH);
+            // A gateway that stops takes nothing new out of the inbox: the next process finds it there.
+            let inbox = std::mem::take(&mut mail.inbox) && !engine.stop.is_cancelled();
+            (inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
+        };
+        let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+        let mut taken = Vec::new();
+        let mut inputs = answers;
+        for (input, durable) in deliveries {
+            inputs.push(input);
+            waiting.extend(durable);
+        }
+        if inbox {
+            let ask = || engine.store.inbox(id, self.inbox_seq, BATCH);
+            let items = engine.patiently("read an inbox", ask).await.ok_or(Lost::Stopping)?;
+            if items.len() == BATCH {
+                mailbox.mail().inbox = true;
+                mailbox.arrived.notify_one();
+            }
+            for item in items {
+                taken.push(item.seq);
+                inputs.push(item.input);
+            }
+        }
+        let now = engine.clock.now();
+        inputs.push(Input::Tick);
+        let mut records = Vec::new();
+        let mut effects = Vec::new();
+        for input in inputs {
+            let step = self.state.handle(&self.integration.policy, now, input);
+            if let Some(why) = step.ignored {
+                engine.metrics.ignored(self.integration.name.as_str(), why.as_str());
+            }
+            records.extend(step.records);
+            effects.extend(step.effects);
+        }
+        if engine.stop.is_cancelled() {
+            self.put_off(engine, &mut records, &mut effects);
+        }
+        if !records.is_empty() || !taken.is_empty() {
+            let early = self.commit(engine, id, now, records, taken.clone()).await?;
+            if early {
+                mailbox.mail().inbox = true;
+                mailbox.arrived.notify_one();
+            }
+            self.inbox_seq = taken.last().copied().unwrap_or(self.inbox_seq);
+        }
+        for durable in waiting {
+            // Whoever asked may have gone.
+            let _ = durable.send(());
+        }
+        Ok(effects)
+    }
+
+    /// Takes back calls that would begin while the gateway stops: they are journaled as not made, so that the next
+    /// process makes them without asking itself whether they were.
+    fn put_off(&mut self, engine: &Engine, records: &mut Vec<Record>, effects: &mut Vec<Effect>) {
+        let reason = || Reason::new(ReasonCode::GeneralError, "the gateway was stopping");
+        let not_made: Vec<Input> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Forward { message, attempt, .. } => Some(Input::AttemptEnded {
+                    message: message.clone(),
+                    attempt: *attempt,
+                    outcome: AttemptOutcome::NotTaken { reason: reason(), after: None },
+                }),
+                Effect::Open { attempt } => Some(Input::OpenEnded {
+                    attempt: *attempt,
+                    outcome: OpenOutcome::Retry { reason: reason(), after: None },
+                }),
+                Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => None,
+            })
+            .collect();
+        effects.retain(|effect| !matches!(effect, Effect::Forward { .. } | Effect::Open { .. }));
+        for input in not_made {
+            let step = self.state.handle(&self.integration.policy, engine.clock.now(), input);
+            records.extend(step.records);
+            effects.extend(step.effects);
+        }
+    }
+
+    /// Returns whether the inbox got something by it.
+    async fn commit(
+        &mut self,
+        engine: &Engine,
+        id: &ConversationId,
+        now: jiff::Timestamp,
+        records: Vec<Record>,
+        taken: Vec<u64>,
+    ) -> Result<bool, Lost> {
+        let seq = self.seq + records.len() as u64;
+        let snapshot = seq >= self.snapshot_seq + SNAPSHOT_EVERY;
+        let wakeup = self.state.next_wakeup(&self.integration.policy);
+        let append = Append {
+            conversation: id.clone(),
+            integration: self.integration.name.clone(),
+            after: self.seq,
+            at: now,
+            records,
+            taken,
+            // With a call open, whoever finds the conversation after a crash must look at it at once.
+            due: if self.state.is_calling() { Some(now) } else { wakeup },
+            snapshot: snapshot.then(|| self.state.clone()),
+        };
+        let appended = engine.patiently("append to the journal", || async {
+            match engine.store.append(append.clone()).await {
+                Ok(early) => Ok(Some(early)),
+                Err(AppendError::Fenced) => Ok(None),
+                Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
+            }
+        });
+        let early = appended.await.ok_or(Lost::Stopping)?.ok_or(Lost::Fenced)?;
+        self.seq = seq;
+        if snapshot {
+            self.snapshot_seq = seq;
+        }
+        self.tell(engine, id, &append.records);
+        Ok(early)
+    }
+
+    /// One log line and one count for each message that is accepted or settled; never its text.
+    fn tell(&self, engine: &Engine, id: &ConversationId, records: &[Record]) {
+        let integration = self.integration.name.as_str();
+        for record in records {
+            match record {
+                Record::Accepted { message, .. } => {
+                    tracing::info!(integration, conversation = %id, %message, "accepted");
+                }
+                Record::Settled { message, fate, .. } => {
+                    let (word, reason) = match fate {
+                        Fate::Delivered => ("delivered", None),
+                        Fate::Sent => ("sent", None),
+                        Fate::Failed { reason } => ("failed", Some(reason.code.as_str())),
+                    };
+                    engine.metrics.settled(integration, word);
+                    tracing::info!(integration, conversation = %id, %message, fate = word, reason, "settled");
+                }
+                Record::AttemptEnded { outcome, .. } => engine.metrics.attempt(integration, word_of(outcome)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts one effect. Its records are durable.
+    fn perform(&self, engine: &Arc<Engine>, id: &ConversationId, effect: Effect, calls: &Calls) {
+        let call = Call { engine, integration: &self.integration, conversation: id, customer: &self.customer };
+        match effect {
+            Effect::Open { attempt } => calls.push(call.open(attempt)),
+            Effect::Forward { message, attempt, session } => calls.push(call.forward(message, attempt, session)),
+            Effect::Typing { on, duration } => call.typing(on, duration),
+            Effect::Close => call.close(),
+            Effect::CustomerTyping => {
+                if let Some(egress) = engine.egress(&self.integration.name) {
+                    egress.typing(engine, self.customer.clone());
+                }
+            }
+            Effect::Post(
+                Owed::Receipt { .. } | Owed::Inbound { .. } | Owed::Notice { .. } | Owed::Disconnect { .. },
+            ) => {
+                // It stands in the outbox; the egress only has to look.
+                if let Some(egress) = engine.egress(&self.integration.name) {
+                    egress.look();
+                }
+            }
+        }
+    }
+
+    /// Until the conversation wants to be woken.
+    fn wait(&self, engine: &Engine) -> impl Future<Output = ()> + use<> {
+        let now = engine.clock.now();
+        let until = self.state.next_wakeup(&self.integration.policy).map(|at| super::timers::until(now, at));
+        async move {
+            match until {
+                Some(until) => tokio::time::sleep(until).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+fn word_of(outcome: &AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::Delivered { .. } => "delivered",
+        AttemptOutcome::Accepted { .. } => "accepted",
+        AttemptOutcome::Rejected { .. } => "rejected",
+        AttemptOutcome::SessionGone => "session_gone",
+        AttemptOutcome::NotTaken { .. } => "not_taken",
+        AttemptOutcome::Unknown { .. } => "unknown",
+    }
+}

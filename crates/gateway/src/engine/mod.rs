@@ -1,0 +1,295 @@
+//! Who drives which conversation, and when.
+//!
+//! A conversation has a task only while it has work: `drive` is that task, `timers` wakes it when its time comes, and
+//! this file sees to it that there is never more than one. Nothing here decides anything about a message.
+
+mod calls;
+mod drive;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use conversation::{Clock, ConversationId, Input, IntegrationName};
+use jiff::Timestamp;
+use lru::LruCache;
+use store::{Arrival, Store, StoreError, Stored};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::egress::Egress;
+use crate::metrics::Metrics;
+use crate::settings::{Integration, Limits};
+use drive::Live;
+
+/// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
+const MOST_ACTIVE: usize = 8_192;
+/// How many finished conversations stay in memory, so that their next message need not load them.
+const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
+/// How many conversations one look into the store brings.
+const PAGE: usize = 500;
+/// How many inputs without durability (typing) may wait for one conversation.
+const MOST_VOLATILE: usize = 16;
+
+/// An input, and who wants to know when it is durable.
+pub(crate) type Delivery = (Input, Option<oneshot::Sender<()>>);
+
+/// What waits for the task of one conversation.
+#[derive(Default)]
+struct Mailbox {
+    state: Mutex<Mail>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Mail {
+    /// The inbox in the store has something new.
+    inbox: bool,
+    deliveries: VecDeque<Delivery>,
+}
+
+pub(crate) struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    /// Whoever was told to stop starts nothing new.
+    pub(crate) stop: CancellationToken,
+    /// Everything that must end before the store is closed.
+    pub(crate) tasks: TaskTracker,
+    integrations: HashMap<IntegrationName, (Arc<Integration>, Arc<Egress>)>,
+    slots: Mutex<Slots>,
+    /// Rung when a task has ended while others had been turned away.
+    room: Notify,
+    timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
+}
+
+struct Slots {
+    running: HashMap<ConversationId, Arc<Mailbox>>,
+    parked: LruCache<ConversationId, Live>,
+    /// Somebody was turned away: the store must be looked through when there is room.
+    turned_away: bool,
+}
+
+impl Engine {
+    /// Starts driving: first of all whatever was left by the last process.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+        integrations: Vec<Arc<Integration>>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let (timers, set) = mpsc::unbounded_channel();
+        let egresses = integrations.into_iter().map(|integration| {
+            let egress =
+                Egress::new(Arc::clone(&integration), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
+            (integration.name.clone(), (integration, Arc::new(egress)))
+        });
+        let integrations = egresses.collect();
+        let engine = Arc::new(Self {
+            store,
+            clock,
+            metrics,
+            limits,
+            stop,
+            tasks: TaskTracker::new(),
+            integrations,
+            slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
+            room: Notify::new(),
+            timers,
+        });
+        for (_, egress) in engine.integrations.values() {
+            engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
+        }
+        engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
+        engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
+        engine.room.notify_one();
+        engine
+    }
+
+    pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
+        self.integrations.get(name).map(|(integration, _)| integration)
+    }
+
+    pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
+        self.integrations.get(name).map(|(_, egress)| egress)
+    }
+
+    /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
+    /// again for as long as [`Limits::store_patience`] says.
+    pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
+        let mut pause = Duration::from_millis(20);
+        let mut last = StoreError::Unavailable("it does not answer".into());
+        let patient = async {
+            loop {
+                match self.store.accept(arrival.clone()).await {
+                    Ok(stored) => return Ok(stored),
+                    Err(error @ StoreError::Corrupt(_)) => return Err(error),
+                    Err(error @ StoreError::Unavailable(_)) => last = error,
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        };
+        let stored = match tokio::time::timeout(self.limits.store_patience, patient).await {
+            Ok(stored) => stored?,
+            Err(_) => return Err(last),
+        };
+        if let Stored::New(conversation) = &stored {
+            self.wake(conversation);
+        }
+        Ok(stored)
+    }
+
+    /// Says that a conversation's inbox has something new.
+    pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationId) {
+        let mut slots = self.slots();
+        if let Some(mailbox) = slots.running.get(conversation) {
+            mailbox.mail().inbox = true;
+            mailbox.arrived.notify_one();
+        } else if slots.running.len() >= MOST_ACTIVE {
+            slots.turned_away = true;
+        } else {
+            self.begin(&mut slots, conversation, |mail| mail.inbox = true);
+        }
+    }
+
+    /// Hands an input to a conversation, whether it is active or not. The answer comes when whatever follows from it
+    /// is durable; it never comes if the gateway stops before.
+    pub(crate) fn deliver(self: &Arc<Self>, conversation: &ConversationId, input: Input) -> oneshot::Receiver<()> {
+        let (done, durable) = oneshot::channel();
+        self.put(conversation, (input, Some(done)));
+        durable
+    }
+
+    /// Hands over an input that may be lost: typing. It is dropped where too many wait.
+    pub(crate) fn mention(self: &Arc<Self>, conversation: &ConversationId, input: Input) {
+        let crowded = self
+            .slots()
+            .running
+            .get(conversation)
+            .is_some_and(|mailbox| mailbox.mail().deliveries.len() >= MOST_VOLATILE);
+        if !crowded && self.has_room() {
+            self.put(conversation, (input, None));
+        }
+    }
+
+    fn put(self: &Arc<Self>, conversation: &ConversationId, delivery: Delivery) {
+        let mut slots = self.slots();
+        if let Some(mailbox) = slots.running.get(conversation) {
+            mailbox.mail().deliveries.push_back(delivery);
+            mailbox.arrived.notify_one();
+        } else {
+            self.begin(&mut slots, conversation, |mail| mail.deliveries.push_back(delivery));
+        }
+    }
+
+    fn begin(self: &Arc<Self>, slots: &mut Slots, conversation: &ConversationId, first: impl FnOnce(&mut Mail)) {
+        let mailbox = Arc::new(Mailbox::default());
+        first(&mut mailbox.mail());
+        mailbox.arrived.notify_one();
+        let parked = slots.parked.pop(conversation);
+        slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
+        self.metrics.active.inc();
+        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), mailbox, parked));
+    }
+
+    /// A task has nothing left to do. It must go on if something has arrived meanwhile.
+    fn finish(&self, conversation: &ConversationId, mailbox: &Mailbox, live: &mut Option<Live>) -> bool {
+        let mut slots = self.slots();
+        let mail = mailbox.mail();
+        // What the inbox holds can wait for the next process; what was handed over cannot.
+        if !mail.deliveries.is_empty() || (mail.inbox && !self.stop.is_cancelled()) {
+            return false;
+        }
+        slots.running.remove(conversation);
+        if let Some(live) = live.take() {
+            slots.parked.put(conversation.clone(), live);
+        }
+        self.metrics.active.dec();
+        if slots.turned_away {
+            self.room.notify_one();
+        }
+        true
+    }
+
+    /// Asks to be woken at `at`; woken again later does no harm.
+    fn wake_at(&self, conversation: &ConversationId, at: Timestamp) {
+        // The receiver goes only when the gateway stops.
+        let _ = self.timers.send((conversation.clone(), at));
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots().running.len() < MOST_ACTIVE
+    }
+
+    /// Wakes every conversation that has something in its inbox: at the start, and after somebody was turned away.
+    async fn look_through_inbox(self: Arc<Self>) {
+        loop {
+            tokio::select! {
+                () = self.room.notified() => {}
+                () = self.stop.cancelled() => return,
+            }
+            if !std::mem::take(&mut self.slots().turned_away) {
+                continue;
+            }
+            let mut after = None;
+            while !self.stop.is_cancelled() {
+                let page = self.patiently("look through the inbox", || self.store.waiting(after.as_ref(), PAGE)).await;
+                let Some(page) = page else { return };
+                let Some(last) = page.last() else { break };
+                after = Some(last.clone());
+                for conversation in &page {
+                    self.wake(conversation);
+                }
+                // Those that found no room have set `turned_away` again: the rest comes with the next round.
+                if self.slots().turned_away {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Asks the store until it answers; none, if the gateway is told to stop before that, or the answer is that what
+    /// it holds cannot be read.
+    async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        what: &'static str,
+        mut ask: impl FnMut() -> F,
+    ) -> Option<T> {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match ask().await {
+                Ok(answer) => return Some(answer),
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::error!(%error, "cannot {what}");
+                    return None;
+                }
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::warn!(%error, "cannot {what}; trying again in {pause:?}");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return None,
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        // A panic while the lock is held leaves nothing half done: each change is one statement.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mailbox {
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

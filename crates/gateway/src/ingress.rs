@@ -1,0 +1,61 @@
+//! Where a webhook of Genesys comes in: verified over its raw bytes, made durable, answered. Nothing else.
+//!
+//! It knows nothing of sessions, handshakes or Genesys's API, so that none of them can reach the answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use conversation::{Input, IntegrationName};
+use genesys::signature;
+use store::{Arrival, Stored};
+
+use crate::body;
+use crate::engine::Engine;
+use crate::from_genesys::{self, Webhook};
+
+/// `POST /genesys/{integration}`.
+pub(crate) async fn webhook(
+    State(engine): State<Arc<Engine>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> (StatusCode, &'static str) {
+    let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
+        return (StatusCode::NOT_FOUND, "no such integration\n");
+    };
+    let bytes = match body::read(body, engine.limits.max_body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            engine.metrics.webhook(&name, refusal.word());
+            tracing::warn!(integration = name, "a webhook was refused: {}", refusal.text());
+            return (refusal.status(), refusal.text());
+        }
+    };
+    let header = headers.get(signature::HEADER).map(axum::http::HeaderValue::as_bytes);
+    if let Err(error) = signature::verify(&integration.webhook_secrets, header, &bytes) {
+        engine.metrics.webhook(&name, "unsigned");
+        tracing::warn!(integration = name, %error, bytes = bytes.len(), "a webhook was refused");
+        return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n");
+    }
+    let read = from_genesys::read(&integration.name, integration.connector.capabilities(), &bytes, engine.clock.now());
+    match read {
+        Webhook::Typing { conversation, on, duration } => {
+            engine.metrics.webhook(&name, "typing");
+            engine.mention(&conversation, Input::AgentTyping { on, duration });
+            (StatusCode::OK, "")
+        }
+        Webhook::Message(message) => match engine.accept(Arrival::Message(*message)).await {
+            Ok(stored) => {
+                engine.metrics.webhook(&name, if stored == Stored::Repeated { "repeated" } else { "accepted" });
+                (StatusCode::OK, "")
+            }
+            Err(error) => {
+                engine.metrics.webhook(&name, "unavailable");
+                tracing::error!(integration = name, %error, "a webhook could not be stored");
+                (StatusCode::SERVICE_UNAVAILABLE, "the store cannot take it now; send it again\n")
+            }
+        },
+    }
+}
