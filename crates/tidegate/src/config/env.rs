@@ -84,9 +84,7 @@ impl Put<'_> {
                 if *index == length {
                     list.push(self.nothing());
                 }
-                let element = list.get_mut(*index).ok_or_else(|| {
-                    format!("the list has {length} elements before this one, so the next index is {length}")
-                })?;
+                let element = list.get_mut(*index).ok_or_else(|| format!("the next index of this list is {length}"))?;
                 self.set(element, rest)
             }
             (Value::Table(entries), Step::Key(key)) => {

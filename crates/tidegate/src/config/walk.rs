@@ -75,11 +75,12 @@ impl Walk {
         let mut problems = self.problems.into_inner();
         let asked = self.asked.into_inner();
         for Unknown { origin, table, key } in self.unknown.into_inner() {
-            let text = match &origin {
-                Origin::Variable(name) => unknown_variable(name, &asked),
-                _ => unknown_key(&table, &key, &asked),
+            let (key, text) = match &origin {
+                // Its name is all that there is of it.
+                Origin::Variable(name) => (String::new(), unknown_variable(name, &asked)),
+                _ => (under(&table, &key), unknown_key(&table, &key, &asked)),
             };
-            problems.push(Problem { origin, key: under(&table, &key), text });
+            problems.push(Problem { origin, key, text });
         }
         problems
     }
@@ -195,12 +196,9 @@ impl<'a> Field<'a> {
         Some(list.iter().enumerate().map(element).collect())
     }
 
+    /// What resolves secrets.
     pub(super) fn walk(&self) -> &'a Walk {
         self.walk
-    }
-
-    pub(super) fn origin(&self) -> &'a Origin {
-        self.origin
     }
 
     fn section(&self) -> String {
