@@ -1,0 +1,142 @@
+//! The configuration: one TOML file, overridden by environment variables (docs/configuration.md).
+//!
+//! The program reads it before anything else. All that is wrong is found and reported at once, with the place and the
+//! way out; a secret is never shown.
+
+mod connector_table;
+mod env;
+mod integration;
+mod report;
+mod secrets;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+pub(crate) use self::integration::{DetectEnd, Integration, NoticeTexts};
+pub(crate) use self::report::ConfigErrors;
+#[cfg_attr(not(test), expect(unused_imports, reason = "the console, which asks for roles, comes later"))]
+pub(crate) use self::sections::Role;
+pub(crate) use self::sections::{ConsoleUser, Server, StoreSection};
+
+use self::walk::{Table, Walk};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// The least that a file must say.
+const LEAST: &str = r#"
+    [[integration]]
+    name           = "acme"
+    region         = "mypurecloud.com"
+    integration_id = "…"                      # Genesys shows it with the Open Messaging integration
+    clients        = [{ id = "…", secret = { env = "ACME_CLIENT_SECRET" } }]
+    webhook_secret = { env = "ACME_WEBHOOK_SECRET" }
+
+    [integration.connector]
+    type   = "http"
+    url    = "http://127.0.0.1:9000"
+    secret = { env = "ACME_CONNECTOR_SECRET" }
+"#;
+
+/// All that the operator chose, with the defaults for what they did not.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where Tidegate listens.
+    pub(crate) server: Server,
+    /// Where messages are kept.
+    pub(crate) store: StoreSection,
+    /// Who may use the console and the API.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the console comes later"))]
+    pub(crate) console: Vec<ConsoleUser>,
+    /// At least one.
+    pub(crate) integrations: Vec<Integration>,
+}
+
+impl Config {
+    /// Reads the file at `path`, and the variables of `env` that mean keys or secrets.
+    pub(crate) fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        let text = secrets::read_text(path, LARGEST).map_err(|cause| {
+            let text = match cause.kind() {
+                ErrorKind::NotFound => format!(
+                    "there is no such file. Name another with --config FILE, or write one; \
+                     tidegate.example.toml has every key, and this is the least:\n{LEAST}"
+                ),
+                _ => format!("the file cannot be read: {cause}"),
+            };
+            ConfigErrors::of_file(&file, text)
+        })?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&file, directory, &text, env)
+    }
+
+    /// Reads `text` as if it stood in `file`, with the files of secrets relative to `directory`.
+    fn parse(
+        file: &str,
+        directory: &Path,
+        text: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let (config, walk) = read(directory, text, env);
+        match ConfigErrors::of(file, walk.problems()) {
+            Some(errors) => Err(errors),
+            // Whoever finds no value notes why, so this is never the case.
+            None => config.ok_or_else(|| ConfigErrors::of_file(file, "cannot be read".to_owned())),
+        }
+    }
+}
+
+fn read(directory: &Path, text: &str, env: impl Iterator<Item = (String, String)>) -> (Option<Config>, Walk) {
+    let variables: BTreeMap<String, String> = env.collect();
+    let walk = |variables, problems| Walk::new(variables, directory.to_owned(), problems);
+    match tree::parse(text) {
+        Err(mut problems) => {
+            // In a file that is broken, a line of a secret may look like a key.
+            let known = known_keys();
+            let is_known = |word: &str| known.iter().any(|key| key.rsplit('.').next() == Some(word));
+            problems.iter_mut().filter(|problem| !is_known(&problem.key)).for_each(|problem| problem.key.clear());
+            (None, walk(variables, problems))
+        }
+        Ok(mut tree) => {
+            let problems = env::override_keys(&mut tree, &variables);
+            let walk = walk(variables, problems);
+            (walk.root(&tree, config), walk)
+        }
+    }
+}
+
+/// Every key but those of the console's users, such as `integration.hold.for`.
+fn known_keys() -> BTreeSet<String> {
+    tree::parse(LEAST).map_or_else(
+        |_| BTreeSet::new(),
+        |tree| {
+            let walk = Walk::new(BTreeMap::new(), PathBuf::new(), Vec::new());
+            walk.root(&tree, config);
+            walk.known()
+        },
+    )
+}
+
+fn config(root: &Table<'_>) -> Option<Config> {
+    let server = root.field("server").table(sections::server);
+    let store = root.field("store").table(sections::store);
+    let console = root.field("console").table(sections::console);
+    let integrations = root.field("integration").required("[[integration]] with name, region and so on");
+    let elements = integrations.elements();
+    if elements.as_ref().is_some_and(Vec::is_empty) {
+        integrations.problem("is empty: write at least one [[integration]]");
+    }
+    let mut seen = BTreeMap::new();
+    let mut read = Vec::new();
+    for (index, element) in elements?.iter().enumerate() {
+        read.push(element.table(|table| integration::integration(table, index, &mut seen)));
+    }
+    Some(Config { server, store, console: console?, integrations: read.into_iter().collect::<Option<_>>()? })
+}

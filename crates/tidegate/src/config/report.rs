@@ -1,0 +1,96 @@
+//! What is wrong with a configuration, as one report.
+//!
+//! The other files of this module collect problems, [`ConfigErrors`] shows them. No text here ever holds the value of
+//! a secret.
+
+use std::fmt;
+
+use super::env;
+
+/// Where a value was written. The order is that of the report.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    /// The file as a whole.
+    File,
+    /// This line of the file, counted from 1.
+    Line(usize),
+    /// This environment variable.
+    Variable(String),
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) origin: Origin,
+    /// The key with the way to it, such as `integration[0].hold.for`; empty where there is none.
+    pub(super) key: String,
+    /// What is wrong, and the way out.
+    pub(super) text: String,
+}
+
+/// Everything that is wrong with a configuration, in the order of the file. Its `Display` has a line for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigErrors {
+    file: String,
+    problems: Vec<Problem>,
+}
+
+impl ConfigErrors {
+    /// A report on `file` of these problems; `None` if there are none.
+    pub(super) fn of(file: &str, mut problems: Vec<Problem>) -> Option<Self> {
+        problems.sort_by(|one, other| one.origin.cmp(&other.origin));
+        (!problems.is_empty()).then(|| Self { file: file.to_owned(), problems })
+    }
+
+    /// A report of one problem with the file as a whole.
+    pub(super) fn of_file(file: &str, text: String) -> Self {
+        Self { file: file.to_owned(), problems: vec![Problem { origin: Origin::File, key: String::new(), text }] }
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.problems.len() > 1 {
+            writeln!(f, "{} things are wrong with the configuration:", self.problems.len())?;
+        }
+        for (index, Problem { origin, key, text }) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            match origin {
+                Origin::File => write!(f, "{}: ", self.file)?,
+                Origin::Line(line) => write!(f, "{}:{line}: ", self.file)?,
+                Origin::Variable(name) => write!(f, "{name}: ")?,
+            }
+            // A variable's name already says which key it is.
+            let named = matches!(origin, Origin::Variable(name) if *name == env::variable(key));
+            if !key.is_empty() && !named {
+                write!(f, "{key}: ")?;
+            }
+            write!(f, "{text}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A value from the configuration as it is quoted in a problem: in quotes, escaped, and not too long.
+pub(super) fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// The one of `known` that somebody who wrote `unknown` may have meant.
+pub(super) fn nearest<'k>(unknown: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let limit = 1 + unknown.chars().count() / 4;
+    known
+        .into_iter()
+        .map(|known| (strsim::osa_distance(unknown, known), known))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}

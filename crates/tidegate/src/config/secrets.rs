@@ -1,0 +1,120 @@
+//! Secrets: written as they are, or found in an environment variable or a file.
+//!
+//! The sections ask by these. The value of a secret never gets into a problem, nor what may be one by mistake.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use genesys::Secret;
+
+use super::tree::Value;
+use super::walk::{Field, Table};
+
+/// No secret is longer, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+const WAYS: &str = "write it as a text, or as { env = \"NAME\" } or { file = \"PATH\" }";
+
+impl Field<'_> {
+    /// A secret, of which `check` may say what is wrong.
+    pub(super) fn secret<T>(&self, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let value = match self.read(|node| match &node.value {
+            Value::Text(text) => Ok(Some(text.clone())),
+            Value::Table(_) => Ok(None),
+            other => Err(format!("must be a secret, not {}: {WAYS}", other.kind())),
+        })? {
+            Some(text) => text,
+            None => self.table(|table| self.referred(table))?,
+        };
+        let checked = if value.trim().is_empty() { Err("the secret is empty".to_owned()) } else { check(&value) };
+        checked.map_err(|text| self.problem(text)).ok()
+    }
+
+    /// One secret, or a list of two while they are rotated.
+    pub(super) fn secrets<T>(&self, check: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let is_list = self.read(|node| Ok(matches!(node.value, Value::List(_))))?;
+        if !is_list {
+            return Some(vec![self.secret(check)?]);
+        }
+        let elements = self.elements()?;
+        if !(1..=2).contains(&elements.len()) {
+            self.problem(format!(
+                "the list has {} secrets: write one, or two while you change from one to the other",
+                elements.len()
+            ));
+            return None;
+        }
+        elements.iter().map(|element| element.secret(&check)).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn referred(&self, table: &Table<'_>) -> Option<String> {
+        let (env, file) = (table.field("env"), table.field("file"));
+        match (env.is_given(), file.is_given()) {
+            (true, false) => env.parsed(|name| {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                if !name.chars().all(plain) || name.len() > 128 || name.starts_with(|c: char| c.is_ascii_digit()) {
+                    // It may be the secret itself, so it is not repeated.
+                    return Err("is not the name of a variable: the name stands here, not the secret".to_owned());
+                }
+                let value = self.walk().variables.get(name).cloned();
+                value.ok_or_else(|| format!("the environment variable {name} is not set: set it, or name another"))
+            }),
+            (false, true) => file.parsed(|path| {
+                let path = self.walk().directory.join(path);
+                let read = read_text(&path, LONGEST);
+                let mut value = read.map_err(|cause| {
+                    format!("the file {} cannot be read ({cause}): make it readable, or name another", path.display())
+                })?;
+                if value.ends_with('\n') {
+                    value.pop();
+                    if value.ends_with('\r') {
+                        value.pop();
+                    }
+                }
+                Ok(value)
+            }),
+            (true, true) => {
+                table.problem("has both env and file: keep one of the two");
+                None
+            }
+            (false, false) => {
+                table.problem(format!("has neither env nor file: {WAYS}"));
+                None
+            }
+        }
+    }
+}
+
+/// The secret of an Open Messaging integration: Genesys takes none below 16 characters.
+pub(super) fn of_webhook(secret: &str) -> Result<Secret, String> {
+    match secret.chars().count() {
+        length @ ..16 => Err(format!(
+            "the secret has {length} characters, and Genesys takes none below 16: `openssl rand -hex 32` makes one"
+        )),
+        _ => Ok(Secret::new(secret)),
+    }
+}
+
+/// The hash of a password.
+pub(super) fn of_password(hash: &str) -> Result<Secret, String> {
+    if hash.starts_with('$') {
+        Ok(Secret::new(hash))
+    } else {
+        Err("is not the hash of a password, which begins with `$`, such as `$argon2id$…`".to_owned())
+    }
+}
+
+/// A text file of at most `limit` bytes.
+pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|cause| {
+        let before = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];
+        let line = before.split(|byte| *byte == b'\n').count();
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })
+}

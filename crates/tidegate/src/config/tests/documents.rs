@@ -1,0 +1,129 @@
+//! The documentation and the example are about the keys that there are, all of them, with their defaults.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use connector::http::HttpConfig;
+use conversation::Policy;
+
+use super::super::{DetectEnd, NoticeTexts, env, read};
+use super::{CONNECTOR_SECRET, load, with};
+
+const PAGE: &str = include_str!("../../../../../docs/configuration.md");
+const EXAMPLE: &str = include_str!("../../../../../tidegate.example.toml");
+
+const SECRETS: [(&str, &str); 4] = [
+    ("OPS_HASH", "$argon2id$x"),
+    ("ACME_CLIENT_SECRET", "x"),
+    ("ACME_WEBHOOK_SECRET", "0123456789abcdef"),
+    ("ACME_CONNECTOR_SECRET", CONNECTOR_SECRET),
+];
+
+fn secrets() -> impl Iterator<Item = (String, String)> {
+    SECRETS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+/// Every key that the program asks for, without the tables and without the ways to a secret.
+fn known() -> BTreeSet<String> {
+    let (_, walk) = read(Path::new(""), EXAMPLE, secrets());
+    let known = walk.known();
+    let is_leaf = |key: &String| key.contains('.') && !known.iter().any(|other| other.starts_with(&format!("{key}.")));
+    let secret = |key: &String| key.strip_suffix(".env").or(key.strip_suffix(".file")).map(str::to_owned);
+    let secrets = known.iter().filter_map(secret);
+    known.iter().filter(|key| is_leaf(key) && secret(key).is_none()).cloned().chain(secrets).collect()
+}
+
+/// The keys in the tables of the page, each with the heading above it.
+fn on_the_page() -> BTreeSet<String> {
+    let mut section = None;
+    let mut keys = BTreeSet::new();
+    for line in PAGE.lines() {
+        if let Some(heading) = line.strip_prefix('#') {
+            let heading = heading.trim_start_matches('#').trim().trim_matches('`');
+            section = heading.starts_with('[').then(|| heading.trim_matches(['[', ']']));
+        } else if let (Some(section), Some(row)) = (section, line.strip_prefix("| `")) {
+            keys.insert(format!("{section}.{}", row.split('`').next().unwrap()));
+        }
+    }
+    keys
+}
+
+/// The keys of the example, also those that are commented out, each with the section above it.
+fn in_the_example() -> BTreeSet<String> {
+    let mut section = "";
+    let mut keys = BTreeSet::new();
+    for line in EXAMPLE.lines() {
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']);
+        } else if let Some((key, _)) = line.strip_prefix("# ").unwrap_or(line).split_once('=') {
+            let key = key.trim();
+            if key.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                keys.insert(format!("{section}.{key}"));
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_page_has_every_key_and_no_other() {
+    let lists = ["console.users", "integration.clients"].map(str::to_owned);
+    let known: BTreeSet<_> = known().into_iter().chain(lists).collect();
+    assert_eq!(on_the_page(), known);
+    assert!(known.len() > 45, "{known:?}");
+}
+
+#[test]
+fn the_example_has_every_key_and_no_other() {
+    let of_elements = |key: &String| key.starts_with("console.users.") || key.starts_with("integration.clients.");
+    let lists = ["console.users", "integration.clients"].map(str::to_owned);
+    let known: BTreeSet<_> = known().into_iter().filter(|key| !of_elements(key)).chain(lists).collect();
+    assert_eq!(in_the_example(), known);
+}
+
+#[test]
+fn the_example_works_and_says_the_defaults() {
+    let example = load(EXAMPLE, &SECRETS).unwrap();
+    let least = load(&with(""), &[]).unwrap();
+    assert_eq!(example.server.listen, least.server.listen);
+    assert_eq!(example.server.max_body, least.server.max_body);
+    assert_eq!((example.store.url, example.store.retention), (least.store.url, least.store.retention));
+    let acme = &example.integrations[0];
+    assert_eq!((&acme.policy, &acme.notices), (&Policy::default(), &NoticeTexts::default()));
+    assert_eq!(acme.detect, DetectEnd::Notifications);
+    let connector = &acme.connector;
+    assert_eq!(*connector, HttpConfig::new(connector.url.clone(), connector.secret.clone()));
+}
+
+/// A default on the page, put into a file, changes nothing.
+#[test]
+fn the_page_says_the_defaults() {
+    let least = format!("{:?}", load(&with(""), &[]).unwrap());
+    let mut checked = 0;
+    let mut section = "";
+    for line in PAGE.lines() {
+        if let Some(heading) = line.strip_prefix("## `") {
+            section = heading.trim_matches(['[', ']', '`']);
+        }
+        let cells: Vec<_> = line.split(" | ").collect();
+        let [key, _, default, _] = &cells[..] else { continue };
+        let (Some(key), Some(default)) = (key.strip_prefix("| `"), default.strip_prefix('`')) else { continue };
+        let (key, default) = (key.trim_end_matches('`'), default.trim_end_matches('`'));
+        if section.is_empty() {
+            continue;
+        }
+        let table = format!("[{section}]\n{key} = {default}\n");
+        let text =
+            if section == "integration.connector" { with(&format!("{key} = {default}\n")) } else { with(&table) };
+        assert_eq!(format!("{:?}", load(&text, &[]).unwrap()), least, "{section}.{key}");
+        checked += 1;
+    }
+    assert!(checked > 25, "only {checked} defaults found");
+}
+
+#[test]
+fn the_sections_that_variables_know_are_those_of_the_file() {
+    let (_, walk) = read(Path::new(""), EXAMPLE, secrets());
+    let sections: BTreeSet<_> = walk.known().into_iter().filter(|key| !key.contains('.')).collect();
+    assert_eq!(sections, env::SECTIONS.map(str::to_owned).into());
+}

@@ -1,0 +1,53 @@
+//! What a person sees of the configuration: its defaults, its reports, its documentation.
+
+mod documents;
+mod rules;
+mod secrets;
+mod variables;
+mod whole;
+
+use std::path::Path;
+
+use super::{Config, ConfigErrors};
+
+const CONNECTOR_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// The keys of an integration that are required, without its tables.
+const INTEGRATION: &str = r#"
+[[integration]]
+name = "acme"
+region = "mypurecloud.com"
+integration_id = "b3f0"
+clients = [{ id = "5d2f", secret = "hunter2-client" }]
+webhook_secret = "hunter2-webhook-secret"
+"#;
+
+const CONNECTOR: &str = r#"
+[integration.connector]
+type = "http"
+url = "http://127.0.0.1:9000"
+secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+"#;
+
+/// The least that a file must say, and `more` in the tables of the integration.
+fn with(more: &str) -> String {
+    format!("{INTEGRATION}{CONNECTOR}{more}")
+}
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let env = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::parse("tidegate.toml", Path::new("/etc/tidegate"), text, env)
+}
+
+/// The report of a file that is wrong.
+fn report(text: &str, variables: &[(&str, &str)]) -> String {
+    load(text, variables).expect_err("the file is wrong").to_string()
+}
+
+/// What the report says of the only thing that is wrong, without the place.
+fn complaint(text: &str) -> String {
+    let report = report(text, &[]);
+    assert!(!report.contains('\n'), "one thing is wrong: {report}");
+    let (_, rest) = report.split_once(": ").unwrap();
+    rest.to_owned()
+}
