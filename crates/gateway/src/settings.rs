@@ -53,9 +53,9 @@ impl NoticeTexts {
 impl Default for NoticeTexts {
     fn default() -> Self {
         Self {
-            held: "Your message waits until the customer's chat is ready.".into(),
-            expired: "Your message was not delivered: the customer's chat was not ready in time.".into(),
-            failed: "Your message was not delivered.".into(),
+            held: "The customer's chat is not open yet. Your message waits and is delivered as soon as it is.".into(),
+            expired: "Your message was not delivered: its time ran out.".into(),
+            failed: "Your message was not delivered to the customer.".into(),
         }
     }
 }

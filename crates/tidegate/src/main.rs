@@ -1,18 +1,47 @@
-//! The program.
+//! `tidegate`: the command line, the configuration, and the wiring. Everything else stands in the other crates.
 
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the program that uses it follows"))]
+mod audit;
+mod check;
+mod cli;
 mod config;
+mod demo;
+mod failure;
+mod sandbox_alone;
+mod serve;
+mod wiring;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
 fn main() -> ExitCode {
-    let path = std::env::args_os().nth(1).unwrap_or_else(|| "tidegate.toml".into());
-    match config::Config::load(path.as_ref(), std::env::vars()) {
-        Ok(_) => println!("ok"),
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::from(2);
+    let cli = Cli::parse();
+    cli::start_logging(cli.log_format, &cli.command);
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
         }
     }
-    ExitCode::SUCCESS
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    wiring::install_tls();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed("cannot start the runtime", error))?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve { config } => serve::run(&config).await,
+            Command::Sandbox(options) => sandbox_alone::run(options).await,
+            Command::Demo(options) => demo::run(options).await,
+            Command::Check { config } => check::run(&config).await,
+            Command::Audit { store } => audit::run(&store).await,
+        }
+    })
 }

@@ -31,6 +31,8 @@ const MOST_ACTIVE: usize = 8_192;
 const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 /// How many conversations one look into the store brings.
 const PAGE: usize = 500;
+/// How often the store is pruned.
+const PRUNE: Duration = Duration::from_hours(1);
 /// How many inputs without durability (typing) may wait for one conversation.
 const MOST_VOLATILE: usize = 16;
 
@@ -108,6 +110,7 @@ impl Engine {
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
+        engine.tasks.spawn(Arc::clone(&engine).prune());
         engine.room.notify_one();
         engine
     }
@@ -251,6 +254,23 @@ impl Engine {
                 if self.slots().turned_away {
                     break;
                 }
+            }
+        }
+    }
+
+    /// Removes what is older than the retention time.
+    async fn prune(self: Arc<Self>) {
+        let mut hours = tokio::time::interval(PRUNE);
+        loop {
+            tokio::select! {
+                _ = hours.tick() => {}
+                () = self.stop.cancelled() => return,
+            }
+            let Ok(before) = self.clock.now().checked_sub(self.limits.retention) else { continue };
+            match self.store.prune(before).await {
+                Ok(0) => {}
+                Ok(messages) => tracing::info!(messages, %before, "pruned"),
+                Err(error) => tracing::warn!(%error, "cannot prune; trying again in an hour"),
             }
         }
     }

@@ -10,6 +10,7 @@ use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy,
     IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
+use gateway::NoticeTexts;
 use genesys::region::REGIONS;
 use genesys::{Credentials, Hosts, Secret};
 
@@ -41,27 +42,6 @@ pub(crate) struct Integration {
     pub(crate) detect: DetectEnd,
     /// The chat service.
     pub(crate) connector: HttpConfig,
-}
-
-/// What an agent is told inside the conversation, where [`Policy::notices`] says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NoticeTexts {
-    /// A message waits for the customer's chat session.
-    pub(crate) held: String,
-    /// A message's time ran out.
-    pub(crate) expired: String,
-    /// A message failed for another reason.
-    pub(crate) failed: String,
-}
-
-impl Default for NoticeTexts {
-    fn default() -> Self {
-        Self {
-            held: "The customer's chat is not open yet. Your message waits and is delivered as soon as it is.".into(),
-            expired: "Your message was not delivered: its time ran out.".into(),
-            failed: "Your message was not delivered to the customer.".into(),
-        }
-    }
 }
 
 /// How the end of a chat is learnt.

@@ -6,7 +6,9 @@ use std::path::Path;
 use connector::http::HttpConfig;
 use conversation::Policy;
 
-use super::super::{DetectEnd, NoticeTexts, env, read};
+use gateway::NoticeTexts;
+
+use super::super::{DetectEnd, env, read};
 use super::{CONNECTOR_SECRET, load, with};
 
 const PAGE: &str = include_str!("../../../../../docs/configuration.md");

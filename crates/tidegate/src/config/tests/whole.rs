@@ -6,7 +6,9 @@ use connector::http::HttpConfig;
 use conversation::{NoticeKind, Policy};
 use genesys::Hosts;
 
-use super::super::{Config, DetectEnd, NoticeTexts, Role};
+use gateway::NoticeTexts;
+
+use super::super::{Config, DetectEnd, Role};
 use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, load, report, with};
 
 #[test]

@@ -1,0 +1,92 @@
+//! The command line, and where log lines go.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// The gateway between Genesys Cloud Open Messaging and a chat service that loses no word.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    /// How log lines on stderr look. `TIDEGATE_LOG` sets which there are, such as `info` or `gateway=debug`.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole loop on this machine: gateway, sandbox and a chat service whose handshake takes 5 s.
+    Demo(DemoOptions),
+    /// Run the gateway.
+    Serve {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "tidegate.toml")]
+        config: PathBuf,
+    },
+    /// Run Genesys Cloud's side of Open Messaging on this machine, for any middleware.
+    Sandbox(SandboxOptions),
+    /// Say whether the configuration, Genesys, the store and each chat service are as they should be.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "tidegate.toml")]
+        config: PathBuf,
+    },
+    /// Prove or refute the invariants for every message in a store.
+    Audit {
+        /// The store.
+        #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
+        store: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Play a fixed scene, check each step, and end.
+    #[arg(long)]
+    pub(crate) script: bool,
+    /// Where the demo keeps its messages; a new file in the temporary folder if not given.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxOptions {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
+    pub(crate) listen: SocketAddr,
+    /// How fast its clock runs: 60 makes a minute of a second.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) clock_scale: f64,
+    /// How many calls a minute each token has.
+    #[arg(long, value_name = "CALLS", default_value_t = 300)]
+    pub(crate) rate: u32,
+    /// Where its chance comes from, so that a run can be repeated.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Log lines go to stderr, so that stdout holds what was asked for and nothing else.
+pub(crate) fn start_logging(format: LogFormat, command: &Command) {
+    let default = match command {
+        Command::Serve { .. } => "info",
+        Command::Sandbox(_) | Command::Demo(_) | Command::Check { .. } | Command::Audit { .. } => "error",
+    };
+    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}

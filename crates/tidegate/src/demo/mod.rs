@@ -1,0 +1,26 @@
+//! `tidegate demo`: Genesys Cloud, the gateway and a chat service in one process, each spoken to over HTTP as ever.
+
+mod chat;
+mod script;
+mod stage;
+mod transcript;
+
+use crate::cli::DemoOptions;
+use crate::failure::Failure;
+use stage::Stage;
+
+/// Plays the script, or runs until it is told to stop.
+pub(crate) async fn run(options: DemoOptions) -> Result<(), Failure> {
+    let stage = Stage::set(options.store).await?;
+    let played = if options.script {
+        script::play(&stage).await
+    } else {
+        println!("{}", stage.invitation());
+        // An error says that nobody can stop it by a signal; it still runs.
+        let _ = tokio::signal::ctrl_c().await;
+        Ok(())
+    };
+    println!("\nThe store is {}. To prove what happened:\n  tidegate audit --store {0}", stage.store);
+    stage.clear().await;
+    played
+}

@@ -1,0 +1,133 @@
+//! The demo's three programs, wired to each other on loopback.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector::http::{BaseUrl, HttpConfig, Secret, Secrets};
+use conversation::{Clock, IntegrationName, Policy};
+use gateway::{Gateway, Limits, NoticeTexts, SystemClock};
+use genesys::{Credentials, Hosts};
+use sandbox::{Handle, NewIntegration, Running, Sandbox, SandboxConfig};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use super::chat::Chat;
+use super::transcript;
+use crate::config;
+use crate::failure::Failure;
+use crate::wiring;
+
+/// The integration's name, at Genesys and in the gateway.
+pub(super) const NAME: &str = "demo";
+/// How long the chat service's handshake takes.
+pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long the gateway holds a message: shorter than usual, so that nobody has to wait long for the second scene.
+pub(super) const HOLD: Duration = Duration::from_secs(10);
+
+// Between programs of one process on loopback, so anybody may know them.
+const WEBHOOK_SECRET: &str = "demo-webhook-secret-0123456789";
+const CONNECTOR_SECRET: &str = "whsec_dGlkZWdhdGUtZGVtby1jb25uZWN0b3Itc2VjcmV0";
+
+/// Everything that runs.
+pub(super) struct Stage {
+    pub(super) genesys: Handle,
+    pub(super) chat: Arc<Chat>,
+    /// The store's URL.
+    pub(super) store: String,
+    gateway: Gateway,
+    sandbox: Running,
+    listener: AbortHandle,
+}
+
+impl Stage {
+    pub(super) async fn set(store: Option<String>) -> Result<Self, Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let url = store.unwrap_or_else(|| new_store(&clock));
+        let store = wiring::store(&url)?;
+
+        let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let cannot = |error| Failure::failed("the demo cannot listen on loopback", error);
+        let for_gateway = TcpListener::bind(port()).await.map_err(cannot)?;
+        let for_chat = TcpListener::bind(port()).await.map_err(cannot)?;
+        let gateway_url = format!("http://{}", for_gateway.local_addr().map_err(cannot)?);
+        let chat_url = format!("http://{}", for_chat.local_addr().map_err(cannot)?);
+
+        let sandbox = Sandbox::start(SandboxConfig { listen: port(), ..SandboxConfig::default() })
+            .await
+            .map_err(|error| Failure::failed("the sandbox does not start", error))?;
+        let genesys = sandbox.handle.clone();
+        transcript::print_ticks(&genesys);
+        let integration_id = genesys
+            .create_integration(NewIntegration {
+                name: NAME.into(),
+                webhook_url: format!("{gateway_url}/genesys/{NAME}"),
+                secret: WEBHOOK_SECRET.into(),
+                headers: vec![],
+            })
+            .map_err(|error| Failure::failed("the sandbox refuses the demo's integration", error))?;
+
+        let secrets = secrets()?;
+        let chat = Chat::new(secrets.clone(), format!("{gateway_url}/connectors/{NAME}/events"), Arc::clone(&clock))?;
+        let listener = chat.listen(for_chat);
+
+        let mut policy = Policy { service_reports: true, ..Policy::default() };
+        policy.hold.limit = HOLD;
+        let api: Url = sandbox.url().parse().map_err(|error| Failure::failed("the sandbox has no address", error))?;
+        let clients = SandboxConfig::default().clients.into_iter();
+        let base = chat_url.parse().ok().and_then(|url| BaseUrl::new(url).ok());
+        let base = base.ok_or_else(|| Failure::failed("the demo's chat service has no address", &chat_url))?;
+        let integration = config::Integration {
+            name: IntegrationName::new(NAME),
+            hosts: Hosts { api: api.clone(), login: api },
+            integration_id,
+            clients: clients.map(|(id, secret)| Credentials { id, secret: secret.into() }).collect(),
+            webhook_secrets: vec![WEBHOOK_SECRET.into()],
+            policy,
+            notices: NoticeTexts::default(),
+            detect: config::DetectEnd::Off,
+            connector: HttpConfig { reports_delivery: true, ..HttpConfig::new(base, secrets) },
+        };
+        let integration =
+            wiring::integration(integration, &wiring::genesys_client()?, &wiring::connector_client()?, &clock);
+        let gateway = Gateway::start(for_gateway, vec![integration], Arc::new(store), clock, Limits::default())
+            .map_err(|error| Failure::failed("the gateway does not start", error))?;
+        Ok(Self { genesys, chat, store: url, gateway, sandbox, listener })
+    }
+
+    /// What somebody can do with a demo that runs.
+    pub(super) fn invitation(&self) -> String {
+        let (gateway, sandbox, chat) = (self.gateway.address, self.sandbox.url(), &self.chat.address());
+        format!(
+            "Tidegate is running: the gateway at http://{gateway}, Genesys Cloud at {sandbox}, a chat service at \
+             http://{chat}.\n\
+             Its handshake takes {HANDSHAKE:?}; for customers whose name begins with `never` it never ends.\n\n\
+             Be the customer:\n  \
+             curl http://{chat}/customers/noor/say -d '{{\"text\":\"Where is my parcel?\"}}'\n\
+             Be the agent, at once, while the handshake is still open:\n  \
+             curl {sandbox}/sandbox/agent/send -H 'content-type: application/json' \
+             -d '{{\"integration\":\"{NAME}\",\"customer\":\"noor\",\"text\":\"I am looking.\"}}'\n\
+             Ctrl-C ends it.\n"
+        )
+    }
+
+    pub(super) async fn clear(self) {
+        self.gateway.shutdown().await;
+        self.listener.abort();
+        self.sandbox.shutdown().await;
+    }
+}
+
+/// What signs between the gateway and the demo's chat service.
+fn secrets() -> Result<Secrets, Failure> {
+    let secret: Secret =
+        CONNECTOR_SECRET.parse().map_err(|error| Failure::failed("the demo's own secret is wrong", error))?;
+    Ok(Secrets::from(secret))
+}
+
+/// A file of its own for each run, which is left for the audit.
+fn new_store(clock: &Arc<dyn Clock>) -> String {
+    let name = format!("tidegate-demo-{}.db", clock.now().as_millisecond());
+    format!("sqlite:{}", std::env::temp_dir().join(name).display())
+}

@@ -1,0 +1,53 @@
+//! `tidegate serve`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use conversation::Clock;
+use gateway::{Gateway, Limits, SystemClock};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::DetectEnd;
+use crate::failure::Failure;
+use crate::wiring;
+
+/// Runs until it is told to stop.
+pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
+    let config = wiring::configuration(file)?;
+    let store = wiring::store(&config.store.url)?;
+    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+        let listen = config.server.listen;
+        Failure::configuration(format!(
+            "tidegate: cannot listen on {listen}: {error}\n  change server.listen, or stop who has it"
+        ))
+    })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (genesys, connector) = (wiring::genesys_client()?, wiring::connector_client()?);
+    let limits = Limits { max_body: config.server.max_body, retention: config.store.retention, ..Limits::default() };
+    let mut integrations = Vec::new();
+    for integration in config.integrations {
+        if integration.detect != DetectEnd::Off {
+            tracing::warn!(
+                integration = %integration.name,
+                "this version does not learn when the agent's side ends a conversation; sessions stay open until the \
+                 chat service closes them (set integration.end.detect = \"off\" to silence this)"
+            );
+        }
+        integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
+    }
+    let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
+    let gateway = Gateway::start(listener, integrations, Arc::new(store), clock, limits)
+        .map_err(|error| Failure::failed("cannot start", error))?;
+    tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    gateway.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}

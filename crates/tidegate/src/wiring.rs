@@ -1,0 +1,88 @@
+//! From the configuration to the parts: clients, budgets, connectors, stores.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connector::http::{HttpConnector, Inbound, client_settings};
+use conversation::Clock;
+use gateway::Integration;
+use genesys::{Budget, BudgetConfig, Client};
+use store::SqliteStore;
+
+use crate::config::{self, Config};
+use crate::failure::Failure;
+
+/// A host that does not answer a connection in this time is not there: nothing was sent.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Has to be called once, before the first client is made.
+pub(crate) fn install_tls() {
+    // An error says only that somebody else was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Reads the configuration, from the file and the environment.
+pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    Config::load(file, std::env::vars_os().filter_map(text)).map_err(Failure::configuration)
+}
+
+/// The client for calls to Genesys.
+pub(crate) fn genesys_client() -> Result<reqwest::Client, Failure> {
+    let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+    builder.user_agent(AGENT).build().map_err(|error| Failure::failed("cannot make an HTTP client", error))
+}
+
+/// The client for calls to chat services.
+pub(crate) fn connector_client() -> Result<reqwest::Client, Failure> {
+    let builder = client_settings(reqwest::Client::builder()).user_agent(AGENT);
+    builder.build().map_err(|error| Failure::failed("cannot make an HTTP client", error))
+}
+
+const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
+
+/// One integration with all its parts. It needs a tokio runtime.
+pub(crate) fn integration(
+    config: config::Integration,
+    genesys: &reqwest::Client,
+    connector: &reqwest::Client,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Integration> {
+    let clients = config.clients.into_iter().map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
+    // The jitter has to differ from node to node; nobody has to be unable to guess it.
+    let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());
+    Arc::new(Integration {
+        name: config.name,
+        genesys_id: config.integration_id,
+        webhook_secrets: config.webhook_secrets,
+        budget: Budget::new(clients.collect(), BudgetConfig::default(), rng),
+        policy: config.policy,
+        notices: config.notices,
+        events: Inbound::new(config.connector.secret.clone(), Arc::clone(clock)),
+        connector: Arc::new(HttpConnector::new(config.connector, connector.clone(), Arc::clone(clock))),
+    })
+}
+
+/// Opens the store for writing.
+pub(crate) fn store(url: &str) -> Result<SqliteStore, Failure> {
+    refuse_postgres(url)?;
+    SqliteStore::open(url).map_err(|error| {
+        Failure::configuration(format!(
+            "tidegate: the store cannot be used: {error}\n  store.url says where it is; its folder must exist and be \
+             writable, and only one process may have it"
+        ))
+    })
+}
+
+/// Says so in time, instead of failing with a riddle.
+pub(crate) fn refuse_postgres(url: &str) -> Result<(), Failure> {
+    if url.starts_with("postgres") {
+        let report =
+            "tidegate: this version keeps its messages in SQLite only\n  write store.url = \"sqlite:tidegate.db\"";
+        return Err(Failure::configuration(report));
+    }
+    Ok(())
+}
