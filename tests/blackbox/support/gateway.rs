@@ -1,0 +1,141 @@
+//! `tidegate serve`, and what Genesys and chat services send to it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{CONNECTOR_SECRET, Process, client, eventually, tidegate};
+
+/// Signs the webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "blackbox-webhook-secret-0123456789";
+
+pub(crate) struct Gateway {
+    pub(crate) url: String,
+    pub(crate) process: Process,
+    config: PathBuf,
+    port: u16,
+    client: reqwest::Client,
+}
+
+impl Gateway {
+    /// Writes a configuration and returns where it is.
+    pub(crate) fn configure(
+        dir: &Path,
+        port: u16,
+        genesys: &str,
+        integration_id: &str,
+        chat: &str,
+        integration: &str,
+    ) -> PathBuf {
+        let store = dir.join("tidegate.db");
+        let text = format!(
+            r#"
+[server]
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
+
+[store]
+url = "sqlite:{}"
+
+[[integration]]
+name = "acme"
+api_url = "{genesys}"
+login_url = "{genesys}"
+integration_id = "{integration_id}"
+clients = [{{ id = "sandbox-client", secret = "sandbox-secret" }}]
+webhook_secret = "{WEBHOOK_SECRET}"
+end = {{ detect = "off" }}
+
+[integration.connector]
+type = "http"
+url = "{chat}"
+secret = "{CONNECTOR_SECRET}"
+reports_delivery = true
+
+{integration}
+"#,
+            store.display()
+        );
+        let config = dir.join("tidegate.toml");
+        std::fs::write(&config, text).expect("a configuration");
+        config
+    }
+
+    /// Starts the gateway, and waits until it is ready.
+    pub(crate) async fn start(config: &Path, port: u16) -> Self {
+        let mut gateway = Self::launch(config, port);
+        gateway.ready().await;
+        gateway
+    }
+
+    fn launch(config: &Path, port: u16) -> Self {
+        let log = config.with_file_name("gateway.log");
+        let mut command = tidegate();
+        command.args(["serve", "--config"]).arg(config);
+        let process = Process::start(command, &log);
+        let (config, url) = (config.to_owned(), format!("http://127.0.0.1:{port}"));
+        Self { url, process, config, port, client: client() }
+    }
+
+    pub(crate) async fn ready(&mut self) {
+        let url = format!("{}/readyz", self.url);
+        let client = self.client.clone();
+        let answered = eventually("the gateway is ready, or ended", async || {
+            let answer = client.get(&url).send().await;
+            let ready = answer.is_ok_and(|answer| answer.status().is_success());
+            (ready || !self.process.runs()).then_some(ready)
+        });
+        let answered = answered.await;
+        assert!(answered, "the gateway ended:\n{}", self.process.log());
+    }
+
+    /// Starts it again after it was killed or stopped; the store is where it was.
+    pub(crate) async fn restart(&mut self) {
+        self.process = Self::launch(&self.config, self.port).process;
+        self.ready().await;
+    }
+
+    /// Posts a webhook with the right signature. Returns the status.
+    pub(crate) async fn webhook(&self, body: &[u8]) -> u16 {
+        let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body);
+        self.webhook_signed(body, Some(&signature)).await
+    }
+
+    /// Posts a webhook with any signature, or none.
+    pub(crate) async fn webhook_signed(&self, body: &[u8], signature: Option<&str>) -> u16 {
+        let mut call = self.client.post(format!("{}/genesys/acme", self.url)).body(body.to_vec());
+        if let Some(signature) = signature {
+            call = call.header(genesys::signature::HEADER, signature);
+        }
+        call.send().await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// Posts events with the right signature. Returns status and answer.
+    pub(crate) async fn events(&self, body: &[u8]) -> (u16, Value) {
+        let id = format!("evt-{}", fastrand_id(body));
+        #[expect(clippy::disallowed_methods, reason = "a chat service signs with its own clock")]
+        let now = jiff::Timestamp::now();
+        let secret: connector::http::Secret = CONNECTOR_SECRET.parse().expect("a secret");
+        let signature = connector::http::Secrets::from(secret).sign(&id, now, body);
+        let call = self.client.post(format!("{}/connectors/acme/events", self.url)).body(body.to_vec());
+        let call = call.header("webhook-id", id).header("webhook-timestamp", now.as_second().to_string());
+        let answer = call.header("webhook-signature", signature).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.unwrap_or_default())
+    }
+
+    /// SIGTERM, and the promise of an end within 10 s.
+    pub(crate) async fn stop(&mut self) {
+        assert!(self.process.terminate(Duration::from_secs(10)).await, "the gateway ends with 0 within 10 s");
+    }
+}
+
+/// Some id that follows from the body.
+fn fastrand_id(body: &[u8]) -> String {
+    conversation::MessageId::from_foreign(&String::from_utf8_lossy(body)).to_string().chars().take(40).collect()
+}

@@ -1,0 +1,84 @@
+//! Real programs on loopback: the built `tidegate` as sandbox and as gateway, the Python chat service of the examples.
+//!
+//! Each is a process of its own, stopped by its id when the test ends. Nothing here waits without a condition.
+
+mod chat;
+mod gateway;
+mod process;
+mod sandbox;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+pub(crate) use chat::PythonChat;
+pub(crate) use gateway::{Gateway, WEBHOOK_SECRET};
+pub(crate) use process::{Process, tidegate};
+pub(crate) use sandbox::Sandbox;
+
+/// Signs between the gateway and the chat service.
+pub(crate) const CONNECTOR_SECRET: &str = "whsec_dGVzdHMtb2YtdGlkZWdhdGUtYXJlLWhvbmVzdC1vbmVz";
+
+/// How long anything may take before a test gives up on it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The whole loop: three processes that know each other.
+pub(crate) struct Loop {
+    pub(crate) dir: TempDir,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) chat: PythonChat,
+    pub(crate) gateway: Gateway,
+}
+
+impl Loop {
+    /// `integration` is added to the integration's table of the configuration, `chat` to the chat service's options.
+    pub(crate) async fn start(integration: &str, chat: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let sandbox = Sandbox::start(dir.path(), &[]).await;
+        let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
+        let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
+        let events = format!("http://127.0.0.1:{port}/connectors/acme/events");
+        let chat = PythonChat::start(dir.path(), &events, chat).await;
+        let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat.url, integration);
+        let gateway = Gateway::start(&config, port).await;
+        Self { dir, sandbox, chat, gateway }
+    }
+
+    /// The store's URL, for the audit.
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self.dir.path().join("tidegate.db").display())
+    }
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A port that was free a moment ago. Programs that must come back on the same port cannot ask for any.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// An HTTP client for tests.
+pub(crate) fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(PATIENCE).build().expect("a client")
+}
+
+/// Looks until there is something to see; panics with `what` when that takes too long.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < end, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

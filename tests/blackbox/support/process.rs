@@ -1,0 +1,75 @@
+//! A child process that never outlives its test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// The built program.
+pub(crate) fn tidegate() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidegate"))
+}
+
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it prints goes to `log`, after what stands there already.
+    pub(crate) fn start(mut command: Command, log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("a log");
+        let errors = file.try_clone().expect("a log");
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        let child = command.spawn().expect("the program starts");
+        Self { child, log: log.to_owned() }
+    }
+
+    /// `kill -9`: the process gets no chance to do anything more.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end (SIGTERM) and waits. Returns whether it ended with 0, in time.
+    pub(crate) async fn terminate(&mut self, patience: Duration) -> bool {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill can be run");
+        assert!(sent.success(), "the process is there");
+        let end = tokio::time::Instant::now() + patience;
+        while tokio::time::Instant::now() < end {
+            if let Some(status) = self.child.try_wait().expect("it can be asked") {
+                return status.success();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_none()
+    }
+
+    /// What it printed so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(40).collect();
+            eprintln!("--- the end of {}", self.log.display());
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn output(mut command: Command) -> Output {
+    command.stdin(Stdio::null()).output().expect("the command runs")
+}

@@ -1,0 +1,125 @@
+//! `tidegate sandbox`, and what a test asks of it over HTTP.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Process, client, eventually, free_port, tidegate};
+
+pub(crate) struct Sandbox {
+    pub(crate) url: String,
+    pub(crate) process: Process,
+    client: reqwest::Client,
+}
+
+impl Sandbox {
+    pub(crate) async fn start(dir: &Path, options: &[&str]) -> Self {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut command = tidegate();
+        // A limit that no test meets by accident; those that want one set it.
+        command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
+        let process = Process::start(command, &dir.join("sandbox.log"));
+        let sandbox = Self { url: format!("http://{listen}"), process, client: client() };
+        eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
+        sandbox
+    }
+
+    /// Makes an integration by the API, and waits until it is ready. Returns its id.
+    pub(crate) async fn create_integration(&self, webhook: &str, secret: &str) -> String {
+        let token = self.token().await;
+        let path = "/api/v2/conversations/messaging/integrations/open";
+        let body = json!({
+            "name": "acme",
+            "outboundNotificationWebhookUrl": webhook,
+            "outboundNotificationWebhookSignatureSecretToken": secret,
+        });
+        let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(&token).json(&body);
+        let made: Value = call.send().await.expect("an answer").json().await.expect("JSON");
+        let id = made["id"].as_str().unwrap_or_else(|| panic!("no id: {made}")).to_owned();
+        let one = format!("{}{path}/{id}", self.url);
+        eventually("the integration is ready", async || {
+            let answer = self.client.get(&one).bearer_auth(&token).send().await.ok()?;
+            let found: Value = answer.json().await.ok()?;
+            (found["createStatus"] == "Completed").then_some(())
+        })
+        .await;
+        id
+    }
+
+    async fn token(&self) -> String {
+        let form = [("grant_type", "client_credentials")];
+        let call = self.client.post(format!("{}/oauth/token", self.url));
+        let call = call.basic_auth("sandbox-client", Some("sandbox-secret")).form(&form);
+        let answer: Value = call.send().await.expect("an answer").json().await.expect("JSON");
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+    }
+
+    /// The agent of the customer's conversation writes. None while there is no conversation.
+    pub(crate) async fn agent_sends(&self, customer: &str, text: &str) -> Option<String> {
+        let body = json!({ "integration": "acme", "customer": customer, "text": text });
+        let answer = self.post("/sandbox/agent/send", &body).await;
+        Some(answer["id"].as_str()?.to_owned())
+    }
+
+    /// A message as the API shows it.
+    pub(crate) async fn details(&self, message: &str) -> Value {
+        let call = self.client.get(format!("{}/api/v2/conversations/messages/{message}/details", self.url));
+        let answer = call.bearer_auth(self.token().await).send().await.expect("an answer");
+        answer.json().await.expect("JSON")
+    }
+
+    /// Waits until the message's final receipt is there; returns its status and its reason code.
+    pub(crate) async fn final_receipt(&self, message: &str) -> (String, Option<String>) {
+        eventually(&format!("a final receipt for {message}"), async || {
+            let details = self.details(message).await;
+            let receipts = details["normalizedReceipts"].as_array().cloned().unwrap_or_default();
+            let last = receipts.into_iter().find(|receipt| receipt["isFinalReceipt"] == true)?;
+            let code = last["reasons"][0]["code"].as_str().map(str::to_owned);
+            Some((last["status"].as_str()?.to_owned(), code))
+        })
+        .await
+    }
+
+    /// Everything that went over the wire, oldest first.
+    pub(crate) async fn transcript(&self) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all.last().and_then(|entry| entry["n"].as_u64()).unwrap_or(0);
+            let call = self.client.get(format!("{}/sandbox/transcript?after={after}", self.url));
+            let call = call.header("accept", "application/json");
+            let text = call.send().await.expect("an answer").text().await.expect("text");
+            let page: Vec<Value> = serde_json::from_str(&text)
+                .unwrap_or_else(|_| text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect());
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    }
+
+    pub(crate) async fn verdict(&self) -> Value {
+        self.try_get("/sandbox/verdict").await.expect("a verdict")
+    }
+
+    /// Adds a fault by rule.
+    pub(crate) async fn fault(&self, rule: &Value) {
+        self.post("/sandbox/faults", rule).await;
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let call = self.client.post(format!("{}{path}", self.url)).json(body);
+        let answer = call.send().await.expect("an answer");
+        answer.json().await.unwrap_or_default()
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Value {
+        let call = self.client.put(format!("{}{path}", self.url)).json(body);
+        let answer = call.send().await.expect("an answer");
+        answer.json().await.unwrap_or_default()
+    }
+
+    async fn try_get(&self, path: &str) -> Option<Value> {
+        let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
+        answer.json().await.ok()
+    }
+}
