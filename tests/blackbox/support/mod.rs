@@ -36,7 +36,9 @@ pub(crate) struct Loop {
 impl Loop {
     /// `integration` is added to the integration's table of the configuration, `chat` to the chat service's options.
     pub(crate) async fn start(integration: &str, chat: &[&str]) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        // Set it to look at stores and logs afterwards.
+        let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
+        let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
         let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         let webhook = format!("http://127.0.0.1:{port}/genesys/acme");

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::{Process, client, eventually, free_port, tidegate};
 
@@ -10,6 +11,7 @@ pub(crate) struct Sandbox {
     pub(crate) url: String,
     pub(crate) process: Process,
     client: reqwest::Client,
+    token: OnceCell<String>,
 }
 
 impl Sandbox {
@@ -19,7 +21,7 @@ impl Sandbox {
         // A limit that no test meets by accident; those that want one set it.
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
-        let sandbox = Self { url: format!("http://{listen}"), process, client: client() };
+        let sandbox = Self { url: format!("http://{listen}"), process, client: client(), token: OnceCell::new() };
         eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
         sandbox
     }
@@ -46,7 +48,12 @@ impl Sandbox {
         id
     }
 
+    /// One token for the whole test.
     async fn token(&self) -> String {
+        self.token.get_or_init(|| self.new_token()).await.clone()
+    }
+
+    async fn new_token(&self) -> String {
         let form = [("grant_type", "client_credentials")];
         let call = self.client.post(format!("{}/oauth/token", self.url));
         let call = call.basic_auth("sandbox-client", Some("sandbox-secret")).form(&form);

@@ -120,7 +120,7 @@ impl Egress {
                     let doubt = retry.map_or(item.since < self.started, |retry| retry.doubt);
                     let mark = (item.conversation.clone(), about(&item.owed), item.owed.is_urgent());
                     under_way.insert(item.seq, mark);
-                    posts.push(self.bring(&engine, item, tries, doubt));
+                    posts.push(self.start(&engine, item, tries, doubt));
                 }
             }
             let next = waiting.values().map(|retry| retry.at).min();
@@ -140,14 +140,27 @@ impl Egress {
         while posts.next().await.is_some() {}
     }
 
-    /// Brings one thing, and waits until the journal knows. Returns when to try again, where that is needed.
-    async fn bring(
+    /// Brings one thing in a task of its own: it must go on while this task waits for the store, since it may hold
+    /// what the store's answer waits for.
+    fn start(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
         item: OutboxItem,
         tries: u32,
         doubt: bool,
-    ) -> (u64, Option<Retry>) {
+    ) -> impl Future<Output = (u64, Option<Retry>)> + use<> {
+        let (egress, tasks) = (Arc::clone(self), engine.tasks.clone());
+        let (engine, seq) = (Arc::clone(engine), item.seq);
+        let task = tasks.spawn(async move { egress.bring(&engine, item, tries, doubt).await });
+        async move {
+            // A task that broke has told nobody; what it was about may have been done.
+            let broken = |_| Some(Retry { tries: tries + 1, at: Instant::now() + Duration::from_secs(5), doubt: true });
+            (seq, task.await.unwrap_or_else(broken))
+        }
+    }
+
+    /// Brings one thing, and waits until the journal knows. Returns when to try again, where that is needed.
+    async fn bring(&self, engine: &Arc<Engine>, item: OutboxItem, tries: u32, doubt: bool) -> Option<Retry> {
         let post = Post { integration: &self.integration, store: self.store.as_ref(), doubt };
         let name = self.integration.name.as_str();
         match post.bring(&item).await {
@@ -156,13 +169,13 @@ impl Egress {
                 // If the answer never comes the gateway is stopping, or the conversation is read anew.
                 let durable = engine.deliver(&item.conversation, *input).await.is_ok();
                 let retry = Retry { tries: 0, at: Instant::now() + Duration::from_secs(1), doubt: true };
-                (item.seq, (!durable).then_some(retry))
+                (!durable).then_some(retry)
             }
             Outcome::Later { why, after, doubt } => {
                 self.metrics.post(name, "retried");
                 let pause = after.unwrap_or_default().max(self.pause(tries));
                 tracing::warn!(integration = name, conversation = %item.conversation, why, ?pause, "Genesys did not take it");
-                (item.seq, Some(Retry { tries: tries + 1, at: Instant::now() + pause, doubt }))
+                Some(Retry { tries: tries + 1, at: Instant::now() + pause, doubt })
             }
         }
     }

@@ -1,0 +1,173 @@
+//! `kill -9` at random moments under load: nothing accepted is lost, reordered, or left without its final receipt.
+//!
+//! Each customer's agent waits for Genesys to have delivered one message to the gateway before the next is typed, as a
+//! person would, so that the order in which they must arrive is beyond doubt. How many rounds: `TIDEGATE_CRASH_ROUNDS`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use conversation::Record;
+use futures_util::future::{join, join_all};
+use serde_json::{Value, json};
+use store::{SqliteStore, Store, audit};
+
+use crate::support::{Loop, PythonChat, Sandbox, eventually};
+
+const ROUNDS: u32 = 200;
+const CUSTOMERS: usize = 24;
+
+#[tokio::test]
+async fn two_hundred_kills_lose_nothing() {
+    let rounds = std::env::var("TIDEGATE_CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    let mut all = Loop::start("", &["--handshake", "0.3", "--delay", "0.05"]).await;
+    // Genesys tries again sooner than in life, so that a round need not take minutes.
+    let sooner = json!({ "webhook_pause": "250ms", "webhook_retries": 60 });
+    all.sandbox.put("/sandbox/switches", &sooner).await;
+
+    let stop = AtomicBool::new(false);
+    let (sandbox, chat) = (&all.sandbox, &all.chat);
+    let people = join_all((0..CUSTOMERS).map(|customer| life(sandbox, chat, customer, &stop)));
+    let gateway = &mut all.gateway;
+    let kills = async {
+        let mut random = fastrand::Rng::with_seed(20_261_120);
+        for _ in 0..rounds {
+            // The moment of the crash: not a wait for something, but a moment that nobody chose.
+            tokio::time::sleep(Duration::from_millis(random.u64(20..300))).await;
+            gateway.process.kill();
+            gateway.restart().await;
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (people, ()) = join(people, kills).await;
+    let mut typed: HashMap<String, Vec<(String, String)>> = HashMap::new();
+    let mut said = HashMap::new();
+    for (customer, messages, asked) in people {
+        typed.insert(customer.clone(), messages);
+        said.insert(customer, asked);
+    }
+    let total: usize = typed.values().map(Vec::len).sum();
+
+    let verdict = eventually("every message has its final receipt", async || {
+        let verdict = sandbox.verdict().await;
+        verdict["without_final_receipt"].as_array().is_some_and(Vec::is_empty).then_some(verdict)
+    })
+    .await;
+    // A customer's last words may still be on their way: Genesys is asked until they are there.
+    eventually("every customer's words are at Genesys", async || {
+        let heard = heard(sandbox).await;
+        said.iter().all(|(customer, asked)| heard.get(customer).is_some_and(|all| all.len() == *asked)).then_some(())
+    })
+    .await;
+    all.gateway.stop().await;
+
+    // From outside: Genesys's own book.
+    assert_eq!(verdict["receipts_after_final"], json!([]), "no receipt follows a final one");
+    assert_eq!(verdict["holds"], true, "{verdict}");
+    for message in typed.values().flatten() {
+        let (status, _) = sandbox.final_receipt(&message.0).await;
+        assert_eq!(status, "Delivered", "{} {}", message.0, message.1);
+    }
+    // From outside: the chat service's own book.
+    let repeats = compare_with_chat(&typed, &chat.log());
+    for (customer, words) in heard(sandbox).await {
+        let expected: Vec<_> = (1..=said[&customer]).map(|n| format!("{customer} asks {n}")).collect();
+        assert_eq!(words, expected, "the customer's words reached Genesys in order");
+    }
+    // From inside: a message came twice only where an attempt was open when the gateway died.
+    let url = format!("sqlite:{}", all.dir.path().join("tidegate.db").display());
+    let store = SqliteStore::open_read_only(&url).expect("the store can be read");
+    let found = audit(&store).await.expect("an audit");
+    assert!(found.passed(), "{found}");
+    let attempts = attempts(&store).await;
+    for (message, times) in &repeats {
+        assert!(attempts[message] >= *times, "{message} came {times} times in {} attempts", attempts[message]);
+    }
+    println!(
+        "{rounds} kills, {total} agents' messages, {} customers' messages: 0 lost, 0 reordered, 0 without a final \
+         receipt, {} repeated, each under its own key",
+        said.values().sum::<usize>(),
+        repeats.len()
+    );
+}
+
+/// One customer and the agent, until they are told to stop: who it was, what the agent typed, how often the customer
+/// wrote.
+async fn life(
+    sandbox: &Sandbox,
+    chat: &PythonChat,
+    customer: usize,
+    stop: &AtomicBool,
+) -> (String, Vec<(String, String)>, usize) {
+    let customer = format!("customer-{customer}");
+    let mut typed = Vec::new();
+    let mut said = 0;
+    while !stop.load(Ordering::Relaxed) {
+        if typed.len() % 5 == 0 {
+            said += 1;
+            chat.says(&customer, &format!("{customer} asks {said}")).await;
+        }
+        let text = format!("{customer} hears {}", typed.len() + 1);
+        let message = eventually("the agent can write", async || sandbox.agent_sends(&customer, &text).await).await;
+        eventually("the gateway took it", async || {
+            (sandbox.details(&message).await["status"] != "queued").then_some(())
+        })
+        .await;
+        typed.push((message, text));
+    }
+    (customer, typed, said)
+}
+
+/// Compares what was typed with what the chat service took. Returns the messages that came more than once.
+fn compare_with_chat(typed: &HashMap<String, Vec<(String, String)>>, log: &[Value]) -> HashMap<String, usize> {
+    let mut first: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut times: HashMap<String, usize> = HashMap::new();
+    let mut key_of: HashMap<&str, &str> = HashMap::new();
+    for entry in log.iter().filter(|entry| entry["what"] == "message" && entry["status"] != 409) {
+        let (text, key) = (entry["text"].as_str().expect("a text"), entry["id"].as_str().expect("a key"));
+        let customer = text.split(' ').next().expect("a customer");
+        let known = key_of.insert(text, key);
+        assert!(known.is_none_or(|known| known == key), "{text} came under two keys");
+        *times.entry(key.to_owned()).or_default() += 1;
+        if known.is_none() {
+            first.entry(customer).or_default().push(text);
+        }
+    }
+    for (customer, messages) in typed {
+        let expected: Vec<_> = messages.iter().map(|(_, text)| text.as_str()).collect();
+        let came = first.remove(customer.as_str()).unwrap_or_default();
+        let (lost, wanted): (HashSet<_>, HashSet<_>) = (expected.iter().collect(), came.iter().collect());
+        assert_eq!(lost.difference(&wanted).count(), 0, "lost for {customer}");
+        assert_eq!(came, expected, "reordered for {customer}");
+    }
+    times.retain(|_, times| *times > 1);
+    times
+}
+
+/// What each customer said, as Genesys heard it: in the order of its first arrival.
+async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
+    let mut heard: HashMap<String, Vec<String>> = HashMap::new();
+    let mut seen = HashSet::new();
+    for entry in sandbox.transcript().await {
+        let is_message = entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message"));
+        if is_message && entry["status"] == 200 && seen.insert(entry["body"]["channel"]["messageId"].to_string()) {
+            let text = entry["body"]["text"].as_str().expect("a text").to_owned();
+            let customer = entry["body"]["channel"]["from"]["id"].as_str().expect("a customer").to_owned();
+            heard.entry(customer).or_default().push(text);
+        }
+    }
+    heard
+}
+
+/// How many attempts the journal has for each message.
+async fn attempts(store: &SqliteStore) -> HashMap<String, usize> {
+    let mut attempts: HashMap<String, usize> = HashMap::new();
+    for conversation in store.conversations(None, usize::MAX).await.expect("a read") {
+        for row in store.journal(&conversation.id).await.expect("a read") {
+            if let Ok(Record::AttemptStarted { message, .. }) = row.record {
+                *attempts.entry(message.to_string()).or_default() += 1;
+            }
+        }
+    }
+    attempts
+}
