@@ -2,6 +2,8 @@
 //!
 //! Each is a process of its own, stopped by its id when the test ends. Nothing here waits without a condition.
 
+mod audit;
+mod bodies;
 mod chat;
 mod gateway;
 mod process;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use bodies::webhook;
 pub(crate) use chat::PythonChat;
 pub(crate) use gateway::{Gateway, WEBHOOK_SECRET};
 pub(crate) use process::{Process, tidegate};
@@ -27,10 +30,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The whole loop: three processes that know each other.
 pub(crate) struct Loop {
-    pub(crate) dir: TempDir,
     pub(crate) sandbox: Sandbox,
     pub(crate) chat: PythonChat,
     pub(crate) gateway: Gateway,
+    // Last, so that a test that fails can still show the logs in it.
+    pub(crate) dir: TempDir,
 }
 
 impl Loop {
@@ -47,7 +51,7 @@ impl Loop {
         let chat = PythonChat::start(dir.path(), &events, chat).await;
         let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat.url, integration);
         let gateway = Gateway::start(&config, port).await;
-        Self { dir, sandbox, chat, gateway }
+        Self { sandbox, chat, gateway, dir }
     }
 
     /// The store's URL, for the audit.

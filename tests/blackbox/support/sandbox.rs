@@ -104,6 +104,33 @@ impl Sandbox {
         }
     }
 
+    /// The receipts for a message that were posted and answered 2xx, oldest first.
+    pub(crate) async fn receipts(&self, message: &str) -> Vec<Value> {
+        let ours = |entry: &Value| {
+            let path = entry["path"].as_str().unwrap_or_default();
+            path.ends_with("/inbound/open/receipt")
+                && entry["body"]["id"] == message
+                && entry["status"].as_u64().is_some_and(|status| status < 300)
+        };
+        self.transcript().await.into_iter().filter(ours).map(|mut entry| entry["body"].take()).collect()
+    }
+
+    /// Waits for a receipt about a message that the sandbox may not know; returns its status and reason code.
+    pub(crate) async fn receipt(&self, message: &str) -> (String, Option<String>) {
+        eventually(&format!("a receipt for {message}"), async || {
+            let receipt = self.receipts(message).await.into_iter().next()?;
+            let code = receipt["reasons"][0]["code"].as_str().map(str::to_owned);
+            Some((receipt["status"].as_str()?.to_owned(), code))
+        })
+        .await
+    }
+
+    /// Takes receipts for messages that a test made up.
+    pub(crate) async fn accept_unknown_receipts(&self) {
+        let switches = self.put("/sandbox/switches", &json!({ "unknown_receipt": "accept" })).await;
+        assert_eq!(switches["unknown_receipt"], "accept");
+    }
+
     pub(crate) async fn verdict(&self) -> Value {
         self.try_get("/sandbox/verdict").await.expect("a verdict")
     }

@@ -1,0 +1,41 @@
+//! Webhook bodies that Genesys might post, and what the chat service took of them.
+
+use serde_json::{Value, json};
+
+use super::PythonChat;
+
+/// An agent's text for a customer.
+pub(crate) fn webhook(id: &str, customer: &str, text: &str) -> Value {
+    json!({
+        "id": id,
+        "channel": {
+            "id": "6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10",
+            "platform": "Open",
+            "type": "Private",
+            "messageId": id,
+            "to": { "id": customer, "idType": "Opaque" },
+            "from": { "nickname": "acme", "id": "6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10", "idType": "Opaque" },
+            "time": "2026-11-20T09:14:03.482Z",
+        },
+        "type": "Text",
+        "text": text,
+        "originatingEntity": "Human",
+        "direction": "Outbound",
+    })
+}
+
+impl PythonChat {
+    /// The texts that the service took into a session, oldest first, repeats left out.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        let taken = |entry: &&Value| {
+            entry["what"] == "message" && entry["status"].as_u64() < Some(300) && entry["repeat"] == false
+        };
+        let log = self.log();
+        log.iter().filter(taken).filter_map(|entry| Some(entry["text"].as_str()?.to_owned())).collect()
+    }
+
+    /// How many entries of a kind its log has.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.log().iter().filter(|entry| entry["what"] == what).count()
+    }
+}
