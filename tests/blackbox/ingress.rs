@@ -117,7 +117,8 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), over.as_bytes());
     let head = |length: &str| {
         let name = genesys::signature::HEADER;
-        format!("POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\n{length}\r\n\r\n").into_bytes()
+        format!("POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\n{length}\r\n\r\n")
+            .into_bytes()
     };
     // Its length says it, so that not a byte of it need be sent.
     let announced = head(&format!("content-length: {}", over.len()));
@@ -251,7 +252,10 @@ async fn what_is_no_message_is_answered_200_and_fails_where_it_has_an_id() {
     };
     let cases = [
         (with("hologram", &|body| body["type"] = json!("Hologram")), "UnsupportedMessage"),
-        (with("no-type", &|body| drop(body.as_object_mut().expect("an object").remove("type"))), "InvalidMessageStructure"),
+        (
+            with("no-type", &|body| drop(body.as_object_mut().expect("an object").remove("type"))),
+            "InvalidMessageStructure",
+        ),
         (with("no-channel", &|body| body["channel"] = json!(7)), "InvalidMessageStructure"),
         (with("no-recipient", &|body| body["channel"]["to"] = Value::Null), "InvalidMessageStructure"),
         (with("nothing", &|body| body["text"] = Value::Null), "InvalidMessageStructure"),

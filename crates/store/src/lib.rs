@@ -65,7 +65,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what was finished before `before`. Returns how many messages went.
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError>;
 
-    /// Whether the store takes writes now: makes one durable.
+    /// Whether the store takes writes now: makes one durable. Whatever was asked of this store before, and was not waited
+    /// for, is durable or refused once this answers.
     async fn ready(&self) -> Result<(), StoreError>;
 
     /// Conversations by id, behind `after`: for audits and listings.

@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     integrations: HashMap<IntegrationName, (Arc<Integration>, Arc<Egress>)>,
     slots: Mutex<Slots>,
-    /// Rung when a task has ended while others had been turned away.
+    /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
 }
@@ -72,7 +72,7 @@ pub(crate) struct Engine {
 struct Slots {
     running: HashMap<ConversationId, Arc<Mailbox>>,
     parked: LruCache<ConversationId, Live>,
-    /// Somebody was turned away: the store must be looked through when there is room.
+    /// Something may wait in an inbox without anybody knowing: the store must be looked through when there is room.
     turned_away: bool,
 }
 
@@ -126,6 +126,7 @@ impl Engine {
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
     /// again for as long as [`Limits::store_patience`] says.
     pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
+        let mut unheard = Unheard { engine: self, armed: true };
         let mut pause = Duration::from_millis(20);
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
@@ -143,6 +144,7 @@ impl Engine {
             Ok(stored) => stored?,
             Err(_) => return Err(last),
         };
+        unheard.armed = false;
         if let Stored::New(conversation) = &stored {
             self.wake(conversation);
         }
@@ -231,7 +233,8 @@ impl Engine {
         self.slots().running.len() < MOST_ACTIVE
     }
 
-    /// Wakes every conversation that has something in its inbox: at the start, and after somebody was turned away.
+    /// Wakes every conversation that has something in its inbox: at the start, after somebody was turned away, and after
+    /// somebody did not wait for the store's answer.
     async fn look_through_inbox(self: Arc<Self>) {
         loop {
             tokio::select! {
@@ -239,6 +242,10 @@ impl Engine {
                 () = self.stop.cancelled() => return,
             }
             if !std::mem::take(&mut self.slots().turned_away) {
+                continue;
+            }
+            // Behind everything that was asked of the store before, so that it is in the inbox or never will be.
+            if self.patiently("wait for the store", || self.store.ready()).await.is_none() {
                 continue;
             }
             let mut after = None;
@@ -305,6 +312,22 @@ impl Engine {
     fn slots(&self) -> MutexGuard<'_, Slots> {
         // A panic while the lock is held leaves nothing half done: each change is one statement.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks for a look through the inbox unless the store's answer was heard: whoever hangs up or loses patience while the
+/// commit is on its way leaves a durable message behind that nobody was told of.
+struct Unheard<'a> {
+    engine: &'a Engine,
+    armed: bool,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.engine.slots().turned_away = true;
+            self.engine.room.notify_one();
+        }
     }
 }
 

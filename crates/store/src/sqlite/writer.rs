@@ -73,7 +73,7 @@ impl Writer {
         let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
         jobs.send(job(answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| StoreError::Unavailable("the write was given up".into()))?
+        answered.await.map_err(|_| StoreError::Unavailable("it could not write; the log says why".into()))?
     }
 
     /// Lets what is queued be committed, then ends the threads.
@@ -106,10 +106,8 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, wal: &Path) {
                 {
                     tracing::error!(%error, "the store cannot roll back");
                 }
-                // Those that were not reached hear it by their dropped answers: nothing of the batch is durable.
-                for outcome in outcomes {
-                    outcome.fail(&error);
-                }
+                // Nothing of the batch is durable: those who asked hear it by their dropped answers.
+                batch.clear();
             }
         }
         if std::fs::metadata(wal).is_ok_and(|file| file.len() > WAL_MOST) {
@@ -159,17 +157,4 @@ impl Outcome {
             Self::Probe(answer) => drop(answer.send(Ok(()))),
         }
     }
-
-    fn fail(self, error: &rusqlite::Error) {
-        match self {
-            Self::Accept(_, answer) => refuse(answer, error),
-            Self::Append(_, answer) => refuse(answer, error),
-            Self::Prune(_, answer) => refuse(answer, error),
-            Self::Probe(answer) => refuse(answer, error),
-        }
-    }
-}
-
-fn refuse<T>(answer: Answer<T>, error: &rusqlite::Error) {
-    drop(answer.send(Err(StoreError::Unavailable(error.to_string()))));
 }
