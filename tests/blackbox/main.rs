@@ -4,4 +4,7 @@ mod support;
 
 mod crash;
 mod ingress;
+mod policies;
+mod restart;
+mod sdk;
 mod the_loop;

@@ -201,6 +201,16 @@ impl Owed {
             Self::Inbound { .. } | Self::Notice { .. } | Self::Disconnect { .. } => true,
         }
     }
+
+    /// What it is about. Of two with the same key the newer replaces the older: a final receipt the `Sent` before it.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Receipt { message, .. } => format!("receipt/{message}"),
+            Self::Inbound { message } => format!("inbound/{message}"),
+            Self::Notice { message, notice } => format!("notice/{notice:?}/{message}"),
+            Self::Disconnect { .. } => "disconnect".to_owned(),
+        }
+    }
 }
 
 /// Why an input had no effect.

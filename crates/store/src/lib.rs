@@ -59,8 +59,15 @@ pub trait Store: Send + Sync + 'static {
     /// Conversations that want to be woken in `from..=until`, earliest first, at most `limit`.
     async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
 
-    /// What Genesys is owed for an integration: urgent first, then oldest first, at most `limit`.
-    async fn outbox(&self, integration: &IntegrationName, limit: usize) -> Result<Vec<OutboxItem>, StoreError>;
+    /// What Genesys is owed for an integration behind `after`, oldest first, at most `limit`: what somebody waits for
+    /// ([`conversation::Owed::is_urgent`]), or the rest. What becomes owed later comes behind everything that was read.
+    async fn outbox(
+        &self,
+        integration: &IntegrationName,
+        urgent: bool,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<OutboxItem>, StoreError>;
 
     /// Removes what was finished before `before`. Returns how many messages went.
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError>;

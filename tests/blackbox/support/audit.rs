@@ -32,6 +32,15 @@ impl Loop {
         rows.len()
     }
 
+    /// How much Genesys is still owed about a customer.
+    pub(crate) async fn owed(&self, customer: &str) -> usize {
+        let store = SqliteStore::open_read_only(&self.store()).expect("the store");
+        let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
+        let owed = store.owed(&conversation).await.expect("the store can be read");
+        store.close().await;
+        owed.len()
+    }
+
     /// Panics with the report unless every invariant holds.
     pub(crate) fn audited(&self) {
         let (code, report) = audit(&self.store());

@@ -9,7 +9,9 @@ use super::{CONNECTOR_SECRET, Process, client, eventually, free_port, root};
 
 pub(crate) struct PythonChat {
     pub(crate) url: String,
-    pub(crate) process: Process,
+    process: Process,
+    dir: PathBuf,
+    arguments: Vec<String>,
     log: PathBuf,
     client: reqwest::Client,
 }
@@ -18,14 +20,36 @@ impl PythonChat {
     pub(crate) async fn start(dir: &Path, events: &str, options: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let log = dir.join("chat.jsonl");
-        let mut command = Command::new("python3");
-        command.arg(root().join("examples/python-chat/chat_service.py"));
-        command.args(["--listen", &listen, "--gateway", events, "--secret", CONNECTOR_SECRET]);
-        command.arg("--log").arg(&log).args(options);
-        let process = Process::start(command, &dir.join("chat.log"));
-        let chat = Self { url: format!("http://{listen}"), process, log, client: client() };
-        eventually("the chat service answers", async || chat.thread("nobody").await).await;
+        let arguments = ["--listen", &listen, "--gateway", events, "--secret", CONNECTOR_SECRET, "--log"];
+        let arguments = arguments.into_iter().map(str::to_owned).chain([log.display().to_string()]);
+        let arguments: Vec<_> = arguments.chain(options.iter().map(|&option| option.to_owned())).collect();
+        let process = Self::launch(dir, &arguments);
+        let url = format!("http://{listen}");
+        let chat = Self { url, process, dir: dir.to_owned(), arguments, log, client: client() };
+        chat.answers().await;
         chat
+    }
+
+    fn launch(dir: &Path, arguments: &[String]) -> Process {
+        let mut command = Command::new("python3");
+        command.arg(root().join("examples/python-chat/chat_service.py")).args(arguments);
+        Process::start(command, &dir.join("chat.log"))
+    }
+
+    async fn answers(&self) {
+        eventually("the chat service answers", async || self.thread("nobody").await).await;
+    }
+
+    /// It is gone, and with it every session.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// It comes back, and knows nobody.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        self.process = Self::launch(&self.dir, &self.arguments);
+        self.answers().await;
     }
 
     /// The customer writes.

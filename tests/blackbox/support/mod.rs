@@ -47,9 +47,21 @@ impl Loop {
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
         let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
+        Self::start_on(dir, sandbox, &id, port, integration, chat).await
+    }
+
+    /// The same for an integration that is there already, and has the gateway's port in its webhook.
+    pub(crate) async fn start_on(
+        dir: TempDir,
+        sandbox: Sandbox,
+        id: &str,
+        port: u16,
+        integration: &str,
+        chat: &[&str],
+    ) -> Self {
         let events = format!("http://127.0.0.1:{port}/connectors/acme/events");
         let chat = PythonChat::start(dir.path(), &events, chat).await;
-        let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat.url, integration);
+        let config = Gateway::configure(dir.path(), port, &sandbox.url, id, &chat.url, integration);
         let gateway = Gateway::start(&config, port).await;
         Self { sandbox, chat, gateway, dir }
     }

@@ -9,7 +9,8 @@ use super::{Process, client, eventually, free_port, tidegate};
 
 pub(crate) struct Sandbox {
     pub(crate) url: String,
-    pub(crate) process: Process,
+    /// Ends with the test.
+    _process: Process,
     client: reqwest::Client,
     token: OnceCell<String>,
 }
@@ -21,7 +22,8 @@ impl Sandbox {
         // A limit that no test meets by accident; those that want one set it.
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
-        let sandbox = Self { url: format!("http://{listen}"), process, client: client(), token: OnceCell::new() };
+        let sandbox =
+            Self { url: format!("http://{listen}"), _process: process, client: client(), token: OnceCell::new() };
         eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
         sandbox
     }

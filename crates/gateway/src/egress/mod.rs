@@ -1,16 +1,17 @@
 //! What Genesys is owed, brought to it: receipts, customers' messages, notes, disconnects.
 //!
-//! The outbox in the store is the queue; this only looks into it, so that a backlog costs no memory. Whatever is brought
-//! is told to its conversation, whose journal takes it out of the outbox. All repetition towards Genesys stands here.
+//! The outbox in the store is the truth; this reads it page by page, so that a backlog costs no memory. Whatever is
+//! brought is told to its conversation, whose journal takes it out of the outbox. All repetition towards Genesys stands
+//! here.
 
 mod post;
+mod queue;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connector::Customer;
-use conversation::{Clock, ConversationId, Owed};
+use conversation::Clock;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use genesys::Lane;
@@ -24,12 +25,8 @@ use crate::metrics::Metrics;
 use crate::settings::Integration;
 use crate::to_genesys;
 use post::{Outcome, Post};
+use queue::{Due, LANES, Queue};
 
-/// How much of the outbox is looked at: more than can be under way, so that what waits for its retry does not hide
-/// what is behind it.
-const WINDOW: usize = 1_000;
-/// How many calls that somebody waits for are under way at once; as many others may be.
-const UNDER_WAY: usize = 32;
 /// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
 const MOST_TYPING: usize = 32;
 
@@ -45,14 +42,6 @@ pub(crate) struct Egress {
     started: Timestamp,
     typing: tokio::sync::Semaphore,
     rng: Mutex<fastrand::Rng>,
-}
-
-/// What was tried and has to wait.
-struct Retry {
-    tries: u32,
-    at: Instant,
-    /// It may have been done.
-    doubt: bool,
 }
 
 impl Egress {
@@ -98,41 +87,23 @@ impl Egress {
 
     /// Brings what is owed, until the gateway stops.
     pub(crate) async fn run(self: Arc<Self>, engine: Arc<Engine>) {
-        let mut under_way: HashMap<u64, (ConversationId, String, bool)> = HashMap::new();
-        let mut waiting: HashMap<u64, Retry> = HashMap::new();
+        let mut queue = Queue::default();
+        queue.news();
         let mut posts = FuturesUnordered::new();
         loop {
-            let Ok(window) = self.store.outbox(&self.integration.name, WINDOW).await.inspect_err(|error| {
-                tracing::warn!(integration = %self.integration.name, %error, "cannot look into the outbox");
-            }) else {
+            if !self.read(&mut queue).await {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
-                    () = engine.stop.cancelled() => return,
-                }
-            };
-            waiting.retain(|seq, _| window.iter().any(|item| item.seq == *seq));
-            for item in window {
-                if may_go(&item, &under_way, &waiting) {
-                    let retry = waiting.remove(&item.seq);
-                    let tries = retry.as_ref().map_or(0, |retry| retry.tries);
-                    // After a crash, or an answer that was lost, Genesys may have it: it is asked before it is told
-                    // again.
-                    let doubt = retry.map_or(item.since < self.started, |retry| retry.doubt);
-                    let mark = (item.conversation.clone(), about(&item.owed), item.owed.is_urgent());
-                    under_way.insert(item.seq, mark);
-                    posts.push(self.start(&engine, item, tries, doubt));
+                    () = engine.stop.cancelled() => break,
                 }
             }
-            let next = waiting.values().map(|retry| retry.at).min();
+            while let Some(due) = queue.next(Instant::now()) {
+                posts.push(self.start(&engine, due));
+            }
             tokio::select! {
-                () = self.news.notified() => {}
-                Some((seq, retry)) = posts.next() => {
-                    under_way.remove(&seq);
-                    if let Some(retry) = retry {
-                        waiting.insert(seq, retry);
-                    }
-                }
-                () = sleep_until(next) => {}
+                () = self.news.notified() => queue.news(),
+                Some((item, again)) = posts.next() => queue.ended(&item, again),
+                () = sleep_until(queue.wakeup()) => {}
                 () = engine.stop.cancelled() => break,
             }
         }
@@ -140,22 +111,39 @@ impl Egress {
         while posts.next().await.is_some() {}
     }
 
+    /// Reads what there is room for. Returns whether the store could be read.
+    async fn read(&self, queue: &mut Queue) -> bool {
+        for urgent in LANES {
+            let Some((after, limit)) = queue.wants(urgent) else { continue };
+            match self.store.outbox(&self.integration.name, urgent, after, limit).await {
+                Ok(items) => queue.read(urgent, items, self.started),
+                Err(error) => {
+                    tracing::warn!(integration = %self.integration.name, %error, "cannot look into the outbox");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     /// Brings one thing in a task of its own: it must go on while this task waits for the store, since it may hold
     /// what the store's answer waits for.
     fn start(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
-        item: OutboxItem,
-        tries: u32,
-        doubt: bool,
-    ) -> impl Future<Output = (u64, Option<Retry>)> + use<> {
+        due: Due,
+    ) -> impl Future<Output = (OutboxItem, Option<(Instant, Due)>)> + use<> {
         let (egress, tasks) = (Arc::clone(self), engine.tasks.clone());
-        let (engine, seq) = (Arc::clone(engine), item.seq);
-        let task = tasks.spawn(async move { egress.bring(&engine, item, tries, doubt).await });
+        let (engine, item, tries, doubt) = (Arc::clone(engine), due.item.clone(), due.tries, due.doubt);
+        let task = tasks.spawn(async move { egress.bring(&engine, due.item, tries, doubt).await });
         async move {
             // A task that broke has told nobody; what it was about may have been done.
-            let broken = |_| Some(Retry { tries: tries + 1, at: Instant::now() + Duration::from_secs(5), doubt: true });
-            (seq, task.await.unwrap_or_else(broken))
+            let broken = Retry { after: Duration::from_secs(5), tries: tries + 1, doubt: true };
+            let again = task.await.unwrap_or(Some(broken)).map(|retry| {
+                let due = Due { item: item.clone(), tries: retry.tries, doubt: retry.doubt };
+                (Instant::now() + retry.after, due)
+            });
+            (item, again)
         }
     }
 
@@ -168,14 +156,13 @@ impl Egress {
                 self.metrics.post(name, "done");
                 // If the answer never comes the gateway is stopping, or the conversation is read anew.
                 let durable = engine.deliver(&item.conversation, *input).await.is_ok();
-                let retry = Retry { tries: 0, at: Instant::now() + Duration::from_secs(1), doubt: true };
-                (!durable).then_some(retry)
+                (!durable).then_some(Retry { after: Duration::from_secs(1), tries: 0, doubt: true })
             }
             Outcome::Later { why, after, doubt } => {
                 self.metrics.post(name, "retried");
-                let pause = after.unwrap_or_default().max(self.pause(tries));
-                tracing::warn!(integration = name, conversation = %item.conversation, why, ?pause, "Genesys did not take it");
-                Some(Retry { tries: tries + 1, at: Instant::now() + pause, doubt })
+                let after = after.unwrap_or_default().max(self.pause(tries));
+                tracing::warn!(integration = name, conversation = %item.conversation, why, pause = ?after, "Genesys did not take it");
+                Some(Retry { after, tries: tries + 1, doubt })
             }
         }
     }
@@ -188,31 +175,11 @@ impl Egress {
     }
 }
 
-/// Whether it may be brought now.
-fn may_go(
-    item: &OutboxItem,
-    under_way: &HashMap<u64, (ConversationId, String, bool)>,
-    waiting: &HashMap<u64, Retry>,
-) -> bool {
-    let urgent = item.owed.is_urgent();
-    let about = about(&item.owed);
-    // Two receipts for one message go one after the other.
-    let busy = under_way.iter().any(|(seq, (conversation, other, _))| {
-        *seq == item.seq || (*conversation == item.conversation && *other == about)
-    });
-    let paused = waiting.get(&item.seq).is_some_and(|retry| retry.at > Instant::now());
-    let lane = under_way.values().filter(|(_, _, other)| *other == urgent).count();
-    !busy && !paused && lane < UNDER_WAY
-}
-
-/// What must not be under way twice.
-fn about(owed: &Owed) -> String {
-    match owed {
-        Owed::Receipt { message, .. } => format!("receipt/{message}"),
-        Owed::Inbound { message } => format!("inbound/{message}"),
-        Owed::Notice { message, notice } => format!("notice/{notice:?}/{message}"),
-        Owed::Disconnect { .. } => "disconnect".to_owned(),
-    }
+/// Another try, and what is known before it.
+struct Retry {
+    after: Duration,
+    tries: u32,
+    doubt: bool,
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -70,28 +70,24 @@ fn project(
                 .execute(params![message.as_str(), integration.as_str(), state, reason, at.as_millisecond()])?;
             if *receipt {
                 let fate = Some(fate.clone());
-                outbox.put(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate })?;
+                outbox.put(&Owed::Receipt { message: message.clone(), fate })?;
             }
             Ok(())
         }
-        Record::SentDue { message } => {
-            outbox.put(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate: None })
-        }
+        Record::SentDue { message } => outbox.put(&Owed::Receipt { message: message.clone(), fate: None }),
         Record::ReceiptDone { message, last: true, result } => {
             connection
                 .prepare_cached(
                     "update message set receipt = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
                 )?
                 .execute(params![message.as_str(), integration.as_str(), word(result)])?;
-            outbox.take(&receipt_key(message))
+            outbox.take(&Owed::Receipt { message: message.clone(), fate: None })
         }
         // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
         Record::ReceiptDone { message, last: false, .. } => {
-            outbox.take_if(&receipt_key(message), &Owed::Receipt { message: message.clone(), fate: None })
+            outbox.take_exactly(&Owed::Receipt { message: message.clone(), fate: None })
         }
-        Record::InboundReleased { message } => {
-            outbox.put(&format!("inbound/{message}"), &Owed::Inbound { message: message.clone() })
-        }
+        Record::InboundReleased { message } => outbox.put(&Owed::Inbound { message: message.clone() }),
         Record::InboundDone { message, result } => {
             let why = match result {
                 PostResult::Posted { .. } => None,
@@ -103,15 +99,17 @@ fn project(
                      where id = ?1 and direction = 'inbound' and integration = ?2",
                 )?
                 .execute(params![message.as_str(), integration.as_str(), word(result), why, at.as_millisecond()])?;
-            outbox.take(&format!("inbound/{message}"))
+            outbox.take(&Owed::Inbound { message: message.clone() })
         }
         Record::NoticeDue { message, notice } => {
-            let owed = Owed::Notice { message: message.clone(), notice: *notice };
-            outbox.put(&format!("notice/{notice:?}/{message}"), &owed)
+            outbox.put(&Owed::Notice { message: message.clone(), notice: *notice })
         }
-        Record::NoticeDone { message, notice, .. } => outbox.take(&format!("notice/{notice:?}/{message}")),
-        Record::DisconnectDue { id } => outbox.put("disconnect", &Owed::Disconnect { id: id.clone() }),
-        Record::DisconnectDone { .. } => outbox.take("disconnect"),
+        Record::NoticeDone { message, notice, .. } => {
+            outbox.take(&Owed::Notice { message: message.clone(), notice: *notice })
+        }
+        Record::DisconnectDue { id } => outbox.put(&Owed::Disconnect { id: id.clone() }),
+        // The key is the same whichever of Genesys's conversations it was.
+        Record::DisconnectDone { .. } => outbox.take(&Owed::Disconnect { id: Box::default() }),
         Record::Accepted { .. }
         | Record::AttemptStarted { .. }
         | Record::AttemptEnded { .. }
@@ -128,10 +126,6 @@ fn project(
         | Record::GenesysConversation { .. }
         | Record::Ending => Ok(()),
     }
-}
-
-fn receipt_key(message: &MessageId) -> String {
-    format!("receipt/{message}")
 }
 
 fn word(result: &PostResult) -> &'static str {
@@ -186,7 +180,7 @@ struct Outbox<'a> {
 }
 
 impl Outbox<'_> {
-    fn put(&self, key: &str, owed: &Owed) -> rusqlite::Result<()> {
+    fn put(&self, owed: &Owed) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
                 "insert or replace into outbox (integration, conversation, key, lazy, since, owed)
@@ -195,7 +189,7 @@ impl Outbox<'_> {
             .execute(params![
                 self.integration.as_str(),
                 self.conversation,
-                key,
+                owed.key(),
                 !owed.is_urgent(),
                 self.at.as_millisecond(),
                 json(owed)
@@ -203,17 +197,19 @@ impl Outbox<'_> {
         Ok(())
     }
 
-    fn take(&self, key: &str) -> rusqlite::Result<()> {
+    /// Whatever stands there under the key of `owed`.
+    fn take(&self, owed: &Owed) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
-            .execute(params![self.conversation, key])?;
+            .execute(params![self.conversation, owed.key()])?;
         Ok(())
     }
 
-    fn take_if(&self, key: &str, owed: &Owed) -> rusqlite::Result<()> {
+    /// Unless it was replaced.
+    fn take_exactly(&self, owed: &Owed) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("delete from outbox where conversation = ?1 and key = ?2 and owed = ?3")?
-            .execute(params![self.conversation, key, json(owed)])?;
+            .execute(params![self.conversation, owed.key(), json(owed)])?;
         Ok(())
     }
 }

@@ -109,9 +109,15 @@ impl Store for SqliteStore {
         self.readers.run(move |connection| read::due(connection, from, until, limit)).await
     }
 
-    async fn outbox(&self, integration: &IntegrationName, limit: usize) -> Result<Vec<OutboxItem>, StoreError> {
+    async fn outbox(
+        &self,
+        integration: &IntegrationName,
+        urgent: bool,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<OutboxItem>, StoreError> {
         let integration = integration.clone();
-        self.readers.run(move |connection| read::outbox(connection, &integration, limit)).await
+        self.readers.run(move |connection| read::outbox(connection, &integration, urgent, after, limit)).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {

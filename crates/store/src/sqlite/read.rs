@@ -140,12 +140,15 @@ pub(super) fn due(
 pub(super) fn outbox(
     connection: &Connection,
     integration: &IntegrationName,
+    urgent: bool,
+    after: u64,
     limit: usize,
 ) -> Result<Vec<OutboxItem>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select seq, conversation, since, owed from outbox where integration = ?1 order by lazy, seq limit ?2",
+        "select seq, conversation, since, owed from outbox
+         where integration = ?1 and lazy = ?2 and seq > ?3 order by seq limit ?4",
     )?;
-    let rows = statement.query_map(params![integration.as_str(), most(limit)], outbox_row)?;
+    let rows = statement.query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
     rows.map(outbox_item).collect()
 }
 

@@ -126,10 +126,14 @@ fn commit(connection: &Connection, batch: &mut Vec<Job>, outcomes: &mut Vec<Outc
     connection.execute_batch("commit")
 }
 
-/// Folds the log back into the file, beside the writer.
+/// Folds the log back into the file, beside the writer; at once first, because a process that is killed again and again
+/// would otherwise find an ever longer log to read when it starts.
 fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>) {
-    while let Err(std_mpsc::RecvTimeoutError::Timeout) = stop.recv_timeout(Duration::from_secs(1)) {
+    loop {
         let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+        if stop.recv_timeout(Duration::from_secs(1)) != Err(std_mpsc::RecvTimeoutError::Timeout) {
+            return;
+        }
     }
 }
 

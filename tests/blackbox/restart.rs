@@ -1,0 +1,220 @@
+//! What a restart, and an answer that was lost, change for the people on both sides: nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::support::{Loop, eventually, webhook};
+
+fn delivered() -> (String, Option<String>) {
+    ("Delivered".to_owned(), None)
+}
+
+fn failed(code: &str) -> (String, Option<String>) {
+    ("Failed".to_owned(), Some(code.to_owned()))
+}
+
+/// The agent types these, one after the other.
+async fn types(all: &Loop, customer: &str, texts: &[&str]) -> Vec<String> {
+    let mut messages = Vec::new();
+    for text in texts {
+        let send = async || all.sandbox.agent_sends(customer, text).await;
+        let message = eventually("the agent has the conversation", send).await;
+        eventually("the gateway took it", async || {
+            (all.sandbox.details(&message).await["status"] != "queued").then_some(())
+        })
+        .await;
+        messages.push(message);
+    }
+    messages
+}
+
+#[tokio::test]
+async fn held_messages_survive_a_stop_during_the_handshake() {
+    let mut all = Loop::start("", &["--handshake", "4", "--delay", "0.1"]).await;
+    all.chat.says("noor", "Where is my parcel?").await;
+    let texts = ["Good morning.", "I am looking.", "Tomorrow."];
+    let messages = types(&all, "noor", &texts).await;
+    all.gateway.stop().await;
+    assert!(all.chat.taken().is_empty(), "it was stopped during the handshake");
+    all.gateway.restart().await;
+    for message in &messages {
+        assert_eq!(all.sandbox.final_receipt(message).await, delivered());
+    }
+    assert_eq!(all.chat.taken(), texts);
+    assert_eq!(all.chat.count("message"), texts.len(), "each was forwarded once");
+    assert_eq!(all.sandbox.verdict().await["holds"], true);
+    all.audited();
+}
+
+#[tokio::test]
+async fn held_messages_survive_a_kill_during_the_handshake() {
+    let mut all = Loop::start("", &["--handshake", "3", "--delay", "0.1"]).await;
+    all.chat.says("noor", "Where is my parcel?").await;
+    let texts = ["Good morning.", "I am looking.", "Tomorrow."];
+    let messages = types(&all, "noor", &texts).await;
+    all.gateway.process.kill();
+    assert!(all.chat.taken().is_empty(), "it was killed during the handshake");
+    all.gateway.restart().await;
+    for message in &messages {
+        assert_eq!(all.sandbox.final_receipt(message).await, delivered());
+    }
+    assert_eq!(all.chat.taken(), texts);
+    assert_eq!(all.sandbox.verdict().await["holds"], true);
+    all.audited();
+}
+
+#[tokio::test]
+async fn a_deadline_that_passed_while_the_gateway_was_down_holds_as_soon_as_it_is_back() {
+    let mut all = Loop::start("[integration.hold]\nfor = \"3s\"", &[]).await;
+    all.chat.says("never-ready", "Hello?").await;
+    let message = types(&all, "never-ready", &["How can I help?"]).await.remove(0);
+    all.gateway.process.kill();
+    // The time that passes is what this is about.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let back = Instant::now();
+    all.gateway.restart().await;
+    assert_eq!(all.sandbox.final_receipt(&message).await, failed("MessageExpired"));
+    assert!(back.elapsed() < Duration::from_secs(3), "{:?}", back.elapsed());
+    assert!(all.chat.taken().is_empty());
+    all.audited();
+}
+
+#[tokio::test]
+async fn a_webhook_and_an_event_that_come_again_after_a_restart_change_nothing() {
+    let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.sandbox.accept_unknown_receipts().await;
+    let body = webhook("twin", "noor", "Once only.").to_string();
+    let said = json!({
+        "type": "message.created", "id": "said-1", "text": "Hello?", "customer": { "id": "noor", "nickname": "Noor" },
+    });
+    let said = said.to_string();
+    assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200);
+    assert_eq!(all.gateway.events(said.as_bytes()).await.0, 202);
+    assert_eq!(all.sandbox.receipt("twin").await, delivered());
+    let heard = async || (inbound(&all).await == ["Hello?"]).then_some(());
+    eventually("the customer's words are at Genesys", heard).await;
+
+    all.gateway.process.kill();
+    all.gateway.restart().await;
+    assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200);
+    assert_eq!(all.gateway.events(said.as_bytes()).await.0, 202);
+    // What comes behind them shows that nothing of the repeats is still on its way.
+    let last = webhook("last", "noor", "Goodbye.").to_string();
+    assert_eq!(all.gateway.webhook(last.as_bytes()).await, 200);
+    let more = said.replace("said-1", "said-2").replace("Hello?", "Bye.");
+    assert_eq!(all.gateway.events(more.as_bytes()).await.0, 202);
+    assert_eq!(all.sandbox.receipt("last").await, delivered());
+    eventually("the last words are at Genesys", async || (inbound(&all).await.len() > 1).then_some(())).await;
+    assert_eq!(inbound(&all).await, ["Hello?", "Bye."]);
+    assert_eq!(all.chat.taken(), ["Once only.", "Goodbye."]);
+    assert_eq!(all.chat.count("message"), 2);
+    assert_eq!(all.sandbox.receipts("twin").await.len(), 1);
+    all.audited();
+}
+
+#[tokio::test]
+async fn a_receipt_whose_answer_was_lost_is_not_posted_twice() {
+    let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.chat.says("noor", "Hello?").await;
+    eventually("a conversation", async || all.sandbox.agent_sends("noor", "First.").await).await;
+    all.sandbox.fault(&json!({ "on": "receipt", "action": "drop_answer", "times": 1 })).await;
+    let lost = types(&all, "noor", &["The answer to my receipt is lost."]).await.remove(0);
+    assert_eq!(all.sandbox.final_receipt(&lost).await, delivered());
+    // The next one's receipt may only leave when the doubt about this one is over or beside it: the audit of the
+    // store tells when both are done.
+    let next = types(&all, "noor", &["Next."]).await.remove(0);
+    assert_eq!(all.sandbox.final_receipt(&next).await, delivered());
+    eventually("nothing is owed any more", async || (all.owed("noor").await == 0).then_some(())).await;
+    assert_eq!(receipt_calls(&all, &lost).await, 1, "Genesys was asked instead");
+    let verdict = all.sandbox.verdict().await;
+    assert_eq!(verdict["receipts_after_final"], json!([]));
+    all.audited();
+}
+
+#[tokio::test]
+async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
+    let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.chat.says("noor", "One.").await;
+    eventually("a conversation", async || all.sandbox.agent_sends("noor", "First.").await).await;
+    for fault in [
+        json!({ "on": "receipt", "action": { "status": 500 }, "times": 2 }),
+        json!({ "on": "receipt", "action": { "status": 429 }, "times": 1 }),
+        json!({ "on": "message", "action": { "status": 503 }, "times": 2 }),
+        json!({ "on": "message", "action": { "status": 401 }, "times": 1 }),
+    ] {
+        all.sandbox.fault(&fault).await;
+    }
+    all.sandbox.post("/sandbox/tokens/revoke", &json!({})).await;
+    for words in ["Two.", "Three.", "Four."] {
+        all.chat.says("noor", words).await;
+    }
+    let messages = types(&all, "noor", &["Second.", "Third."]).await;
+    for message in &messages {
+        assert_eq!(all.sandbox.final_receipt(message).await, delivered());
+    }
+    eventually("all words are at Genesys", async || (inbound(&all).await.len() >= 4).then_some(())).await;
+    assert_eq!(inbound(&all).await, ["One.", "Two.", "Three.", "Four."], "in order, none twice");
+    let verdict = all.sandbox.verdict().await;
+    assert_eq!(verdict["holds"], true, "{verdict}");
+    all.audited();
+}
+
+#[tokio::test]
+async fn a_chat_service_that_forgot_its_sessions_gets_everything_in_order_after_a_second_handshake() {
+    let mut all = Loop::start("", &["--handshake", "0.5", "--delay", "0.1"]).await;
+    all.chat.says("noor", "Hello?").await;
+    let mut messages = types(&all, "noor", &["Before."]).await;
+    assert_eq!(all.sandbox.final_receipt(&messages[0]).await, delivered());
+    all.chat.kill();
+    messages.extend(types(&all, "noor", &["While it is down.", "And more."]).await);
+    all.chat.restart().await;
+    messages.extend(types(&all, "noor", &["After."]).await);
+    for message in &messages {
+        assert_eq!(all.sandbox.final_receipt(message).await, delivered());
+    }
+    assert_eq!(all.chat.taken(), ["Before.", "While it is down.", "And more.", "After."]);
+    assert_eq!(all.sandbox.verdict().await["holds"], true);
+    all.audited();
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_call_under_way_end() {
+    let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.chat.says("noor", "Hello?").await;
+    let first = types(&all, "noor", &["First."]).await.remove(0);
+    assert_eq!(all.sandbox.final_receipt(&first).await, delivered());
+    // Genesys is slow to answer when the stop comes.
+    all.sandbox.fault(&json!({ "on": "receipt", "action": { "delay": "3s" }, "times": 1 })).await;
+    let slow = types(&all, "noor", &["Slow."]).await.remove(0);
+    eventually("it is forwarded", async || all.chat.taken().contains(&"Slow.".to_owned()).then_some(())).await;
+    all.gateway.stop().await;
+    let calls = receipt_calls(&all, &slow).await;
+    all.gateway.restart().await;
+    assert_eq!(all.sandbox.final_receipt(&slow).await, delivered());
+    assert!(calls <= 1, "at most one call was under way");
+    assert_eq!(receipt_calls(&all, &slow).await, 1);
+    assert_eq!(all.chat.count("message"), 2);
+    all.audited();
+}
+
+/// What customers said, as Genesys took it, oldest first.
+async fn inbound(all: &Loop) -> Vec<String> {
+    let ours = |entry: &serde_json::Value| {
+        let path = entry["path"].as_str().unwrap_or_default();
+        path.ends_with("/inbound/open/message") && entry["status"].as_u64().is_some_and(|status| status < 300)
+    };
+    let calls = all.sandbox.transcript().await;
+    calls.iter().filter(|entry| ours(entry)).filter_map(|entry| Some(entry["body"]["text"].as_str()?.into())).collect()
+}
+
+/// How often a receipt for the message was posted, whatever the answer was.
+async fn receipt_calls(all: &Loop, message: &str) -> usize {
+    let calls = all.sandbox.transcript().await;
+    let ours = |entry: &&serde_json::Value| {
+        entry["path"].as_str().is_some_and(|path| path.ends_with("/inbound/open/receipt"))
+            && entry["body"]["id"] == message
+    };
+    calls.iter().filter(ours).count()
+}
