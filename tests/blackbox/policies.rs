@@ -1,5 +1,6 @@
 //! What each setting of an integration changes for the people on both sides.
 
+use conversation::Record;
 use serde_json::{Value, json};
 
 use crate::support::{Loop, eventually};
@@ -136,16 +137,23 @@ async fn a_report_that_never_comes_ends_in_sent() {
 
 #[tokio::test]
 async fn a_failed_message_may_take_those_behind_it_with_it() {
-    let config = "max_text = 20\n[integration.delivery]\nafter_failure = \"fail-rest\"";
-    let all = Loop::start(config, &["--handshake", "2", "--deliver", "immediately"]).await;
+    let config = "[integration.delivery]\nafter_failure = \"fail-rest\"\ngive_up_after = \"3s\"";
+    let mut all = Loop::start(config, &["--handshake", "0", "--deliver", "immediately"]).await;
     all.chat.says("noor", "Hello?").await;
-    let first = sends(&all, "noor", "Short.").await;
-    let long = sends(&all, "noor", &"long ".repeat(10)).await;
-    let behind = sends(&all, "noor", "Behind it.").await;
+    let first = sends(&all, "noor", "First.").await;
     assert_eq!(all.sandbox.final_receipt(&first).await, delivered());
-    assert_eq!(all.sandbox.final_receipt(&long).await, failed("UnsupportedMessage"));
-    assert_eq!(all.sandbox.final_receipt(&behind).await.0, "Failed");
-    assert_eq!(all.chat.taken(), ["Short."]);
+    all.chat.kill();
+    let second = sends(&all, "noor", "Second.").await;
+    eventually("it is tried", async || attempted(&all, &second).await.then_some(())).await;
+    let third = sends(&all, "noor", "Third.").await;
+    assert_eq!(all.sandbox.final_receipt(&second).await.0, "Failed");
+    assert_eq!(all.sandbox.final_receipt(&third).await, failed("GeneralError"));
+    let why = &all.sandbox.receipts(&third).await[0]["reasons"][0]["message"];
+    assert_eq!(why, "a message before it failed");
+    all.chat.restart().await;
+    let after = sends(&all, "noor", "After.").await;
+    assert_eq!(all.sandbox.final_receipt(&after).await, delivered());
+    assert_eq!(all.chat.taken(), ["First.", "After."]);
     all.audited();
 }
 
@@ -171,4 +179,13 @@ async fn statuses(all: &Loop, message: &str) -> Vec<(String, bool)> {
     let receipts = all.sandbox.receipts(message).await;
     let one = |receipt: &Value| Some((receipt["status"].as_str()?.to_owned(), receipt["isFinalReceipt"] == true));
     receipts.iter().filter_map(one).collect()
+}
+
+/// Whether the gateway has tried to forward the message.
+async fn attempted(all: &Loop, message: &str) -> bool {
+    let row = all.stored(message).await.expect("it is stored");
+    all.records("noor")
+        .await
+        .iter()
+        .any(|record| matches!(record, Record::AttemptStarted { message, .. } if *message == row.id))
 }

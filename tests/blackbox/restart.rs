@@ -140,7 +140,6 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
     eventually("a conversation", async || all.sandbox.agent_sends("noor", "First.").await).await;
     for fault in [
         json!({ "on": "receipt", "action": { "status": 500 }, "times": 2 }),
-        json!({ "on": "receipt", "action": { "status": 429 }, "times": 1 }),
         json!({ "on": "message", "action": { "status": 503 }, "times": 2 }),
         json!({ "on": "message", "action": { "status": 401 }, "times": 1 }),
     ] {
@@ -203,7 +202,7 @@ async fn a_stop_lets_a_call_under_way_end() {
 async fn inbound(all: &Loop) -> Vec<String> {
     let ours = |entry: &serde_json::Value| {
         let path = entry["path"].as_str().unwrap_or_default();
-        path.ends_with("/inbound/open/message") && entry["status"].as_u64().is_some_and(|status| status < 300)
+        path.contains("/inbound/open/message") && entry["status"].as_u64().is_some_and(|status| status < 300)
     };
     let calls = all.sandbox.transcript().await;
     calls.iter().filter(|entry| ours(entry)).filter_map(|entry| Some(entry["body"]["text"].as_str()?.into())).collect()

@@ -1,6 +1,6 @@
 //! What the gateway keeps, seen from outside: the audit, and the rows of one message.
 
-use conversation::{ConversationId, IntegrationName, MessageId};
+use conversation::{ConversationId, IntegrationName, MessageId, Record};
 use store::{Direction, MessageRow, SqliteStore, Store};
 
 use super::{Loop, process, tidegate};
@@ -39,6 +39,15 @@ impl Loop {
         let owed = store.owed(&conversation).await.expect("the store can be read");
         store.close().await;
         owed.len()
+    }
+
+    /// What the conversation of a customer has decided so far.
+    pub(crate) async fn records(&self, customer: &str) -> Vec<Record> {
+        let store = SqliteStore::open_read_only(&self.store()).expect("the store");
+        let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
+        let journal = store.journal(&conversation).await.expect("the store can be read");
+        store.close().await;
+        journal.into_iter().map(|row| row.record.expect("it can be read")).collect()
     }
 
     /// Panics with the report unless every invariant holds.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::{Process, client, eventually, free_port, tidegate};
 
@@ -12,7 +13,7 @@ pub(crate) struct Sandbox {
     /// Ends with the test.
     _process: Process,
     client: reqwest::Client,
-    token: OnceCell<String>,
+    token: Mutex<Option<String>>,
 }
 
 impl Sandbox {
@@ -23,7 +24,7 @@ impl Sandbox {
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
         let sandbox =
-            Self { url: format!("http://{listen}"), _process: process, client: client(), token: OnceCell::new() };
+            Self { url: format!("http://{listen}"), _process: process, client: client(), token: Mutex::new(None) };
         eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
         sandbox
     }
@@ -52,7 +53,11 @@ impl Sandbox {
 
     /// One token for the whole test.
     async fn token(&self) -> String {
-        self.token.get_or_init(|| self.new_token()).await.clone()
+        let mut token = self.token.lock().await;
+        match &*token {
+            Some(token) => token.clone(),
+            None => token.insert(self.new_token().await).clone(),
+        }
     }
 
     async fn new_token(&self) -> String {
@@ -73,7 +78,15 @@ impl Sandbox {
     /// A message as the API shows it.
     pub(crate) async fn details(&self, message: &str) -> Value {
         let call = self.client.get(format!("{}/api/v2/conversations/messages/{message}/details", self.url));
+        let again = call.try_clone().expect("it has no body");
         let answer = call.bearer_auth(self.token().await).send().await.expect("an answer");
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return answer.json().await.expect("JSON");
+        }
+        // The test has revoked it.
+        let token = self.new_token().await;
+        let answer = again.bearer_auth(&token).send().await.expect("an answer");
+        *self.token.lock().await = Some(token);
         answer.json().await.expect("JSON")
     }
 
