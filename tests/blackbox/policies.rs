@@ -1,7 +1,7 @@
 //! What each setting of an integration changes for the people on both sides.
 
 use conversation::Record;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::{Loop, eventually};
 
@@ -110,7 +110,7 @@ async fn only_failures_are_told_where_only_they_are_wanted() {
     let bad = sends(&all, "never-ready", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&bad).await, failed("MessageExpired"));
     assert_eq!(all.chat.taken(), ["Good morning."]);
-    assert_eq!(all.sandbox.receipts(&good).await, [json!({}); 0]);
+    assert!(all.sandbox.receipts(&good).await.is_empty(), "nothing is told of a success");
     all.audited();
 }
 
