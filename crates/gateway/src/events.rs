@@ -73,7 +73,8 @@ type Parsed = Result<IncomingEvent, connector::protocol::BadEvent>;
 
 async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>) -> (StatusCode, Json<Answer>) {
     let mut answer = Answer::default();
-    let some = !parsed.is_empty();
+    // Where nothing at all can be read, a chat service should notice.
+    let mut unreadable = !parsed.is_empty();
     for (index, event) in parsed.into_iter().enumerate() {
         let event = match event {
             Ok(event) => event,
@@ -84,6 +85,7 @@ async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>)
                 continue;
             }
         };
+        unreadable = false;
         let id = event.event.id().map(str::to_owned);
         // One after the other: the order of an array is the order of what happened.
         let ignored = |why: &str| Ignored { index, id, why: why.to_owned() };
@@ -114,9 +116,7 @@ async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>)
             }
         }
     }
-    // Where nothing at all could be used, a chat service should notice.
-    let useless = some && answer.accepted == 0 && answer.ignored.iter().all(|ignored| !ignored.why.contains("know"));
-    (if useless { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, Json(answer))
+    (if unreadable { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, Json(answer))
 }
 
 fn refused(status: StatusCode, why: &str) -> (StatusCode, Json<Answer>) {

@@ -6,6 +6,7 @@
 
 mod body;
 mod clock;
+mod connections;
 mod egress;
 mod engine;
 mod events;
@@ -58,12 +59,7 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let engine = Engine::start(store, clock, metrics, limits, integrations, stop.clone());
         let router = server::router(Arc::clone(&engine));
-        let server = tokio::spawn(async move {
-            let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "the server ended");
-            }
-        });
+        let server = tokio::spawn(connections::serve(listener, router, stop));
         Ok(Self { address, engine, server })
     }
 

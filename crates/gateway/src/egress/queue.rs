@@ -190,15 +190,15 @@ mod tests {
         std::iter::from_fn(|| queue.next(now)).map(|due| due.item.seq).collect()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_somebody_waits_for_overtakes_the_rest() {
+    #[test]
+    fn what_somebody_waits_for_overtakes_the_rest() {
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", Fate::Delivered), item(2, "b", failed()), item(3, "c", failed())]);
         assert_eq!(drain(&mut queue, Instant::now()), [2, 3, 1]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_newer_receipt_replaces_one_that_has_not_left() {
+    #[test]
+    fn a_newer_receipt_replaces_one_that_has_not_left() {
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", None), item(2, "a", Fate::Delivered)]);
         assert_eq!(drain(&mut queue, Instant::now()), [2]);
@@ -207,8 +207,8 @@ mod tests {
         assert_eq!(drain(&mut queue, Instant::now()), [9]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_newer_receipt_waits_for_the_end_of_the_one_under_way_and_not_for_its_repetition() {
+    #[test]
+    fn a_newer_receipt_waits_for_the_end_of_the_one_under_way_and_not_for_its_repetition() {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", None)]);
@@ -222,8 +222,8 @@ mod tests {
         assert!(queue.subjects.is_empty() && queue.paused.is_empty(), "nothing is left of it");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_back_nothing_else() {
+    #[test]
+    fn a_pause_holds_back_nothing_else() {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", failed()), item(2, "b", failed())]);
@@ -235,8 +235,8 @@ mod tests {
         assert_eq!(drain(&mut queue, now + Duration::from_secs(1)), [1]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn memory_and_calls_are_bounded() {
+    #[test]
+    fn memory_and_calls_are_bounded() {
         let now = Instant::now();
         let mut queue = Queue::default();
         queue.news();
