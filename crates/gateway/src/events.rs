@@ -73,7 +73,7 @@ type Parsed = Result<IncomingEvent, connector::protocol::BadEvent>;
 
 async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>) -> (StatusCode, Json<Answer>) {
     let mut answer = Answer::default();
-    let some = !parsed.is_empty();
+    let (all, mut bad_ones) = (parsed.len(), 0);
     for (index, event) in parsed.into_iter().enumerate() {
         let event = match event {
             Ok(event) => event,
@@ -81,6 +81,7 @@ async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>)
                 engine.metrics.event(name.as_str(), "bad");
                 tracing::warn!(integration = %name, index, why = bad.why, "an event was ignored");
                 answer.ignored.push(Ignored { index, id: bad.id, why: bad.why });
+                bad_ones += 1;
                 continue;
             }
         };
@@ -114,8 +115,8 @@ async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>)
             }
         }
     }
-    // Where nothing at all could be used, a chat service should notice.
-    let useless = some && answer.accepted == 0 && answer.ignored.iter().all(|ignored| !ignored.why.contains("know"));
+    // Where nothing at all could be read, a chat service should notice.
+    let useless = all > 0 && bad_ones == all;
     (if useless { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, Json(answer))
 }
 
