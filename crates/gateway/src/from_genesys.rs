@@ -14,6 +14,8 @@ use store::{Direction, NewMessage};
 pub(crate) enum Webhook {
     /// Something to keep, and mostly to answer for.
     Message(Box<NewMessage>),
+    /// No message, and why. It is kept all the same; where it has an id, it fails.
+    NoMessage(Box<NewMessage>, String),
     /// The agent types. Never stored.
     Typing { conversation: ConversationId, on: bool, duration: Duration },
 }
@@ -28,8 +30,10 @@ const TYPING: Duration = Duration::from_secs(5);
 pub(crate) fn read(name: &IntegrationName, can: &Capabilities, body: &[u8], now: Timestamp) -> Webhook {
     match WebhookMessage::read(body) {
         Ok(message) if message.is_typing() => typing(name, &message),
+        // Two such messages would be taken for one, and neither could have a receipt.
+        Ok(message) if message.id.is_empty() => no_message(name, "its id is empty".to_owned(), body, now),
         Ok(message) => Webhook::Message(Box::new(understood(name, can, &message, body, now))),
-        Err(unreadable) => Webhook::Message(Box::new(not_understood(name, &unreadable.to_string(), body, now))),
+        Err(unreadable) => no_message(name, unreadable.to_string(), body, now),
     }
 }
 
@@ -65,14 +69,19 @@ fn understood(
     new_message(name, id, &message.id, &customer, body, now, input)
 }
 
+fn no_message(name: &IntegrationName, why: String, body: &[u8], now: Timestamp) -> Webhook {
+    Webhook::NoMessage(Box::new(not_understood(name, &why, body, now)), why)
+}
+
 /// A body that is no message. It is kept whole; where it has an id, Genesys is told.
 fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp) -> NewMessage {
     let envelope = Envelope::read(body).ok();
     let customer = envelope.as_ref().and_then(|envelope| envelope.to_id.as_deref()).unwrap_or(NOBODY);
     let customer = customer_of(customer);
-    let Some(foreign) = envelope.and_then(|envelope| envelope.id) else {
-        // Nobody can be told about it, but nothing that was signed is thrown away. Its hash keeps repeats apart.
-        let id = MessageId::from_foreign(&String::from_utf8_lossy(body));
+    let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty()) else {
+        // Nobody can be told about it, but nothing that was signed is thrown away. Its hash tells it from all others,
+        // whatever its bytes are: each of them is a character of its own.
+        let id = MessageId::from_foreign(&body.iter().copied().map(char::from).collect::<String>());
         let id = MessageId::new(format!("unread-{id}"));
         return new_message(name, id.clone(), id.as_str(), &customer, body, now, None);
     };

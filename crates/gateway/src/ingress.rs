@@ -40,22 +40,29 @@ pub(crate) async fn webhook(
         return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n");
     }
     let read = from_genesys::read(&integration.name, integration.connector.capabilities(), &bytes, engine.clock.now());
-    match read {
+    let (message, no_message) = match read {
         Webhook::Typing { conversation, on, duration } => {
             engine.metrics.webhook(&name, "typing");
             engine.mention(&conversation, Input::AgentTyping { on, duration });
+            return (StatusCode::OK, "");
+        }
+        Webhook::Message(message) => (message, None),
+        Webhook::NoMessage(message, why) => (message, Some(why)),
+    };
+    let id = message.id.clone();
+    match engine.accept(Arrival::Message(*message)).await {
+        Ok(stored) => {
+            let repeated = stored == Stored::Repeated;
+            engine.metrics.webhook(&name, if repeated { "repeated" } else { "accepted" });
+            if let Some(why) = no_message.filter(|_| !repeated) {
+                tracing::warn!(integration = name, %id, why, "a webhook is no message; it is kept");
+            }
             (StatusCode::OK, "")
         }
-        Webhook::Message(message) => match engine.accept(Arrival::Message(*message)).await {
-            Ok(stored) => {
-                engine.metrics.webhook(&name, if stored == Stored::Repeated { "repeated" } else { "accepted" });
-                (StatusCode::OK, "")
-            }
-            Err(error) => {
-                engine.metrics.webhook(&name, "unavailable");
-                tracing::error!(integration = name, %error, "a webhook could not be stored");
-                (StatusCode::SERVICE_UNAVAILABLE, "the store cannot take it now; send it again\n")
-            }
-        },
+        Err(error) => {
+            engine.metrics.webhook(&name, "unavailable");
+            tracing::error!(integration = name, %error, "a webhook could not be stored");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store cannot take it now; send it again\n")
+        }
     }
 }

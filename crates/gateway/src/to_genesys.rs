@@ -25,13 +25,15 @@ pub(crate) fn receipt(foreign_id: &str, body: &[u8], fate: Option<&Fate>, at: Ti
     }
 }
 
-/// To whom the message went: the webhook's `channel.to`, as far as it could be read.
+/// To whom the message went: the webhook's `channel.to`, as far as it could be read. Only what a receipt needs: an odd
+/// field that came with a webhook would make Genesys refuse the receipt, and nobody would learn the message's fate.
 fn recipient(body: &[u8]) -> Party {
     let to = WebhookMessage::read(body).ok().and_then(|message| message.to().cloned());
-    to.unwrap_or_else(|| {
+    let Some(Party { id, id_type, .. }) = to else {
         let id = Envelope::read(body).ok().and_then(|envelope| envelope.to_id);
-        Party::new(id.unwrap_or_else(|| "unknown".to_owned()), IdType::Opaque)
-    })
+        return Party::new(id.unwrap_or_else(|| "unknown".to_owned()), IdType::Opaque);
+    };
+    Party::new(id, id_type.filter(|kind| !matches!(kind, IdType::Other(_))).unwrap_or(IdType::Opaque))
 }
 
 /// What a customer wrote: a message, or the answer to a button.

@@ -265,7 +265,7 @@ impl Live {
         for record in records {
             match record {
                 Record::Accepted { message, .. } => {
-                    tracing::info!(integration, conversation = %id, %message, "accepted");
+                    tracing::info!(integration, conversation = %id, id = %message, "accepted");
                 }
                 Record::Settled { message, fate, .. } => {
                     let (word, reason) = match fate {
@@ -274,7 +274,7 @@ impl Live {
                         Fate::Failed { reason } => ("failed", Some(reason.code.as_str())),
                     };
                     engine.metrics.settled(integration, word);
-                    tracing::info!(integration, conversation = %id, %message, fate = word, reason, "settled");
+                    tracing::info!(integration, conversation = %id, id = %message, fate = word, reason, "settled");
                 }
                 Record::AttemptEnded { outcome, .. } => engine.metrics.attempt(integration, word_of(outcome)),
                 _ => {}
