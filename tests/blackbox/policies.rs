@@ -183,7 +183,7 @@ async fn statuses(all: &Loop, message: &str) -> Vec<(String, bool)> {
 
 /// Whether the gateway has tried to forward the message.
 async fn attempted(all: &Loop, message: &str) -> bool {
-    let row = all.stored(message).await.expect("it is stored");
+    let Some(row) = all.stored(message).await else { return false };
     all.records("noor")
         .await
         .iter()

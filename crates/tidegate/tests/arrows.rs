@@ -1,0 +1,41 @@
+//! Which crate may use which: the arrows of ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate, and those of ours that it may use.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("genesys", &[]),
+    ("conversation", &[]),
+    ("store", &["conversation"]),
+    ("connector", &["conversation"]),
+    ("gateway", &["connector", "conversation", "genesys", "store"]),
+    ("sandbox", &["genesys"]),
+    ("tidegate", &["connector", "conversation", "gateway", "genesys", "sandbox", "store"]),
+];
+
+#[test]
+fn no_crate_uses_one_that_it_must_not_know() {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let names: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let listed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    assert_eq!(names, listed.keys().copied().collect(), "ARCHITECTURE.md and this test list every crate");
+    for package in packages {
+        let name = package["name"].as_str().expect("a name");
+        let dependencies = package["dependencies"].as_array().expect("dependencies");
+        // Tests may use what they like.
+        let normal = dependencies.iter().filter(|dependency| dependency["kind"] != "dev");
+        let ours = normal.filter_map(|dependency| dependency["name"].as_str()).filter(|name| names.contains(name));
+        let extra: Vec<_> = ours.filter(|used| !listed[name].contains(used)).collect();
+        assert!(extra.is_empty(), "{name} must not use {extra:?}");
+    }
+}
