@@ -51,7 +51,7 @@ pub trait Connector: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// Nobody answers there: name the address right, or start the chat service.
-    #[error("it cannot be reached: {0}")]
+    #[error("{0}")]
     Unreachable(String),
     /// It answers, and does not accept who asks: the secrets of the two sides differ, or their clocks do.
     #[error("it answers {0}: it does not accept the gateway's signature; compare the secrets and the clocks")]

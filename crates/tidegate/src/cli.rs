@@ -1,5 +1,6 @@
 //! The command line, and where log lines go.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The gateway between Genesys Cloud Open Messaging and a chat service that loses no word.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, about, propagate_version = true)]
+#[command(name = "tidegate", version, propagate_version = true)]
 pub(crate) struct Cli {
     /// How log lines on stderr look. `TIDEGATE_LOG` sets which there are, such as `info` or `gateway=debug`.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
@@ -84,7 +85,9 @@ pub(crate) fn start_logging(format: LogFormat, command: &Command) {
         Command::Sandbox(_) | Command::Demo(_) | Command::Check { .. } | Command::Audit { .. } => "error",
     };
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for people; a file full of escapes cannot be searched.
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

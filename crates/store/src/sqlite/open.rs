@@ -15,8 +15,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 /// The connection that writes, and the lock that it holds for as long as the process has the store.
 pub(super) fn for_writing(path: &Path) -> Result<(Connection, File), OpenError> {
     let lock = lock(path)?;
+    let had = if path.exists() { inspect(path)? } else { 0 };
     let mut connection = connect(path)?;
-    let had = version(&connection, path)?;
     if had < MIGRATIONS.len() {
         let mut migrate = || {
             let migration = connection.transaction()?;
@@ -49,21 +49,32 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
 
 /// Refuses a file that this version cannot read.
 pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
-    match version(&connect(path)?, path)? {
+    match inspect(path)? {
         0 => Err(OpenError::Empty(path.to_owned())),
         _ => Ok(()),
     }
 }
 
-/// How many migrations the file has had.
-fn version(connection: &Connection, path: &Path) -> Result<usize, OpenError> {
-    let found: usize = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
-    if found > MIGRATIONS.len() {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() });
+/// How many migrations the file has had. A mistyped path may lead to somebody else's database, so this looks without
+/// changing a byte of it.
+fn inspect(path: &Path) -> Result<usize, OpenError> {
+    let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(io)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(io)?;
+    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
+    let tables = "select count(*), count(*) filter (where name = 'journal') from sqlite_schema where type = 'table'";
+    let (tables, ours): (u32, u32) =
+        connection.query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(io)?;
+    match found {
+        0 if tables == 0 => Ok(0),
+        0 => Err(OpenError::Empty(path.to_owned())),
+        _ if ours == 0 => Err(OpenError::Empty(path.to_owned())),
+        found if found > MIGRATIONS.len() => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() })
+        }
+        found => Ok(found),
     }
-    Ok(found)
 }
 
 /// Two processes that drive the same conversations would fence each other off, so the second one is told at once.

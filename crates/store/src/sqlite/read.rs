@@ -65,7 +65,9 @@ pub(super) fn inbox(
     })?;
     rows.map(|row| {
         let (seq, input) = row?;
-        Ok(InboxItem { seq, input: from_json(&input)? })
+        let damaged =
+            |error: serde_json::Error| StoreError::Corrupt(format!("inbox row {seq} of {conversation}: {error}"));
+        Ok(InboxItem { seq, input: serde_json::from_str(&input).map_err(damaged)? })
     })
     .collect()
 }
@@ -167,7 +169,10 @@ fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxColumns> {
 
 fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, StoreError> {
     let (seq, conversation, since, owed) = row?;
-    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed: from_json(&owed)? })
+    let damaged =
+        |error: serde_json::Error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"));
+    let owed = serde_json::from_str(&owed).map_err(damaged)?;
+    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed })
 }
 
 pub(super) fn conversations(
@@ -208,8 +213,9 @@ fn rows_of_journal(
     let mut statement = connection
         .prepare_cached("select seq, at, record from journal where conversation = ?1 and seq > ?2 order by seq")?;
     let rows = statement.query_map(params![conversation.as_str(), after], |row| {
-        let record: String = row.get(2)?;
-        let record = serde_json::from_str::<Record>(&record).map_err(|error| error.to_string());
+        // Damaged bytes are this row's trouble alone: whoever audits must be able to read the others.
+        let record = row.get_ref(2)?.as_str().map_err(|error| error.to_string());
+        let record = record.and_then(|json| serde_json::from_str::<Record>(json).map_err(|error| error.to_string()));
         Ok(JournalRow { seq: row.get(0)?, at: time(row, 1)?, record })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
