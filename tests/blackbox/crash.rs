@@ -163,7 +163,8 @@ async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
 async fn attempts(store: &SqliteStore) -> HashMap<String, usize> {
     let mut attempts: HashMap<String, usize> = HashMap::new();
     for conversation in store.conversations(None, usize::MAX).await.expect("a read") {
-        for row in store.journal(&conversation.id).await.expect("a read") {
+        let dossier = store.dossier(&conversation).await.expect("a read");
+        for row in dossier.into_iter().flat_map(|dossier| dossier.journal) {
             if let Ok(Record::AttemptStarted { message, .. }) = row.record {
                 *attempts.entry(message.to_string()).or_default() += 1;
             }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use conversation::{Conversation, Fate, History, Input, MessageId, Owed, Record};
 
-use crate::{ConversationRow, Direction, JournalRow, MessageRow, Store, StoreError};
+use crate::{Direction, Dossier, Store, StoreError};
 
 /// What an audit found.
 #[derive(Debug, Default)]
@@ -76,25 +76,25 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
     loop {
         let page = store.conversations(after.as_ref(), 200).await?;
         let Some(last) = page.last() else { return Ok(audit) };
-        after = Some(last.id.clone());
-        for row in page {
-            let journal = store.journal(&row.id).await?;
-            let messages = store.messages(&row.id).await?;
-            let owed: Vec<_> = store.owed(&row.id).await?.into_iter().map(|item| item.owed).collect();
-            one(&mut audit, &row, &journal, &messages, &owed);
+        after = Some(last.clone());
+        for id in page {
+            // One that was pruned meanwhile has nothing left to prove.
+            if let Some(dossier) = store.dossier(&id).await? {
+                one(&mut audit, &dossier);
+            }
         }
     }
 }
 
-fn one(audit: &mut Audit, row: &ConversationRow, journal: &[JournalRow], messages: &[MessageRow], owed: &[Owed]) {
+fn one(audit: &mut Audit, row: &Dossier) {
     audit.conversations += 1;
-    audit.messages += messages.len() as u64;
-    audit.records += journal.len() as u64;
+    audit.messages += row.messages.len() as u64;
+    audit.records += row.journal.len() as u64;
     let at = |seq: u64| format!("journal row ({}, {seq})", row.id);
     let mut history = if row.pruned_seq > 0 { History::pruned() } else { History::default() };
-    let mut records = Vec::with_capacity(journal.len());
+    let mut records = Vec::with_capacity(row.journal.len());
     let mut before = row.pruned_seq;
-    for entry in journal {
+    for entry in &row.journal {
         if entry.seq != before + 1 {
             audit.breach("I9", at(entry.seq), format!("follows seq {before}"));
         }
@@ -121,20 +121,14 @@ fn one(audit: &mut Audit, row: &ConversationRow, journal: &[JournalRow], message
     }
     audit.open += history.unsettled().count() as u64;
     audit.owed += history.unreceipted().count() as u64;
-    check_messages(audit, row, &records, &history, messages);
+    check_messages(audit, row, &records, &history);
     if row.pruned_seq == 0 {
-        check_outbox(audit, row, records, owed);
+        check_outbox(audit, row, records);
     }
 }
 
 /// I1: each message is in the inbox or in the journal, and its row says what the journal says.
-fn check_messages(
-    audit: &mut Audit,
-    row: &ConversationRow,
-    records: &[(jiff::Timestamp, Record)],
-    history: &History,
-    messages: &[MessageRow],
-) {
+fn check_messages(audit: &mut Audit, row: &Dossier, records: &[(jiff::Timestamp, Record)], history: &History) {
     let waiting: HashSet<&MessageId> = row
         .inbox
         .iter()
@@ -152,7 +146,7 @@ fn check_messages(
             _ => {}
         }
     }
-    for message in messages.iter().filter(|message| message.state != "kept") {
+    for message in row.messages.iter().filter(|message| message.state != "kept") {
         let name = format!("message row ({}, {})", message.direction.as_str(), message.id);
         let in_journal = match message.direction {
             Direction::Outbound => history.fate(&message.id).is_some(),
@@ -183,11 +177,11 @@ fn check_messages(
 }
 
 /// I2, I11: what the journal owes Genesys is in the outbox, and nothing else is.
-fn check_outbox(audit: &mut Audit, row: &ConversationRow, records: Vec<(jiff::Timestamp, Record)>, owed: &[Owed]) {
+fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp, Record)>) {
     let replayed = Conversation::replay(Conversation::default(), records);
     let key = |owed: &Owed| serde_json::to_string(owed).unwrap_or_default();
     let journal: HashSet<String> = replayed.owed().iter().map(key).collect();
-    let outbox: HashSet<String> = owed.iter().map(key).collect();
+    let outbox: HashSet<String> = row.owed.iter().map(|item| key(&item.owed)).collect();
     for missing in journal.difference(&outbox) {
         audit.breach("I2", format!("outbox of {}", row.id), format!("lacks {missing}"));
     }

@@ -15,8 +15,7 @@ pub use audit::{Audit, audit};
 pub use error::{AppendError, OpenError, StoreError};
 pub use sqlite::SqliteStore;
 pub use types::{
-    Append, Arrival, ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage,
-    OutboxItem, Stored,
+    Append, Arrival, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem, Stored,
 };
 
 use async_trait::async_trait;
@@ -81,16 +80,10 @@ pub trait Store: Send + Sync + 'static {
         &self,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<ConversationRow>, StoreError>;
+    ) -> Result<Vec<ConversationId>, StoreError>;
 
-    /// A conversation's journal as it stands.
-    async fn journal(&self, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError>;
-
-    /// A conversation's messages, without their bodies, oldest first.
-    async fn messages(&self, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError>;
-
-    /// What Genesys is owed for a conversation.
-    async fn owed(&self, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError>;
+    /// All that there is about a conversation, as of one commit.
+    async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError>;
 
     /// Finishes what is under way and lets go of the files.
     async fn close(&self);

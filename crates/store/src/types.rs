@@ -184,9 +184,9 @@ pub struct MessageRow {
     pub body: Vec<u8>,
 }
 
-/// One conversation as people see it.
+/// All that the store has about one conversation, at one moment: for audits and people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConversationRow {
+pub struct Dossier {
     /// Its id.
     pub id: ConversationId,
     /// Whose.
@@ -195,10 +195,16 @@ pub struct ConversationRow {
     pub customer: String,
     /// The sequence number of its last record.
     pub seq: u64,
-    /// Records up to this one may have been pruned.
+    /// Records up to this one were pruned.
     pub pruned_seq: u64,
-    /// How many inputs wait in its inbox.
+    /// What waits in its inbox, oldest first.
     pub inbox: Vec<InboxItem>,
+    /// What it decided, as far as it was not pruned.
+    pub journal: Vec<JournalRow>,
+    /// Its messages without their bodies, oldest first.
+    pub messages: Vec<MessageRow>,
+    /// What Genesys is owed.
+    pub owed: Vec<OutboxItem>,
 }
 
 /// One record as it stands in the journal.

@@ -41,6 +41,7 @@ async fn it_says_what_is_wrong_with_a_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
+    SqliteStore::open(&url(&dir)).expect("it opens").close().await;
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     file.pragma_update(None, "user_version", 99).expect("set");
     drop(file);

@@ -1,7 +1,7 @@
 //! What the gateway keeps, seen from outside: the audit, and the rows of one message.
 
-use conversation::{ConversationId, IntegrationName, MessageId, Record};
-use store::{Direction, MessageRow, SqliteStore, Store};
+use conversation::{ConversationId, IntegrationName, MessageId};
+use store::{Direction, Dossier, MessageRow, SqliteStore, Store};
 
 use super::{Loop, process, tidegate};
 
@@ -25,29 +25,16 @@ impl Loop {
 
     /// How many messages the store has for a customer, both ways.
     pub(crate) async fn stored_for(&self, customer: &str) -> usize {
-        let store = SqliteStore::open_read_only(&self.store()).expect("the store");
-        let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
-        let rows = store.messages(&conversation).await.expect("the store can be read");
-        store.close().await;
-        rows.len()
+        self.dossier(customer).await.map_or(0, |dossier| dossier.messages.len())
     }
 
-    /// How much Genesys is still owed about a customer.
-    pub(crate) async fn owed(&self, customer: &str) -> usize {
+    /// All that the store has about a customer now.
+    pub(crate) async fn dossier(&self, customer: &str) -> Option<Dossier> {
         let store = SqliteStore::open_read_only(&self.store()).expect("the store");
         let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
-        let owed = store.owed(&conversation).await.expect("the store can be read");
+        let dossier = store.dossier(&conversation).await.expect("the store can be read");
         store.close().await;
-        owed.len()
-    }
-
-    /// What the conversation of a customer has decided so far.
-    pub(crate) async fn records(&self, customer: &str) -> Vec<Record> {
-        let store = SqliteStore::open_read_only(&self.store()).expect("the store");
-        let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
-        let journal = store.journal(&conversation).await.expect("the store can be read");
-        store.close().await;
-        journal.into_iter().map(|row| row.record.expect("it can be read")).collect()
+        dossier
     }
 
     /// Panics with the report unless every invariant holds.

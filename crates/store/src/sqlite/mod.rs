@@ -16,8 +16,8 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow,
-    OpenError, OutboxItem, Store, StoreError, Stored,
+    Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
+    StoreError, Stored,
 };
 use reader::Readers;
 use writer::{Job, Writer};
@@ -121,7 +121,18 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer()?.run(|answer| Job::Prune(before, answer)).await
+        let writer = self.writer()?;
+        let (mut gone, mut after) = (0, String::new());
+        while let Some((old, last)) =
+            self.readers.run(move |connection| prune::candidates(connection, before, &after)).await?
+        {
+            for page in old.chunks(prune::PAGE) {
+                gone += writer.run(|answer| Job::Prune(before, page.to_vec(), answer)).await?;
+            }
+            after = last;
+        }
+        while writer.run(|answer| Job::ForgetEvents(before, answer)).await? > 0 {}
+        Ok(gone)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -132,24 +143,14 @@ impl Store for SqliteStore {
         &self,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<ConversationRow>, StoreError> {
+    ) -> Result<Vec<ConversationId>, StoreError> {
         let after = after.cloned();
         self.readers.run(move |connection| read::conversations(connection, after.as_ref(), limit)).await
     }
 
-    async fn journal(&self, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError> {
+    async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |connection| read::journal(connection, &conversation)).await
-    }
-
-    async fn messages(&self, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
-        let conversation = conversation.clone();
-        self.readers.run(move |connection| read::messages(connection, &conversation)).await
-    }
-
-    async fn owed(&self, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
-        let conversation = conversation.clone();
-        self.readers.run(move |connection| read::owed(connection, &conversation)).await
+        self.readers.run(move |connection| read::dossier(connection, &conversation)).await
     }
 
     async fn close(&self) {

@@ -1,43 +1,128 @@
-//! What goes after the retention time.
+//! What goes after the retention time, a few conversations at a time: the writer has other work between.
 
+use conversation::ConversationId;
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-/// Removes what was finished before `before`. A conversation's journal is cut only where a snapshot stands for what is
-/// removed, and never before the oldest message that is still open.
-pub(super) fn prune(connection: &Connection, before: Timestamp) -> rusqlite::Result<u64> {
-    let before = before.as_millisecond();
-    let cut = "coalesce(min(snapshot_seq,
-        (select max(j.seq) from journal j where j.conversation = conversation.id and j.at < ?1),
-        coalesce((select min(j.seq) - 1 from journal j join message m
-            on m.conversation = j.conversation and m.state = 'accepted'
-            and json_extract(j.record, '$.message') = m.id
-            where j.conversation = conversation.id), snapshot_seq)), 0)";
-    connection.execute(
-        &format!(
-            "update conversation set pruned_seq = {cut}
-             where snapshot_seq > pruned_seq and {cut} > pruned_seq"
-        ),
-        params![before],
+use crate::StoreError;
+
+/// How many conversations one transaction prunes.
+pub(super) const PAGE: usize = 20;
+/// How many conversations are looked at for that in one query.
+const LOOKED_AT: usize = 1_000;
+/// How many events one transaction forgets.
+const EVENTS: usize = 500;
+
+/// Conversations that may have something to prune, and where to go on looking; none where all were looked at.
+pub(super) fn candidates(
+    connection: &Connection,
+    before: Timestamp,
+    after: &str,
+) -> Result<Option<(Vec<ConversationId>, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select id, coalesce((select at from journal where conversation = id order by seq limit 1), 0)
+         from conversation where id > ?1 order by id limit ?2",
     )?;
-    connection.execute(
-        "delete from journal where exists
-            (select 1 from conversation c where c.id = journal.conversation and journal.seq <= c.pruned_seq)",
-        [],
-    )?;
-    let gone = connection.execute(
-        "delete from message where received < ?1 and state <> 'accepted' and coalesce(settled, received) < ?1
-            and not exists (select 1 from outbox o where o.conversation = message.conversation)",
-        params![before],
-    )?;
-    connection.execute("delete from event where received < ?1", params![before])?;
-    connection.execute("delete from early where received < ?1", params![before])?;
-    connection.execute(
-        "delete from conversation where seq = pruned_seq and due is null
-            and not exists (select 1 from message m where m.conversation = conversation.id)
-            and not exists (select 1 from inbox i where i.conversation = conversation.id)
-            and not exists (select 1 from outbox o where o.conversation = conversation.id)",
-        [],
-    )?;
+    let rows = statement.query_map(params![after, LOOKED_AT], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
+    let Some((last, _)) = rows.last() else { return Ok(None) };
+    let last = last.clone();
+    let old = rows.into_iter().filter(|(_, oldest)| *oldest < before.as_millisecond());
+    Ok(Some((old.map(|(id, _)| ConversationId::new(id)).collect(), last)))
+}
+
+/// Removes what was finished before `before`. Returns how many messages went.
+pub(super) fn prune(
+    connection: &Connection,
+    before: Timestamp,
+    conversations: &[ConversationId],
+) -> rusqlite::Result<u64> {
+    let mut gone = 0;
+    for conversation in conversations {
+        let id = conversation.as_str();
+        gone += if is_over(connection, id, before.as_millisecond())? {
+            remove(connection, id)?
+        } else {
+            cut_journal(connection, id, before.as_millisecond())?;
+            remove_old_messages(connection, id, before.as_millisecond())?
+        };
+    }
     Ok(gone as u64)
+}
+
+/// Forgets the ids of old events, and reports that never found their message. Returns how many.
+pub(super) fn forget_events(connection: &Connection, before: Timestamp) -> rusqlite::Result<u64> {
+    let mut gone = 0;
+    for sql in [
+        "delete from event where (id, integration) in
+            (select id, integration from event where received < ?1 order by received limit ?2)",
+        "delete from early where (service_id, integration, event_id) in
+            (select service_id, integration, event_id from early where received < ?1 order by received limit ?2)",
+    ] {
+        gone += connection.prepare_cached(sql)?.execute(params![before.as_millisecond(), EVENTS])?;
+    }
+    Ok(gone as u64)
+}
+
+/// Whether nothing is open in a conversation and nothing has happened for so long: then it goes as a whole.
+fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "select 1 from conversation where id = ?1 and due is null
+                and not exists (select 1 from inbox where conversation = ?1)
+                and not exists (select 1 from outbox where conversation = ?1)
+                and not exists (select 1 from message
+                    where conversation = ?1 and (state = 'accepted' or received >= ?2 or settled >= ?2))
+                and coalesce((select at from journal where conversation = ?1 order by seq desc limit 1), 0) < ?2",
+        )?
+        .exists(params![id, before])
+}
+
+fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
+    let messages = connection.prepare_cached("delete from message where conversation = ?1")?.execute([id])?;
+    connection.prepare_cached("delete from journal where conversation = ?1")?.execute([id])?;
+    connection.prepare_cached("delete from conversation where id = ?1")?.execute([id])?;
+    Ok(messages)
+}
+
+/// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
+/// still open.
+fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<()> {
+    let old: Option<u64> = connection
+        .prepare_cached(
+            "select max(journal.seq) from journal, conversation as c
+             where c.id = ?1 and journal.conversation = ?1 and journal.seq <= c.snapshot_seq and journal.at < ?2",
+        )?
+        .query_row(params![id, before], |row| row.get(0))?;
+    let Some(old) = old else { return Ok(()) };
+    let open: Option<u64> = connection
+        .prepare_cached(
+            "select seq from journal where conversation = ?1 and seq <= ?2 and json_extract(record, '$.message') in
+                (select id from message where conversation = ?1 and state = 'accepted') order by seq limit 1",
+        )?
+        .query_row(params![id, old], |row| row.get(0))
+        .optional()?;
+    let cut = open.map_or(old, |open| open - 1);
+    let gone = connection
+        .prepare_cached("delete from journal where conversation = ?1 and seq <= ?2")?
+        .execute(params![id, cut])?;
+    if gone > 0 {
+        connection
+            .prepare_cached("update conversation set pruned_seq = ?2 where id = ?1")?
+            .execute(params![id, cut])?;
+    }
+    Ok(())
+}
+
+/// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
+fn remove_old_messages(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "delete from message where conversation = ?1 and state <> 'accepted'
+                and received < ?2 and coalesce(settled, received) < ?2
+                and not exists (select 1 from outbox where conversation = ?1)
+                and id not in (select json_extract(record, '$.message') from journal
+                    where conversation = ?1 and json_extract(record, '$.message') is not null)",
+        )?
+        .execute(params![id, before])
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{ConversationRow, Direction, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError};
+use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError};
 
 /// The JSON of one of our own types.
 pub(super) fn json(value: &impl Serialize) -> String {
@@ -104,7 +104,7 @@ pub(super) fn message(
     Ok(found.optional()?)
 }
 
-pub(super) fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
+fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
     let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by rowid");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([conversation.as_str()], message_row)?;
@@ -154,7 +154,7 @@ pub(super) fn outbox(
     rows.map(outbox_item).collect()
 }
 
-pub(super) fn owed(connection: &Connection, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
+fn owed(connection: &Connection, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
     let mut statement = connection
         .prepare_cached("select seq, conversation, since, owed from outbox where conversation = ?1 order by seq")?;
     let rows = statement.query_map([conversation.as_str()], outbox_row)?;
@@ -179,30 +179,35 @@ pub(super) fn conversations(
     connection: &Connection,
     after: Option<&ConversationId>,
     limit: usize,
-) -> Result<Vec<ConversationRow>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "select id, integration, customer, seq, pruned_seq from conversation where id > ?1 order by id limit ?2",
-    )?;
+) -> Result<Vec<ConversationId>, StoreError> {
+    let mut statement = connection.prepare_cached("select id from conversation where id > ?1 order by id limit ?2")?;
     let after = after.map_or("", ConversationId::as_str);
-    let rows = statement.query_map(params![after, most(limit)], |row| {
-        Ok(ConversationRow {
-            id: ConversationId::new(row.get::<_, String>(0)?),
-            integration: IntegrationName::new(row.get::<_, String>(1)?),
-            customer: row.get(2)?,
-            seq: row.get(3)?,
-            pruned_seq: row.get(4)?,
-            inbox: Vec::new(),
-        })
-    })?;
-    let mut found = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    for row in &mut found {
-        row.inbox = inbox(connection, &row.id, 0, usize::MAX)?;
-    }
-    Ok(found)
+    let rows =
+        statement.query_map(params![after, most(limit)], |row| Ok(ConversationId::new(row.get::<_, String>(0)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn journal(connection: &Connection, conversation: &ConversationId) -> Result<Vec<JournalRow>, StoreError> {
-    rows_of_journal(connection, conversation, 0)
+pub(super) fn dossier(connection: &Connection, id: &ConversationId) -> Result<Option<Dossier>, StoreError> {
+    // Several statements, one commit.
+    let reading = connection.unchecked_transaction()?;
+    let row = reading
+        .prepare_cached("select integration, customer, seq, pruned_seq from conversation where id = ?1")?
+        .query_row([id.as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?))
+        })
+        .optional()?;
+    let Some((integration, customer, seq, pruned_seq)) = row else { return Ok(None) };
+    Ok(Some(Dossier {
+        id: id.clone(),
+        integration: IntegrationName::new(integration),
+        customer,
+        seq,
+        pruned_seq,
+        inbox: inbox(&reading, id, 0, usize::MAX)?,
+        journal: rows_of_journal(&reading, id, 0)?,
+        messages: messages(&reading, id)?,
+        owed: owed(&reading, id)?,
+    }))
 }
 
 fn rows_of_journal(

@@ -39,6 +39,7 @@ create table event (
     received    integer not null,
     primary key (id, integration)
 ) without rowid;
+create index event_received on event (received);
 
 -- Reports that came before the message they name.
 create table early (
@@ -49,6 +50,7 @@ create table early (
     report      text not null,                  -- JSON
     primary key (service_id, integration, event_id)
 ) without rowid;
+create index early_received on early (received);
 
 -- Accepted, not yet handled.
 create table inbox (

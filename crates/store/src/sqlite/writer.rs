@@ -8,6 +8,7 @@ use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -28,7 +29,8 @@ pub(super) enum Job {
     Accept(Box<Arrival>, Answer<Stored>),
     /// Answers nothing where the fence did not hold, else whether the inbox got something.
     Append(Box<Append>, Answer<Option<bool>>),
-    Prune(Timestamp, Answer<u64>),
+    Prune(Timestamp, Vec<ConversationId>, Answer<u64>),
+    ForgetEvents(Timestamp, Answer<u64>),
     Probe(Answer<()>),
 }
 
@@ -142,7 +144,10 @@ impl Job {
         Ok(match self {
             Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival)?, answer),
             Self::Append(step, answer) => Outcome::Append(append::append(connection, &step)?, answer),
-            Self::Prune(before, answer) => Outcome::Prune(prune::prune(connection, before)?, answer),
+            Self::Prune(before, conversations, answer) => {
+                Outcome::Prune(prune::prune(connection, before, &conversations)?, answer)
+            }
+            Self::ForgetEvents(before, answer) => Outcome::Prune(prune::forget_events(connection, before)?, answer),
             Self::Probe(answer) => {
                 connection.execute("insert or replace into probe (id, at) values (1, unixepoch() * 1000)", [])?;
                 Outcome::Probe(answer)
