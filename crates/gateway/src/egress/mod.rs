@@ -156,7 +156,8 @@ impl Egress {
                 self.metrics.post(name, "done");
                 // If the answer never comes the gateway is stopping, or the conversation is read anew.
                 let durable = engine.deliver(&item.conversation, *input).await.is_ok();
-                (!durable).then_some(Retry { after: Duration::from_secs(1), tries: 0, doubt: true })
+                let after = self.pause(tries).max(Duration::from_secs(1));
+                (!durable).then_some(Retry { after, tries: tries + 1, doubt: true })
             }
             Outcome::Later { why, after, doubt } => {
                 self.metrics.post(name, "retried");

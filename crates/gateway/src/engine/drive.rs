@@ -34,6 +34,7 @@ pub(super) struct Live {
 
 /// Drives one conversation until nothing is left to do now.
 pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Mailbox>, parked: Option<Live>) {
+    let _slot = Slot { engine: &engine, id: &id };
     let mut live = parked;
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
@@ -46,16 +47,8 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
             }
             current
         } else {
-            // Stopping, unreadable, or not there: whoever waits hears nothing, and the store keeps what it has.
-            {
-                let mut mail = mailbox.mail();
-                mail.deliveries.clear();
-                mail.inbox = false;
-            }
-            if engine.finish(&id, &mailbox, &mut None) {
-                return;
-            }
-            continue;
+            // Stopping, unreadable, or not there.
+            return give_up(&engine, &id, &mailbox);
         };
         let turn = current.turn(&engine, &id, &mailbox, std::mem::take(&mut answers)).await;
         match turn {
@@ -70,11 +63,8 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
                 calls = FuturesUnordered::new();
                 continue;
             }
-            // The gateway stops: what was decided is not durable, so it did not happen.
-            Err(Lost::Stopping) => {
-                engine.finish(&id, &mailbox, &mut None);
-                return;
-            }
+            // What was decided is not durable, so it did not happen.
+            Err(Lost::Store) => return give_up(&engine, &id, &mailbox),
         }
         if calls.is_empty() {
             let wakeup = current.state.next_wakeup(&current.integration.policy);
@@ -102,8 +92,40 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
 
 /// Why a turn came to nothing.
 enum Lost {
+    /// Somebody else has appended to the journal.
     Fenced,
-    Stopping,
+    /// The gateway stops while the store is away, or what the store holds cannot be read.
+    Store,
+}
+
+/// Ends the task although there is work: whoever waits hears nothing, and the store keeps what it has.
+fn give_up(engine: &Engine, id: &ConversationId, mailbox: &Mailbox) {
+    loop {
+        {
+            let mut mail = mailbox.mail();
+            mail.deliveries.clear();
+            mail.inbox = false;
+        }
+        if engine.finish(id, mailbox, &mut None) {
+            return;
+        }
+    }
+}
+
+/// The task's place among those that run. A panic must not leave it taken, or nobody would ever drive the conversation
+/// again; it is woken anew, since the store has all that was decided.
+struct Slot<'a> {
+    engine: &'a Arc<Engine>,
+    id: &'a ConversationId,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(conversation = %self.id, "driving the conversation broke; it is tried again");
+            self.engine.broke(self.id);
+        }
+    }
 }
 
 /// Reads a conversation from the store, and says whether calls were interrupted by the last process's end.
@@ -153,7 +175,7 @@ impl Live {
         }
         if inbox {
             let ask = || engine.store.inbox(id, self.inbox_seq, BATCH);
-            let items = engine.patiently("read an inbox", ask).await.ok_or(Lost::Stopping)?;
+            let items = engine.patiently("read an inbox", ask).await.ok_or(Lost::Store)?;
             if items.len() == BATCH {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
@@ -250,7 +272,7 @@ impl Live {
                 Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
             }
         });
-        let early = appended.await.ok_or(Lost::Stopping)?.ok_or(Lost::Fenced)?;
+        let early = appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)?;
         self.seq = seq;
         if snapshot {
             self.snapshot_seq = seq;

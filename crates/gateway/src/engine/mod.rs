@@ -33,6 +33,8 @@ const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 const PAGE: usize = 500;
 /// How often the store is pruned.
 const PRUNE: Duration = Duration::from_hours(1);
+/// How long a conversation whose task broke is left alone.
+const BROKEN: Duration = Duration::from_secs(5);
 /// How many inputs without durability (typing) may wait for one conversation.
 const MOST_VOLATILE: usize = 16;
 
@@ -221,6 +223,20 @@ impl Engine {
             self.room.notify_one();
         }
         true
+    }
+
+    /// The task of a conversation is gone without a word.
+    fn broke(self: &Arc<Self>, conversation: &ConversationId) {
+        if self.slots().running.remove(conversation).is_some() {
+            self.metrics.active.dec();
+        }
+        let (engine, conversation) = (Arc::clone(self), conversation.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(BROKEN) => engine.wake(&conversation),
+                () = engine.stop.cancelled() => {}
+            }
+        });
     }
 
     /// Asks to be woken at `at`; woken again later does no harm.
