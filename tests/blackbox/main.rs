@@ -2,6 +2,8 @@
 
 mod support;
 
+mod bad_input;
+mod commands;
 mod crash;
 mod ingress;
 mod policies;

@@ -112,7 +112,7 @@ async fn check_genesys(
         lines.fail(&what, "it is not active", "look at it in Genesys Cloud under Message > Platforms");
     }
     let theirs = found.outbound_notification_webhook_url.as_deref();
-    match public_url.and_then(|url| url.join(&format!("genesys/{name}")).ok()) {
+    match public_url.map(|url| webhook_url(url, name.as_str())) {
         Some(ours) if theirs == Some(ours.as_str()) => lines.ok(format!("{name}: webhook"), ours.as_str()),
         Some(ours) => lines.fail(
             format!("{name}: webhook"),
@@ -137,6 +137,16 @@ async fn check_genesys(
         ),
         None => lines.ok(format!("{name}: webhook secret"), "Genesys does not show it, so it is not compared"),
     }
+}
+
+/// Where Genesys has to call, which may be below a path.
+fn webhook_url(public: &Url, name: &str) -> Url {
+    let mut url = public.clone();
+    // An http URL always has a path.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(["genesys", name]);
+    }
+    url
 }
 
 async fn check_connector(lines: &mut Lines, integration: &config::Integration, http: &reqwest::Client) {

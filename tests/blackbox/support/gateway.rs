@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{CONNECTOR_SECRET, Process, client, eventually, tidegate};
@@ -64,15 +65,15 @@ reports_delivery = true
 
     /// Starts the gateway, and waits until it is ready.
     pub(crate) async fn start(config: &Path, port: u16) -> Self {
-        let mut gateway = Self::launch(config, port);
+        let mut gateway = Self::launch(config, port, &[]);
         gateway.ready().await;
         gateway
     }
 
-    fn launch(config: &Path, port: u16) -> Self {
+    fn launch(config: &Path, port: u16, options: &[&str]) -> Self {
         let log = config.with_file_name("gateway.log");
         let mut command = tidegate();
-        command.args(["serve", "--config"]).arg(config);
+        command.args(["serve", "--config"]).arg(config).args(options);
         let process = Process::start(command, &log);
         let (config, url) = (config.to_owned(), format!("http://127.0.0.1:{port}"));
         Self { url, process, config, port, client: client() }
@@ -92,7 +93,12 @@ reports_delivery = true
 
     /// Starts it again after it was killed or stopped; the store is where it was.
     pub(crate) async fn restart(&mut self) {
-        self.process = Self::launch(&self.config, self.port).process;
+        self.restart_with(&[]).await;
+    }
+
+    /// The same, with options for `tidegate serve`.
+    pub(crate) async fn restart_with(&mut self, options: &[&str]) {
+        self.process = Self::launch(&self.config, self.port, options).process;
         self.ready().await;
     }
 
@@ -113,13 +119,17 @@ reports_delivery = true
 
     /// Posts events with the right signature. Returns status and answer.
     pub(crate) async fn events(&self, body: &[u8]) -> (u16, Value) {
-        let id = format!("evt-{}", fastrand_id(body));
-        #[expect(clippy::disallowed_methods, reason = "a chat service signs with its own clock")]
-        let now = jiff::Timestamp::now();
-        let secret: connector::http::Secret = CONNECTOR_SECRET.parse().expect("a secret");
-        let signature = connector::http::Secrets::from(secret).sign(&id, now, body);
+        self.events_signed(body, CONNECTOR_SECRET, SignedDuration::ZERO).await
+    }
+
+    /// Posts events, signed with any secret by a clock that differs from ours.
+    pub(crate) async fn events_signed(&self, body: &[u8], secret: &str, off: SignedDuration) -> (u16, Value) {
+        let id = signature_id(body);
+        let at = now() + off;
+        let secret: connector::http::Secret = secret.parse().expect("a secret");
+        let signature = connector::http::Secrets::from(secret).sign(&id, at, body);
         let call = self.client.post(format!("{}/connectors/acme/events", self.url)).body(body.to_vec());
-        let call = call.header("webhook-id", id).header("webhook-timestamp", now.as_second().to_string());
+        let call = call.header("webhook-id", id).header("webhook-timestamp", at.as_second().to_string());
         let answer = call.header("webhook-signature", signature).send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
@@ -135,7 +145,14 @@ reports_delivery = true
     }
 }
 
-/// Some id that follows from the body.
-fn fastrand_id(body: &[u8]) -> String {
-    conversation::MessageId::from_foreign(&String::from_utf8_lossy(body)).to_string().chars().take(40).collect()
+/// The clock of Genesys or of a chat service.
+pub(crate) fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "what is outside of the gateway has its own clock")]
+    Timestamp::now()
+}
+
+/// What a body is signed as: the same for the same body.
+fn signature_id(body: &[u8]) -> String {
+    let hash = conversation::MessageId::from_foreign(&String::from_utf8_lossy(body)).to_string();
+    format!("evt-{}", hash.chars().take(40).collect::<String>())
 }

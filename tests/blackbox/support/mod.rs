@@ -16,10 +16,11 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use audit::{audit, settled, stored};
 pub(crate) use bodies::webhook;
 pub(crate) use chat::PythonChat;
-pub(crate) use gateway::{Gateway, WEBHOOK_SECRET};
-pub(crate) use process::{Process, tidegate};
+pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now};
+pub(crate) use process::{Process, output, tidegate};
 pub(crate) use sandbox::Sandbox;
 
 /// Signs between the gateway and the chat service.

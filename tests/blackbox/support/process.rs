@@ -51,6 +51,17 @@ impl Process {
         self.child.try_wait().expect("it can be asked").is_none()
     }
 
+    /// How much memory it has now, and the most that it ever had, in bytes.
+    pub(crate) fn memory(&self) -> (usize, usize) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+            let kilobytes = line.trim().trim_end_matches("kB").trim_end();
+            kilobytes.parse::<usize>().expect("a number") * 1024
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
     /// What it printed so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

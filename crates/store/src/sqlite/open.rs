@@ -69,10 +69,10 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     match found {
         0 if tables == 0 => Ok(0),
         0 => Err(OpenError::Empty(path.to_owned())),
-        _ if ours == 0 => Err(OpenError::Empty(path.to_owned())),
         found if found > MIGRATIONS.len() => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() })
         }
+        _ if ours == 0 => Err(OpenError::Empty(path.to_owned())),
         found => Ok(found),
     }
 }

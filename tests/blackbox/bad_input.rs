@@ -1,0 +1,49 @@
+//! Whatever comes in, from Genesys, from chat services or from strangers: the gateway answers as the contract says,
+//! brings each message to its end, serves everybody else, stays small, and writes no one's words into its log.
+
+mod connector;
+mod events;
+mod mutations;
+mod slow;
+mod times;
+mod webhooks;
+
+use crate::support::{CONNECTOR_SECRET, Gateway, WEBHOOK_SECRET};
+
+/// Stands in every text that these tests send.
+const MARKER: &str = "words-that-nobody-may-log";
+
+/// By how much the gateway may grow in a test, in bytes. Far below what the tests throw at it.
+const GROWTH: usize = 48 << 20;
+
+/// A chat service that has a session at once and delivers at once.
+const QUICK: &[&str] = &["--handshake", "0", "--deliver", "immediately"];
+
+/// The gateway's memory before something happens to it.
+struct Memory(usize);
+
+impl Memory {
+    fn of(gateway: &Gateway) -> Self {
+        Self(gateway.process.memory().0)
+    }
+
+    /// Panics if the gateway was ever much larger than then.
+    fn stayed_small(&self, gateway: &Gateway) {
+        let (before, most) = (self.0, gateway.process.memory().1);
+        assert!(most < before + GROWTH, "it had {before} bytes, and up to {most} afterwards");
+    }
+}
+
+/// Panics unless the gateway runs, is ready, and has written down neither what people wrote nor any secret.
+async fn unharmed(gateway: &mut Gateway) {
+    assert!(gateway.process.runs(), "it runs");
+    assert_eq!(gateway.get("/healthz").await.0, 200);
+    assert_eq!(gateway.get("/readyz").await.0, 200);
+    let (log, (_, metrics)) = (gateway.process.log(), gateway.get("/metrics").await);
+    let connector_key = CONNECTOR_SECRET.trim_start_matches("whsec_");
+    for secret in [MARKER, WEBHOOK_SECRET, connector_key, "sandbox-secret", "Bearer ", "Basic "] {
+        assert!(!log.contains(secret), "the log holds {secret}");
+        assert!(!metrics.contains(secret), "the metrics hold {secret}");
+    }
+    assert!(!log.contains("panicked"), "nothing panicked");
+}
