@@ -47,8 +47,9 @@ impl Loop {
         let store = SqliteStore::open_read_only(&self.store()).expect("the store");
         let mut kept = Vec::new();
         for conversation in store.conversations(None, usize::MAX).await.expect("the store can be read") {
-            for row in store.messages(&conversation.id).await.expect("the store can be read") {
-                let whole = store.message(&conversation.integration, row.direction, &row.id);
+            let dossier = store.dossier(&conversation).await.expect("the store can be read").expect("it is there");
+            for row in &dossier.messages {
+                let whole = store.message(&dossier.integration, row.direction, &row.id);
                 kept.extend(whole.await.expect("the store can be read").filter(|row| row.state == "kept"));
             }
         }
