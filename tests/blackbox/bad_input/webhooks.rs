@@ -4,7 +4,7 @@ use conversation::MessageId;
 use serde_json::{Value, json};
 
 use super::{MARKER, Memory, QUICK, unharmed};
-use crate::support::{Loop, eventually, webhook};
+use crate::support::{Loop, webhook};
 
 /// What becomes of a body.
 enum End {
@@ -192,7 +192,6 @@ pub(super) async fn goes_on(all: &mut Loop) {
     all.audited();
 }
 
-/// Events are accepted before they are carried on, so what is sent to Genesys is waited for.
 #[tokio::test]
 async fn odd_customers_are_served_like_any_other() {
     let mut all = Loop::start("", QUICK).await;
@@ -215,6 +214,5 @@ async fn odd_customers_are_served_like_any_other() {
         assert_eq!(all.gateway.webhook(typing.to_string().as_bytes()).await, 200);
     }
     goes_on(&mut all).await;
-    // An error would have been logged by now, since what came after it has been handled.
-    eventually("everything has settled", async || (!all.gateway.process.log().contains("ERROR")).then_some(())).await;
+    assert!(!all.gateway.process.log().contains("ERROR"), "nothing of it is an error of ours");
 }
