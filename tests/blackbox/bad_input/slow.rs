@@ -22,8 +22,7 @@ async fn two_hundred_half_requests_do_not_keep_others_from_being_served() {
     let address = all.gateway.url.strip_prefix("http://").expect("an address").to_owned();
     let mut callers = Vec::new();
     for caller in 0..CALLERS {
-        let (integration, path) = (caller % 2, ["genesys/acme", "connectors/acme/events"]);
-        let path = path[integration];
+        let path = ["genesys/acme", "connectors/acme/events"][caller % 2];
         let head = format!("POST /{path} HTTP/1.1\r\nhost: localhost\r\nx-filler: ");
         callers.push(drip(&address, head.clone()).await);
         callers.push(drip(&address, format!("{head}x\r\ncontent-length: 100000\r\n\r\n{{\"id\":")).await);
