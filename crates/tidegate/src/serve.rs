@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
-use gateway::{Gateway, Limits, SystemClock};
+use gateway::{DetectEnd, Gateway, Limits, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::DetectEnd;
 use crate::failure::Failure;
 use crate::wiring;
 
@@ -27,11 +26,11 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let limits = Limits { max_body: config.server.max_body, retention: config.store.retention, ..Limits::default() };
     let mut integrations = Vec::new();
     for integration in config.integrations {
-        if integration.detect != DetectEnd::Off {
+        if matches!(integration.detect_end, DetectEnd::Notifications { .. }) {
             tracing::warn!(
                 integration = %integration.name,
-                "this version does not learn when the agent's side ends a conversation; sessions stay open until the \
-                 chat service closes them (set integration.end.detect = \"off\" to silence this)"
+                "this version learns that the agent's side has ended a conversation only by asking, once in \
+                 integration.end.poll (set integration.end.detect = \"poll\" to silence this)"
             );
         }
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));

@@ -263,6 +263,7 @@ impl Live {
             taken,
             // With a call open, whoever finds the conversation after a crash must look at it at once.
             due: if self.state.is_calling() { Some(now) } else { wakeup },
+            watched: self.state.watched().map(Into::into),
             snapshot: snapshot.then(|| self.state.clone()),
         };
         let appended = engine.patiently("append to the journal", || async {

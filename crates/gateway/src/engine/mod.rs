@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::egress::Egress;
+use crate::ends;
 use crate::metrics::Metrics;
-use crate::settings::{Integration, Limits};
+use crate::settings::{DetectEnd, Integration, Limits};
 use drive::Live;
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
@@ -109,6 +110,14 @@ impl Engine {
         });
         for (_, egress) in engine.integrations.values() {
             engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
+        }
+        for (integration, _) in engine.integrations.values() {
+            match integration.detect_end {
+                DetectEnd::Notifications { poll: every } | DetectEnd::Poll { every } => {
+                    engine.tasks.spawn(ends::poll(Arc::clone(&engine), Arc::clone(integration), every));
+                }
+                DetectEnd::Off => {}
+            }
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
@@ -300,7 +309,7 @@ impl Engine {
 
     /// Asks the store until it answers; none, if the gateway is told to stop before that, or the answer is that what
     /// it holds cannot be read.
-    async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         what: &'static str,
         mut ask: impl FnMut() -> F,
