@@ -63,8 +63,8 @@ impl Post<'_> {
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
         let answer = self.integration.budget.call(lane, post).await;
-        let missing = self.missing(&answer).await?;
-        settled(answer.map(|_| None), done, missing)
+        let refusals = self.refusals(&answer).await?;
+        settled(answer.map(|_| None), done, refusals)
     }
 
     /// Whether Genesys has a final receipt for the message. Where it will not say, it is told again: a receipt too many
@@ -84,15 +84,15 @@ impl Post<'_> {
 
     /// What a 404 says: whether the integration is there is asked, since nothing may be thrown away for a mistake in
     /// the configuration. Where that will not be said, it is.
-    async fn missing<T>(&self, answer: &Result<T, CallError>) -> Result<Missing, Outcome> {
+    async fn refusals<T>(&self, answer: &Result<T, CallError>) -> Result<Final, Outcome> {
         if !matches!(answer, Err(CallError::Refused { status, .. }) if status.as_u16() == 404) {
-            return Ok(Missing::Thing);
+            return Ok(Final::Body);
         }
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
         match self.integration.budget.call(Lane::Background, read).await {
-            Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Missing::Integration),
-            Ok(_) | Err(CallError::Refused { .. }) => Ok(Missing::Thing),
+            Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Final::Body),
+            Ok(_) | Err(CallError::Refused { .. }) => Ok(Final::BodyOrMissing),
             Err(error) => Err(later(&error, true)),
         }
     }
@@ -130,8 +130,8 @@ impl Post<'_> {
             }
         };
         // The answer to a button may also name a message that Genesys does not know.
-        let missing = self.missing(&answer).await?;
-        settled(answer, |result| done(result, genesys), missing)
+        let refusals = self.refusals(&answer).await?;
+        settled(answer, |result| done(result, genesys), refusals)
     }
 
     async fn notice(&self, item: &OutboxItem, message: &MessageId, kind: NoticeKind) -> Result<Outcome, Outcome> {
@@ -144,7 +144,7 @@ impl Post<'_> {
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
         let answer = self.integration.budget.call(Lane::Urgent, post).await;
-        settled(answer.map(|answer| answer.value.id), done, Missing::Thing)
+        settled(answer.map(|answer| answer.value.id), done, Final::All)
     }
 
     /// Disconnects the customer's participant: the way to say that the customer has left.
@@ -153,7 +153,7 @@ impl Post<'_> {
         let read = async |client: genesys::Client| client.conversation(conversation).await;
         let found = match self.integration.budget.call(Lane::Urgent, read).await {
             Ok(answer) => answer.value,
-            Err(error) => return settled(Err(error), done, Missing::Thing),
+            Err(error) => return settled(Err(error), done, Final::All),
         };
         let live = |participant: &&genesys::conversation::Participant| {
             !matches!(participant.state, Some(ParticipantState::Disconnected | ParticipantState::Terminated))
@@ -165,7 +165,7 @@ impl Post<'_> {
         let patch = ParticipantPatch::disconnect();
         let post = async |client: genesys::Client| client.patch_participant(conversation, &customer, &patch).await;
         let answer = self.integration.budget.call(Lane::Urgent, post).await;
-        settled(answer.map(|_| None), done, Missing::Thing)
+        settled(answer.map(|_| None), done, Final::All)
     }
 
     async fn row(&self, direction: Direction, message: &MessageId) -> Result<Option<MessageRow>, Outcome> {
@@ -173,20 +173,23 @@ impl Post<'_> {
     }
 }
 
-/// What is known of a 404.
+/// Which refusals are for good.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    /// The thing itself is not there (any more): nobody is left to be told.
-    Thing,
-    /// The integration is not there: a matter of configuration, which waits until that is mended.
-    Integration,
+enum Final {
+    /// Those of the body itself. Others, such as 403, speak of the configuration or of something that stands between:
+    /// they may be mended, and nothing is thrown away until then.
+    Body,
+    /// A 404 as well: the thing itself is not there (any more), and nobody is left to be told.
+    BodyOrMissing,
+    /// All: nobody's words are lost by it.
+    All,
 }
 
 /// What an answer means: done, refused for good, or to be tried again.
 fn settled(
     answer: Result<Option<String>, CallError>,
     done: impl FnOnce(PostResult) -> Input,
-    missing: Missing,
+    r#final: Final,
 ) -> Result<Outcome, Outcome> {
     let result = match answer {
         Ok(id) => PostResult::Posted { genesys_id: id.map(String::into_boxed_str) },
@@ -195,7 +198,7 @@ fn settled(
             PostResult::Posted { genesys_id: None }
         }
         Err(error) => match &error {
-            CallError::Refused { status, .. } if is_final(status.as_u16(), missing) => {
+            CallError::Refused { status, .. } if r#final.has(status.as_u16()) => {
                 let why: String = error.to_string().chars().take(300).collect();
                 PostResult::Refused { why: why.into() }
             }
@@ -210,10 +213,14 @@ fn settled(
     Ok(Outcome::Done(Box::new(done(result))))
 }
 
-/// Refusals of the body itself. Others, such as 403, speak of the configuration or of something that stands between:
-/// they may be mended, and nothing is thrown away until then.
-fn is_final(status: u16, missing: Missing) -> bool {
-    matches!(status, 400 | 410 | 413 | 415 | 422) || (status == 404 && missing == Missing::Thing)
+impl Final {
+    fn has(self, status: u16) -> bool {
+        match self {
+            Self::Body => matches!(status, 400 | 410 | 413 | 415 | 422),
+            Self::BodyOrMissing => status == 404 || Self::Body.has(status),
+            Self::All => true,
+        }
+    }
 }
 
 fn later(error: &CallError, doubt: bool) -> Outcome {

@@ -17,6 +17,8 @@ use crate::settings::Integration;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
+/// How many customer's messages a conversation holds in memory.
+const MOST_INBOUND: usize = 100;
 /// A snapshot after so many records bounds what a load has to replay.
 const SNAPSHOT_EVERY: u64 = 64;
 
@@ -28,8 +30,8 @@ pub(super) struct Live {
     /// The sequence number of the last record in it: the fence.
     seq: u64,
     snapshot_seq: u64,
-    /// The last input of the inbox that was handled.
-    inbox_seq: u64,
+    /// The inbox may hold customer's messages that were left there.
+    behind: bool,
     /// Genesys's conversation, while its end has to be learnt; as the store has it.
     watched: Option<Box<str>>,
 }
@@ -150,7 +152,7 @@ async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
     };
     let interrupted = state.is_calling();
     let watched = state.watched().map(Into::into);
-    Some((Live { integration, customer, state, seq, snapshot_seq, inbox_seq: 0, watched }, interrupted))
+    Some((Live { integration, customer, state, seq, snapshot_seq, behind: true, watched }, interrupted))
 }
 
 impl Live {
@@ -177,7 +179,10 @@ impl Live {
             waiting.extend(durable);
         }
         if inbox {
-            let ask = || engine.store.inbox(id, self.inbox_seq, BATCH);
+            // A flood of customer's messages stays in the store: they leave one at a time (I12).
+            let customers = self.state.inbound_waiting() < MOST_INBOUND;
+            self.behind |= !customers;
+            let ask = || engine.store.inbox(id, customers, BATCH);
             let items = engine.patiently("read an inbox", ask).await.ok_or(Lost::Store)?;
             if items.len() == BATCH {
                 mailbox.mail().inbox = true;
@@ -204,12 +209,16 @@ impl Live {
             self.put_off(engine, &mut records, &mut effects);
         }
         if !records.is_empty() || !taken.is_empty() {
-            let early = self.commit(engine, id, now, records, taken.clone()).await?;
+            let early = self.commit(engine, id, now, records, taken).await?;
             if early {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
             }
-            self.inbox_seq = taken.last().copied().unwrap_or(self.inbox_seq);
+        }
+        if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
+            self.behind = false;
+            mailbox.mail().inbox = true;
+            mailbox.arrived.notify_one();
         }
         for durable in waiting {
             // Whoever asked may have gone.
