@@ -93,7 +93,7 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
     });
     StoreSection {
         url: url.unwrap_or_else(|| "sqlite:tidegate.db".to_owned()),
-        retention: table.field("retention").duration(SECOND..=3_650 * DAY).unwrap_or(30 * DAY),
+        retention: table.field("retention").duration(DAY..=3_650 * DAY).unwrap_or(30 * DAY),
     }
 }
 
