@@ -62,7 +62,6 @@ pub(crate) enum Role {
     Viewer,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn server(table: &Table<'_>) -> Server {
