@@ -1,6 +1,6 @@
 //! What each setting of an integration changes for the people on both sides.
 
-use conversation::Record;
+use conversation::{ConversationId, IntegrationName, Record};
 use serde_json::Value;
 
 use crate::support::{Loop, eventually};
@@ -171,6 +171,40 @@ async fn the_agent_is_told_in_the_conversation_where_that_is_wanted() {
     .await;
     assert_eq!(notes[0], "Hello?");
     assert!(notes[1..].iter().all(|note| !note.contains("Good morning.")), "{notes:?}");
+    all.audited();
+}
+
+#[tokio::test]
+async fn the_session_is_closed_when_the_agent_ends_the_conversation() {
+    let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.chat.says("noor", "Hello?").await;
+    let message = sends(&all, "noor", "Good morning.").await;
+    assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
+    assert_eq!(all.chat.count("close"), 0);
+    all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "noor" })).await;
+    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(())).await;
+    // She writes again, and gets a session again.
+    all.chat.says("noor", "One more thing.").await;
+    let message = sends(&all, "noor", "Yes?").await;
+    assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
+    assert_eq!(all.chat.count("open"), 2);
+    assert_eq!(all.sandbox.verdict().await["holds"], true);
+    all.audited();
+}
+
+#[tokio::test]
+async fn genesys_learns_that_the_customer_has_left() {
+    let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    all.chat.says("noor", "Hello?").await;
+    let message = sends(&all, "noor", "Good morning.").await;
+    assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
+    let id = ConversationId::of(&IntegrationName::new("acme"), "noor").to_string();
+    let closed = serde_json::json!({ "type": "session.closed", "id": "left-1", "conversation": id });
+    assert_eq!(all.gateway.events(closed.to_string().as_bytes()).await.0, 202);
+    eventually("the conversation has ended", async || {
+        all.sandbox.transcript().await.iter().any(|entry| entry["state"] == "ended").then_some(())
+    })
+    .await;
     all.audited();
 }
 

@@ -140,6 +140,12 @@ impl Conversation {
         self.attempt.is_some() || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
     }
 
+    /// Genesys's conversation while it has to be watched for its end: that is, while there is a session to close.
+    pub fn watched(&self) -> Option<&str> {
+        let watched = matches!(self.session, Session::Open { .. }) && !self.ending;
+        self.genesys.as_deref().filter(|_| watched)
+    }
+
     /// What Genesys has not confirmed yet.
     pub fn owed(&self) -> &[Owed] {
         &self.owed

@@ -4,20 +4,18 @@
 
 mod world;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, HandshakeStart, InboundPolicy, NoticeKind, OnUnknown, Policy, SendReceipts,
 };
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use world::{Event, World, event};
 
 /// Together the two tests run 200,000 histories.
 const HISTORIES: u32 = 100_000;
-
-fn config() -> ProptestConfig {
-    ProptestConfig { cases: HISTORIES, failure_persistence: None, ..ProptestConfig::default() }
-}
 
 fn policy() -> impl Strategy<Value = Policy> {
     let hold = (1_u64..60, 1_usize..5, any::<bool>(), any::<bool>());
@@ -49,18 +47,28 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
-proptest! {
-    #![proptest_config(config())]
+#[test]
+fn the_invariants_hold_under_the_default_policy() {
+    explore(Just(Policy::default()));
+}
 
-    #[test]
-    fn the_invariants_hold_under_the_default_policy(events in prop::collection::vec(event(), 1..40)) {
-        play(Policy::default(), &events)?;
-    }
+#[test]
+fn the_invariants_hold_under_any_policy() {
+    explore(policy());
+}
 
-    #[test]
-    fn the_invariants_hold_under_any_policy(policy in policy(), events in prop::collection::vec(event(), 1..40)) {
-        play(policy, &events)?;
+fn explore(policy: impl Strategy<Value = Policy>) {
+    let config = ProptestConfig { cases: HISTORIES, failure_persistence: None, ..ProptestConfig::default() };
+    let (mut runner, steps) = (TestRunner::new(config), Cell::new(0_u64));
+    let history = (policy, prop::collection::vec(event(), 1..40));
+    let explored = runner.run(&history, |(policy, events)| {
+        steps.set(steps.get() + events.len() as u64);
+        play(policy, &events)
+    });
+    if let Err(broken) = explored {
+        panic!("{broken}");
     }
+    println!("{HISTORIES} histories held, checked after each of their {} steps", steps.get());
 }
 
 fn play(policy: Policy, events: &[Event]) -> Result<(), TestCaseError> {

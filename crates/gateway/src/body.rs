@@ -20,8 +20,8 @@ impl Refusal {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken => StatusCode::BAD_REQUEST,
+            // A 4xx would be final, and the fault may be the network's: whoever sent it should send it again.
+            Self::TooSlow | Self::Broken => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

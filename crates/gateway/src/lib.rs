@@ -8,6 +8,7 @@ mod body;
 mod clock;
 mod connections;
 mod egress;
+mod ends;
 mod engine;
 mod events;
 mod from_genesys;
@@ -28,7 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::SystemClock;
-pub use settings::{Integration, Limits, NoticeTexts};
+pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
 
 use engine::Engine;
 use metrics::Metrics;

@@ -22,10 +22,29 @@ pub struct Integration {
     pub policy: Policy,
     /// What the agent is told.
     pub notices: NoticeTexts,
+    /// How the end of a conversation at Genesys is learnt.
+    pub detect_end: DetectEnd,
     /// The chat service.
     pub connector: Arc<dyn Connector>,
     /// How its events are checked and read.
     pub events: Inbound,
+}
+
+/// How the end of a conversation at Genesys is learnt, which no webhook tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetectEnd {
+    /// From Genesys's notifications, and by asking in case one was lost.
+    Notifications {
+        /// About each conversation with a session once in this time.
+        poll: Duration,
+    },
+    /// By asking alone.
+    Poll {
+        /// About each conversation with a session once in this time.
+        every: Duration,
+    },
+    /// Not at all.
+    Off,
 }
 
 /// What the agent is told inside the conversation.

@@ -28,6 +28,7 @@ use crate::inbound::{
     StructuredResponseResponse,
 };
 use crate::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
+use crate::notifications::{Frames, NotificationChannel};
 use crate::region::Hosts;
 use crate::secret::Secret;
 
@@ -35,6 +36,7 @@ use crate::secret::Secret;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 const INTEGRATIONS: [&str; 6] = ["api", "v2", "conversations", "messaging", "integrations", "open"];
+const CHANNELS: [&str; 4] = ["api", "v2", "notifications", "channels"];
 const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
 
 /// An OAuth client of the org, with the client-credentials grant.
@@ -182,6 +184,25 @@ impl Client {
     ) -> Result<Answer<()>, CallError> {
         let path = [&MESSAGES[..], &[conversation_id, "participants", participant_id]].concat();
         self.call(Method::PATCH, &path, &[], Some(written(change)?)).await.map(done)
+    }
+
+    /// Makes a channel for notifications. It lives a day, and without a socket less.
+    pub async fn create_channel(&self) -> Result<Answer<NotificationChannel>, CallError> {
+        let body = Some(b"{}".to_vec());
+        self.call(Method::POST, &CHANNELS, &[], body).await.and_then(needed)
+    }
+
+    /// Adds topics to what a channel is subscribed to. A topic that may not be is left out by Genesys.
+    pub async fn subscribe(&self, channel: &str, topics: &[String]) -> Result<Answer<()>, CallError> {
+        let body: Vec<_> = topics.iter().map(|topic| serde_json::json!({ "id": topic })).collect();
+        let path = [&CHANNELS[..], &[channel, "subscriptions"]].concat();
+        self.call(Method::POST, &path, &[], Some(written(&body)?)).await.map(done)
+    }
+
+    /// Opens a channel's socket.
+    pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
+        let uri = channel.connect_uri.as_deref().unwrap_or_default();
+        Frames::connect(&self.0.http, uri).await
     }
 
     /// A post after which only its success matters: an answer that cannot be read is an empty one.

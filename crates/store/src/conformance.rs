@@ -83,6 +83,7 @@ impl Driver<'_> {
             records,
             taken,
             due: self.state.next_wakeup(&policy()),
+            watched: self.state.watched().map(Into::into),
             snapshot: None,
         }
     }
@@ -202,6 +203,7 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
         records,
         taken: vec![],
         due: None,
+        watched: None,
         snapshot: None,
     };
     let of = IntegrationName::new("receipts");

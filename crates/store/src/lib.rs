@@ -15,7 +15,8 @@ pub use audit::{Audit, audit};
 pub use error::{AppendError, OpenError, StoreError};
 pub use sqlite::SqliteStore;
 pub use types::{
-    Append, Arrival, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem, Stored,
+    Append, Arrival, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem,
+    Stored, Watched,
 };
 
 use async_trait::async_trait;
@@ -67,6 +68,14 @@ pub trait Store: Send + Sync + 'static {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError>;
+
+    /// Conversations of an integration whose end at Genesys has to be learnt, by id, behind `after`.
+    async fn watched(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Watched>, StoreError>;
 
     /// Removes what was finished before `before`. Returns how many messages went.
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError>;

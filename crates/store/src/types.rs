@@ -110,6 +110,8 @@ pub struct Append {
     pub taken: Vec<u64>,
     /// When the conversation wants to be woken, whoever drives it then.
     pub due: Option<Timestamp>,
+    /// Genesys's conversation, while its end has to be learnt.
+    pub watched: Option<Box<str>>,
     /// The state after this step, where it is time for a snapshot.
     pub snapshot: Option<Conversation>,
 }
@@ -205,6 +207,15 @@ pub struct Dossier {
     pub messages: Vec<MessageRow>,
     /// What Genesys is owed.
     pub owed: Vec<OutboxItem>,
+}
+
+/// A conversation whose end at Genesys has to be learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// Ours.
+    pub conversation: ConversationId,
+    /// Genesys's id of its own.
+    pub genesys: Box<str>,
 }
 
 /// One record as it stands in the journal.

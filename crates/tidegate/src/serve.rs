@@ -8,7 +8,6 @@ use gateway::{Gateway, Limits, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::DetectEnd;
 use crate::failure::Failure;
 use crate::wiring;
 
@@ -27,13 +26,6 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let limits = Limits { max_body: config.server.max_body, retention: config.store.retention, ..Limits::default() };
     let mut integrations = Vec::new();
     for integration in config.integrations {
-        if integration.detect != DetectEnd::Off {
-            tracing::warn!(
-                integration = %integration.name,
-                "this version does not learn when the agent's side ends a conversation; sessions stay open until the \
-                 chat service closes them (set integration.end.detect = \"off\" to silence this)"
-            );
-        }
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();

@@ -61,6 +61,7 @@ pub(crate) fn integration(
         budget: Budget::new(clients.collect(), BudgetConfig::default(), rng),
         policy: config.policy,
         notices: config.notices,
+        detect_end: config.detect_end,
         events: Inbound::new(config.connector.secret.clone(), Arc::clone(clock)),
         connector: Arc::new(HttpConnector::new(config.connector, connector.clone(), Arc::clone(clock))),
     })
@@ -80,8 +81,7 @@ pub(crate) fn store(url: &str) -> Result<SqliteStore, Failure> {
 /// Says so in time, instead of failing with a riddle.
 pub(crate) fn refuse_postgres(url: &str) -> Result<(), Failure> {
     if url.starts_with("postgres") {
-        let report =
-            "tidegate: this version keeps its messages in SQLite only\n  write store.url = \"sqlite:tidegate.db\"";
+        let report = "tidegate: this version keeps its messages in SQLite only\n  name a file instead, such as sqlite:tidegate.db";
         return Err(Failure::configuration(report));
     }
     Ok(())

@@ -46,7 +46,7 @@ login_url = "{genesys}"
 integration_id = "{integration_id}"
 clients = [{{ id = "sandbox-client", secret = "sandbox-secret" }}]
 webhook_secret = "{WEBHOOK_SECRET}"
-end = {{ detect = "off" }}
+end = {{ detect = "poll", poll = "1s" }}
 
 [integration.connector]
 type = "http"

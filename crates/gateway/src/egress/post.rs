@@ -52,10 +52,10 @@ impl Post<'_> {
             return Ok(lost(done));
         };
         let receipt = to_genesys::receipt(&row.foreign_id, &row.body, fate, at);
-        if self.doubt && last && self.is_there(&row.foreign_id).await? {
+        let lane = if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
+        if self.doubt && last && self.is_there(&row.foreign_id, lane).await? {
             return Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id: None }))));
         }
-        let lane = if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
         let answer = self.integration.budget.call(lane, post).await;
@@ -65,9 +65,9 @@ impl Post<'_> {
 
     /// Whether Genesys has a final receipt for the message. Where it will not say, it is told again: a receipt too many
     /// is better than none.
-    async fn is_there(&self, foreign_id: &str) -> Result<bool, Outcome> {
+    async fn is_there(&self, foreign_id: &str, lane: Lane) -> Result<bool, Outcome> {
         let read = async |client: genesys::Client| client.message_details(foreign_id).await;
-        match self.integration.budget.call(Lane::Background, read).await {
+        match self.integration.budget.call(lane, read).await {
             Ok(answer) => Ok(answer.value.normalized_receipts.iter().flatten().any(|receipt| {
                 receipt.is_final_receipt == Some(true)
                     || matches!(receipt.status, Some(ReceiptStatus::Delivered | ReceiptStatus::Failed))
@@ -130,7 +130,7 @@ impl Post<'_> {
     async fn disconnect(&self, conversation: &str) -> Result<Outcome, Outcome> {
         let done = |result| Input::DisconnectDone { result };
         let read = async |client: genesys::Client| client.conversation(conversation).await;
-        let found = match self.integration.budget.call(Lane::Background, read).await {
+        let found = match self.integration.budget.call(Lane::Urgent, read).await {
             Ok(answer) => answer.value,
             Err(error) => return settled(Err(error), done, |_| true),
         };

@@ -8,7 +8,7 @@ use conversation::{
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use store::{Append, AppendError, Loaded, StoreError};
+use store::{Append, AppendError, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
 use super::calls::{Call, Calls};
@@ -30,6 +30,8 @@ pub(super) struct Live {
     snapshot_seq: u64,
     /// The last input of the inbox that was handled.
     inbox_seq: u64,
+    /// Genesys's conversation, while its end has to be learnt; as the store has it.
+    watched: Option<Box<str>>,
 }
 
 /// Drives one conversation until nothing is left to do now.
@@ -147,7 +149,8 @@ async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
         }
     };
     let interrupted = state.is_calling();
-    Some((Live { integration, customer, state, seq, snapshot_seq, inbox_seq: 0 }, interrupted))
+    let watched = state.watched().map(Into::into);
+    Some((Live { integration, customer, state, seq, snapshot_seq, inbox_seq: 0, watched }, interrupted))
 }
 
 impl Live {
@@ -263,6 +266,7 @@ impl Live {
             taken,
             // With a call open, whoever finds the conversation after a crash must look at it at once.
             due: if self.state.is_calling() { Some(now) } else { wakeup },
+            watched: self.state.watched().map(Into::into),
             snapshot: snapshot.then(|| self.state.clone()),
         };
         let appended = engine.patiently("append to the journal", || async {
@@ -274,6 +278,12 @@ impl Live {
         });
         let early = appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)?;
         self.seq = seq;
+        if append.watched != self.watched {
+            self.watched.clone_from(&append.watched);
+            if let Some(genesys) = append.watched {
+                engine.opened(&self.integration.name, Watched { conversation: id.clone(), genesys });
+            }
+        }
         if snapshot {
             self.snapshot_seq = seq;
         }

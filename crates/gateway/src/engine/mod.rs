@@ -15,12 +15,13 @@ use std::time::Duration;
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
-use store::{Arrival, Store, StoreError, Stored};
+use store::{Arrival, Store, StoreError, Stored, Watched};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::egress::Egress;
+use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
@@ -64,11 +65,18 @@ pub(crate) struct Engine {
     pub(crate) stop: CancellationToken,
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
-    integrations: HashMap<IntegrationName, (Arc<Integration>, Arc<Egress>)>,
+    lines: HashMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
+}
+
+/// One integration, and who works for it.
+struct Line {
+    integration: Arc<Integration>,
+    egress: Arc<Egress>,
+    opened: ends::Opened,
 }
 
 struct Slots {
@@ -89,12 +97,15 @@ impl Engine {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (timers, set) = mpsc::unbounded_channel();
-        let egresses = integrations.into_iter().map(|integration| {
+        let mut watching = Vec::new();
+        let lines = integrations.into_iter().map(|integration| {
             let egress =
                 Egress::new(Arc::clone(&integration), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
-            (integration.name.clone(), (integration, Arc::new(egress)))
+            let (opened, named) = ends::opened();
+            watching.push((Arc::clone(&integration), named));
+            (integration.name.clone(), Line { integration, egress: Arc::new(egress), opened })
         });
-        let integrations = egresses.collect();
+        let lines = lines.collect();
         let engine = Arc::new(Self {
             store,
             clock,
@@ -102,13 +113,16 @@ impl Engine {
             limits,
             stop,
             tasks: TaskTracker::new(),
-            integrations,
+            lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
             room: Notify::new(),
             timers,
         });
-        for (_, egress) in engine.integrations.values() {
+        for Line { egress, .. } in engine.lines.values() {
             engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
+        }
+        for (integration, opened) in watching {
+            ends::start(&engine, &integration, opened);
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
@@ -118,11 +132,19 @@ impl Engine {
     }
 
     pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
-        self.integrations.get(name).map(|(integration, _)| integration)
+        self.lines.get(name).map(|line| &line.integration)
     }
 
     pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
-        self.integrations.get(name).map(|(_, egress)| egress)
+        self.lines.get(name).map(|line| &line.egress)
+    }
+
+    /// A conversation has got a session, so that its end has to be learnt.
+    pub(crate) fn opened(&self, name: &IntegrationName, watched: Watched) {
+        if let Some(line) = self.lines.get(name) {
+            // Where there is no room, or nobody listens, it is found by asking.
+            let _ = line.opened.try_send(watched);
+        }
     }
 
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
@@ -300,7 +322,7 @@ impl Engine {
 
     /// Asks the store until it answers; none, if the gateway is told to stop before that, or the answer is that what
     /// it holds cannot be read.
-    async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         what: &'static str,
         mut ask: impl FnMut() -> F,

@@ -13,8 +13,8 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
     let held = connection
-        .prepare_cached("update conversation set seq = ?3, due = ?4 where id = ?1 and seq = ?2")?
-        .execute(params![conversation, append.after, last, append.due.map(ceil_to_millis)])?;
+        .prepare_cached("update conversation set seq = ?3, due = ?4, watched = ?5 where id = ?1 and seq = ?2")?
+        .execute(params![conversation, append.after, last, append.due.map(ceil_to_millis), append.watched])?;
     if held == 0 {
         return Ok(None);
     }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::{
     Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
-    StoreError, Stored,
+    StoreError, Stored, Watched,
 };
 use reader::Readers;
 use writer::{Job, Writer};
@@ -118,6 +118,16 @@ impl Store for SqliteStore {
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let integration = integration.clone();
         self.readers.run(move |connection| read::outbox(connection, &integration, urgent, after, limit)).await
+    }
+
+    async fn watched(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Watched>, StoreError> {
+        let (integration, after) = (integration.clone(), after.cloned());
+        self.readers.run(move |connection| read::watched(connection, &integration, after.as_ref(), limit)).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError};
+use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError, Watched};
 
 /// The JSON of one of our own types.
 pub(super) fn json(value: &impl Serialize) -> String {
@@ -152,6 +152,24 @@ pub(super) fn outbox(
     )?;
     let rows = statement.query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
     rows.map(outbox_item).collect()
+}
+
+pub(super) fn watched(
+    connection: &Connection,
+    integration: &IntegrationName,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<Watched>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select id, watched from conversation
+         where integration = ?1 and id > ?2 and watched is not null order by id limit ?3",
+    )?;
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = statement.query_map(params![integration.as_str(), after, most(limit)], |row| {
+        let genesys: String = row.get(1)?;
+        Ok(Watched { conversation: ConversationId::new(row.get::<_, String>(0)?), genesys: genesys.into() })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn owed(connection: &Connection, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {

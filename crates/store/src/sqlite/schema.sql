@@ -7,11 +7,13 @@ create table conversation (
     customer     text not null,                 -- JSON
     seq          integer not null default 0,    -- of the last record: the fence
     due          integer,                       -- when it wants to be woken
+    watched      text,                          -- Genesys's conversation, while its end has to be learnt
     snapshot     text,                          -- JSON, the state after snapshot_seq
     snapshot_seq integer not null default 0,
     pruned_seq   integer not null default 0
 ) without rowid;
 create index conversation_due on conversation (due) where due is not null;
+create index conversation_watched on conversation (integration, id) where watched is not null;
 
 -- One row a message: dedupe, bodies, and what people ask.
 create table message (

@@ -10,7 +10,7 @@ use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy,
     IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
-use gateway::NoticeTexts;
+use gateway::{DetectEnd, NoticeTexts};
 use genesys::region::REGIONS;
 use genesys::{Credentials, Hosts, Secret};
 
@@ -39,20 +39,9 @@ pub(crate) struct Integration {
     /// What the agent is told.
     pub(crate) notices: NoticeTexts,
     /// How the end of a chat is learnt.
-    pub(crate) detect: DetectEnd,
+    pub(crate) detect_end: DetectEnd,
     /// The chat service.
     pub(crate) connector: HttpConfig,
-}
-
-/// How the end of a chat is learnt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DetectEnd {
-    /// From Genesys's notifications, with a slow poll as safety net.
-    Notifications,
-    /// By asking now and then.
-    Poll,
-    /// Not at all.
-    Off,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -79,8 +68,8 @@ pub(super) fn integration(table: &Table<'_>, index: usize, seen: &mut BTreeMap<S
     };
     let notices;
     (policy.notices, notices) = table.field("agent_notice").table(agent_notice);
-    let detect;
-    (detect, policy.on_customer_left) = table.field("end").table(end);
+    let detect_end;
+    (detect_end, policy.on_customer_left) = table.field("end").table(end);
     let connector = table.field("connector").required("[integration.connector] with type, url and secret");
     let connector = connector_table::connector(&connector);
 
@@ -94,7 +83,7 @@ pub(super) fn integration(table: &Table<'_>, index: usize, seen: &mut BTreeMap<S
         webhook_secrets: webhook_secrets?,
         policy,
         notices,
-        detect,
+        detect_end,
         connector,
     })
 }
@@ -248,10 +237,12 @@ fn agent_notice(table: &Table<'_>) -> (BTreeSet<NoticeKind>, NoticeTexts) {
 }
 
 fn end(table: &Table<'_>) -> (DetectEnd, CustomerLeft) {
-    let detect = [("notifications", DetectEnd::Notifications), ("poll", DetectEnd::Poll), ("off", DetectEnd::Off)];
+    let poll = table.field("poll").duration(MILLISECOND..=DAY).unwrap_or(Duration::from_mins(1));
+    let notifications = DetectEnd::Notifications { poll };
+    let detect = [("notifications", notifications), ("poll", DetectEnd::Poll { every: poll }), ("off", DetectEnd::Off)];
     let left = [("disconnect", CustomerLeft::Disconnect), ("ignore", CustomerLeft::Ignore)];
     (
-        table.field("detect").choice(&detect).unwrap_or(DetectEnd::Notifications),
+        table.field("detect").choice(&detect).unwrap_or(notifications),
         table.field("on_customer_left").choice(&left).unwrap_or_default(),
     )
 }

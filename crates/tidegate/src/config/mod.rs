@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::integration::{DetectEnd, Integration};
+pub(crate) use self::integration::Integration;
 pub(crate) use self::report::ConfigErrors;
 #[cfg_attr(not(test), expect(unused_imports, reason = "the console, which asks for roles, comes later"))]
 pub(crate) use self::sections::Role;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connector::http::{BaseUrl, HttpConfig, Secret, Secrets};
 use conversation::{Clock, IntegrationName, Policy};
-use gateway::{Gateway, Limits, NoticeTexts, SystemClock};
+use gateway::{DetectEnd, Gateway, Limits, NoticeTexts, SystemClock};
 use genesys::{Credentials, Hosts};
 use sandbox::{Handle, NewIntegration, Running, Sandbox, SandboxConfig};
 use tokio::net::TcpListener;
@@ -86,7 +86,7 @@ impl Stage {
             webhook_secrets: vec![WEBHOOK_SECRET.into()],
             policy,
             notices: NoticeTexts::default(),
-            detect: config::DetectEnd::Off,
+            detect_end: DetectEnd::Poll { every: Duration::from_secs(1) },
             connector: HttpConfig { reports_delivery: true, ..HttpConfig::new(base, secrets) },
         };
         let integration =

@@ -6,10 +6,11 @@ use std::path::Path;
 use connector::http::HttpConfig;
 use conversation::Policy;
 
-use gateway::NoticeTexts;
+use gateway::{DetectEnd, NoticeTexts};
 
-use super::super::{DetectEnd, env, read};
+use super::super::{env, read};
 use super::{CONNECTOR_SECRET, load, with};
+use std::time::Duration;
 
 const PAGE: &str = include_str!("../../../../../docs/configuration.md");
 const EXAMPLE: &str = include_str!("../../../../../tidegate.example.toml");
@@ -92,7 +93,7 @@ fn the_example_works_and_says_the_defaults() {
     assert_eq!((example.store.url, example.store.retention), (least.store.url, least.store.retention));
     let acme = &example.integrations[0];
     assert_eq!((&acme.policy, &acme.notices), (&Policy::default(), &NoticeTexts::default()));
-    assert_eq!(acme.detect, DetectEnd::Notifications);
+    assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
     let connector = &acme.connector;
     assert_eq!(*connector, HttpConfig::new(connector.url.clone(), connector.secret.clone()));
 }

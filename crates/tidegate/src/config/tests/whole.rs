@@ -6,9 +6,9 @@ use connector::http::HttpConfig;
 use conversation::{NoticeKind, Policy};
 use genesys::Hosts;
 
-use gateway::NoticeTexts;
+use gateway::{DetectEnd, NoticeTexts};
 
-use super::super::{Config, DetectEnd, Role};
+use super::super::{Config, Role};
 use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, load, report, with};
 
 #[test]
@@ -28,7 +28,7 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(acme.webhook_secrets, ["hunter2-webhook-secret".into()]);
     assert_eq!(acme.policy, Policy::default());
     assert_eq!(acme.notices, NoticeTexts::default());
-    assert_eq!(acme.detect, DetectEnd::Notifications);
+    assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
     let secret: connector::http::Secret = CONNECTOR_SECRET.parse().unwrap();
     assert_eq!(acme.connector, HttpConfig::new("http://127.0.0.1:9000".parse().unwrap(), secret.into()));
 }
@@ -61,6 +61,7 @@ fn the_defaults_are_those_of_the_contract() {
             on = []
             [integration.end]
             detect = "notifications"
+            poll = "1m"
             on_customer_left = "disconnect"
             "#,
         ),
@@ -112,6 +113,7 @@ fn every_key_is_heard() {
         failed = "F"
         [integration.end]
         detect = "poll"
+        poll = "9s"
         on_customer_left = "ignore"
         [integration.connector]
         type = "http"
@@ -141,7 +143,7 @@ fn every_key_is_heard() {
     let clients: Vec<_> = acme.clients.iter().map(|client| (client.id.as_str(), client.secret.expose())).collect();
     assert_eq!(clients, [("1", "a"), ("2", "b")]);
     assert_eq!(acme.webhook_secrets, ["0123456789abcdef".into(), "fedcba9876543210".into()]);
-    insta::assert_debug_snapshot!((&acme.policy, &acme.notices, acme.detect, &acme.connector), @r#"
+    insta::assert_debug_snapshot!((&acme.policy, &acme.notices, acme.detect_end, &acme.connector), @r#"
     (
         Policy {
             hold: HoldPolicy {
@@ -175,7 +177,9 @@ fn every_key_is_heard() {
             expired: "E",
             failed: "F",
         },
-        Poll,
+        Poll {
+            every: 9s,
+        },
         HttpConfig {
             url: https://chat.example.com/tidegate/,
             secret: Secrets(
