@@ -9,4 +9,5 @@ mod ingress;
 mod policies;
 mod restart;
 mod sdk;
+mod store_away;
 mod the_loop;
