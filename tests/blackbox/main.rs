@@ -10,3 +10,4 @@ mod policies;
 mod restart;
 mod sdk;
 mod the_loop;
+mod verdict;
