@@ -215,6 +215,9 @@ impl Client {
     ) -> Result<Answer<T>, CallError> {
         let path = [&MESSAGES[..], &[integration_id, "inbound", "open"], what].concat();
         let reply = self.call(Method::POST, &path, query, Some(written(body)?)).await?;
+        if reply.is_page() {
+            return Err(CallError::Unknown { cause: "the answer is a page, and not Genesys's".to_owned() });
+        }
         let value = reply.json().unwrap_or_default();
         Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
     }

@@ -55,7 +55,7 @@ async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watche
     if ended(integration, watched).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
         // Nobody waits for the answer: a round that finds it open still asks again.
-        drop(engine.deliver(&watched.conversation, Input::GenesysEnded));
+        drop(engine.deliver(&watched.conversation, Input::GenesysEnded { id: watched.genesys.clone() }));
     }
 }
 
