@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod crash;
 mod ingress;
+mod openapi;
 mod policies;
 mod restart;
 mod sdk;

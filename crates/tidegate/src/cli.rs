@@ -88,7 +88,7 @@ pub(crate) struct SandboxOptions {
     pub(crate) json: bool,
     /// Stop after this time, such as `90s`; otherwise at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    pub(crate) r#for: Option<Duration>,
+    pub(crate) run_for: Option<Duration>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

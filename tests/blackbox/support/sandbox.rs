@@ -51,7 +51,7 @@ impl Sandbox {
     }
 
     /// One token for the whole test.
-    async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let mut token = self.token.lock().await;
         match &*token {
             Some(token) => token.clone(),
@@ -155,6 +155,12 @@ impl Sandbox {
         call.send().await.expect("an answer").status().as_u16()
     }
 
+    /// What the API answers to a middleware.
+    pub(crate) async fn api_get(&self, path: &str) -> Value {
+        let call = self.client.get(format!("{}{path}", self.url)).bearer_auth(self.token().await);
+        call.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
     /// Stops it by SIGTERM. Returns its exit code.
     pub(crate) async fn ends(&mut self) -> i32 {
         self.process.ends(super::PATIENCE).await.expect("it ends by itself")
@@ -182,7 +188,7 @@ impl Sandbox {
         answer.json().await.unwrap_or_default()
     }
 
-    async fn try_get(&self, path: &str) -> Option<Value> {
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Value> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         answer.json().await.ok()
     }

@@ -21,7 +21,7 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
         ..SandboxConfig::default()
     };
     let clients = config.clients.clone();
-    let stopped = stop(options.r#for)?;
+    let stopped = stop(options.run_for)?;
     let running = Sandbox::start(config).await.map_err(|error| Failure::failed("the sandbox does not start", error))?;
     let writer = match &options.transcript {
         Some(to) => Some(transcript::Writer::start(to, running.handle.clone())?),
