@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::SandboxClock;
 use crate::config::{SandboxConfig, Switches};
+use crate::desktop::Media;
 use crate::faults::{Action, Faults, Target};
 use crate::schemas::Schemas;
 use crate::server::StartError;
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
     world: Mutex<World>,
     faults: Mutex<Faults>,
+    media: Mutex<Media>,
     switches: RwLock<Arc<Switches>>,
 }
 
@@ -50,6 +52,7 @@ impl App {
             stop: CancellationToken::new(),
             world: Mutex::new(World::new(ids, transcript)),
             faults: Mutex::new(Faults::new(config.seed)),
+            media: Mutex::default(),
             switches: RwLock::new(Arc::new(switches)),
         })
     }
@@ -60,6 +63,10 @@ impl App {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn media(&self) -> MutexGuard<'_, Media> {
+        self.media.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn switches(&self) -> Arc<Switches> {

@@ -25,7 +25,7 @@ pub enum Kind {
     Webhook,
     /// A message's status changed; `state` is the new one.
     Message,
-    /// A conversation was `started`, `resumed` or `ended`.
+    /// A conversation was `started`, `resumed`, `transferred`, `ended` or `failed`.
     Conversation,
 }
 

@@ -85,13 +85,13 @@ pub(crate) enum End {
 }
 
 impl Conversation {
-    /// The participant of this stay with that purpose.
+    /// The newest participant of this stay with that purpose; a transfer brings another agent.
     pub(crate) fn present(&self, purpose: &str) -> Option<&Participant> {
-        self.participants[self.stay..].iter().find(|each| each.purpose == purpose)
+        self.participants[self.stay..].iter().rfind(|each| each.purpose == purpose)
     }
 
     pub(super) fn present_mut(&mut self, purpose: &str) -> Option<&mut Participant> {
-        self.participants[self.stay..].iter_mut().find(|each| each.purpose == purpose)
+        self.participants[self.stay..].iter_mut().rfind(|each| each.purpose == purpose)
     }
 
     /// Customer, flow, queue and agent come together; flow and queue have handed over at once.
@@ -205,6 +205,22 @@ impl World {
         Ok(())
     }
 
+    /// The agent hands over to another one, by way of the queue.
+    pub(crate) fn transfer(&mut self, id: &str, to: &str, now: Timestamp) -> Result<(), Refusal> {
+        let Self { conversations, rng, .. } = self;
+        let conversation = conversations.get_mut(id).ok_or(Refusal::NoConversation)?;
+        if conversation.ended.is_some() {
+            return Err(Refusal::Ended);
+        }
+        conversation.present_mut("agent").ok_or(Refusal::NoParticipant)?.leave("transfer", now);
+        let mut queue = Participant::new(ids::uuid(rng), "acd", "Queue".to_owned(), now);
+        queue.leave("transfer", now);
+        let agent = Participant::new(ids::uuid(rng), "agent", to.to_owned(), now);
+        conversation.participants.extend([queue, agent]);
+        self.tell(id, "transferred", now);
+        Ok(())
+    }
+
     fn disconnect(&mut self, id: &str, how: &End, now: Timestamp) {
         let Some(conversation) = self.conversations.get_mut(id) else { return };
         conversation.ended = Some(now);
@@ -225,6 +241,7 @@ impl World {
     }
 
     fn tell(&mut self, conversation: &str, state: &str, now: Timestamp) {
+        self.desk.changed(conversation);
         self.transcript.write(Entry {
             at: wire_time(now),
             kind: Kind::Conversation,

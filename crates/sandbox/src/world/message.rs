@@ -208,6 +208,7 @@ impl World {
                 created_by: None,
             },
         );
+        self.desk.said(&conversation, &id, false);
         Received { message: normalized, id, conversation }
     }
 
@@ -264,6 +265,7 @@ impl World {
         self.messages.insert(id.clone(), message);
         self.outstanding.insert(id.clone());
         self.record.messages += 1;
+        self.desk.said(conversation, &id, true);
         let conversation = conversation.to_owned();
         Ok(Outgoing { integration, conversation, message: normalized, id, typing: false, turn, over })
     }

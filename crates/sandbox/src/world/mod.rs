@@ -4,6 +4,7 @@
 //! that a request costs the same whether there are ten messages or a hundred thousand.
 
 mod conversation;
+mod desk;
 mod integration;
 mod message;
 mod normalized;
@@ -17,6 +18,7 @@ use fastrand::Rng;
 use jiff::Timestamp;
 
 pub(crate) use conversation::{Conversation, End, Participant};
+pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
@@ -60,6 +62,7 @@ pub(crate) struct World {
     outstanding: HashSet<String>,
     /// `channel.messageId` of what came in, by integration, and the id it got.
     inbound_ids: HashMap<(String, String), String>,
+    pub(crate) desk: Desk,
     pub(crate) record: Record,
     pub(crate) transcript: Transcript,
 }
@@ -76,6 +79,7 @@ impl World {
             messages: HashMap::new(),
             outstanding: HashSet::new(),
             inbound_ids: HashMap::new(),
+            desk: Desk::default(),
             record: Record::default(),
             transcript,
         }
@@ -113,6 +117,7 @@ impl World {
         if message.status == status {
             return;
         }
+        self.desk.turned(&message.conversation, message.status, status);
         message.status = status;
         self.transcript.write(Entry {
             at: wire_time(now),
