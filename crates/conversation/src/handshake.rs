@@ -120,9 +120,12 @@ impl Turn<'_> {
         }
     }
 
-    /// The agent's side ended the conversation: the session goes when the last message has gone.
-    pub(crate) fn genesys_ended(&mut self) {
-        if !self.conversation.ending && self.conversation.session != Session::Closed {
+    /// One of Genesys's conversations has ended: the session goes when the last message has gone. Not where she has
+    /// written since: her words begin the next one, or take up the same again.
+    pub(crate) fn genesys_ended(&mut self, id: &str) {
+        let conversation = &*self.conversation;
+        let ours = conversation.genesys.as_deref() == Some(id);
+        if !conversation.ending && conversation.session != Session::Closed && ours && !conversation.has_words() {
             self.record(Record::Ending);
         }
     }

@@ -115,6 +115,12 @@ impl History {
                     self.breach("journal", seq, Some(message), "is done, but was not on its way to Genesys".into());
                 }
             }
+            Record::DisconnectDue { .. } => {
+                if let Some(words) = self.inbound_open.clone().or_else(|| self.inbound.front().cloned()) {
+                    let what = "would reach Genesys after the customer was disconnected";
+                    self.breach("I11", seq, Some(&words), what.into());
+                }
+            }
             Record::HandshakeStarted { .. }
             | Record::HandshakePending { .. }
             | Record::HandshakeFailed { .. }
@@ -123,7 +129,7 @@ impl History {
             | Record::GenesysConversation { .. }
             | Record::NoticeDue { .. }
             | Record::NoticeDone { .. }
-            | Record::DisconnectDue { .. }
+            | Record::CustomerLeft
             | Record::DisconnectDone { .. }
             | Record::Ending => {}
         }

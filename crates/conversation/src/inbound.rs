@@ -37,9 +37,7 @@ impl Turn<'_> {
 
     /// Lets the next customer's message go, if none is on its way.
     pub(crate) fn release_inbound(&mut self) {
-        let Some(first) = self.conversation.inbound.front().filter(|_| !self.conversation.owes_inbound()) else {
-            return;
-        };
+        let Some(first) = self.conversation.next_inbound() else { return };
         // A customer's words are never kept for a session that will not come (I11).
         let handshake = matches!(self.conversation.session, Session::Opening { .. });
         if !handshake || first.hold_until <= self.now {
@@ -60,7 +58,7 @@ impl Turn<'_> {
     }
 
     pub(crate) fn learn_genesys_conversation(&mut self, genesys: Option<Box<str>>) {
-        if let Some(id) = genesys.filter(|id| self.conversation.genesys.as_ref() != Some(id)) {
+        if let Some(id) = genesys.filter(|id| !id.is_empty() && self.conversation.genesys.as_ref() != Some(id)) {
             self.record(Record::GenesysConversation { id });
         }
     }
@@ -93,9 +91,21 @@ impl Turn<'_> {
 
     /// The customer has left the chat.
     pub(crate) fn customer_left(&mut self) {
-        let Some(id) = self.conversation.genesys.clone() else { return };
-        let told = self.conversation.owes(|owed| matches!(owed, Owed::Disconnect { .. }));
-        if self.policy.on_customer_left == CustomerLeft::Disconnect && !told {
+        if self.policy.on_customer_left == CustomerLeft::Disconnect && !self.conversation.leaving {
+            self.record(Record::CustomerLeft);
+        }
+    }
+
+    /// Tells Genesys that the customer has left, once it has her last words: what came after the disconnect would begin
+    /// a conversation for somebody who is gone.
+    pub(crate) fn disconnect(&mut self) {
+        let conversation = &*self.conversation;
+        let told = conversation.owes(|owed| matches!(owed, Owed::Disconnect { .. }));
+        if conversation.leaving
+            && !conversation.has_words()
+            && !told
+            && let Some(id) = conversation.genesys.clone()
+        {
             self.record(Record::DisconnectDue { id: id.clone() });
             self.effect(Effect::Post(Owed::Disconnect { id }));
         }

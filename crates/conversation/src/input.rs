@@ -111,7 +111,10 @@ pub enum Input {
         result: PostResult,
     },
     /// The agent's side ended the conversation at Genesys.
-    GenesysEnded,
+    GenesysEnded {
+        /// Which of Genesys's conversations.
+        id: Box<str>,
+    },
     /// Somebody ends the pause after a failure.
     Resume,
     /// The conversation was loaded after a crash or a move: whatever call was open, its outcome is lost.

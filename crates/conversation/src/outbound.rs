@@ -12,7 +12,7 @@ use crate::turn::Turn;
 use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, Report};
 
 /// More than these never wait in one conversation, session or not: its state stays small enough to hold (I12).
-const MOST_WAITING: usize = 10_000;
+const MOST_WAITING: usize = 1_000;
 
 impl Turn<'_> {
     /// A new message: it is answered for from here on.

@@ -163,6 +163,8 @@ pub enum Record {
         #[serde(flatten)]
         result: PostResult,
     },
+    /// The customer left the chat. Genesys is told once it has her last words.
+    CustomerLeft,
     /// The customer left; Genesys is to be told.
     DisconnectDue {
         /// Genesys's conversation id.

@@ -33,6 +33,9 @@ pub struct Conversation {
     pub(crate) unreported: VecDeque<Unreported>,
     pub(crate) paused: bool,
     pub(crate) ending: bool,
+    /// The customer has left, and Genesys has not been told.
+    #[serde(default)]
+    pub(crate) leaving: bool,
     /// Customer's messages that wait for their turn.
     pub(crate) inbound: VecDeque<WaitingInbound>,
     /// What Genesys has not confirmed yet. At most one customer's message is among it, which keeps their order.
@@ -140,6 +143,12 @@ impl Conversation {
         self.attempt.is_some() || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
     }
 
+    /// How many customer's messages wait for their turn at Genesys. Whoever feeds the conversation may leave further ones
+    /// where they are until there are few: they go one at a time anyway.
+    pub fn inbound_waiting(&self) -> usize {
+        self.inbound.len()
+    }
+
     /// Genesys's conversation while it has to be watched for its end: that is, while there is a session to close.
     pub fn watched(&self) -> Option<&str> {
         let watched = matches!(self.session, Session::Open { .. }) && !self.ending;
@@ -163,7 +172,7 @@ impl Conversation {
             Session::Closed | Session::Open { .. } => None,
         };
         let report = self.unreported.front().map(|first| later(first.since, policy.receipts.report_timeout));
-        let inbound = self.inbound.front().filter(|_| !self.owes_inbound()).map(|first| first.hold_until);
+        let inbound = self.next_inbound().map(|first| first.hold_until);
         deadlines.chain(retry).chain(handshake).chain(report).chain(inbound).min()
     }
 
@@ -178,8 +187,16 @@ impl Conversation {
         }
     }
 
-    pub(crate) fn owes_inbound(&self) -> bool {
-        self.owed.iter().any(|owed| matches!(owed, Owed::Inbound { .. }))
+    /// Whether there are customer's words that Genesys does not have.
+    pub(crate) fn has_words(&self) -> bool {
+        !self.inbound.is_empty() || self.owed.iter().any(|owed| matches!(owed, Owed::Inbound { .. }))
+    }
+
+    /// The next customer's message, where nothing is on its way to Genesys that must be there before it. She may be back
+    /// before Genesys knows that she had left: in this order, or the disconnect would end what her words begin.
+    pub(crate) fn next_inbound(&self) -> Option<&WaitingInbound> {
+        let before = |owed: &Owed| matches!(owed, Owed::Inbound { .. } | Owed::Disconnect { .. });
+        self.inbound.front().filter(|_| !self.owed.iter().any(before))
     }
 
     /// Adds one record, taken at `at`. A record that does not fit is passed over: `tidegate audit` names it.
@@ -230,6 +247,7 @@ impl Conversation {
             Record::HandshakeFailed { retry_at: Some(at), .. } => self.set_phase(Opening::Retrying { at: *at }),
             Record::HandshakeFailed { retry_at: None, .. } | Record::SessionRefused { .. } => {
                 self.session = Session::Closed;
+                self.ending = false;
             }
             Record::SessionOpened { session } => {
                 self.session = Session::Open { id: session.clone() };
@@ -245,6 +263,7 @@ impl Conversation {
             Record::InboundAccepted { message, hold_until } => {
                 self.inbound.push_back(WaitingInbound { message: message.clone(), hold_until: *hold_until });
                 self.ending = false;
+                self.leaving = false;
             }
             Record::InboundReleased { message } => {
                 self.inbound.retain(|waiting| waiting.message != *message);
@@ -260,7 +279,11 @@ impl Conversation {
             Record::NoticeDone { message, notice, .. } => self
                 .owed
                 .retain(|owed| !matches!(owed, Owed::Notice { message: m, notice: n } if m == message && n == notice)),
-            Record::DisconnectDue { id } => self.owed.push(Owed::Disconnect { id: id.clone() }),
+            Record::CustomerLeft => self.leaving = true,
+            Record::DisconnectDue { id } => {
+                self.leaving = false;
+                self.owed.push(Owed::Disconnect { id: id.clone() });
+            }
             Record::DisconnectDone { .. } => self.owed.retain(|owed| !matches!(owed, Owed::Disconnect { .. })),
             Record::Ending => self.ending = true,
             Record::Reported { .. } => {}

@@ -33,6 +33,7 @@ impl Conversation {
         turn.advance_handshake();
         turn.forward_next();
         turn.release_inbound();
+        turn.disconnect();
         turn.close_when_done();
         turn.step
     }
@@ -56,7 +57,7 @@ impl Turn<'_> {
             Input::InboundDone { message, result, genesys } => self.inbound_done(message, result, genesys),
             Input::NoticeDone { message, notice, result } => self.notice_done(message, notice, result),
             Input::DisconnectDone { result } => self.disconnect_done(result),
-            Input::GenesysEnded => self.genesys_ended(),
+            Input::GenesysEnded { id } => self.genesys_ended(&id),
             Input::Resume => {
                 if self.conversation.paused {
                     self.record(Record::Resumed);

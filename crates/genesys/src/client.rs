@@ -28,6 +28,7 @@ use crate::inbound::{
     StructuredResponseResponse,
 };
 use crate::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
+use crate::notifications::{Frames, NotificationChannel};
 use crate::region::Hosts;
 use crate::secret::Secret;
 
@@ -35,6 +36,7 @@ use crate::secret::Secret;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 const INTEGRATIONS: [&str; 6] = ["api", "v2", "conversations", "messaging", "integrations", "open"];
+const CHANNELS: [&str; 4] = ["api", "v2", "notifications", "channels"];
 const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
 
 /// An OAuth client of the org, with the client-credentials grant.
@@ -184,6 +186,25 @@ impl Client {
         self.call(Method::PATCH, &path, &[], Some(written(change)?)).await.map(done)
     }
 
+    /// Makes a channel for notifications. It lives a day, and without a socket less.
+    pub async fn create_channel(&self) -> Result<Answer<NotificationChannel>, CallError> {
+        let body = Some(b"{}".to_vec());
+        self.call(Method::POST, &CHANNELS, &[], body).await.and_then(needed)
+    }
+
+    /// Adds topics to what a channel is subscribed to. A topic that may not be is left out by Genesys.
+    pub async fn subscribe(&self, channel: &str, topics: &[String]) -> Result<Answer<()>, CallError> {
+        let body: Vec<_> = topics.iter().map(|topic| serde_json::json!({ "id": topic })).collect();
+        let path = [&CHANNELS[..], &[channel, "subscriptions"]].concat();
+        self.call(Method::POST, &path, &[], Some(written(&body)?)).await.map(done)
+    }
+
+    /// Opens a channel's socket.
+    pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
+        let uri = channel.connect_uri.as_deref().unwrap_or_default();
+        Frames::connect(&self.0.http, uri).await
+    }
+
     /// A post after which only its success matters: an answer that cannot be read is an empty one.
     async fn post_inbound<T: DeserializeOwned + Default>(
         &self,
@@ -194,6 +215,9 @@ impl Client {
     ) -> Result<Answer<T>, CallError> {
         let path = [&MESSAGES[..], &[integration_id, "inbound", "open"], what].concat();
         let reply = self.call(Method::POST, &path, query, Some(written(body)?)).await?;
+        if reply.is_page() {
+            return Err(CallError::Unknown { cause: "the answer is a page, and not Genesys's".to_owned() });
+        }
         let value = reply.json().unwrap_or_default();
         Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
     }

@@ -32,6 +32,7 @@ pub mod inbound;
 pub mod integration;
 mod mend;
 pub mod message;
+pub mod notifications;
 pub mod oauth;
 pub mod receipt;
 mod record;

@@ -58,7 +58,7 @@ struct Driver<'a> {
 impl Driver<'_> {
     async fn take_inbox(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for item in self.store.inbox(&conversation(), 0, 100).await.expect("the inbox can be read") {
+        for item in self.store.inbox(&conversation(), true, 100).await.expect("the inbox can be read") {
             effects.extend(self.step(item.input, vec![item.seq]).await);
         }
         effects
@@ -116,7 +116,7 @@ async fn dedupes(store: &dyn Store) {
     assert_eq!(store.accept(agent_message("m1", 5)).await.expect("accepted"), Stored::Repeated, "the same id again");
     let waiting = store.waiting(None, 10).await.expect("a read");
     assert_eq!(waiting, [conversation()], "one conversation has something in its inbox");
-    assert_eq!(store.inbox(&conversation(), 0, 10).await.expect("a read").len(), 1, "a repeat adds nothing");
+    assert_eq!(store.inbox(&conversation(), true, 10).await.expect("a read").len(), 1, "a repeat adds nothing");
     let stranger = ConversationId::of(&acme(), "nobody");
     let event = |id: &str, conversation: &ConversationId| Arrival::Event {
         integration: acme(),

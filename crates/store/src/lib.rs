@@ -37,11 +37,12 @@ pub trait Store: Send + Sync + 'static {
     /// Everything needed to go on with a conversation; `None` if there is no such conversation.
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError>;
 
-    /// What waits in a conversation's inbox behind `after`, oldest first, at most `limit`.
+    /// What waits in a conversation's inbox, oldest first, at most `limit`; customers' messages only where they are asked
+    /// for.
     async fn inbox(
         &self,
         conversation: &ConversationId,
-        after: u64,
+        customers: bool,
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError>;
 

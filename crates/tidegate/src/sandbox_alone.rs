@@ -20,6 +20,7 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
     for (id, secret) in clients {
         println!("  OAuth client {id}, secret {secret}");
     }
+    println!("  the agent's desktop: {}/desktop", running.url());
     println!("  how to steer it: {}/sandbox/…, see docs/sandbox.md", running.url());
     // An error says that nobody can stop it by a signal; it still runs.
     let _ = tokio::signal::ctrl_c().await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
-use gateway::{DetectEnd, Gateway, Limits, SystemClock};
+use gateway::{Gateway, Limits, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -26,24 +26,24 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let limits = Limits { max_body: config.server.max_body, retention: config.store.retention, ..Limits::default() };
     let mut integrations = Vec::new();
     for integration in config.integrations {
-        if matches!(integration.detect_end, DetectEnd::Notifications { .. }) {
-            tracing::warn!(
-                integration = %integration.name,
-                "this version learns that the agent's side has ended a conversation only by asking, once in \
-                 integration.end.poll (set integration.end.detect = \"poll\" to silence this)"
-            );
-        }
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
+    let mut hang_up =
+        signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
     let gateway = Gateway::start(listener, integrations, Arc::new(store), clock, limits)
         .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => {
+                tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
+            }
+        }
     }
     tracing::info!("stopping");
     gateway.shutdown().await;

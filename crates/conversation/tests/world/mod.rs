@@ -161,7 +161,7 @@ impl World {
                     self.take(input);
                 }
             }
-            Event::AgentEnds => self.take(Input::GenesysEnded),
+            Event::AgentEnds => self.take(Input::GenesysEnded { id: "g".into() }),
             Event::Resume => self.take(Input::Resume),
             Event::Typing { agent: true } => {
                 self.take(Input::AgentTyping { on: true, duration: Duration::from_secs(5) });

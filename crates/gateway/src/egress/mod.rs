@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connector::Customer;
-use conversation::Clock;
+use conversation::{Clock, Input, PostResult};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use genesys::Lane;
@@ -102,7 +102,7 @@ impl Egress {
             }
             tokio::select! {
                 () = self.news.notified() => queue.news(),
-                Some((item, again)) = posts.next() => queue.ended(&item, again),
+                Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = sleep_until(queue.wakeup()) => {}
                 () = engine.stop.cancelled() => break,
             }
@@ -132,38 +132,63 @@ impl Egress {
         self: &Arc<Self>,
         engine: &Arc<Engine>,
         due: Due,
-    ) -> impl Future<Output = (OutboxItem, Option<(Instant, Due)>)> + use<> {
-        let (egress, tasks) = (Arc::clone(self), engine.tasks.clone());
-        let (engine, item, tries, doubt) = (Arc::clone(engine), due.item.clone(), due.tries, due.doubt);
-        let task = tasks.spawn(async move { egress.bring(&engine, due.item, tries, doubt).await });
+    ) -> impl Future<Output = (OutboxItem, u32, Option<(Instant, Due)>)> + use<> {
+        let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
+        let (item, tries) = (due.item.clone(), due.tries);
+        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due).await });
         async move {
-            // A task that broke has told nobody; what it was about may have been done.
-            let broken = Retry { after: Duration::from_secs(5), tries: tries + 1, doubt: true };
-            let again = task.await.unwrap_or(Some(broken)).map(|retry| {
-                let due = Due { item: item.clone(), tries: retry.tries, doubt: retry.doubt };
-                (Instant::now() + retry.after, due)
+            let again = task.await.unwrap_or_else(|_| {
+                // A task that broke has told nobody; what it was about may have been done.
+                let due = Due { item: item.clone(), tries: tries + 1, doubt: true, done: None };
+                Some((Duration::from_secs(5), due))
             });
-            (item, again)
+            (item, tries, again.map(|(pause, due)| (Instant::now() + pause, due)))
         }
     }
 
-    /// Brings one thing, and waits until the journal knows. Returns when to try again, where that is needed.
-    async fn bring(&self, engine: &Arc<Engine>, item: OutboxItem, tries: u32, doubt: bool) -> Option<Retry> {
-        let post = Post { integration: &self.integration, store: self.store.as_ref(), doubt };
+    /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
+    async fn bring(&self, engine: &Arc<Engine>, due: Due) -> Option<(Duration, Due)> {
+        let Due { item, tries, doubt, done } = due;
         let name = self.integration.name.as_str();
-        match post.bring(&item).await {
+        let outcome = match done {
+            Some(input) => Outcome::Done(input),
+            None => Post { integration: &self.integration, store: self.store.as_ref(), doubt }.bring(&item).await,
+        };
+        match outcome {
             Outcome::Done(input) => {
-                self.metrics.post(name, "done");
-                // If the answer never comes the gateway is stopping, or the conversation is read anew.
-                let durable = engine.deliver(&item.conversation, *input).await.is_ok();
-                let after = self.pause(tries).max(Duration::from_secs(1));
-                (!durable).then_some(Retry { after, tries: tries + 1, doubt: true })
+                if engine.deliver(&item.conversation, (*input).clone()).await.is_ok() {
+                    self.count(&item, &input);
+                    return None;
+                }
+                // The gateway stops, or the conversation is read anew: it is told again, and nothing is posted again.
+                let pause = self.pause(tries).max(Duration::from_secs(1));
+                Some((pause, Due { item, tries: tries + 1, doubt: true, done: Some(input) }))
             }
             Outcome::Later { why, after, doubt } => {
                 self.metrics.post(name, "retried");
-                let after = after.unwrap_or_default().max(self.pause(tries));
-                tracing::warn!(integration = name, conversation = %item.conversation, why, pause = ?after, "Genesys did not take it");
-                Some(Retry { after, tries: tries + 1, doubt })
+                let pause = after.unwrap_or_default().max(self.pause(tries));
+                tracing::warn!(integration = name, conversation = %item.conversation, why, ?pause, "Genesys did not take it");
+                Some((pause, Due { item, tries: tries + 1, doubt, done: None }))
+            }
+        }
+    }
+
+    /// What Genesys refuses for good is lost for people, so somebody has to look at it.
+    fn count(&self, item: &OutboxItem, done: &Input) {
+        let name = self.integration.name.as_str();
+        let (Input::ReceiptDone { result, .. }
+        | Input::InboundDone { result, .. }
+        | Input::NoticeDone { result, .. }
+        | Input::DisconnectDone { result }) = done
+        else {
+            return;
+        };
+        match result {
+            PostResult::Posted { .. } => self.metrics.post(name, "done"),
+            PostResult::Refused { why } => {
+                self.metrics.post(name, "refused");
+                let owed = item.owed.key();
+                tracing::error!(integration = name, conversation = %item.conversation, owed, %why, "Genesys refuses it for good");
             }
         }
     }
@@ -174,13 +199,6 @@ impl Egress {
         let share = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         ceiling.mul_f64(share)
     }
-}
-
-/// Another try, and what is known before it.
-struct Retry {
-    after: Duration,
-    tries: u32,
-    doubt: bool,
 }
 
 async fn sleep_until(at: Option<Instant>) {

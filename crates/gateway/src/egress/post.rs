@@ -36,12 +36,16 @@ impl From<StoreError> for Outcome {
 
 impl Post<'_> {
     pub(super) async fn bring(&self, item: &OutboxItem) -> Outcome {
-        let brought = match &item.owed {
+        let mut brought = match &item.owed {
             Owed::Receipt { message, fate } => self.receipt(message, fate.as_ref(), item.since).await,
             Owed::Inbound { message } => self.inbound(message).await,
             Owed::Notice { message, notice } => self.notice(item, message, *notice).await,
             Owed::Disconnect { id } => self.disconnect(id).await,
         };
+        // Once in doubt, only an answer about the thing itself ends it.
+        if let Err(Outcome::Later { doubt, .. }) = &mut brought {
+            *doubt |= self.doubt;
+        }
         brought.unwrap_or_else(|later| later)
     }
 
@@ -59,8 +63,8 @@ impl Post<'_> {
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
         let answer = self.integration.budget.call(lane, post).await;
-        // 404 says that Genesys does not know the message (any more): nobody is left to be told.
-        settled(answer.map(|_| None), done, |status| status == 404)
+        let refusals = self.refusals(&answer).await?;
+        settled(answer.map(|_| None), done, refusals)
     }
 
     /// Whether Genesys has a final receipt for the message. Where it will not say, it is told again: a receipt too many
@@ -72,7 +76,23 @@ impl Post<'_> {
                 receipt.is_final_receipt == Some(true)
                     || matches!(receipt.status, Some(ReceiptStatus::Delivered | ReceiptStatus::Failed))
             })),
-            Err(CallError::Refused { .. }) => Ok(false),
+            // An answer that cannot be read is none, however often it is asked for.
+            Err(CallError::Refused { .. } | CallError::Unknown { .. }) => Ok(false),
+            Err(error) => Err(later(&error, true)),
+        }
+    }
+
+    /// What a 404 says: whether the integration is there is asked, since nothing may be thrown away for a mistake in
+    /// the configuration. Where that will not be said, it is.
+    async fn refusals<T>(&self, answer: &Result<T, CallError>) -> Result<Final, Outcome> {
+        if !matches!(answer, Err(CallError::Refused { status, .. }) if status.as_u16() == 404) {
+            return Ok(Final::Body);
+        }
+        let id = &self.integration.genesys_id;
+        let read = async |client: genesys::Client| client.integration(id).await;
+        match self.integration.budget.call(Lane::Background, read).await {
+            Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Final::Body),
+            Ok(_) | Err(CallError::Refused { .. }) => Ok(Final::BodyOrMissing),
             Err(error) => Err(later(&error, true)),
         }
     }
@@ -109,8 +129,9 @@ impl Post<'_> {
                 (self.integration.budget.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
         };
-        // 403 and 404 speak of the configuration, not of the message: it waits until that is mended.
-        settled(answer, |result| done(result, genesys), |_| false)
+        // The answer to a button may also name a message that Genesys does not know.
+        let refusals = self.refusals(&answer).await?;
+        settled(answer, |result| done(result, genesys), refusals)
     }
 
     async fn notice(&self, item: &OutboxItem, message: &MessageId, kind: NoticeKind) -> Result<Outcome, Outcome> {
@@ -123,7 +144,7 @@ impl Post<'_> {
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
         let answer = self.integration.budget.call(Lane::Urgent, post).await;
-        settled(answer.map(|answer| answer.value.id), done, |_| true)
+        settled(answer.map(|answer| answer.value.id), done, Final::All)
     }
 
     /// Disconnects the customer's participant: the way to say that the customer has left.
@@ -132,7 +153,7 @@ impl Post<'_> {
         let read = async |client: genesys::Client| client.conversation(conversation).await;
         let found = match self.integration.budget.call(Lane::Urgent, read).await {
             Ok(answer) => answer.value,
-            Err(error) => return settled(Err(error), done, |_| true),
+            Err(error) => return settled(Err(error), done, Final::All),
         };
         let live = |participant: &&genesys::conversation::Participant| {
             !matches!(participant.state, Some(ParticipantState::Disconnected | ParticipantState::Terminated))
@@ -144,7 +165,7 @@ impl Post<'_> {
         let patch = ParticipantPatch::disconnect();
         let post = async |client: genesys::Client| client.patch_participant(conversation, &customer, &patch).await;
         let answer = self.integration.budget.call(Lane::Urgent, post).await;
-        settled(answer.map(|_| None), done, |_| true)
+        settled(answer.map(|_| None), done, Final::All)
     }
 
     async fn row(&self, direction: Direction, message: &MessageId) -> Result<Option<MessageRow>, Outcome> {
@@ -152,33 +173,53 @@ impl Post<'_> {
     }
 }
 
-/// What an answer means. `gives_up` says which refusals other than those of the body itself are for good.
+/// Which refusals are for good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Final {
+    /// Those of the body itself. Others, such as 403, speak of the configuration or of something that stands between:
+    /// they may be mended, and nothing is thrown away until then.
+    Body,
+    /// A 404 as well: the thing itself is not there (any more), and nobody is left to be told.
+    BodyOrMissing,
+    /// All: nobody's words are lost by it.
+    All,
+}
+
+/// What an answer means: done, refused for good, or to be tried again.
 fn settled(
     answer: Result<Option<String>, CallError>,
     done: impl FnOnce(PostResult) -> Input,
-    gives_up: impl Fn(u16) -> bool,
+    r#final: Final,
 ) -> Result<Outcome, Outcome> {
-    match answer {
-        Ok(id) => {
-            let genesys_id = id.map(String::into_boxed_str);
-            Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id }))))
-        }
-        // A conflict is our own earlier copy.
+    let result = match answer {
+        Ok(id) => PostResult::Posted { genesys_id: id.map(String::into_boxed_str) },
         Err(CallError::Refused { status, .. }) if status.as_u16() == 409 => {
-            Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id: None }))))
+            // A conflict is our own earlier copy.
+            PostResult::Posted { genesys_id: None }
         }
         Err(error) => match &error {
-            CallError::Refused { status, .. } if !matches!(status.as_u16(), 403 | 404) || gives_up(status.as_u16()) => {
+            CallError::Refused { status, .. } if r#final.has(status.as_u16()) => {
                 let why: String = error.to_string().chars().take(300).collect();
-                Ok(Outcome::Done(Box::new(done(PostResult::Refused { why: why.into() }))))
+                PostResult::Refused { why: why.into() }
             }
             CallError::NotSent { .. } | CallError::RateLimited { .. } | CallError::Unauthorized { .. } => {
-                Err(later(&error, false))
+                return Err(later(&error, false));
             }
             CallError::Refused { .. } | CallError::Unknown { .. } | CallError::Unavailable { .. } => {
-                Err(later(&error, true))
+                return Err(later(&error, true));
             }
         },
+    };
+    Ok(Outcome::Done(Box::new(done(result))))
+}
+
+impl Final {
+    fn has(self, status: u16) -> bool {
+        match self {
+            Self::Body => matches!(status, 400 | 410 | 413 | 415 | 422),
+            Self::BodyOrMissing => status == 404 || Self::Body.has(status),
+            Self::All => true,
+        }
     }
 }
 

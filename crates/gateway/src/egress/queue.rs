@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use conversation::ConversationId;
+use conversation::{ConversationId, Input};
 use store::OutboxItem;
 use tokio::time::Instant;
 
@@ -13,6 +13,8 @@ const PAGE: usize = 500;
 const MOST_PAUSED: usize = 10_000;
 /// How many calls of a lane are under way at once.
 const UNDER_WAY: usize = 32;
+/// How many of them may be made again: what never works must not keep others from being tried (I10).
+const AGAIN: usize = UNDER_WAY / 2;
 
 /// The two lanes: what somebody waits for, and the rest.
 pub(super) const LANES: [bool; 2] = [true, false];
@@ -24,6 +26,8 @@ pub(super) struct Due {
     pub(super) tries: u32,
     /// Genesys may have it already.
     pub(super) doubt: bool,
+    /// It is done, and only its conversation does not know yet.
+    pub(super) done: Option<Box<Input>>,
 }
 
 /// A conversation, and what it is about.
@@ -40,11 +44,14 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Lane {
     ready: VecDeque<Due>,
+    /// Those whose pause is over.
+    again: VecDeque<Due>,
     /// The last that was read.
     after: u64,
     /// The store may have more behind it.
     more: bool,
     under_way: usize,
+    again_under_way: usize,
 }
 
 /// What is known of one subject.
@@ -80,7 +87,7 @@ impl Queue {
         }
         for item in items {
             let doubt = item.since < started;
-            self.add(Due { item, tries: 0, doubt });
+            self.add(Due { item, tries: 0, doubt, done: None });
         }
     }
 
@@ -106,7 +113,7 @@ impl Queue {
             && entry.key().0 <= now
         {
             let due = entry.remove();
-            self.lane(due.item.owed.is_urgent()).ready.push_front(due);
+            self.lane(due.item.owed.is_urgent()).again.push_back(due);
         }
         LANES.into_iter().find_map(|urgent| self.next_of(urgent))
     }
@@ -117,13 +124,16 @@ impl Queue {
             if lane.under_way >= UNDER_WAY {
                 return None;
             }
-            let due = lane.ready.pop_front()?;
+            let again = if lane.again_under_way < AGAIN { lane.again.pop_front() } else { None };
+            let due = again.or_else(|| lane.ready.pop_front())?;
             let Some(slot) = self.subjects.get_mut(&subject(&due.item)) else { continue };
             if slot.newest != due.item.seq {
                 continue;
             }
             slot.under_way = true;
-            self.lane(urgent).under_way += 1;
+            let lane = self.lane(urgent);
+            lane.under_way += 1;
+            lane.again_under_way += usize::from(due.tries > 0);
             return Some(due);
         }
     }
@@ -133,9 +143,11 @@ impl Queue {
         self.paused.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// One that was under way has ended; `again` says when it is to be tried again.
-    pub(super) fn ended(&mut self, item: &OutboxItem, again: Option<(Instant, Due)>) {
-        self.lane(item.owed.is_urgent()).under_way -= 1;
+    /// One that was under way for the `tries`th time after the first has ended; `again` says when it is to be tried again.
+    pub(super) fn ended(&mut self, item: &OutboxItem, tries: u32, again: Option<(Instant, Due)>) {
+        let lane = self.lane(item.owed.is_urgent());
+        lane.under_way -= 1;
+        lane.again_under_way -= usize::from(tries > 0);
         let subject = subject(item);
         let Some(slot) = self.subjects.get_mut(&subject) else { return };
         slot.under_way = false;
@@ -216,9 +228,9 @@ mod tests {
         reads(&mut queue, vec![item(2, "a", failed())]);
         assert_eq!(queue.next(now), None, "not beside the first");
         let first = item(1, "a", None);
-        queue.ended(&first, Some((now + Duration::from_secs(1), sent)));
+        queue.ended(&first, 0, Some((now + Duration::from_secs(1), sent)));
         assert_eq!(drain(&mut queue, now + Duration::from_secs(5)), [2]);
-        queue.ended(&item(2, "a", failed()), None);
+        queue.ended(&item(2, "a", failed()), 0, None);
         assert!(queue.subjects.is_empty() && queue.paused.is_empty(), "nothing is left of it");
     }
 
@@ -229,10 +241,27 @@ mod tests {
         reads(&mut queue, vec![item(1, "a", failed()), item(2, "b", failed())]);
         let first = queue.next(now).expect("it goes");
         let of = item(1, "a", failed());
-        queue.ended(&of, Some((now + Duration::from_secs(1), first)));
+        queue.ended(&of, 0, Some((now + Duration::from_secs(1), first)));
         assert_eq!(queue.wakeup(), Some(now + Duration::from_secs(1)));
         assert_eq!(drain(&mut queue, now), [2]);
         assert_eq!(drain(&mut queue, now + Duration::from_secs(1)), [1]);
+    }
+
+    #[test]
+    fn what_never_works_leaves_room_for_others() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
+        reads(&mut queue, (1..=UNDER_WAY as u64).map(bad).collect());
+        let later = now + Duration::from_secs(1);
+        let first: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
+        for due in first {
+            queue.ended(&bad(due.item.seq), 0, Some((later, Due { tries: 1, ..due })));
+        }
+        reads(&mut queue, vec![item(99, "good", failed())]);
+        let next = drain(&mut queue, later);
+        assert_eq!(next.len(), AGAIN + 1, "{next:?}");
+        assert!(next.contains(&99), "{next:?}");
     }
 
     #[test]
@@ -245,7 +274,7 @@ mod tests {
         assert_eq!(queue.wants(true), None, "there is enough to do");
         assert_eq!(drain(&mut queue, now).len(), UNDER_WAY);
         for seq in 1..=PAGE as u64 {
-            queue.ended(&item(seq, &format!("m{seq}"), failed()), None);
+            queue.ended(&item(seq, &format!("m{seq}"), failed()), 0, None);
             while queue.next(now).is_some() {}
             if seq > PAGE as u64 / 2 {
                 assert_eq!(queue.wants(true), Some((PAGE as u64, PAGE)), "the page was full: there may be more");

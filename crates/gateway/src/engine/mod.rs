@@ -15,15 +15,15 @@ use std::time::Duration;
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
-use store::{Arrival, Store, StoreError, Stored};
-use tokio::sync::{Notify, mpsc, oneshot};
+use store::{Arrival, Store, StoreError, Stored, Watched};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::egress::Egress;
 use crate::ends;
 use crate::metrics::Metrics;
-use crate::settings::{DetectEnd, Integration, Limits};
+use crate::settings::{Integration, Limits};
 use drive::Live;
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
@@ -32,6 +32,8 @@ const MOST_ACTIVE: usize = 8_192;
 const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 /// How many conversations one look into the store brings.
 const PAGE: usize = 500;
+/// Room for bodies, in KiB.
+const BODIES: usize = 256 << 10;
 /// How often the store is pruned.
 const PRUNE: Duration = Duration::from_hours(1);
 /// How long a conversation whose task broke is left alone.
@@ -65,11 +67,21 @@ pub(crate) struct Engine {
     pub(crate) stop: CancellationToken,
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
-    integrations: HashMap<IntegrationName, (Arc<Integration>, Arc<Egress>)>,
+    lines: HashMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
+    /// Room for the bodies of requests, in KiB: whoever calls without a right to holds memory until its signature is
+    /// checked.
+    pub(crate) bodies: Arc<Semaphore>,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
+}
+
+/// One integration, and who works for it.
+struct Line {
+    integration: Arc<Integration>,
+    egress: Arc<Egress>,
+    opened: ends::Opened,
 }
 
 struct Slots {
@@ -90,12 +102,15 @@ impl Engine {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (timers, set) = mpsc::unbounded_channel();
-        let egresses = integrations.into_iter().map(|integration| {
+        let mut watching = Vec::new();
+        let lines = integrations.into_iter().map(|integration| {
             let egress =
                 Egress::new(Arc::clone(&integration), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
-            (integration.name.clone(), (integration, Arc::new(egress)))
+            let (opened, named) = ends::opened();
+            watching.push((Arc::clone(&integration), named));
+            (integration.name.clone(), Line { integration, egress: Arc::new(egress), opened })
         });
-        let integrations = egresses.collect();
+        let lines = lines.collect();
         let engine = Arc::new(Self {
             store,
             clock,
@@ -103,21 +118,17 @@ impl Engine {
             limits,
             stop,
             tasks: TaskTracker::new(),
-            integrations,
+            lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
+            bodies: Arc::new(Semaphore::new(BODIES)),
             room: Notify::new(),
             timers,
         });
-        for (_, egress) in engine.integrations.values() {
+        for Line { egress, .. } in engine.lines.values() {
             engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
         }
-        for (integration, _) in engine.integrations.values() {
-            match integration.detect_end {
-                DetectEnd::Notifications { poll: every } | DetectEnd::Poll { every } => {
-                    engine.tasks.spawn(ends::poll(Arc::clone(&engine), Arc::clone(integration), every));
-                }
-                DetectEnd::Off => {}
-            }
+        for (integration, opened) in watching {
+            ends::start(&engine, &integration, opened);
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
@@ -127,11 +138,19 @@ impl Engine {
     }
 
     pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
-        self.integrations.get(name).map(|(integration, _)| integration)
+        self.lines.get(name).map(|line| &line.integration)
     }
 
     pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
-        self.integrations.get(name).map(|(_, egress)| egress)
+        self.lines.get(name).map(|line| &line.egress)
+    }
+
+    /// A conversation has got a session, so that its end has to be learnt.
+    pub(crate) fn opened(&self, name: &IntegrationName, watched: Watched) {
+        if let Some(line) = self.lines.get(name) {
+            // Where there is no room, or nobody listens, it is found by asking.
+            let _ = line.opened.try_send(watched);
+        }
     }
 
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
@@ -215,13 +234,24 @@ impl Engine {
         self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), mailbox, parked));
     }
 
-    /// A task has nothing left to do. It must go on if something has arrived meanwhile.
-    fn finish(&self, conversation: &ConversationId, mailbox: &Mailbox, live: &mut Option<Live>) -> bool {
+    /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.
+    fn finish(
+        &self,
+        conversation: &ConversationId,
+        mailbox: &Mailbox,
+        live: &mut Option<Live>,
+        wakeup: Option<Timestamp>,
+    ) -> bool {
         let mut slots = self.slots();
         let mail = mailbox.mail();
         // What the inbox holds can wait for the next process; what was handed over cannot.
         if !mail.deliveries.is_empty() || (mail.inbox && !self.stop.is_cancelled()) {
             return false;
+        }
+        // Before anybody else can drive it: the wake-up of a later state would be overwritten by this one.
+        if let Some(at) = wakeup {
+            // The receiver goes only when the gateway stops.
+            let _ = self.timers.send((conversation.clone(), at));
         }
         slots.running.remove(conversation);
         if let Some(live) = live.take() {
@@ -246,12 +276,6 @@ impl Engine {
                 () = engine.stop.cancelled() => {}
             }
         });
-    }
-
-    /// Asks to be woken at `at`; woken again later does no harm.
-    fn wake_at(&self, conversation: &ConversationId, at: Timestamp) {
-        // The receiver goes only when the gateway stops.
-        let _ = self.timers.send((conversation.clone(), at));
     }
 
     pub(crate) fn has_room(&self) -> bool {

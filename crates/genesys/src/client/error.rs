@@ -50,7 +50,7 @@ pub enum CallError {
         /// Where the token stands.
         limit: Option<RateLimit>,
     },
-    /// Genesys cannot do this call now (5xx, 408). It may have been done all the same.
+    /// Genesys cannot do this call now (5xx, 408), or something before it answers (3xx). It may have been done all the same.
     #[error("unavailable (status {}, {body})", status.as_u16())]
     Unavailable {
         /// The answer's status.

@@ -64,6 +64,11 @@ impl Reply {
         })
     }
 
+    /// Whether it is a page for people: something that stands between has answered, and not Genesys.
+    pub(super) fn is_page(&self) -> bool {
+        self.body.as_ref().is_ok_and(|body| body.trim_ascii_start().first() == Some(&b'<'))
+    }
+
     /// What Genesys says about its refusal, as far as it can be read.
     pub(super) fn error_body(&self) -> Box<ErrorBody> {
         Box::new(self.json().unwrap_or_default())
@@ -82,14 +87,18 @@ impl Reply {
                 CallError::RateLimited { retry_after, limit: self.limit, body }
             }
             StatusCode::UNAUTHORIZED => CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") },
-            status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => CallError::Unavailable {
+            status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+                CallError::Refused { status, body, correlation_id: self.correlation_id, limit: self.limit }
+            }
+            // Redirects are among them: they come from something that stands between, such as a page that says that
+            // it is being worked on.
+            status => CallError::Unavailable {
                 status,
                 retry_after: self.retry_after,
                 body,
                 correlation_id: self.correlation_id,
                 limit: self.limit,
             },
-            status => CallError::Refused { status, body, correlation_id: self.correlation_id, limit: self.limit },
         })
     }
 }

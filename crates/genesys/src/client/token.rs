@@ -103,7 +103,7 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
     if reply.status.is_client_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
         return Err(refusal(&reply));
     }
-    let reply = reply.success()?;
+    let reply = reply.success().map_err(unsent)?;
     let answer: TokenResponse =
         reply.json().map_err(|cause| CallError::NotSent { cause: format!("no token: {cause}") })?;
     let life = answer.expires_in.map_or(SHORTEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
@@ -117,7 +117,10 @@ fn unsent(error: CallError) -> CallError {
         CallError::NotSent { cause } | CallError::Unknown { cause } => {
             CallError::NotSent { cause: format!("no token: {cause}") }
         }
-        other => other,
+        error @ CallError::Refused { .. } => CallError::NotSent { cause: format!("no token: {error}") },
+        error @ (CallError::Unavailable { .. } | CallError::RateLimited { .. } | CallError::Unauthorized { .. }) => {
+            error
+        }
     }
 }
 

@@ -81,7 +81,8 @@ async fn upload(
     let unknown = HeaderValue::from_static("application/octet-stream");
     let mime = headers.get(header::CONTENT_TYPE).filter(|mime| mime.to_str().is_ok()).cloned().unwrap_or(unknown);
     let kind = mime.to_str().unwrap_or_default().to_owned();
-    let name: String = named.filename.chars().filter(|each| !each.is_control() && *each != '/').take(MAX_NAME).collect();
+    let name: String =
+        named.filename.chars().filter(|each| !each.is_control() && *each != '/').take(MAX_NAME).collect();
     let name = if name.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { name };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let mut url = Url::parse(&format!("http://{host}/")).map_err(|error| bad(error.to_string()))?;

@@ -137,7 +137,7 @@ async fn transfer(State(app): State<Arc<App>>, Path(id): Path<String>, body: Byt
     if to.trim().is_empty() || to.chars().count() > 100 {
         return Err(bad("an agent's name has 1 to 100 characters"));
     }
-    app.world().transfer(&id, &to, app.clock.now())?;
+    app.world().hand_over(&id, "transfer", &to, app.clock.now())?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,8 +3,10 @@
 //! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up goes by a hash, so
 //! that a request costs the same whether there are ten messages or a hundred thousand.
 
+pub(crate) mod channels;
 mod conversation;
 mod desk;
+mod events;
 mod integration;
 mod message;
 mod normalized;
@@ -17,12 +19,14 @@ use std::collections::{HashMap, HashSet};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-pub(crate) use conversation::{Conversation, End, Participant};
+pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, FIRST_AGENT, Participant};
 pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
 pub(crate) use tokens::{Admission, Tokens};
+
+use channels::Channels;
 
 use crate::clock::wire_time;
 use crate::transcript::{Entry, Kind, Transcript};
@@ -54,6 +58,7 @@ pub(crate) struct World {
     rng: Rng,
     pub(crate) tokens: Tokens,
     pub(crate) integrations: Integrations,
+    pub(crate) channels: Channels,
     conversations: HashMap<String, Conversation>,
     /// The newest conversation of a customer of an integration.
     newest: HashMap<(String, String), String>,
@@ -74,6 +79,7 @@ impl World {
             rng,
             tokens: Tokens::default(),
             integrations: Integrations::default(),
+            channels: Channels::default(),
             conversations: HashMap::new(),
             newest: HashMap::new(),
             messages: HashMap::new(),
@@ -119,14 +125,16 @@ impl World {
         }
         self.desk.turned(&message.conversation, message.status, status);
         message.status = status;
+        let conversation = message.conversation.clone();
         self.transcript.write(Entry {
             at: wire_time(now),
             kind: Kind::Message,
             integration: Some(message.integration.clone()),
-            conversation: Some(message.conversation.clone()),
+            conversation: Some(conversation.clone()),
             message: Some(id.to_owned()),
             state: Some(status.as_str().to_owned()),
             ..Entry::default()
         });
+        self.show(&conversation, now);
     }
 }

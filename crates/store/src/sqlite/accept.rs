@@ -127,7 +127,7 @@ fn is_new_event(
 
 pub(super) fn put_into_inbox(connection: &Connection, conversation: &str, input: &Input) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("insert into inbox (conversation, input) values (?1, ?2)")?
-        .execute(params![conversation, json(input)])?;
+        .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
+        .execute(params![conversation, matches!(input, Input::CustomerMessage { .. }), json(input)])?;
     Ok(())
 }

@@ -124,6 +124,7 @@ fn project(
         | Record::Resumed
         | Record::InboundAccepted { .. }
         | Record::GenesysConversation { .. }
+        | Record::CustomerLeft
         | Record::Ending => Ok(()),
     }
 }

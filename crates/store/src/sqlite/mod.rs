@@ -37,7 +37,7 @@ impl SqliteStore {
         let (connection, lock) = open::for_writing(&path)?;
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
-        let writer = Writer::start(connection, checkpoints, lock, &path)
+        let writer = Writer::start(connection, checkpoints, lock)
             .map_err(|cause| OpenError::Io { path, cause: cause.to_string() })?;
         Ok(Self { readers, writer: Some(Arc::new(writer)) })
     }
@@ -83,11 +83,11 @@ impl Store for SqliteStore {
     async fn inbox(
         &self,
         conversation: &ConversationId,
-        after: u64,
+        customers: bool,
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |connection| read::inbox(connection, &conversation, after, limit)).await
+        self.readers.run(move |connection| read::inbox(connection, &conversation, customers, limit)).await
     }
 
     async fn message(

@@ -8,6 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::OpenError;
 
+/// How long a statement waits for another program that has the file.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+
 /// In the order in which they are applied; one that was released is never changed. How many a file has had stands in
 /// its `user_version`.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
@@ -36,7 +39,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(io)?;
+    connection.busy_timeout(BUSY).map_err(io)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(io)?;
     // A commit returns when it is on the disk.
     connection.pragma_update(None, "synchronous", "full").map_err(io)?;
@@ -61,7 +64,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(io)?;
+    connection.busy_timeout(BUSY).map_err(io)?;
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
     let tables = "select count(*), count(*) filter (where name = 'journal') from sqlite_schema where type = 'table'";
     let (tables, ours): (u32, u32) =

@@ -97,7 +97,8 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
     let Some(old) = old else { return Ok(()) };
     let open: Option<u64> = connection
         .prepare_cached(
-            "select seq from journal where conversation = ?1 and seq <= ?2 and json_extract(record, '$.message') in
+            "select seq from journal where conversation = ?1 and seq <= ?2
+                and case when json_valid(record) then json_extract(record, '$.message') end in
                 (select id from message where conversation = ?1 and state = 'accepted') order by seq limit 1",
         )?
         .query_row(params![id, old], |row| row.get(0))
@@ -121,8 +122,8 @@ fn remove_old_messages(connection: &Connection, id: &str, before: i64) -> rusqli
             "delete from message where conversation = ?1 and state <> 'accepted'
                 and received < ?2 and coalesce(settled, received) < ?2
                 and not exists (select 1 from outbox where conversation = ?1)
-                and id not in (select json_extract(record, '$.message') from journal
-                    where conversation = ?1 and json_extract(record, '$.message') is not null)",
+                and id not in (select coalesce(case when json_valid(record) then json_extract(record, '$.message') end, '')
+                    from journal where conversation = ?1)",
         )?
         .execute(params![id, before])
 }

@@ -55,12 +55,13 @@ pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Optio
 pub(super) fn inbox(
     connection: &Connection,
     conversation: &ConversationId,
-    after: u64,
+    customers: bool,
     limit: usize,
 ) -> Result<Vec<InboxItem>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select seq, input from inbox where conversation = ?1 and seq > ?2 order by seq limit ?3")?;
-    let rows = statement.query_map(params![conversation.as_str(), after, most(limit)], |row| {
+    let mut statement = connection.prepare_cached(
+        "select seq, input from inbox where conversation = ?1 and customers <= ?2 order by seq limit ?3",
+    )?;
+    let rows = statement.query_map(params![conversation.as_str(), customers, most(limit)], |row| {
         Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
     })?;
     rows.map(|row| {
@@ -221,7 +222,7 @@ pub(super) fn dossier(connection: &Connection, id: &ConversationId) -> Result<Op
         customer,
         seq,
         pruned_seq,
-        inbox: inbox(&reading, id, 0, usize::MAX)?,
+        inbox: inbox(&reading, id, true, usize::MAX)?,
         journal: rows_of_journal(&reading, id, 0)?,
         messages: messages(&reading, id)?,
         owed: owed(&reading, id)?,

@@ -1,10 +1,10 @@
 //! Connections that only read. WAL lets them see the last commit while the next one is written.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::open;
 use crate::{OpenError, StoreError};
@@ -14,29 +14,48 @@ const READERS: usize = 4;
 
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
-    free: Semaphore,
+    free: Arc<Semaphore>,
+}
+
+/// A connection that comes back even if its query panics.
+struct Taken<'a> {
+    readers: &'a Readers,
+    connection: Option<Connection>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.readers.idle().extend(self.connection.take());
+    }
 }
 
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let idle = (0..READERS).map(|_| open::connect(path)).collect::<Result<_, _>>()?;
-        Ok(Self { idle: Mutex::new(idle), free: Semaphore::new(READERS) })
+        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)) })
     }
 
     /// Runs a query away from the async threads.
     pub(super) async fn run<T: Send + 'static>(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _permit = self.free.acquire().await.map_err(|_| StoreError::Unavailable("it is closed".into()))?;
-        let readers = std::sync::Arc::clone(self);
+        let closed = |_| StoreError::Unavailable("it is closed".into());
+        let permit = Arc::clone(&self.free).acquire_owned().await.map_err(closed)?;
+        let readers = Arc::clone(self);
         let task = tokio::task::spawn_blocking(move || {
-            let taken = readers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = taken.ok_or_else(|| StoreError::Unavailable("every reader is busy".into()))?;
-            let result = query(&connection);
-            readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            result
+            // Whoever asked may have gone; the connection is taken until the query has ended all the same.
+            let connection = readers.idle().pop();
+            let taken = Taken { readers: &readers, connection, _permit: permit };
+            // There are as many as permits.
+            let none = || StoreError::Unavailable("every reader is busy".into());
+            query(taken.connection.as_ref().ok_or_else(none)?)
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

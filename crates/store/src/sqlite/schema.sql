@@ -58,9 +58,10 @@ create index early_received on early (received);
 create table inbox (
     seq          integer primary key autoincrement,
     conversation text not null,
+    customers    integer not null,              -- 1: a customer's message, which may have to wait longer than the rest
     input        text not null                  -- JSON
 );
-create index inbox_conversation on inbox (conversation, seq);
+create index inbox_conversation on inbox (conversation, customers, seq);
 
 -- What each conversation decided.
 create table journal (

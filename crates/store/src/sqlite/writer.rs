@@ -2,9 +2,9 @@
 //! commit without a timer), and answers nobody before the commit has returned.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,15 +13,18 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{accept, append, prune};
+use super::{accept, append, open, prune};
 use crate::{Append, Arrival, StoreError, Stored};
 
 /// The most that one commit takes; past this a batch gains nothing and everyone in it waits longer.
 const BATCH: usize = 512;
 /// How many may wait for the thread before callers have to.
 const QUEUE: usize = 4_096;
-/// Past this the log is folded back into the file even if readers must be waited for.
-const WAL_MOST: u64 = 256 << 20;
+/// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
+/// under a load that never pauses it would grow for ever.
+const LOG_MOST: i64 = 65_536;
+/// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
+const READERS: Duration = Duration::from_millis(100);
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -48,25 +51,19 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        checkpoints: Connection,
-        lock: File,
-        path: &Path,
-    ) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, checkpoints: Connection, lock: File) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (stopped, stop) = std_mpsc::channel();
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        let wal = PathBuf::from(wal);
+        let log = Arc::new(AtomicBool::new(false));
+        let full = Arc::clone(&log);
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
             // The lock and the channel's end live as long as the thread.
             let _held = (lock, stopped);
-            write(&connection, queue, &wal);
+            write(&connection, queue, &full);
         })?;
         let checkpoints = std::thread::Builder::new()
             .name("store-checkpoint".into())
-            .spawn(move || checkpoint(&checkpoints, &stop))?;
+            .spawn(move || checkpoint(&checkpoints, &stop, &log))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(vec![writes, checkpoints]) })
     }
 
@@ -95,7 +92,7 @@ impl Writer {
     }
 }
 
-fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, wal: &Path) {
+fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicBool) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut outcomes = Vec::with_capacity(batch.len());
@@ -112,8 +109,8 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, wal: &Path) {
                 batch.clear();
             }
         }
-        if std::fs::metadata(wal).is_ok_and(|file| file.len() > WAL_MOST) {
-            let _ = connection.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
+        if full.swap(false, Ordering::Relaxed) {
+            end_log(connection);
         }
     }
 }
@@ -128,11 +125,22 @@ fn commit(connection: &Connection, batch: &mut Vec<Job>, outcomes: &mut Vec<Outc
     connection.execute_batch("commit")
 }
 
+/// Folds the rest of the log back into the file, and starts it anew. Most of it has been folded back already.
+fn end_log(connection: &Connection) {
+    // Whoever reads for long must not stop those who write.
+    let _ = connection.busy_timeout(READERS);
+    let _ = connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
+    let _ = connection.busy_timeout(open::BUSY);
+}
+
 /// Folds the log back into the file, beside the writer; at once first, because a process that is killed again and again
 /// would otherwise find an ever longer log to read when it starts.
-fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>) {
+fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>, full: &AtomicBool) {
     loop {
-        let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
+        let pages = connection.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
+        if pages.is_ok_and(|pages| pages > LOG_MOST) {
+            full.store(true, Ordering::Relaxed);
+        }
         if stop.recv_timeout(Duration::from_secs(1)) != Err(std_mpsc::RecvTimeoutError::Timeout) {
             return;
         }

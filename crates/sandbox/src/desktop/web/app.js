@@ -68,7 +68,10 @@ async function readThread() {
 }
 
 async function readList() {
+  const before = new Map(list.conversations.map((row) => [row.id, row.inbound]));
   list = await conversations().catch(() => list);
+  // Whoever has written types no longer.
+  for (const row of list.conversations) if (typing.has(row.id) && row.inbound !== before.get(row.id)) stopTyping(row.id);
   draw();
 }
 
@@ -107,8 +110,6 @@ function startTyping(id) {
 }
 
 function told({ all, changed, typing: who }) {
-  // Whoever has written types no longer.
-  for (const id of changed) if (typing.has(id)) stopTyping(id);
   for (const id of who) startTyping(id);
   if (who.length > 0) draw();
   if (all || changed.length > 0) read({ list: true, thread: all || changed.includes(chosen) });
@@ -120,7 +121,8 @@ function choose() {
   if (id === 'text') return;
   chosen = id === '' ? null : id;
   byId('panes').classList.toggle('reading', chosen !== null);
-  showTyping(null);
+  const row = list.conversations.find((each) => each.id === chosen);
+  showTyping(typing.has(chosen) ? (row?.customer.name ?? null) : null);
   if (chosen === null) {
     shown = null;
     unfoldDetails(false);

@@ -44,8 +44,14 @@ function row({ row: shown, news, chosen, types }) {
       el('span', { class: `avatar ${hue(shown.customer.id)}`, 'aria-hidden': 'true' }, initials(name)),
       el('span', { class: 'row-name', dir: 'auto' }, name),
       shown.last ? el('time', { datetime: shown.last.at }, shortTime(shown.last.at)) : null,
-      types ? el('span', { class: 'last typing-now' }, 'types…') : shown.last ? lastWords(shown.last) : null,
-      el('span', { class: 'marks' }, failed, mark, badge),
+      el(
+        'span',
+        { class: 'second' },
+        types ? el('span', { class: 'last typing-now' }, 'types…') : shown.last ? lastWords(shown.last) : null,
+        failed,
+        mark,
+        badge,
+      ),
     ),
   );
 }

@@ -16,9 +16,7 @@ function reason(message) {
 }
 
 function receipt(each) {
-  const reasons = (each.reasons ?? []).map((one) => [one.code, one.message].filter((part) => part).join(': '));
-  const about = [each.isFinalReceipt ? 'final' : null, ...reasons].filter((part) => part).join(', ');
-  const words = about === '' ? each.status : `${each.status} (${about})`;
+  const words = each.isFinalReceipt ? `${each.status}, final` : each.status;
   return el('li', {}, el('time', { datetime: each.channel.time, title: exactTime(each.channel.time) }, clockTime(each.channel.time)), ` ${words}`);
 }
 
@@ -35,11 +33,18 @@ function details(message, again) {
       ['Message', el('code', {}, message.id)],
       ['Time', exactTime(message.timestamp)],
     ]),
-    el('details', { class: 'raw' }, el('summary', {}, 'As Genesys has it'), el('pre', { tabindex: 0 }, JSON.stringify(raw, null, 2))),
+    el('details', { class: 'raw' }, el('summary', {}, 'As Genesys has it'), el('p', { class: 'note' }, 'Genesys Cloud shows an agent the sign only. What stands behind it is read from errorInfo of the conversation and normalizedReceipts of the message.'), el('pre', { tabindex: 0 }, JSON.stringify(raw, null, 2))),
     message.status === 'delivery-failed' && again
       ? el('button', { class: 'button', type: 'button', click: () => again(message) }, 'Send again')
       : null,
   ];
+}
+
+// All of it if there is room, else its beginning.
+function show(behind) {
+  behind.scrollIntoView({ block: 'nearest' });
+  const above = behind.getBoundingClientRect().top - behind.closest('.scroll').getBoundingClientRect().top;
+  if (above < 0) behind.scrollIntoView({ block: 'start' });
 }
 
 function state(message, again, unfolded) {
@@ -59,7 +64,7 @@ function state(message, again, unfolded) {
       click: () => {
         behind.hidden = !behind.hidden;
         button.setAttribute('aria-expanded', String(!behind.hidden));
-        if (!behind.hidden) behind.scrollIntoView({ block: 'nearest' });
+        if (!behind.hidden) show(behind);
       },
     },
     failed ? el('span', {}, known.name) : el('span', { class: 'hidden' }, known.name),

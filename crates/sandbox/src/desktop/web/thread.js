@@ -4,6 +4,23 @@ import { byId, el, keep } from './dom.js';
 import { message } from './message.js';
 import { day, exactTime, hue, initials, clockTime } from './words.js';
 
+const scroll = byId('scroll');
+
+// Whether the newest message is in sight: then it stays so, whatever grows (a picture that arrives, typing).
+let atEnd = true;
+const toEnd = () => {
+  scroll.scrollTop = scroll.scrollHeight;
+};
+scroll.addEventListener('scroll', () => {
+  atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+});
+// Somebody who unfolds something wants to see that.
+scroll.addEventListener('click', (event) => {
+  if (event.target.closest('button, summary')) atEnd = false;
+});
+const growth = new ResizeObserver(() => atEnd && toEnd());
+for (const each of [scroll, byId('messages'), byId('typing')]) growth.observe(each);
+
 const STATE = { open: 'Connected', ended: 'Ended', failed: 'Ended in error' };
 
 // How an agent's part ended, in words.
@@ -61,8 +78,7 @@ const build = (name, again) => (item, before) => {
 // `again` sends a message that failed once more.
 export function showThread(thread, fresh, again) {
   const { row } = thread;
-  const scroll = byId('scroll');
-  const atEnd = fresh || scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+  const follow = fresh || atEnd;
   byId('thread-none').hidden = true;
   byId('thread').hidden = false;
   byId('thread-title').textContent = row.customer.name;
@@ -76,15 +92,13 @@ export function showThread(thread, fresh, again) {
   byId('left-out').textContent = `${thread.leftOut} older messages are not shown`;
   if (fresh) byId('messages').replaceChildren();
   keep(byId('messages'), items(thread), (item) => item.key, build(row.customer.name, row.state === 'open' ? again : null));
-  if (atEnd) scroll.scrollTop = scroll.scrollHeight;
+  atEnd = follow;
+  if (follow) toEnd();
 }
 
 export function showTyping(name) {
-  const scroll = byId('scroll');
-  const atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
   byId('typing').hidden = name === null;
   byId('typing-who').textContent = name === null ? '' : `${name} types…`;
-  if (atEnd) scroll.scrollTop = scroll.scrollHeight;
 }
 
 export function showNone() {

@@ -1,61 +1,61 @@
 //! Learns when a conversation has ended at Genesys, which no webhook tells: the session at the chat service is closed then.
 //!
-//! It asks; the conversation's state machine decides what follows.
+//! It asks; the conversation's state machine decides what follows. A notification only says when to ask.
+
+mod listen;
+mod poll;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use conversation::Input;
 use genesys::conversation::{MessageConversation, Participant, ParticipantState, Purpose};
 use genesys::{CallError, Lane};
 use store::Watched;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
 use crate::engine::Engine;
-use crate::settings::Integration;
+use crate::settings::{DetectEnd, Integration};
 
-/// How many conversations one look into the store brings.
-const PAGE: usize = 100;
-/// The longest pause between two questions. With the default of a minute a round, it leaves nine tenths of what Genesys
-/// allows to messages and receipts.
-const PACE: Duration = Duration::from_secs(2);
-/// So many questions a round at most, whatever the pace: where there are more conversations, a round takes longer.
-const QUESTIONS: u32 = 30;
+/// How many hints, and how many conversations with a new session, may wait. What finds no room is found by asking.
+const WAITING: usize = 1_000;
 
-/// Asks about each conversation that has a session, about once in `every`, until the gateway stops.
-pub(crate) async fn poll(engine: Arc<Engine>, integration: Arc<Integration>, every: Duration) {
-    let pace = (every / QUESTIONS).min(PACE);
-    loop {
-        let next = Instant::now() + every;
-        if !round(&engine, &integration, pace).await {
-            return;
-        }
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            () = engine.stop.cancelled() => return,
-        }
-    }
+/// What a notification is good for.
+enum Hint {
+    /// This one may have ended.
+    Ended(Watched),
+    /// Any may have ended while nobody listened.
+    LookAtAll,
 }
 
-/// Returns whether the gateway goes on.
-async fn round(engine: &Arc<Engine>, integration: &Integration, pause: Duration) -> bool {
-    let mut after = None;
-    loop {
-        let ask = || engine.store.watched(&integration.name, after.as_ref(), PAGE);
-        let Some(page) = engine.patiently("look for open conversations", ask).await else { return false };
-        let Some(last) = page.last() else { return true };
-        after = Some(last.conversation.clone());
-        for watched in page {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = engine.stop.cancelled() => return false,
-            }
-            if ended(integration, &watched).await {
-                tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
-                // Nobody waits for the answer: a round that finds it open still asks again.
-                drop(engine.deliver(&watched.conversation, Input::GenesysEnded));
-            }
+/// Where an integration's conversations are named when they get a session.
+pub(crate) type Opened = mpsc::Sender<Watched>;
+
+/// Starts looking for ends, as the integration is configured to.
+pub(crate) fn start(engine: &Arc<Engine>, integration: &Arc<Integration>, opened: mpsc::Receiver<Watched>) {
+    let (hints, hinted) = mpsc::channel(WAITING);
+    let every = match integration.detect_end {
+        DetectEnd::Notifications { poll } => {
+            let listen = listen::run(Arc::clone(engine), Arc::clone(integration), hints, opened);
+            engine.tasks.spawn(listen);
+            poll
         }
+        DetectEnd::Poll { every } => every,
+        DetectEnd::Off => return,
+    };
+    engine.tasks.spawn(poll::run(Arc::clone(engine), Arc::clone(integration), every, hinted));
+}
+
+/// The two ends of the way on which conversations are named.
+pub(crate) fn opened() -> (Opened, mpsc::Receiver<Watched>) {
+    mpsc::channel(WAITING)
+}
+
+/// Asks about one conversation, and tells its driver where it has ended.
+async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watched) {
+    if ended(integration, watched).await {
+        tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
+        // Nobody waits for the answer: a round that finds it open still asks again.
+        drop(engine.deliver(&watched.conversation, Input::GenesysEnded { id: watched.genesys.clone() }));
     }
 }
 
