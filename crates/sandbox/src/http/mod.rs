@@ -9,6 +9,7 @@ mod inbound;
 mod integrations;
 mod notifications;
 mod oauth;
+mod openapi;
 mod reads;
 mod socket;
 
@@ -32,6 +33,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
         .merge(control::routes().layer(from_fn(own_pages_only)))
         .merge(socket::routes())
+        .merge(openapi::routes())
         .merge(crate::desktop::routes())
         .with_state(app.clone())
 }
