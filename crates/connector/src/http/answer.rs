@@ -42,6 +42,8 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
         409 => AttemptOutcome::SessionGone,
         408 | 425 | 429 => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
         400..=499 => AttemptOutcome::Rejected { reason: given_reason(&answer, for_status(answer.status)) },
+        // A proxy says that: it has passed the message on, and has lost the answer (I7).
+        502 | 504 => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
         _ => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
     }
 }
