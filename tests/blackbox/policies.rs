@@ -193,6 +193,32 @@ async fn the_session_is_closed_when_the_agent_ends_the_conversation() {
 }
 
 #[tokio::test]
+async fn a_notification_tells_of_the_end_long_before_the_next_poll() {
+    let config = "[integration.end]\ndetect = \"notifications\"\npoll = \"1h\"";
+    let all = Loop::start(config, &["--handshake", "0", "--deliver", "immediately"]).await;
+    for customer in ["noor", "olga"] {
+        all.chat.says(customer, "Hello?").await;
+        let message = sends(&all, customer, "Good morning.").await;
+        assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
+    }
+    let subscribed = async || {
+        let calls = all.sandbox.transcript().await;
+        let topics = calls.iter().filter(|entry| {
+            entry["path"].as_str().is_some_and(|path| path.ends_with("/subscriptions")) && entry["status"] == 200
+        });
+        (topics.filter_map(|entry| entry["body"].as_array()).map(Vec::len).sum::<usize>() >= 2).then_some(())
+    };
+    eventually("both are listened for", subscribed).await;
+    all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "noor" })).await;
+    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(())).await;
+    // What happens while the socket is away is found when it is back.
+    all.sandbox.post("/sandbox/notifications/close", &serde_json::json!({})).await;
+    all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "olga" })).await;
+    eventually("the other is closed too", async || (all.chat.count("close") == 2).then_some(())).await;
+    all.audited();
+}
+
+#[tokio::test]
 async fn genesys_learns_that_the_customer_has_left() {
     let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
     all.chat.says("noor", "Hello?").await;

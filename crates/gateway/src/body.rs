@@ -1,12 +1,17 @@
 //! Reading a request's body without believing what it says of itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::StatusCode;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Genesys waits 10 s for the whole call, so whoever is slower than this has given up.
 const SLOWEST: Duration = Duration::from_secs(10);
+
+/// How long a body waits for room.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// Why a body was not read.
 #[derive(Clone, Copy)]
@@ -14,6 +19,7 @@ pub(crate) enum Refusal {
     TooLarge,
     TooSlow,
     Broken,
+    Crowded,
 }
 
 impl Refusal {
@@ -21,7 +27,7 @@ impl Refusal {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             // A 4xx would be final, and the fault may be the network's: whoever sent it should send it again.
-            Self::TooSlow | Self::Broken => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooSlow | Self::Broken | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -30,6 +36,7 @@ impl Refusal {
             Self::TooLarge => "the body is larger than server.max_body\n",
             Self::TooSlow => "the body did not come in time\n",
             Self::Broken => "the body ended early\n",
+            Self::Crowded => "too many bodies are being read; send it again\n",
         }
     }
 
@@ -38,17 +45,29 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken",
+            Self::Crowded => "crowded",
         }
     }
 }
 
-/// At most `limit` bytes, in time.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > limit as u64 {
+/// A body, and the room that it takes until it is dropped.
+pub(crate) struct Read {
+    pub(crate) bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+/// At most `limit` bytes, in time, where there is `room` (in KiB) for them.
+pub(crate) async fn read(body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
+    let hint = body.size_hint();
+    if hint.lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
+    let most = hint.upper().and_then(|upper| usize::try_from(upper).ok()).map_or(limit, |upper| upper.min(limit));
+    let kib = u32::try_from(most.div_ceil(1024)).unwrap_or(u32::MAX);
+    let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(kib)).await;
+    let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
     match tokio::time::timeout(SLOWEST, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Ok(bytes)) => Ok(Read { bytes, _room: granted }),
         Ok(Err(error)) if too_large(&error) => Err(Refusal::TooLarge),
         Ok(Err(_)) => Err(Refusal::Broken),
         Err(_) => Err(Refusal::TooSlow),

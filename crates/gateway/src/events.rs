@@ -46,19 +46,20 @@ pub(crate) async fn events(
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return refused(StatusCode::NOT_FOUND, "no such integration");
     };
-    let bytes = match body::read(body, engine.limits.max_body).await {
-        Ok(bytes) => bytes,
+    let body = match body::read(body, engine.limits.max_body, &engine.bodies).await {
+        Ok(body) => body,
         Err(refusal) => {
             engine.metrics.event(&name, refusal.word());
             return refused(refusal.status(), refusal.text().trim_end());
         }
     };
-    if let Err(error) = integration.events.verify(&headers, &bytes) {
+    let bytes = &body.bytes;
+    if let Err(error) = integration.events.verify(&headers, bytes) {
         engine.metrics.event(&name, "unsigned");
         tracing::warn!(integration = name, %error, bytes = bytes.len(), "events were refused");
         return refused(StatusCode::UNAUTHORIZED, &error.to_string());
     }
-    let parsed = match integration.events.parse(&bytes) {
+    let parsed = match integration.events.parse(bytes) {
         Ok(parsed) => parsed,
         Err(error) => {
             engine.metrics.event(&name, "unreadable");

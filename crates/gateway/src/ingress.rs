@@ -25,21 +25,22 @@ pub(crate) async fn webhook(
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return (StatusCode::NOT_FOUND, "no such integration\n");
     };
-    let bytes = match body::read(body, engine.limits.max_body).await {
-        Ok(bytes) => bytes,
+    let body = match body::read(body, engine.limits.max_body, &engine.bodies).await {
+        Ok(body) => body,
         Err(refusal) => {
             engine.metrics.webhook(&name, refusal.word());
             tracing::warn!(integration = name, "a webhook was refused: {}", refusal.text());
             return (refusal.status(), refusal.text());
         }
     };
+    let bytes = &body.bytes;
     let header = headers.get(signature::HEADER).map(axum::http::HeaderValue::as_bytes);
-    if let Err(error) = signature::verify(&integration.webhook_secrets, header, &bytes) {
+    if let Err(error) = signature::verify(&integration.webhook_secrets, header, bytes) {
         engine.metrics.webhook(&name, "unsigned");
         tracing::warn!(integration = name, %error, bytes = bytes.len(), "a webhook was refused");
         return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n");
     }
-    let read = from_genesys::read(&integration.name, integration.connector.capabilities(), &bytes, engine.clock.now());
+    let read = from_genesys::read(&integration.name, integration.connector.capabilities(), bytes, engine.clock.now());
     let (message, no_message) = match read {
         Webhook::Typing { conversation, on, duration } => {
             engine.metrics.webhook(&name, "typing");

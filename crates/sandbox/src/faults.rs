@@ -30,8 +30,12 @@ pub enum Target {
     Agent,
     /// A call that reads or ends a conversation.
     Conversation,
+    /// A call about notification channels.
+    Channel,
     /// A webhook call of the sandbox.
     Webhook,
+    /// A frame on the socket of a notification channel; heartbeats are none.
+    Notification,
 }
 
 /// What goes wrong.
@@ -46,8 +50,12 @@ pub enum Action {
     Hang(bool),
     /// The call takes effect, then its connection is cut. On a webhook: it is sent, the answer counts as lost.
     DropAnswer,
-    /// The webhook is sent twice.
+    /// The webhook, or the frame, is sent twice.
     Duplicate,
+    /// The frame is lost.
+    Lose,
+    /// The socket is closed without a word, and the frame is lost.
+    Close,
     /// The webhook is held back for 2 s, so that the next one overtakes it.
     Reorder,
     /// The webhook is signed with another secret.
@@ -67,6 +75,8 @@ impl Action {
             Self::Hang(_) => "injected: hang".to_owned(),
             Self::DropAnswer => "injected: drop_answer".to_owned(),
             Self::Duplicate => "injected: duplicate".to_owned(),
+            Self::Lose => "injected: lose".to_owned(),
+            Self::Close => "injected: close".to_owned(),
             Self::Reorder => "injected: reorder".to_owned(),
             Self::WrongSignature => "injected: wrong_signature".to_owned(),
             Self::UnknownField => "injected: unknown_field".to_owned(),
@@ -103,7 +113,7 @@ pub enum RuleError {
     Probability,
     /// Something that cannot happen to these calls.
     #[error(
-        "this action cannot happen there: duplicate, reorder, wrong_signature, unknown_* are for webhooks, hang is for calls to the sandbox"
+        "this action cannot happen there: reorder, wrong_signature, unknown_* are for webhooks, lose and close for notifications, duplicate for both, hang for calls to the sandbox"
     )]
     Action,
     /// A status that is none.
@@ -116,16 +126,15 @@ pub enum RuleError {
 
 impl Rule {
     fn check(&self) -> Result<(), RuleError> {
-        let webhook = self.on == Target::Webhook;
+        let (webhook, frame) = (self.on == Target::Webhook, self.on == Target::Notification);
         let fits = match self.action {
             Action::Status(status) if !(200..600).contains(&status) => return Err(RuleError::Status),
-            Action::Status(_) | Action::Delay(_) | Action::DropAnswer => true,
-            Action::Hang(hang) => hang && !webhook,
-            Action::Duplicate
-            | Action::Reorder
-            | Action::WrongSignature
-            | Action::UnknownField
-            | Action::UnknownContent => webhook,
+            Action::Delay(_) => true,
+            Action::Status(_) | Action::DropAnswer => !frame,
+            Action::Hang(hang) => hang && !webhook && !frame,
+            Action::Duplicate => webhook || frame,
+            Action::Lose | Action::Close => frame,
+            Action::Reorder | Action::WrongSignature | Action::UnknownField | Action::UnknownContent => webhook,
         };
         if !fits {
             Err(RuleError::Action)

@@ -25,8 +25,10 @@ pub enum Kind {
     Webhook,
     /// A message's status changed; `state` is the new one.
     Message,
-    /// A conversation was `started`, `resumed` or `ended`.
+    /// A conversation was `started`, `resumed`, `transferred`, `ended`, or it `failed`.
     Conversation,
+    /// A frame on a notification channel (`state` is its topic), or its socket was `connected` or `closed`.
+    Notification,
 }
 
 /// Who speaks.

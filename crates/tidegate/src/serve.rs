@@ -31,12 +31,19 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
+    let mut hang_up =
+        signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
     let gateway = Gateway::start(listener, integrations, Arc::new(store), clock, limits)
         .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            _ = hang_up.recv() => {
+                tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
+            }
+        }
     }
     tracing::info!("stopping");
     gateway.shutdown().await;

@@ -210,7 +210,8 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
         assert!(report.contains("I11  holds"), "the rest is told as well: {report}");
     }
     let (code, report, errors) = honest.damaged(|store| {
-        let row = "insert into inbox (seq, conversation, input) select 77, id, '{\"input\":' from conversation";
+        let row =
+            "insert into inbox (seq, conversation, customers, input) select 77, id, 0, '{\"input\":' from conversation";
         store.execute_batch(row).expect("damage");
     });
     assert_eq!((code, report.as_str()), (1, ""));

@@ -1,6 +1,7 @@
 //! One conversation's task: take what came, decide, make it durable, do it. Read [`run`] to see the way of a message.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use connector::Customer;
 use conversation::{
@@ -8,6 +9,7 @@ use conversation::{
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 use store::{Append, AppendError, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
@@ -17,6 +19,8 @@ use crate::settings::Integration;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
+/// How old a decision may be when it is carried out.
+const LATE: Duration = Duration::from_secs(1);
 /// How many customer's messages a conversation holds in memory.
 const MOST_INBOUND: usize = 100;
 /// A snapshot after so many records bounds what a load has to replay.
@@ -73,10 +77,7 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
         if calls.is_empty() {
             let wakeup = current.state.next_wakeup(&current.integration.policy);
             live = Some(current);
-            if engine.finish(&id, &mailbox, &mut live) {
-                if let Some(at) = wakeup {
-                    engine.wake_at(&id, at);
-                }
+            if engine.finish(&id, &mailbox, &mut live, wakeup) {
                 return;
             }
             continue;
@@ -110,7 +111,7 @@ fn give_up(engine: &Engine, id: &ConversationId, mailbox: &Mailbox) {
             mail.deliveries.clear();
             mail.inbox = false;
         }
-        if engine.finish(id, mailbox, &mut None) {
+        if engine.finish(id, mailbox, &mut None, None) {
             return;
         }
     }
@@ -167,6 +168,9 @@ impl Live {
         let (inbox, deliveries) = {
             let mut mail = mailbox.mail();
             let most = mail.deliveries.len().min(BATCH);
+            if mail.deliveries.len() > most {
+                mailbox.arrived.notify_one();
+            }
             // A gateway that stops takes nothing new out of the inbox: the next process finds it there.
             let inbox = std::mem::take(&mut mail.inbox) && !engine.stop.is_cancelled();
             (inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
@@ -206,7 +210,8 @@ impl Live {
             effects.extend(step.effects);
         }
         if engine.stop.is_cancelled() {
-            self.put_off(engine, &mut records, &mut effects);
+            // Journaled as not made, so that the next process makes them without asking itself whether they were.
+            self.take_back("the gateway was stopping", now, &mut records, &mut effects);
         }
         if !records.is_empty() || !taken.is_empty() {
             let early = self.commit(engine, id, now, records, taken).await?;
@@ -214,6 +219,14 @@ impl Live {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
             }
+        }
+        // The store may have been away for long. What was decided then may be too late to be done now (I8).
+        let mut decided = now;
+        while effects.iter().any(is_call) && engine.clock.now() > later(decided, LATE) {
+            decided = engine.clock.now();
+            let mut records = Vec::new();
+            self.take_back("the store was away", decided, &mut records, &mut effects);
+            self.commit(engine, id, decided, records, Vec::new()).await?;
         }
         if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
             self.behind = false;
@@ -227,10 +240,9 @@ impl Live {
         Ok(effects)
     }
 
-    /// Takes back calls that would begin while the gateway stops: they are journaled as not made, so that the next
-    /// process makes them without asking itself whether they were.
-    fn put_off(&mut self, engine: &Engine, records: &mut Vec<Record>, effects: &mut Vec<Effect>) {
-        let reason = || Reason::new(ReasonCode::GeneralError, "the gateway was stopping");
+    /// Takes back calls that have not been made, and decides anew.
+    fn take_back(&mut self, why: &str, now: Timestamp, records: &mut Vec<Record>, effects: &mut Vec<Effect>) {
+        let reason = || Reason::new(ReasonCode::GeneralError, why);
         let not_made: Vec<Input> = effects
             .iter()
             .filter_map(|effect| match effect {
@@ -246,9 +258,9 @@ impl Live {
                 Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => None,
             })
             .collect();
-        effects.retain(|effect| !matches!(effect, Effect::Forward { .. } | Effect::Open { .. }));
+        effects.retain(|effect| !is_call(effect));
         for input in not_made {
-            let step = self.state.handle(&self.integration.policy, engine.clock.now(), input);
+            let step = self.state.handle(&self.integration.policy, now, input);
             records.extend(step.records);
             effects.extend(step.effects);
         }
@@ -259,7 +271,7 @@ impl Live {
         &mut self,
         engine: &Engine,
         id: &ConversationId,
-        now: jiff::Timestamp,
+        now: Timestamp,
         records: Vec<Record>,
         taken: Vec<u64>,
     ) -> Result<bool, Lost> {
@@ -358,6 +370,15 @@ impl Live {
             }
         }
     }
+}
+
+/// Whether it is a call to the chat service that the journal knows of.
+fn is_call(effect: &Effect) -> bool {
+    matches!(effect, Effect::Forward { .. } | Effect::Open { .. })
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 fn word_of(outcome: &AttemptOutcome) -> &'static str {

@@ -16,7 +16,7 @@ use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
 use store::{Arrival, Store, StoreError, Stored, Watched};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +32,8 @@ const MOST_ACTIVE: usize = 8_192;
 const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 /// How many conversations one look into the store brings.
 const PAGE: usize = 500;
+/// Room for bodies, in KiB.
+const BODIES: usize = 256 << 10;
 /// How often the store is pruned.
 const PRUNE: Duration = Duration::from_hours(1);
 /// How long a conversation whose task broke is left alone.
@@ -67,6 +69,9 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     lines: HashMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
+    /// Room for the bodies of requests, in KiB: whoever calls without a right to holds memory until its signature is
+    /// checked.
+    pub(crate) bodies: Arc<Semaphore>,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
@@ -115,6 +120,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
+            bodies: Arc::new(Semaphore::new(BODIES)),
             room: Notify::new(),
             timers,
         });
@@ -228,13 +234,24 @@ impl Engine {
         self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), mailbox, parked));
     }
 
-    /// A task has nothing left to do. It must go on if something has arrived meanwhile.
-    fn finish(&self, conversation: &ConversationId, mailbox: &Mailbox, live: &mut Option<Live>) -> bool {
+    /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.
+    fn finish(
+        &self,
+        conversation: &ConversationId,
+        mailbox: &Mailbox,
+        live: &mut Option<Live>,
+        wakeup: Option<Timestamp>,
+    ) -> bool {
         let mut slots = self.slots();
         let mail = mailbox.mail();
         // What the inbox holds can wait for the next process; what was handed over cannot.
         if !mail.deliveries.is_empty() || (mail.inbox && !self.stop.is_cancelled()) {
             return false;
+        }
+        // Before anybody else can drive it: the wake-up of a later state would be overwritten by this one.
+        if let Some(at) = wakeup {
+            // The receiver goes only when the gateway stops.
+            let _ = self.timers.send((conversation.clone(), at));
         }
         slots.running.remove(conversation);
         if let Some(live) = live.take() {
@@ -259,12 +276,6 @@ impl Engine {
                 () = engine.stop.cancelled() => {}
             }
         });
-    }
-
-    /// Asks to be woken at `at`; woken again later does no harm.
-    fn wake_at(&self, conversation: &ConversationId, at: Timestamp) {
-        // The receiver goes only when the gateway stops.
-        let _ = self.timers.send((conversation.clone(), at));
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -77,6 +77,13 @@ pub(super) async fn api(
     response
 }
 
+/// Who calls, for handlers that want to know.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The OAuth client's id.
+    pub(super) client: String,
+}
+
 /// What was found out before the handler was asked.
 #[derive(Debug, Default)]
 struct Gate {
@@ -85,12 +92,16 @@ struct Gate {
     fault: Option<Action>,
 }
 
-async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, request: Request, next: Next) -> Response {
+async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Request, next: Next) -> Response {
     let allowed = app.switches().rate_per_minute;
-    let admission = match bearer(request.headers()) {
-        Some(token) => app.world().tokens.admit(token, app.clock.now(), allowed),
-        None => Admission::Refused,
+    let (admission, client) = match bearer(request.headers()) {
+        Some(token) => {
+            let mut world = app.world();
+            (world.tokens.admit(token, app.clock.now(), allowed), world.tokens.client_of(token))
+        }
+        None => (Admission::Refused, None),
     };
+    request.extensions_mut().insert(Caller { client: client.unwrap_or_default() });
     match admission {
         Admission::Refused => return ApiError::of_status(StatusCode::UNAUTHORIZED).into_response(),
         Admission::Limited { allowed, reset } => {
@@ -156,6 +167,8 @@ fn target(method: &Method, path: &str) -> Target {
         Target::Event
     } else if path.ends_with("/inbound/open") || path.contains("/inbound/open/") {
         Target::Message
+    } else if path.contains("/notifications/") {
+        Target::Channel
     } else if path.contains("/messaging/integrations/open") {
         Target::Integration
     } else if *method == Method::POST && (path.contains("/communications/") || path.ends_with("/agentless")) {

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::faults::Rule;
 use crate::handle::{agent_send, agent_types, conversation_of};
 use crate::span::Span;
-use crate::world::{End, Refusal, Said};
+use crate::world::{DISCONNECT_TYPES, End, Refusal, Said};
 
 /// Entries of the transcript in one answer, unless asked for otherwise.
 const TRANSCRIPT_PAGE: usize = 10_000;
@@ -34,10 +34,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/agent/send", post(send))
         .route("/sandbox/agent/typing", post(typing))
         .route("/sandbox/agent/end", post(end))
+        .route("/sandbox/agent/transfer", post(transfer))
 }
 
 /// What a script did wrong, in words.
-struct Wrong(StatusCode, String);
+pub(super) struct Wrong(StatusCode, String);
 
 impl IntoResponse for Wrong {
     fn into_response(self) -> Response {
@@ -57,7 +58,7 @@ fn bad(error: impl ToString) -> Wrong {
     Wrong(StatusCode::BAD_REQUEST, error.to_string())
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
     serde_json::from_slice(body).map_err(bad)
 }
 
@@ -174,6 +175,15 @@ struct Whose {
     duration: Option<u64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Leaving {
+    customer: String,
+    integration: Option<String>,
+    #[serde(rename = "disconnectType")]
+    disconnect_type: Option<String>,
+}
+
 async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
     let whose: Whose = read(&body)?;
     let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
@@ -181,9 +191,28 @@ async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, 
     Ok(StatusCode::ACCEPTED)
 }
 
+/// As the agent, or as Genesys itself where a disconnect type such as `inactivity` is named.
 async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
-    let whose: Whose = read(&body)?;
-    let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
-    app.world().end(&conversation, &End::Agent, app.clock.now())?;
+    let leaving: Leaving = read(&body)?;
+    let how = match leaving.disconnect_type.as_deref() {
+        None => End::Agent,
+        Some(named) => End::By(disconnect_type(named, false)?),
+    };
+    let conversation = conversation_of(&app, leaving.integration.as_deref(), &leaving.customer)?;
+    app.world().end(&conversation, &how, app.clock.now())?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The agent hands over to the next one.
+async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
+    let leaving: Leaving = read(&body)?;
+    let how = disconnect_type(leaving.disconnect_type.as_deref().unwrap_or("transfer"), true)?;
+    let conversation = conversation_of(&app, leaving.integration.as_deref(), &leaving.customer)?;
+    app.world().hand_over(&conversation, how, app.clock.now())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn disconnect_type(named: &str, transfer: bool) -> Result<&'static str, Wrong> {
+    let found = DISCONNECT_TYPES.iter().find(|each| **each == named && each.starts_with("transfer") == transfer);
+    found.copied().ok_or_else(|| bad("there is no such disconnectType for that"))
 }

@@ -6,8 +6,10 @@ mod call;
 mod control;
 mod inbound;
 mod integrations;
+mod notifications;
 mod oauth;
 mod reads;
+mod socket;
 
 use std::sync::Arc;
 
@@ -27,12 +29,14 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(api().layer(from_fn_with_state(app.clone(), call::api)))
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
         .merge(control::routes())
+        .merge(socket::routes())
         .with_state(app.clone())
 }
 
 fn api() -> Router<Arc<App>> {
     Router::new()
         .nest("/api/v2/conversations/messaging/integrations/open", integrations::routes())
+        .merge(notifications::routes())
         .route("/api/v2/conversations/messages/inbound/open", post(inbound::legacy))
         .route("/api/v2/conversations/messages/agentless", post(agent::agentless))
         .route("/api/v2/conversations/messages/{id}", get(reads::conversation).patch(agent::end))

@@ -16,6 +16,31 @@ pub(crate) const AGENT: &str = "44444444-aaaa-4bbb-8ccc-000000000007";
 /// The queue that every conversation waits in.
 pub(crate) const QUEUE: &str = "33333333-aaaa-4bbb-8ccc-000000000009";
 
+/// How a participant can leave, as reads write it (reference, section 6.3).
+pub(crate) const DISCONNECT_TYPES: [&str; 21] = [
+    "endpoint",
+    "endpoint.dnd",
+    "client",
+    "system",
+    "transfer",
+    "timeout",
+    "transfer.conference",
+    "transfer.consult",
+    "transfer.forward",
+    "transfer.noanswer",
+    "transfer.notavailable",
+    "transfer.dnd",
+    "transport.failure",
+    "error",
+    "peer",
+    "other",
+    "spam",
+    "uncallable",
+    "inactivity",
+    "session.expired",
+    "takeover",
+];
+
 /// A conversation, in Genesys's sense of the word.
 #[derive(Debug)]
 pub(crate) struct Conversation {
@@ -46,6 +71,8 @@ pub(crate) struct Participant {
     /// Set if the conversation ended in error.
     pub(crate) error: Option<String>,
     pub(crate) messages: Vec<String>,
+    /// Whether the end was told over notification channels.
+    pub(super) told: bool,
 }
 
 impl Participant {
@@ -60,6 +87,7 @@ impl Participant {
             attributes: BTreeMap::new(),
             error: None,
             messages: Vec::new(),
+            told: false,
         }
     }
 
@@ -80,18 +108,20 @@ pub(crate) enum End {
     Agent,
     /// It never began: an agentless message, which nobody stays for.
     Agentless,
+    /// Genesys ends it for everybody in this way, such as `inactivity`.
+    By(&'static str),
     /// It fails, with this explanation.
     Error(String),
 }
 
 impl Conversation {
-    /// The participant of this stay with that purpose.
+    /// The newest participant of this stay with that purpose.
     pub(crate) fn present(&self, purpose: &str) -> Option<&Participant> {
-        self.participants[self.stay..].iter().find(|each| each.purpose == purpose)
+        self.participants[self.stay..].iter().rev().find(|each| each.purpose == purpose)
     }
 
     pub(super) fn present_mut(&mut self, purpose: &str) -> Option<&mut Participant> {
-        self.participants[self.stay..].iter_mut().find(|each| each.purpose == purpose)
+        self.participants[self.stay..].iter_mut().rev().find(|each| each.purpose == purpose)
     }
 
     /// Customer, flow, queue and agent come together; flow and queue have handed over at once.
@@ -104,10 +134,16 @@ impl Conversation {
         }
         let mut flow = Participant::new(ids::uuid(rng), "workflow", "Inbound flow".to_owned(), now);
         flow.leave("transfer", now);
+        self.participants.extend([customer, flow]);
+        self.queue_for_agent(rng, now);
+    }
+
+    /// The queue, and the agent who answers at once.
+    fn queue_for_agent(&mut self, rng: &mut fastrand::Rng, now: Timestamp) {
         let mut queue = Participant::new(ids::uuid(rng), "acd", "Queue".to_owned(), now);
         queue.leave("transfer", now);
         let agent = Participant::new(ids::uuid(rng), "agent", "Agent One".to_owned(), now);
-        self.participants.extend([customer, flow, queue, agent]);
+        self.participants.extend([queue, agent]);
     }
 }
 
@@ -205,6 +241,20 @@ impl World {
         Ok(())
     }
 
+    /// The agent hands the conversation over to the next one, by way of the queue.
+    pub(crate) fn hand_over(&mut self, id: &str, how: &'static str, now: Timestamp) -> Result<(), Refusal> {
+        let conversation = self.conversations.get_mut(id).ok_or(Refusal::NoConversation)?;
+        if conversation.ended.is_some() {
+            return Err(Refusal::Ended);
+        }
+        if let Some(agent) = conversation.present_mut("agent") {
+            agent.leave(how, now);
+        }
+        conversation.queue_for_agent(&mut self.rng, now);
+        self.tell(id, "transferred", now);
+        Ok(())
+    }
+
     fn disconnect(&mut self, id: &str, how: &End, now: Timestamp) {
         let Some(conversation) = self.conversations.get_mut(id) else { return };
         conversation.ended = Some(now);
@@ -214,6 +264,7 @@ impl World {
                 End::Left(who) if *who == each.id => "client",
                 End::Agent | End::Agentless if each.purpose == "agent" => "client",
                 End::Left(_) | End::Agent | End::Agentless => "peer",
+                End::By(disconnect_type) => disconnect_type,
                 End::Error(_) => "error",
             };
             each.leave(disconnect_type, now);
@@ -233,5 +284,6 @@ impl World {
             state: Some(state.to_owned()),
             ..Entry::default()
         });
+        self.announce(conversation, now);
     }
 }

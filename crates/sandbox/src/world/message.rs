@@ -208,6 +208,7 @@ impl World {
                 created_by: None,
             },
         );
+        self.show(&conversation, now);
         Received { message: normalized, id, conversation }
     }
 
@@ -265,6 +266,7 @@ impl World {
         self.outstanding.insert(id.clone());
         self.record.messages += 1;
         let conversation = conversation.to_owned();
+        self.show(&conversation, now);
         Ok(Outgoing { integration, conversation, message: normalized, id, typing: false, turn, over })
     }
 

@@ -3,7 +3,9 @@
 //! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up goes by a hash, so
 //! that a request costs the same whether there are ten messages or a hundred thousand.
 
+pub(crate) mod channels;
 mod conversation;
+mod events;
 mod integration;
 mod message;
 mod normalized;
@@ -16,11 +18,13 @@ use std::collections::{HashMap, HashSet};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-pub(crate) use conversation::{Conversation, End, Participant};
+pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, Participant};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
 pub(crate) use tokens::{Admission, Tokens};
+
+use channels::Channels;
 
 use crate::clock::wire_time;
 use crate::transcript::{Entry, Kind, Transcript};
@@ -52,6 +56,7 @@ pub(crate) struct World {
     rng: Rng,
     pub(crate) tokens: Tokens,
     pub(crate) integrations: Integrations,
+    pub(crate) channels: Channels,
     conversations: HashMap<String, Conversation>,
     /// The newest conversation of a customer of an integration.
     newest: HashMap<(String, String), String>,
@@ -71,6 +76,7 @@ impl World {
             rng,
             tokens: Tokens::default(),
             integrations: Integrations::default(),
+            channels: Channels::default(),
             conversations: HashMap::new(),
             newest: HashMap::new(),
             messages: HashMap::new(),
@@ -114,14 +120,16 @@ impl World {
             return;
         }
         message.status = status;
+        let conversation = message.conversation.clone();
         self.transcript.write(Entry {
             at: wire_time(now),
             kind: Kind::Message,
             integration: Some(message.integration.clone()),
-            conversation: Some(message.conversation.clone()),
+            conversation: Some(conversation.clone()),
             message: Some(id.to_owned()),
             state: Some(status.as_str().to_owned()),
             ..Entry::default()
         });
+        self.show(&conversation, now);
     }
 }

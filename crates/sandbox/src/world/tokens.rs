@@ -67,6 +67,11 @@ impl Tokens {
         Admission::Admitted { count: found.count, allowed, reset }
     }
 
+    /// Whose token it is, if it is one.
+    pub(crate) fn client_of(&self, token: &str) -> Option<String> {
+        self.live.get(token).map(|found| found.client.clone())
+    }
+
     /// Kills the tokens of `client`, or all; returns how many.
     pub(crate) fn revoke(&mut self, client: Option<&str>) -> usize {
         let before = self.live.len();

@@ -6,6 +6,7 @@ mod agents;
 mod bodies;
 mod faults;
 mod limits;
+mod notifications;
 mod receipts;
 mod robustness;
 mod support;

@@ -62,7 +62,6 @@ pub(crate) enum Role {
     Viewer,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn server(table: &Table<'_>) -> Server {
@@ -93,7 +92,7 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
     });
     StoreSection {
         url: url.unwrap_or_else(|| "sqlite:tidegate.db".to_owned()),
-        retention: table.field("retention").duration(SECOND..=3_650 * DAY).unwrap_or(30 * DAY),
+        retention: table.field("retention").duration(DAY..=3_650 * DAY).unwrap_or(30 * DAY),
     }
 }
 
