@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -140,7 +139,7 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
 async fn a_webhook_waits_for_a_store_that_is_busy_for_a_moment() {
     let all = Loop::start("", QUICK).await;
     all.sandbox.accept_unknown_receipts().await;
-    let busy = lock(&all);
+    let busy = all.lock_store();
     let begun = Instant::now();
     let body = webhook("patient", "noor", "I can wait.").to_string();
     let release = async {
@@ -163,7 +162,7 @@ async fn a_webhook_is_answered_503_while_the_store_is_away_and_all_goes_on_when_
     let first = eventually("the agent", async || all.sandbox.agent_sends("noor", "Before.").await).await;
     all.sandbox.final_receipt(&first).await;
     eventually("the agent", async || all.sandbox.agent_sends("olga", "Before.").await).await;
-    let busy = lock(&all);
+    let busy = all.lock_store();
     let begun = Instant::now();
     let message = all.sandbox.agent_sends("noor", "Meanwhile.").await.expect("it is sent");
     let refused = async || {
@@ -191,7 +190,7 @@ async fn a_webhook_is_answered_503_while_the_store_is_away_and_all_goes_on_when_
 async fn a_caller_that_hangs_up_early_does_not_leave_its_message_lying() {
     let all = Loop::start("", QUICK).await;
     all.sandbox.accept_unknown_receipts().await;
-    let busy = lock(&all);
+    let busy = all.lock_store();
     let body = webhook("hung-up", "noor", "Are you there?").to_string();
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
     let call = client().post(format!("{}/genesys/acme", all.gateway.url)).timeout(Duration::from_secs(1));
@@ -270,14 +269,6 @@ async fn what_is_no_message_is_answered_200_and_fails_where_it_has_an_id() {
     }
     assert!(all.chat.taken().is_empty());
     all.audited();
-}
-
-/// Takes the store away from the gateway, as a backup or another program might.
-fn lock(all: &Loop) -> Connection {
-    let connection = Connection::open(all.dir.path().join("tidegate.db")).expect("the store's file");
-    connection.busy_timeout(Duration::from_secs(5)).expect("a time-out");
-    connection.execute_batch("begin exclusive").expect("the lock");
-    connection
 }
 
 /// The agent sends content to noor. Returns the message's id.

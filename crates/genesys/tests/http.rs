@@ -192,7 +192,8 @@ async fn refused_credentials_are_unauthorized_and_all_who_wait_are_told_at_once(
 
 #[tokio::test]
 async fn no_token_means_that_the_call_did_not_leave() {
-    for (status, not_sent) in [(StatusCode::OK, true), (StatusCode::SERVICE_UNAVAILABLE, false)] {
+    let (ok, gone) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
+    for (status, not_sent) in [(ok, true), (gone, false), (StatusCode::FOUND, false)] {
         let mut server = Server::answering(|| "{}".into_response());
         server.no_token = Some((status, json!({"surprise": 1})));
         let (_server, client) = server.start().await;
@@ -245,7 +246,8 @@ async fn a_refusal_shows_genesyss_code_and_context_id() {
 
 #[tokio::test]
 async fn a_server_error_is_unavailable_even_with_an_odd_body() {
-    for status in [500, 502, 503, 504, 408] {
+    // Redirects are not followed: they come from something that stands between.
+    for status in [500, 502, 503, 504, 408, 302, 307] {
         let answer = move || {
             let status = StatusCode::from_u16(status).unwrap();
             (status, [("retry-after", "3")], "<html>secret that words</html>").into_response()
@@ -255,6 +257,14 @@ async fn a_server_error_is_unavailable_even_with_an_odd_body() {
         let CallError::Unavailable { retry_after, .. } = &error else { panic!("{error}") };
         assert_eq!(*retry_after, Some(Duration::from_secs(3)));
     }
+}
+
+#[tokio::test]
+async fn a_page_that_says_200_is_not_genesyss_answer() {
+    let (_server, client) = Server::answering(|| "\n <html>We are working on it.</html>".into_response()).start().await;
+    let error = failure(&client).await;
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert!(!error.to_string().contains("working"), "{error}");
 }
 
 #[tokio::test]

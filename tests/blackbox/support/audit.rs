@@ -1,5 +1,7 @@
 //! What the gateway keeps, seen from outside: the audit, and the rows of one message.
 
+use std::time::Duration;
+
 use conversation::{ConversationId, IntegrationName, MessageId};
 use store::{Direction, Dossier, MessageRow, SqliteStore, Store};
 
@@ -63,6 +65,14 @@ impl Loop {
         let dossier = store.dossier(&conversation).await.expect("the store can be read");
         store.close().await;
         dossier
+    }
+
+    /// Takes the store away from the gateway, as a backup or another program might, until it is rolled back.
+    pub(crate) fn lock_store(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store's file");
+        connection.busy_timeout(Duration::from_secs(5)).expect("a time-out");
+        connection.execute_batch("begin exclusive").expect("the lock");
+        connection
     }
 
     /// Panics with the report unless every invariant holds.
