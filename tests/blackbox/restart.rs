@@ -82,27 +82,6 @@ async fn a_deadline_that_passed_while_the_gateway_was_down_holds_as_soon_as_it_i
 }
 
 #[tokio::test]
-async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
-    let config = "[integration.delivery]\ngive_up_after = \"3s\"\nretry_initial = \"100ms\"\nretry_max = \"200ms\"";
-    let mut all = Loop::start(config, &["--handshake", "0", "--deliver", "immediately"]).await;
-    all.chat.says("noor", "Hello?").await;
-    let first = types(&all, "noor", &["First."]).await.remove(0);
-    assert_eq!(all.sandbox.final_receipt(&first).await, delivered());
-    all.chat.kill();
-    let late = types(&all, "noor", &["Too late."]).await.remove(0);
-    let locked = all.lock_store();
-    all.chat.restart().await;
-    // How long the store is away is what this is about: longer than the message may be tried.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    locked.execute_batch("rollback").expect("the lock ends");
-    assert_eq!(all.sandbox.final_receipt(&late).await.0, "Failed");
-    let after = types(&all, "noor", &["After."]).await.remove(0);
-    assert_eq!(all.sandbox.final_receipt(&after).await, delivered());
-    assert_eq!(all.chat.taken(), ["First.", "After."]);
-    all.audited();
-}
-
-#[tokio::test]
 async fn a_webhook_and_an_event_that_come_again_after_a_restart_change_nothing() {
     let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
     all.sandbox.accept_unknown_receipts().await;

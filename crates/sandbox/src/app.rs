@@ -5,15 +5,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use fastrand::Rng;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::SandboxClock;
-use crate::config::{SandboxConfig, Switches};
+use crate::config::SandboxConfig;
 use crate::faults::{Action, Faults, Target};
 use crate::schemas::Schemas;
 use crate::server::StartError;
+use crate::switches::Switches;
 use crate::transcript::Transcript;
+use crate::webhook::Clients;
 use crate::world::World;
 
 /// A running sandbox, seen from inside.
@@ -23,10 +26,12 @@ pub(crate) struct App {
     pub(crate) webhook_connections: usize,
     pub(crate) clock: SandboxClock,
     pub(crate) schemas: Schemas,
-    pub(crate) http: reqwest::Client,
+    pub(crate) http: Clients,
     /// Webhook deliveries under way.
     pub(crate) deliveries: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// Rings when a switch was turned.
+    pub(crate) switched: Notify,
     world: Mutex<World>,
     faults: Mutex<Faults>,
     switches: RwLock<Arc<Switches>>,
@@ -45,9 +50,10 @@ impl App {
             webhook_connections: config.webhook_connections,
             clock,
             schemas: Schemas::compile()?,
-            http: crate::webhook::client()?,
+            http: Clients::new()?,
             deliveries: TaskTracker::new(),
             stop: CancellationToken::new(),
+            switched: Notify::new(),
             world: Mutex::new(World::new(ids, transcript)),
             faults: Mutex::new(Faults::new(config.seed)),
             switches: RwLock::new(Arc::new(switches)),
@@ -70,6 +76,7 @@ impl App {
     pub(crate) fn switch(&self, changes: serde_json::Map<String, serde_json::Value>) -> Result<Arc<Switches>, String> {
         let mut switches = self.switches.write().unwrap_or_else(PoisonError::into_inner);
         *switches = Arc::new(switches.with(changes)?);
+        self.switched.notify_one();
         Ok(switches.clone())
     }
 

@@ -48,6 +48,10 @@ pub enum Action {
     Delay(Span),
     /// No answer comes, and nothing is done, until the caller gives up.
     Hang(bool),
+    /// The call's token dies, and the call gets 401.
+    RevokeToken,
+    /// The call meets this limit of requests a minute, in its headers and by a 429.
+    Limit(u32),
     /// The call takes effect, then its connection is cut. On a webhook: it is sent, the answer counts as lost.
     DropAnswer,
     /// The webhook, or the frame, is sent twice.
@@ -60,6 +64,8 @@ pub enum Action {
     Reorder,
     /// The webhook is signed with another secret.
     WrongSignature,
+    /// The webhook is signed with the secret that the integration had before; with another one if it had none.
+    OldSignature,
     /// The webhook's body has fields that nobody knows.
     UnknownField,
     /// The webhook's message has content of a type that nobody knows.
@@ -79,6 +85,9 @@ impl Action {
             Self::Close => "injected: close".to_owned(),
             Self::Reorder => "injected: reorder".to_owned(),
             Self::WrongSignature => "injected: wrong_signature".to_owned(),
+            Self::OldSignature => "injected: old_signature".to_owned(),
+            Self::RevokeToken => "injected: revoke_token".to_owned(),
+            Self::Limit(limit) => format!("injected: limit {limit}"),
             Self::UnknownField => "injected: unknown_field".to_owned(),
             Self::UnknownContent => "injected: unknown_content".to_owned(),
         }
@@ -113,7 +122,7 @@ pub enum RuleError {
     Probability,
     /// Something that cannot happen to these calls.
     #[error(
-        "this action cannot happen there: reorder, wrong_signature, unknown_* are for webhooks, lose and close for notifications, duplicate for both, hang for calls to the sandbox"
+        "this action cannot happen there: reorder, *_signature, unknown_* are for webhooks, lose and close for notifications, duplicate for both, hang for calls to the sandbox, revoke_token and limit for those that have a token"
     )]
     Action,
     /// A status that is none.
@@ -132,9 +141,14 @@ impl Rule {
             Action::Delay(_) => true,
             Action::Status(_) | Action::DropAnswer => !frame,
             Action::Hang(hang) => hang && !webhook && !frame,
+            Action::RevokeToken | Action::Limit(_) => !webhook && !frame && self.on != Target::Token,
             Action::Duplicate => webhook || frame,
             Action::Lose | Action::Close => frame,
-            Action::Reorder | Action::WrongSignature | Action::UnknownField | Action::UnknownContent => webhook,
+            Action::Reorder
+            | Action::WrongSignature
+            | Action::OldSignature
+            | Action::UnknownField
+            | Action::UnknownContent => webhook,
         };
         if !fits {
             Err(RuleError::Action)

@@ -9,9 +9,9 @@ use tokio::sync::broadcast;
 
 use crate::app::App;
 use crate::clock::SandboxClock;
-use crate::config::Switches;
 use crate::faults::{Rule, RuleError};
 use crate::http::integration_refused;
+use crate::switches::Switches;
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
 use crate::world::{End, Integration, Origin, Refusal, Said};
@@ -163,6 +163,10 @@ pub(crate) fn create_integration(app: &App, change: IntegrationUpdate) -> Result
     }
     let now = app.clock.now();
     let mut world = app.world();
+    let most = usize::try_from(switches.max_integrations).unwrap_or(usize::MAX);
+    if most > 0 && world.integrations.len() >= most {
+        return Err("there are max_integrations already".to_owned());
+    }
     let completes = crate::clock::later(now, switches.create_delay.0);
     let id = ids::uuid(world.rng());
     let mut integration = Integration::new(id, now, completes, app.webhook_connections);

@@ -14,18 +14,22 @@ mod ids;
 mod schemas;
 mod server;
 mod span;
+mod switches;
 mod transcript;
 mod verdict;
 mod webhook;
 mod world;
 
 pub use clock::{ClockError, SandboxClock};
-pub use config::{PlainHttp, RefusedWebhook, SandboxConfig, Switches, UnknownReceipt};
+pub use config::SandboxConfig;
 pub use faults::{Action, Rule, RuleError, Target};
 pub use handle::{Handle, HandleError, NewIntegration, SentMessage};
 pub use schemas::SchemaError;
 pub use server::{Running, Sandbox, StartError};
 pub use span::Span;
+pub use switches::{
+    Description, ExhaustedWebhook, Late, LimitCode, PlainHttp, RefusedWebhook, SecondSocket, Switches, UnknownReceipt,
+};
 pub use transcript::{Direction, Entry, Kind};
 pub use verdict::{ReceiptFault, RefusedCall, Verdict, WebhookFault};
 pub use world::Refusal;

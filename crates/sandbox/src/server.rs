@@ -53,11 +53,32 @@ impl Sandbox {
         let listener = TcpListener::bind(wanted).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let app = Arc::new(App::new(config)?);
+        app.deliveries.spawn(end_idle(app.clone()));
         let service = http::router(&app).into_make_service_with_connect_info::<Cut>();
         let stop = app.stop.clone().cancelled_owned();
         let server = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
         let server = tokio::spawn(server.into_future());
         Ok(Running { addr, handle: Handle::new(app), server })
+    }
+}
+
+/// Ends conversations by the switch `inactivity_timeout`.
+async fn end_idle(app: Arc<App>) {
+    loop {
+        let timeout = app.switches().inactivity_timeout.0;
+        let now = app.clock.now();
+        let wait = if timeout.is_zero() {
+            Duration::MAX
+        } else {
+            let next = app.world().end_idle(timeout, now);
+            // Not more often than needed: every look goes through all conversations.
+            Duration::try_from(next.duration_since(now)).unwrap_or_default().max(timeout / 100)
+        };
+        tokio::select! {
+            () = app.clock.sleep(wait) => {}
+            () = app.switched.notified() => {}
+            () = app.stop.cancelled() => return,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genesys::{Secret, signature};
-use reqwest::redirect::Policy;
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::{Attempt, Policy};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -21,6 +22,8 @@ use crate::world::{Outgoing, WebhookEnd};
 
 /// How long the fault `reorder` holds a message back.
 const REORDER: Duration = Duration::from_secs(2);
+/// How often a call is sent elsewhere, if it is at all.
+const MAX_REDIRECTS: usize = 5;
 /// The most of an answer that is read, so that its connection can be used again.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -54,15 +57,33 @@ impl Outcome {
 struct Destination {
     url: String,
     secret: Secret,
+    old_secret: Option<Secret>,
     headers: Vec<(String, Secret)>,
     calls: Arc<Semaphore>,
 }
 
-/// The client that makes the calls.
-pub(crate) fn client() -> Result<reqwest::Client, StartError> {
+/// The clients that make the calls.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    plain: reqwest::Client,
+    /// Goes where a 307 or 308 sends it.
+    redirected: reqwest::Client,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Result<Self, StartError> {
+        let follow = |attempt: Attempt<'_>| {
+            let kept = matches!(attempt.status().as_u16(), 307 | 308);
+            if kept && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+        };
+        Ok(Self { plain: client(&Policy::none)?, redirected: client(&|| Policy::custom(follow))? })
+    }
+}
+
+fn client(redirects: &dyn Fn() -> Policy) -> Result<reqwest::Client, StartError> {
     // Whoever came first may have installed another provider; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || reqwest::Client::builder().redirect(Policy::none()).no_proxy();
+    let builder = || reqwest::Client::builder().redirect(redirects()).no_proxy();
     // A machine without root certificates can still call webhooks on loopback.
     let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
     client.map_err(StartError::Client)
@@ -113,9 +134,10 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
         };
         let limit = switches.webhook_timeout.0;
         let body = outgoing.message.to_json();
+        let mut wished = None;
         let mut outcome = match &fault {
             Some(Action::Status(status)) => Outcome::Answered(*status),
-            _ => call(app, &destination, &body, limit, fault.as_ref()).await,
+            _ => call(app, &destination, &body, limit, fault.as_ref(), &mut wished).await,
         };
         let note = Note {
             message: &outgoing.id,
@@ -127,26 +149,29 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
         };
         note.write(app, &outcome, fault.as_ref());
         if fault == Some(Action::Duplicate) {
-            let second = call(app, &destination, &body, limit, None).await;
+            let second = call(app, &destination, &body, limit, None, &mut None).await;
             note.write(app, &second, fault.as_ref());
         }
         if fault == Some(Action::DropAnswer) {
             outcome = Outcome::Lost("socket hang up".to_owned());
         }
         drop(over.take());
-        if outgoing.typing {
+        if outgoing.once {
             return;
         }
         if outcome.taken() {
             app.world().webhook_ended(&outgoing.id, WebhookEnd::Taken, switches.refused_webhook, app.clock.now());
             return;
         }
-        if !outcome.retried() || attempt > switches.webhook_retries {
+        let retried = outcome.retried();
+        if !retried || attempt > switches.webhook_retries {
             let end = WebhookEnd::Failed(outcome.explanation());
-            app.world().webhook_ended(&outgoing.id, end, switches.refused_webhook, app.clock.now());
+            let takes = if retried { switches.exhausted() } else { switches.refused_webhook };
+            app.world().webhook_ended(&outgoing.id, end, takes, app.clock.now());
             return;
         }
-        app.clock.sleep(switches.webhook_pause.0).await;
+        let wished = wished.filter(|_| switches.webhook_retry_after).unwrap_or_default();
+        app.clock.sleep(switches.webhook_pause.0.max(wished)).await;
         attempt += 1;
     }
 }
@@ -157,18 +182,32 @@ fn destination(app: &App, integration: &str) -> Option<Destination> {
     Some(Destination {
         url: integration.webhook_url.clone(),
         secret: integration.secret.clone(),
+        old_secret: integration.old_secret.clone(),
         headers: integration.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         calls: integration.calls.clone(),
     })
 }
 
-async fn call(app: &App, to: &Destination, body: &[u8], limit: Duration, fault: Option<&Action>) -> Outcome {
+async fn call(
+    app: &App,
+    to: &Destination,
+    body: &[u8],
+    limit: Duration,
+    fault: Option<&Action>,
+    // How long the webhook asks to be left alone.
+    wished: &mut Option<Duration>,
+) -> Outcome {
     let Ok(_permit) = to.calls.acquire().await else {
         return Outcome::Lost("the sandbox is stopping".to_owned());
     };
     let wrong = Secret::new("not the secret of this integration");
-    let secret = if fault == Some(&Action::WrongSignature) { &wrong } else { &to.secret };
-    let mut request = app.http.post(&to.url);
+    let secret = match fault {
+        Some(Action::WrongSignature) => &wrong,
+        Some(Action::OldSignature) => to.old_secret.as_ref().unwrap_or(&wrong),
+        _ => &to.secret,
+    };
+    let http = if app.switches().webhook_redirects { &app.http.redirected } else { &app.http.plain };
+    let mut request = http.post(&to.url);
     for (name, value) in &to.headers {
         request = request.header(name, value.expose());
     }
@@ -180,6 +219,8 @@ async fn call(app: &App, to: &Destination, body: &[u8], limit: Duration, fault: 
         match request.send().await {
             Ok(mut answer) => {
                 let status = answer.status().as_u16();
+                let asked = answer.headers().get(RETRY_AFTER).and_then(|asked| asked.to_str().ok()?.parse().ok());
+                *wished = asked.map(Duration::from_secs);
                 let mut read = 0;
                 while let Ok(Some(chunk)) = answer.chunk().await {
                     read += chunk.len();
@@ -219,7 +260,7 @@ impl Note<'_> {
             Outcome::Answered(status) => Some(*status),
             Outcome::Lost(_) => None,
         };
-        let provoked = matches!(fault, Some(Action::Status(_) | Action::WrongSignature));
+        let provoked = matches!(fault, Some(Action::Status(_) | Action::WrongSignature | Action::OldSignature));
         if !outcome.taken() && !provoked {
             let (message, attempt) = (self.message.to_owned(), self.attempt);
             let entry = WebhookFault { message, status, attempt, at: at.clone() };

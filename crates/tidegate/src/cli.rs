@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -76,6 +77,23 @@ pub(crate) struct SandboxOptions {
     /// Where its chance comes from, so that a run can be repeated.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Write everything that happens to this file, one JSON object a line; `-` is stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+    /// Say at the end what the middleware did wrong, and exit 1 if it did.
+    #[arg(long)]
+    pub(crate) verdict: bool,
+    /// The verdict as JSON.
+    #[arg(long, requires = "verdict")]
+    pub(crate) json: bool,
+    /// Stop after this time, such as `90s`; otherwise at Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) run_for: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: Option<jiff::SignedDuration> = text.parse().ok();
+    signed.and_then(|signed| signed.try_into().ok()).ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
 }
 
 /// Log lines go to stderr, so that stdout holds what was asked for and nothing else.

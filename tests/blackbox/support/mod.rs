@@ -8,6 +8,7 @@ mod chat;
 mod gateway;
 mod process;
 mod sandbox;
+mod webhook;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub(crate) use chat::PythonChat;
 pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now};
 pub(crate) use process::{Process, output, tidegate};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use webhook::Webhook;
 
 /// Signs between the gateway and the chat service.
 pub(crate) const CONNECTOR_SECRET: &str = "whsec_dGVzdHMtb2YtdGlkZWdhdGUtYXJlLWhvbmVzdC1vbmVz";

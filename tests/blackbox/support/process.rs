@@ -34,16 +34,21 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and waits. Returns whether it ended with 0, in time.
     pub(crate) async fn terminate(&mut self, patience: Duration) -> bool {
+        self.ends(patience).await == Some(0)
+    }
+
+    /// Asks it to end (SIGTERM) and waits. Returns its exit code, if it ended by itself and in time.
+    pub(crate) async fn ends(&mut self, patience: Duration) -> Option<i32> {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill can be run");
         assert!(sent.success(), "the process is there");
         let end = tokio::time::Instant::now() + patience;
         while tokio::time::Instant::now() < end {
             if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                return status.success();
+                return status.code();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        false
+        None
     }
 
     /// Whether it still runs.

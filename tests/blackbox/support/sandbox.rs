@@ -11,7 +11,7 @@ use super::{Process, client, eventually, free_port, tidegate};
 pub(crate) struct Sandbox {
     pub(crate) url: String,
     /// Ends with the test.
-    _process: Process,
+    process: Process,
     client: reqwest::Client,
     token: Mutex<Option<String>>,
 }
@@ -23,8 +23,7 @@ impl Sandbox {
         // A limit that no test meets by accident; those that want one set it.
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
-        let sandbox =
-            Self { url: format!("http://{listen}"), _process: process, client: client(), token: Mutex::new(None) };
+        let sandbox = Self { url: format!("http://{listen}"), process, client: client(), token: Mutex::new(None) };
         eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
         sandbox
     }
@@ -52,7 +51,7 @@ impl Sandbox {
     }
 
     /// One token for the whole test.
-    async fn token(&self) -> String {
+    pub(crate) async fn token(&self) -> String {
         let mut token = self.token.lock().await;
         match &*token {
             Some(token) => token.clone(),
@@ -150,6 +149,28 @@ impl Sandbox {
         self.try_get("/sandbox/verdict").await.expect("a verdict")
     }
 
+    /// A middleware's call to the API. Returns the answer's status.
+    pub(crate) async fn api_post(&self, path: &str, body: &Value) -> u16 {
+        let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token().await).json(body);
+        call.send().await.expect("an answer").status().as_u16()
+    }
+
+    /// What the API answers to a middleware.
+    pub(crate) async fn api_get(&self, path: &str) -> Value {
+        let call = self.client.get(format!("{}{path}", self.url)).bearer_auth(self.token().await);
+        call.send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// Stops it by SIGTERM. Returns its exit code.
+    pub(crate) async fn ends(&mut self) -> i32 {
+        self.process.ends(super::PATIENCE).await.expect("it ends by itself")
+    }
+
+    /// What it printed so far.
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
     /// Adds a fault by rule.
     pub(crate) async fn fault(&self, rule: &Value) {
         self.post("/sandbox/faults", rule).await;
@@ -167,7 +188,7 @@ impl Sandbox {
         answer.json().await.unwrap_or_default()
     }
 
-    async fn try_get(&self, path: &str) -> Option<Value> {
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Value> {
         let answer = self.client.get(format!("{}{path}", self.url)).send().await.ok()?;
         answer.json().await.ok()
     }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::switches::LimitCode;
 use crate::world::Refusal;
 
 /// What the transcript is told of a call, beside what went over the wire.
@@ -107,9 +108,9 @@ impl ApiError {
         Self { about: Box::new(About { faults: vec![fault.to_owned()], ..About::default() }), ..error }
     }
 
-    pub(crate) fn limited(allowed: u32, reset: u64) -> Self {
+    pub(crate) fn limited(allowed: u32, reset: u64, code: LimitCode) -> Self {
         let message = format!("Rate limit exceeded the maximum. Retry the request in [{reset}] seconds");
-        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too.many.requests", &message);
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, code.as_str(), &message);
         Self { limit: Some((allowed, reset)), ..error }
     }
 

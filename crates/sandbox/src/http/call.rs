@@ -93,7 +93,8 @@ struct Gate {
 }
 
 async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Request, next: Next) -> Response {
-    let allowed = app.switches().rate_per_minute;
+    let switches = app.switches();
+    let (allowed, code) = (switches.rate_per_minute, switches.limit_code);
     let (admission, client) = match bearer(request.headers()) {
         Some(token) => {
             let mut world = app.world();
@@ -102,24 +103,39 @@ async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Reques
         None => (Admission::Refused, None),
     };
     request.extensions_mut().insert(Caller { client: client.unwrap_or_default() });
-    match admission {
+    let counted = match admission {
         Admission::Refused => return ApiError::of_status(StatusCode::UNAUTHORIZED).into_response(),
         Admission::Limited { allowed, reset } => {
             gate.admitted = Some((allowed.saturating_add(1), allowed, reset));
-            return ApiError::limited(allowed, reset).into_response();
+            return ApiError::limited(allowed, reset, code).into_response();
         }
-        Admission::Admitted { allowed: 0, .. } => {}
-        Admission::Admitted { count, allowed, reset } => gate.admitted = Some((count, allowed, reset)),
-    }
+        Admission::Admitted { count, allowed, reset } => {
+            gate.admitted = Some((count, allowed, reset)).filter(|_| allowed > 0);
+            (count, allowed, reset)
+        }
+    };
     gate.fault = app.strike(&[Target::Api, target(request.method(), request.uri().path())]);
     match &gate.fault {
         Some(Action::Status(status)) => {
             let (_, allowed, reset) = gate.admitted.unwrap_or((0, allowed, 60));
             return match StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
-                StatusCode::TOO_MANY_REQUESTS => ApiError::limited(allowed, reset),
+                StatusCode::TOO_MANY_REQUESTS => ApiError::limited(allowed, reset, code),
                 status => ApiError::of_status(status),
             }
             .into_response();
+        }
+        Some(Action::RevokeToken) => {
+            if let Some(token) = bearer(request.headers()) {
+                app.world().tokens.kill(token);
+            }
+            return ApiError::of_status(StatusCode::UNAUTHORIZED).into_response();
+        }
+        Some(Action::Limit(lowered)) => {
+            let (count, _, reset) = counted;
+            gate.admitted = Some((count, *lowered, reset));
+            if count > *lowered {
+                return ApiError::limited(*lowered, reset, code).into_response();
+            }
         }
         Some(Action::Delay(span)) => app.clock.sleep(span.0).await,
         Some(Action::Hang(_)) => {

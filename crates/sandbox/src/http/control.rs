@@ -102,8 +102,16 @@ async fn clear_faults(State(app): State<Arc<App>>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn switches(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!(*app.switches()))
+#[derive(Deserialize)]
+struct Describe {
+    #[serde(default)]
+    describe: bool,
+}
+
+/// The switches as they are; with `?describe=true`, what each does, which values it takes, and its default.
+async fn switches(State(app): State<Arc<App>>, Query(wanted): Query<Describe>) -> Json<Value> {
+    let switches = app.switches();
+    Json(if wanted.describe { json!(switches.describe()) } else { json!(*switches) })
 }
 
 async fn set_switches(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use bytes::Bytes;
 use genesys::inbound::{InboundEvent, InboundMessage, InboundReceipt, StructuredResponse};
 use jsonschema::Validator;
@@ -13,9 +14,10 @@ use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
 use crate::app::App;
-use crate::config::UnknownReceipt;
 use crate::ids;
 use crate::schemas::fault_in;
+use crate::switches::UnknownReceipt;
+use crate::webhook;
 use crate::world::{Address, Channel, Inbound, Integration, NormalizedMessage, Refusal};
 
 /// A body that is JSON and keeps to its schema.
@@ -54,6 +56,16 @@ pub(super) async fn message(
     if empty {
         return Err(ApiError::bad_request("the message has neither text nor content".to_owned()));
     }
+    let over = |most: u32, count: usize| most > 0 && count > usize::try_from(most).unwrap_or(usize::MAX);
+    let switches = app.switches();
+    if over(switches.max_inbound_text, message.text.as_deref().unwrap_or_default().chars().count()) {
+        return Err(ApiError::bad_request("the text is over max_inbound_text".to_owned()));
+    }
+    let metadata = message.channel.metadata.as_ref();
+    let attributes = metadata.and_then(|metadata| metadata.custom_attributes.as_ref());
+    if over(switches.max_custom_attributes, attributes.map_or(0, std::collections::BTreeMap::len)) {
+        return Err(ApiError::bad_request("the custom attributes are over max_custom_attributes".to_owned()));
+    }
     receive(&app, &integration, message.into(), prefetch)
 }
 
@@ -67,7 +79,7 @@ pub(super) async fn structured(
     receive(&app, &integration, response.into(), false)
 }
 
-fn receive(app: &App, integration: &str, inbound: Inbound, prefetch: bool) -> Result<Reply, ApiError> {
+fn receive(app: &Arc<App>, integration: &str, inbound: Inbound, prefetch: bool) -> Result<Reply, ApiError> {
     let switches = app.switches();
     if inbound.customer().is_empty() {
         return Err(ApiError::bad_request("channel.from.id is empty".to_owned()));
@@ -76,6 +88,12 @@ fn receive(app: &App, integration: &str, inbound: Inbound, prefetch: bool) -> Re
     let integration = find(&world.integrations, integration)?;
     let (window, dedupe) = (switches.threading_window.0, switches.dedupe_inbound);
     let received = world.receive(&integration, inbound, window, dedupe, app.clock.now());
+    if switches.published_receipts {
+        let outgoing = world.published(&received.conversation, &received.message, app.clock.now());
+        if let Some(outgoing) = outgoing {
+            webhook::send(app, outgoing);
+        }
+    }
     let mut answer = received.message;
     if prefetch {
         answer.conversation_id = Some(received.conversation.clone());
@@ -104,7 +122,7 @@ fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Resul
     let id = receipt.id.clone();
     let mut world = app.world();
     let integration = find(&world.integrations, integration)?;
-    let receipted = world.receipt(&integration, receipt, app.clock.now());
+    let receipted = world.receipt(&integration, receipt, &switches, app.clock.now());
     let about = About {
         integration: Some(integration.id),
         message: Some(id),
@@ -114,12 +132,16 @@ fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Resul
     if receipted.conversation.is_none() && switches.unknown_receipt == UnknownReceipt::NotFound {
         return Err(ApiError::from(Refusal::NoMessage).about(about));
     }
+    if receipted.refused {
+        return Err(ApiError::of_status(StatusCode::CONFLICT).about(about));
+    }
     Ok(Reply::ok(&receipted.answer, about).with_status(switches.inbound_status))
 }
 
 /// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/event`
 ///
-/// At Genesys an event may begin a conversation; here it does not, so that a stray one shows in the transcript only.
+/// At Genesys an event may begin a conversation; here only by the switch `event_starts_conversation`, so that a stray
+/// one shows in the transcript only.
 pub(super) async fn event(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
@@ -130,14 +152,19 @@ pub(super) async fn event(
     let integration = find(&world.integrations, &integration)?;
     let id = ids::message_id(world.rng());
     let customer = Address::from(event.channel.from);
-    let conversation = world.conversation_of(&integration.id, &customer.id).map(|found| found.id.clone());
+    let switches = app.switches();
+    let conversation = if switches.event_starts_conversation {
+        Some(world.join(&integration, &customer, switches.threading_window.0, app.clock.now()))
+    } else {
+        world.conversation_of(&integration.id, &customer.id).map(|found| found.id.clone())
+    };
     let to = Address::bare(&integration.id);
     let channel = Channel::new(&integration.id, None, to, customer, event.channel.time);
     let mut answer = NormalizedMessage::new(Some(id), "Event", channel);
     let typing = json!({"eventType": "Typing", "typing": {"type": "On"}});
     answer.events = Some(vec![typing; event.events.len()]);
     let about = About { conversation, ..About::integration(&integration.id) };
-    Ok(Reply::ok(&answer, about).with_status(app.switches().inbound_status))
+    Ok(Reply::ok(&answer, about).with_status(switches.inbound_status))
 }
 
 /// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the integration is named

@@ -17,8 +17,8 @@ use url::{Host, Url};
 use super::answer::{About, ApiError, Reply};
 use super::inbound::checked;
 use crate::app::App;
-use crate::config::PlainHttp;
 use crate::handle::create_integration;
+use crate::switches::PlainHttp;
 use crate::world::Refusal;
 
 const PATH: &str = "/api/v2/conversations/messaging/integrations/open";

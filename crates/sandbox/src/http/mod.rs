@@ -8,6 +8,7 @@ mod inbound;
 mod integrations;
 mod notifications;
 mod oauth;
+mod openapi;
 mod reads;
 mod socket;
 
@@ -30,6 +31,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
         .merge(control::routes())
         .merge(socket::routes())
+        .merge(openapi::routes())
         .with_state(app.clone())
 }
 

@@ -62,7 +62,10 @@ pub(super) async fn token(
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let context = ids::uuid(app.world().rng());
             match status {
-                StatusCode::TOO_MANY_REQUESTS => ApiError::limited(app.switches().rate_per_minute, 60),
+                StatusCode::TOO_MANY_REQUESTS => {
+                    let switches = app.switches();
+                    ApiError::limited(switches.rate_per_minute, 60, switches.limit_code)
+                }
                 status => ApiError::of_status(status),
             }
             .finish(&context)

@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::clock::wire_time;
 use crate::faults::{Action, Target};
 use crate::ids;
+use crate::switches::SecondSocket;
 use crate::transcript::{Direction, Entry, Kind, body_of};
 use crate::world::channels::{ChannelRefusal, Frame, Signal};
 
@@ -42,7 +43,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 /// Where a channel's `connectUri` leads. It wants no token: whoever knows the id may listen, as at Genesys.
 async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, upgrade: WebSocketUpgrade) -> Response {
-    let signals = app.world().channels.connect(&id, true, app.clock.now());
+    let replace = app.switches().second_socket == SecondSocket::Replaces;
+    let signals = app.world().channels.connect(&id, replace, app.clock.now());
     let signals = match signals {
         Ok(signals) => signals,
         Err(refusal) => {

@@ -52,6 +52,8 @@ pub(crate) struct Conversation {
     /// Where this stay's participants begin; those before it belong to earlier stays.
     stay: usize,
     pub(crate) ended: Option<Timestamp>,
+    /// When somebody wrote last, or when this stay began.
+    pub(super) active: Timestamp,
     /// The time of the last message, so that no two have the same.
     pub(super) last_time: Timestamp,
     /// Comes, or is closed, when the first call of the last webhook is over.
@@ -128,6 +130,7 @@ impl Conversation {
     fn gather(&mut self, rng: &mut fastrand::Rng, now: Timestamp) {
         self.stay = self.participants.len();
         self.ended = None;
+        self.active = now;
         let mut customer = Participant::new(ids::uuid(rng), "customer", self.customer.display_name(), now);
         if let Some(before) = self.participants.iter().rev().find(|each| each.purpose == "customer") {
             customer.attributes.clone_from(&before.attributes);
@@ -150,7 +153,7 @@ impl Conversation {
 impl World {
     /// The conversation that `customer` writes in now: the one that is open, the one that ended less than `window`
     /// ago, or a new one.
-    pub(super) fn join(
+    pub(crate) fn join(
         &mut self,
         integration: &Integration,
         customer: &Address,
@@ -188,6 +191,7 @@ impl World {
             participants: Vec::new(),
             stay: 0,
             ended: None,
+            active: now,
             last_time: Timestamp::MIN,
             last_call: None,
         };
@@ -253,6 +257,21 @@ impl World {
         conversation.queue_for_agent(&mut self.rng, now);
         self.tell(id, "transferred", now);
         Ok(())
+    }
+
+    /// Ends the conversations in which nobody wrote for `timeout`. Returns when to look again at the earliest.
+    pub(crate) fn end_idle(&mut self, timeout: Duration, now: Timestamp) -> Timestamp {
+        let open = self.conversations.values().filter(|each| each.ended.is_none());
+        let due: Vec<(String, Timestamp)> = open.map(|each| (each.id.clone(), later(each.active, timeout))).collect();
+        let mut next = later(now, timeout);
+        for (id, at) in due {
+            if at <= now {
+                self.disconnect(&id, &End::By("inactivity"), now);
+            } else {
+                next = next.min(at);
+            }
+        }
+        next
     }
 
     fn disconnect(&mut self, id: &str, how: &End, now: Timestamp) {

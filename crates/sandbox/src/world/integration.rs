@@ -21,6 +21,8 @@ pub(crate) struct Integration {
     pub(crate) name: String,
     pub(crate) webhook_url: String,
     pub(crate) secret: Secret,
+    /// The secret before the last change of it.
+    pub(crate) old_secret: Option<Secret>,
     pub(crate) headers: BTreeMap<String, Secret>,
     supported_content: Option<String>,
     messaging_setting: Option<String>,
@@ -38,6 +40,7 @@ impl Integration {
             name: String::new(),
             webhook_url: String::new(),
             secret: Secret::default(),
+            old_secret: None,
             headers: BTreeMap::new(),
             supported_content: None,
             messaging_setting: None,
@@ -56,7 +59,10 @@ impl Integration {
             self.webhook_url = url;
         }
         if let Some(secret) = change.outbound_notification_webhook_signature_secret_token {
-            self.secret = secret;
+            let old = std::mem::replace(&mut self.secret, secret);
+            if !old.expose().is_empty() && old.expose() != self.secret.expose() {
+                self.old_secret = Some(old);
+            }
         }
         if let Some(headers) = change.webhook_headers {
             self.headers = headers;

@@ -14,8 +14,8 @@ use super::conversation::AGENT;
 use super::normalized::{general, payload};
 use super::{Address, Channel, End, Integration, NormalizedMessage, Refusal, World};
 use crate::clock::{later, wire_time};
-use crate::config::RefusedWebhook;
 use crate::ids;
+use crate::switches::RefusedWebhook;
 
 /// A message's status, as reads show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +91,8 @@ pub(crate) struct Outgoing {
     pub(crate) conversation: String,
     pub(crate) message: NormalizedMessage,
     pub(crate) id: String,
-    /// Typing is told once and has no consequences.
-    pub(crate) typing: bool,
+    /// Typing, and receipts for inbound messages, are told once and have no consequences.
+    pub(crate) once: bool,
     /// When it ends, the call before this one is over.
     pub(crate) turn: Option<oneshot::Receiver<()>>,
     /// Dropped when this message's first call is over.
@@ -185,6 +185,7 @@ impl World {
         normalized.direction = inbound.structured.then_some("Inbound");
         if let Some(found) = self.conversations.get_mut(&conversation) {
             found.customer = customer.clone();
+            found.active = now;
             if let Some(participant) = found.present_mut("customer") {
                 participant.messages.push(id.clone());
                 let metadata = inbound.channel.metadata.unwrap_or_default();
@@ -227,6 +228,7 @@ impl World {
         }
         let time = later(found.last_time, Duration::from_millis(1)).max(now);
         found.last_time = time;
+        found.active = now;
         let (to, from) =
             (found.customer.as_recipient(), Address::of_integration(&found.integration, &found.integration_name));
         let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
@@ -267,7 +269,7 @@ impl World {
         self.record.messages += 1;
         let conversation = conversation.to_owned();
         self.show(&conversation, now);
-        Ok(Outgoing { integration, conversation, message: normalized, id, typing: false, turn, over })
+        Ok(Outgoing { integration, conversation, message: normalized, id, once: false, turn, over })
     }
 
     /// Shows the customer of `conversation` that the agent types.
@@ -286,7 +288,28 @@ impl World {
         let (over, turn) = take_turn(&mut found.last_call);
         let integration = found.integration.clone();
         let conversation = conversation.to_owned();
-        Ok(Outgoing { integration, conversation, message: normalized, id, typing: true, turn, over })
+        Ok(Outgoing { integration, conversation, message: normalized, id, once: true, turn, over })
+    }
+
+    /// The receipt by which the webhook learns that an inbound message was taken.
+    pub(crate) fn published(
+        &mut self,
+        conversation: &str,
+        inbound: &NormalizedMessage,
+        now: Timestamp,
+    ) -> Option<Outgoing> {
+        let id = inbound.id.clone()?;
+        let found = self.conversations.get_mut(conversation)?;
+        let from = Address::of_integration(&found.integration, &found.integration_name);
+        let to = found.customer.as_recipient();
+        let channel = Channel::new(&found.integration, inbound.channel.message_id.clone(), to, from, wire_time(now));
+        let mut receipt = NormalizedMessage::new(Some(id.clone()), "Receipt", channel);
+        receipt.status = Some("Published".to_owned());
+        receipt.is_final_receipt = Some(true);
+        receipt.direction = Some("Inbound");
+        let (over, turn) = take_turn(&mut found.last_call);
+        let (integration, conversation) = (found.integration.clone(), conversation.to_owned());
+        Some(Outgoing { integration, conversation, message: receipt, id, once: true, turn, over })
     }
 
     /// Notes how the webhook calls for a message ended, with what follows from it.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::normalized::general;
 use super::{Address, Channel, Integration, NormalizedMessage, Status, World};
-use crate::clock::wire_time;
+use crate::clock::{later, wire_time};
+use crate::switches::{Late, Switches};
 use crate::verdict::ReceiptFault;
 
 /// The most receipts that are kept for one message.
@@ -19,6 +20,8 @@ pub(crate) struct Receipted {
     pub(crate) answer: NormalizedMessage,
     /// Genesys's conversation id; none if there is no such message.
     pub(crate) conversation: Option<String>,
+    /// Whether a switch wants it to be refused.
+    pub(crate) refused: bool,
     /// What the middleware did wrong.
     pub(crate) faults: Vec<String>,
 }
@@ -46,7 +49,13 @@ fn told_by(receipt: &ReceiptStatus) -> Status {
 
 impl World {
     /// Takes a receipt. One for a message that does not exist is written down and has no effect.
-    pub(crate) fn receipt(&mut self, integration: &Integration, receipt: &InboundReceipt, now: Timestamp) -> Receipted {
+    pub(crate) fn receipt(
+        &mut self,
+        integration: &Integration,
+        receipt: &InboundReceipt,
+        switches: &Switches,
+        now: Timestamp,
+    ) -> Receipted {
         let fault =
             || ReceiptFault { message: receipt.id.clone(), status: receipt.status.to_string(), at: wire_time(now) };
         let from = Address::of_integration(&integration.id, &integration.name);
@@ -61,7 +70,8 @@ impl World {
         let known = self.messages.get_mut(&receipt.id);
         let Some(message) = known.filter(|known| known.outbound && known.integration == integration.id) else {
             self.record.unknown_ids.push(fault());
-            return Receipted { answer, conversation: None, faults: vec!["receipt for an unknown message".to_owned()] };
+            let faults = vec!["receipt for an unknown message".to_owned()];
+            return Receipted { answer, conversation: None, refused: false, faults };
         };
         let conversation = Some(message.conversation.clone());
         let mut faults = Vec::new();
@@ -69,13 +79,34 @@ impl World {
             self.record.wrong_customer.push(fault());
             faults.push("receipt names another customer".to_owned());
         }
+        let is_final = receipt.is_final_receipt == Some(true);
+        let ended = self.conversations.get(&message.conversation).is_some_and(|found| found.ended.is_some());
+        let window = switches.receipt_window.0;
+        let too_late = if !window.is_zero() && now > later(message.time, window) {
+            Some("receipt after the receipt_window")
+        } else {
+            (ended && switches.receipt_after_end == Late::Refuse).then_some("receipt after the conversation's end")
+        };
+        if let Some(fault) = too_late.filter(|_| !message.closed) {
+            if is_final {
+                // The middleware can do no more.
+                self.outstanding.remove(&receipt.id);
+            }
+            faults.push(fault.to_owned());
+            return Receipted { answer, conversation, refused: true, faults };
+        }
+        if message.closed && switches.second_final_receipt == Late::Refuse {
+            self.record.receipts_after_final.push(fault());
+            faults.push("receipt after the final one".to_owned());
+            return Receipted { answer, conversation, refused: true, faults };
+        }
         if message.receipts.len() < MAX_KEPT {
             message.receipts.push(answer.clone());
         }
         if message.closed {
             self.record.receipts_after_final.push(fault());
             faults.push("receipt after the final one".to_owned());
-            return Receipted { answer, conversation, faults };
+            return Receipted { answer, conversation, refused: false, faults };
         }
         let status = told_by(&receipt.status);
         // What the webhook's failure said may be corrected; what a receipt said may not.
@@ -86,16 +117,17 @@ impl World {
             self.record.receipts_backwards.push(fault());
             faults.push("receipt takes back an earlier one".to_owned());
         }
-        if receipt.is_final_receipt == Some(true) {
+        if is_final {
             message.closed = true;
             self.outstanding.remove(&receipt.id);
         }
-        if !backwards {
+        let interim = matches!(status, Status::Sent | Status::Published | Status::Removed);
+        if !backwards && (switches.interim_receipts || !interim) {
             let reason = receipt.reasons.iter().flatten().next().cloned();
             message.failure = (status == Status::DeliveryFailed)
                 .then(|| reason.unwrap_or_else(|| general("no reason was given".to_owned())));
             self.set_status(&receipt.id, status, now);
         }
-        Receipted { answer, conversation, faults }
+        Receipted { answer, conversation, refused: false, faults }
     }
 }

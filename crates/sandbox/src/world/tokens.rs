@@ -72,6 +72,11 @@ impl Tokens {
         self.live.get(token).map(|found| found.client.clone())
     }
 
+    /// Kills this token.
+    pub(crate) fn kill(&mut self, token: &str) {
+        self.live.remove(token);
+    }
+
     /// Kills the tokens of `client`, or all; returns how many.
     pub(crate) fn revoke(&mut self, client: Option<&str>) -> usize {
         let before = self.live.len();

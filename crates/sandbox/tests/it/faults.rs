@@ -145,3 +145,43 @@ async fn rules_are_listed_and_taken_back() {
     assert_eq!(bench.request(reqwest::Method::DELETE, "/sandbox/faults").send().await.unwrap().status(), 204);
     assert_eq!(bench.get("/sandbox/faults").await.json(), json!([]));
 }
+
+#[tokio::test]
+async fn a_webhook_is_signed_with_the_secret_of_before() {
+    let bench = Bench::start().await;
+    bench.customer_writes(CUSTOMER).await;
+    let rotated = "the-secret-after-the-rotation";
+    let change = json!({"name": "acme", "outboundNotificationWebhookSignatureSecretToken": rotated});
+    bench.patch(&format!("{INTEGRATIONS}/{}", bench.integration), &change).await.json();
+    fault(&bench, json!({"on": "webhook", "action": "old_signature", "times": 1})).await;
+    for text in ["first", "second"] {
+        let message = bench.agent_writes(CUSTOMER, text).await;
+        bench.settled(&message).await;
+    }
+    let calls = bench.hook.wait_for(2).await;
+    let signed_by = |secret: &str, at: usize| {
+        calls[at].headers[signature::HEADER].to_str().unwrap() == signature::sign(&Secret::new(secret), &calls[at].body)
+    };
+    assert!(signed_by(SECRET, 0) && signed_by(rotated, 1));
+}
+
+#[tokio::test]
+async fn a_token_dies_and_a_limit_is_lowered() {
+    let bench = Bench::start().await;
+    fault(&bench, json!({"on": "api", "action": {"limit": 2}, "times": 2})).await;
+    let answer = bench.get(INTEGRATIONS).await;
+    assert_eq!(
+        (answer.status, answer.header("inin-ratelimit-count"), answer.header("inin-ratelimit-allowed")),
+        (200, 2, 2)
+    );
+    let answer = bench.get(INTEGRATIONS).await;
+    assert!(answer.status == 429 && answer.header("inin-ratelimit-allowed") == 2 && answer.header("retry-after") <= 60);
+    assert_eq!(bench.get(INTEGRATIONS).await.header("inin-ratelimit-allowed"), 300);
+    fault(&bench, json!({"on": "integration", "action": "revoke_token", "times": 1})).await;
+    assert_eq!(bench.get(INTEGRATIONS).await.status, 401);
+    assert_eq!(bench.get(INTEGRATIONS).await.status, 401, "it stays dead");
+    let mut bench = bench;
+    bench.token = bench.new_token().await;
+    assert_eq!(bench.get(INTEGRATIONS).await.status, 200);
+    assert_eq!(bench.verdict().await["rate_limited"], json!([]), "it is not held against the middleware");
+}

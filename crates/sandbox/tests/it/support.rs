@@ -179,6 +179,10 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn header(&self, name: &str) -> u64 {
         self.headers[name].to_str().unwrap().parse().unwrap()
     }

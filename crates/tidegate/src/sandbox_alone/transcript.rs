@@ -1,0 +1,89 @@
+//! The sandbox's transcript, written while it happens: one JSON object a line.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write, stdout};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sandbox::{Entry, Handle};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::failure::Failure;
+
+/// The most entries that are written at once.
+const BATCH: usize = 1_000;
+
+/// Writes until it is told to finish.
+pub(super) struct Writer {
+    /// Whether stdout is where it writes.
+    pub(super) on_stdout: bool,
+    path: PathBuf,
+    finish: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Writer {
+    /// A file that is there is begun anew.
+    pub(super) fn start(path: &Path, handle: Handle) -> Result<Self, Failure> {
+        let on_stdout = path == Path::new("-");
+        let out: Box<dyn Write + Send> = if on_stdout {
+            Box::new(stdout())
+        } else {
+            let file = File::create(path).map_err(|error| {
+                Failure::configuration(format!("tidegate: cannot write {}: {error}", path.display()))
+            })?;
+            Box::new(BufWriter::new(file))
+        };
+        let (finish, finished) = oneshot::channel();
+        let task = tokio::spawn(write(handle, out, finished));
+        Ok(Self { on_stdout, path: path.to_owned(), finish, task })
+    }
+
+    /// Writes what is left, and says whether everything could be written.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
+        // It may have ended already, by an error.
+        let _ = self.finish.send(());
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::failed(format_args!("the transcript cannot be written to {}", self.path.display()), error)
+        };
+        match self.task.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+async fn write(handle: Handle, mut out: Box<dyn Write + Send>, mut finished: oneshot::Receiver<()>) -> io::Result<()> {
+    // Only a bell: the entries themselves are read in order, so that none is missed by falling behind.
+    let mut bell = handle.subscribe();
+    let mut last = 0;
+    let mut over = false;
+    loop {
+        loop {
+            let entries = handle.transcript(last, BATCH);
+            let Some(newest) = entries.last() else { break };
+            last = newest.n;
+            // A disk or a pipe may be slow; the sandbox is not to wait for it.
+            out = spawn_blocking(move || lines(out, &entries)).await.map_err(io::Error::other)??;
+        }
+        if over {
+            return Ok(());
+        }
+        over = tokio::select! {
+            _ = &mut finished => true,
+            rung = bell.recv() => matches!(rung, Err(RecvError::Closed)),
+        };
+    }
+}
+
+fn lines(mut out: Box<dyn Write + Send>, entries: &[Arc<Entry>]) -> io::Result<Box<dyn Write + Send>> {
+    for entry in entries {
+        serde_json::to_writer(&mut out, &**entry)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(out)
+}

@@ -1,0 +1,117 @@
+//! Schemathesis against the sandbox's own OpenAPI document: no 500, and no answer that is not in the document.
+//!
+//! `TIDEGATE_OPENAPI_REQUESTS` says how many requests it makes at least; without it, about two thousand.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::{Sandbox, Webhook, root};
+
+const SECRET: &str = "the-secret-of-a-test-0123456789";
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+
+#[tokio::test]
+async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
+    let wanted: usize =
+        std::env::var("TIDEGATE_OPENAPI_REQUESTS").map_or(0, |wanted| wanted.parse().expect("a number"));
+    let dir = TempDir::new().expect("a folder");
+    let sandbox = Sandbox::start(dir.path(), &[]).await;
+    let webhook = Webhook::start().await;
+    sandbox.put("/sandbox/switches", &json!({"refused_webhook": "message"})).await;
+    let document = dir.path().join("openapi.json");
+    let known = with_known_ids(&sandbox, &webhook).await;
+    std::fs::write(&document, known.to_string()).expect("a file");
+
+    let mut made = 0;
+    for seed in 1.. {
+        // Every boundary of the document is tried once; after that it is chance.
+        let (phases, examples) = if seed == 1 { ("coverage,fuzzing", "10") } else { ("fuzzing", "100") };
+        let run = ["--phases", phases, "--max-examples", examples, "--seed", &seed.to_string()].map(str::to_owned);
+        schemathesis(&sandbox, &document, &run).await;
+        let before = made;
+        made = sandbox.transcript().await.iter().filter(|entry| is_call(entry)).count();
+        assert!(made >= before + 500, "schemathesis did next to nothing: {made} requests");
+        if made >= wanted {
+            break;
+        }
+    }
+    println!("{made} requests");
+    let statuses: Vec<u64> = sandbox.transcript().await.iter().filter_map(|entry| entry["status"].as_u64()).collect();
+    assert!(statuses.iter().all(|status| *status < 500));
+    assert!(statuses.iter().filter(|status| **status == 200).count() > 50, "not everything was refused");
+}
+
+fn is_call(entry: &Value) -> bool {
+    entry["kind"] == "request" || entry["kind"] == "token"
+}
+
+/// The document, in which ids of paths are those of things that there are, or of nothing.
+async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
+    let integration = sandbox.create_integration(&webhook.url, SECRET).await;
+    // Whatever its URL is changed to: nobody writes by way of this one.
+    let changed = sandbox.create_integration(&webhook.url, SECRET).await;
+    let writes = json!({
+        "channel": {"from": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-20T09:10:59.120Z"},
+        "text": "Where is my parcel?",
+    });
+    let path = format!("/api/v2/conversations/messages/{integration}/inbound/open/message");
+    assert_eq!(sandbox.api_post(&path, &writes).await, 200);
+    let agent = json!({"integration": integration, "customer": "noor", "text": "On its way."});
+    let sent = sandbox.post("/sandbox/agent/send", &agent).await;
+    let (message, conversation) = (&sent["id"], &sent["conversationId"]);
+    let shown =
+        sandbox.api_get(&format!("/api/v2/conversations/messages/{}", conversation.as_str().expect("an id"))).await;
+    let participant = |purpose: &str| {
+        let all = shown["participants"].as_array().expect("participants").iter();
+        all.clone().find(|each| each["purpose"] == purpose).expect("it takes part")["id"].clone()
+    };
+    assert_eq!(sandbox.api_post("/api/v2/notifications/channels", &json!({})).await, 200);
+    let channels = sandbox.api_get("/api/v2/notifications/channels").await;
+
+    let mut document = sandbox.try_get("/sandbox/openapi.json").await.expect("a document");
+    for (path, operations) in document["paths"].as_object_mut().expect("paths") {
+        for (method, operation) in operations.as_object_mut().expect("operations") {
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            for parameter in parameters.into_iter().flatten().filter(|each| each["in"] == "path") {
+                let id = match parameter["name"].as_str().expect("a name") {
+                    "integrationId" if method == "delete" => json!("gone"),
+                    "integrationId" if path.contains("/messaging/integrations/") => json!(changed),
+                    "integrationId" => json!(integration),
+                    "conversationId" => conversation.clone(),
+                    "messageId" => message.clone(),
+                    "communicationId" => participant("agent"),
+                    // Its leaving ends nothing.
+                    "participantId" => participant("workflow"),
+                    "channelId" => channels["entities"][0]["id"].clone(),
+                    other => panic!("the test has no id for {other}"),
+                };
+                parameter["schema"] = json!({"enum": [id, "none"]});
+            }
+        }
+    }
+    document
+}
+
+async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {
+    let mut command = Command::new(program());
+    command.arg("run").arg(document).args(["--url", &sandbox.url, "--checks", CHECKS]);
+    command.args(["--header", &format!("Authorization: Bearer {}", sandbox.token().await)]);
+    // A failure is shown as it was found: the shortest form of it would take long.
+    command.args(["--continue-on-failure", "--no-shrink", "--warnings", "off"]).args(run);
+    // It keeps what it has found before in the folder that it runs in.
+    command.current_dir(document.parent().expect("a folder"));
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
+    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}\n{errors}");
+}
+
+/// Where the test set-up has put it.
+fn program() -> PathBuf {
+    let set = std::env::var_os("TIDEGATE_SCHEMATHESIS").map(PathBuf::from);
+    let program = set.unwrap_or_else(|| root().join("target/test-tools/schemathesis/bin/schemathesis"));
+    assert!(program.exists(), "schemathesis is not installed: ./test does it");
+    program
+}
