@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::SandboxClock;
 use crate::config::SandboxConfig;
+use crate::desktop::Media;
 use crate::faults::{Action, Faults, Target};
 use crate::schemas::Schemas;
 use crate::server::StartError;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) switched: Notify,
     world: Mutex<World>,
     faults: Mutex<Faults>,
+    media: Mutex<Media>,
     switches: RwLock<Arc<Switches>>,
 }
 
@@ -56,6 +58,7 @@ impl App {
             switched: Notify::new(),
             world: Mutex::new(World::new(ids, transcript)),
             faults: Mutex::new(Faults::new(config.seed)),
+            media: Mutex::default(),
             switches: RwLock::new(Arc::new(switches)),
         })
     }
@@ -66,6 +69,10 @@ impl App {
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn media(&self) -> MutexGuard<'_, Media> {
+        self.media.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn switches(&self) -> Arc<Switches> {

@@ -7,6 +7,7 @@ mod app;
 mod clock;
 mod config;
 mod cut;
+mod desktop;
 mod faults;
 mod handle;
 mod http;

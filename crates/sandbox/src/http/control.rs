@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::faults::Rule;
 use crate::handle::{agent_send, agent_types, conversation_of};
 use crate::span::Span;
-use crate::world::{DISCONNECT_TYPES, End, Refusal, Said};
+use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Refusal, Said};
 
 /// Entries of the transcript in one answer, unless asked for otherwise.
 const TRANSCRIPT_PAGE: usize = 10_000;
@@ -216,7 +216,7 @@ async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode
     let leaving: Leaving = read(&body)?;
     let how = disconnect_type(leaving.disconnect_type.as_deref().unwrap_or("transfer"), true)?;
     let conversation = conversation_of(&app, leaving.integration.as_deref(), &leaving.customer)?;
-    app.world().hand_over(&conversation, how, app.clock.now())?;
+    app.world().hand_over(&conversation, how, FIRST_AGENT, app.clock.now())?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -158,6 +158,9 @@ pub(super) async fn event(
     } else {
         world.conversation_of(&integration.id, &customer.id).map(|found| found.id.clone())
     };
+    if let Some(conversation) = &conversation {
+        world.desk.typing(conversation);
+    }
     let to = Address::bare(&integration.id);
     let channel = Channel::new(&integration.id, None, to, customer, event.channel.time);
     let mut answer = NormalizedMessage::new(Some(id), "Event", channel);

@@ -1,4 +1,5 @@
-//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, the sandbox's own under `/sandbox`.
+//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, the sandbox's own under `/sandbox`, and
+//! the agent's desktop.
 
 mod agent;
 mod answer;
@@ -15,12 +16,13 @@ mod socket;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 pub(crate) use integrations::refused as integration_refused;
 
 use crate::app::App;
+use crate::desktop::own_pages_only;
 
 /// The most bytes that a request may have (`request.bytes.max` of Genesys's limits page).
 const MAX_BODY: usize = 512_000;
@@ -29,9 +31,10 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api().layer(from_fn_with_state(app.clone(), call::api)))
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
-        .merge(control::routes())
+        .merge(control::routes().layer(from_fn(own_pages_only)))
         .merge(socket::routes())
         .merge(openapi::routes())
+        .merge(crate::desktop::routes())
         .with_state(app.clone())
 }
 

@@ -13,6 +13,8 @@ use crate::transcript::{Entry, Kind};
 
 /// The agent who answers everything in the sandbox.
 pub(crate) const AGENT: &str = "44444444-aaaa-4bbb-8ccc-000000000007";
+/// The name of the agent who answers at first.
+pub(crate) const FIRST_AGENT: &str = "Agent One";
 /// The queue that every conversation waits in.
 pub(crate) const QUEUE: &str = "33333333-aaaa-4bbb-8ccc-000000000009";
 
@@ -138,14 +140,14 @@ impl Conversation {
         let mut flow = Participant::new(ids::uuid(rng), "workflow", "Inbound flow".to_owned(), now);
         flow.leave("transfer", now);
         self.participants.extend([customer, flow]);
-        self.queue_for_agent(rng, now);
+        self.queue_for_agent(rng, FIRST_AGENT, now);
     }
 
     /// The queue, and the agent who answers at once.
-    fn queue_for_agent(&mut self, rng: &mut fastrand::Rng, now: Timestamp) {
+    fn queue_for_agent(&mut self, rng: &mut fastrand::Rng, agent: &str, now: Timestamp) {
         let mut queue = Participant::new(ids::uuid(rng), "acd", "Queue".to_owned(), now);
         queue.leave("transfer", now);
-        let agent = Participant::new(ids::uuid(rng), "agent", "Agent One".to_owned(), now);
+        let agent = Participant::new(ids::uuid(rng), "agent", agent.to_owned(), now);
         self.participants.extend([queue, agent]);
     }
 }
@@ -245,8 +247,8 @@ impl World {
         Ok(())
     }
 
-    /// The agent hands the conversation over to the next one, by way of the queue.
-    pub(crate) fn hand_over(&mut self, id: &str, how: &'static str, now: Timestamp) -> Result<(), Refusal> {
+    /// The agent hands the conversation over to the agent named `to`, by way of the queue.
+    pub(crate) fn hand_over(&mut self, id: &str, how: &'static str, to: &str, now: Timestamp) -> Result<(), Refusal> {
         let conversation = self.conversations.get_mut(id).ok_or(Refusal::NoConversation)?;
         if conversation.ended.is_some() {
             return Err(Refusal::Ended);
@@ -254,7 +256,7 @@ impl World {
         if let Some(agent) = conversation.present_mut("agent") {
             agent.leave(how, now);
         }
-        conversation.queue_for_agent(&mut self.rng, now);
+        conversation.queue_for_agent(&mut self.rng, to, now);
         self.tell(id, "transferred", now);
         Ok(())
     }
@@ -295,6 +297,7 @@ impl World {
     }
 
     fn tell(&mut self, conversation: &str, state: &str, now: Timestamp) {
+        self.desk.changed(conversation);
         self.transcript.write(Entry {
             at: wire_time(now),
             kind: Kind::Conversation,

@@ -209,6 +209,7 @@ impl World {
                 created_by: None,
             },
         );
+        self.desk.said(&conversation, &id, false);
         self.show(&conversation, now);
         Received { message: normalized, id, conversation }
     }
@@ -267,6 +268,7 @@ impl World {
         self.messages.insert(id.clone(), message);
         self.outstanding.insert(id.clone());
         self.record.messages += 1;
+        self.desk.said(conversation, &id, true);
         let conversation = conversation.to_owned();
         self.show(&conversation, now);
         Ok(Outgoing { integration, conversation, message: normalized, id, once: false, turn, over })

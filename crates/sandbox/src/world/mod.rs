@@ -5,6 +5,7 @@
 
 pub(crate) mod channels;
 mod conversation;
+mod desk;
 mod events;
 mod integration;
 mod message;
@@ -18,7 +19,8 @@ use std::collections::{HashMap, HashSet};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, Participant};
+pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, FIRST_AGENT, Participant};
+pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
@@ -65,6 +67,7 @@ pub(crate) struct World {
     outstanding: HashSet<String>,
     /// `channel.messageId` of what came in, by integration, and the id it got.
     inbound_ids: HashMap<(String, String), String>,
+    pub(crate) desk: Desk,
     pub(crate) record: Record,
     pub(crate) transcript: Transcript,
 }
@@ -82,6 +85,7 @@ impl World {
             messages: HashMap::new(),
             outstanding: HashSet::new(),
             inbound_ids: HashMap::new(),
+            desk: Desk::default(),
             record: Record::default(),
             transcript,
         }
@@ -119,6 +123,7 @@ impl World {
         if message.status == status {
             return;
         }
+        self.desk.turned(&message.conversation, message.status, status);
         message.status = status;
         let conversation = message.conversation.clone();
         self.transcript.write(Entry {

@@ -103,6 +103,7 @@ impl World {
         if message.receipts.len() < MAX_KEPT {
             message.receipts.push(answer.clone());
         }
+        self.desk.changed(&message.conversation);
         if message.closed {
             self.record.receipts_after_final.push(fault());
             faults.push("receipt after the final one".to_owned());

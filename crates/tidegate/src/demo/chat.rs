@@ -2,7 +2,6 @@
 //!
 //! It is a stranger to the gateway: all it knows of it are the protocol's calls and the shared secret.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +9,17 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, Router};
 use connector::http::{Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use conversation::{Clock, MessageId};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::customers::{Customers, Handshake, Line};
+use super::page;
 use super::stage::HANDSHAKE;
 use super::transcript::line;
 use crate::failure::Failure;
@@ -30,42 +31,36 @@ const TO_SCREEN: Duration = Duration::from_millis(400);
 pub(super) struct Chat {
     secrets: Secrets,
     events: String,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     client: reqwest::Client,
     state: Mutex<ChatState>,
-    /// Rung whenever something reached the service.
-    pub(super) changed: Notify,
+    /// Counts the changes of what the customers' page shows.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
-struct ChatState {
+pub(super) struct ChatState {
     address: Option<SocketAddr>,
     next: u64,
-    /// Customer by conversation.
-    customers: HashMap<String, String>,
-    /// When each conversation's session opened.
-    sessions: HashMap<String, String>,
-    /// What each customer's screen shows of the agent, in order, and under which idempotency key it came.
-    screens: HashMap<String, Vec<(String, String)>>,
+    pub(super) customers: Customers,
 }
 
 impl Chat {
     pub(super) fn new(secrets: Secrets, events: String, clock: Arc<dyn Clock>) -> Result<Arc<Self>, Failure> {
         let client = wiring::connector_client()?;
-        let (state, changed) = (Mutex::default(), Notify::new());
-        Ok(Arc::new(Self { secrets, events, clock, client, state, changed }))
+        let (state, changes) = (Mutex::default(), watch::Sender::new(0));
+        Ok(Arc::new(Self { secrets, events, clock, client, state, changes }))
     }
 
-    /// Serves the protocol's calls until it is aborted.
+    /// Serves the protocol's calls and the customers' page until it is aborted.
     pub(super) fn listen(self: &Arc<Self>, listener: TcpListener) -> AbortHandle {
         self.state().address = listener.local_addr().ok();
         let router = Router::new()
             .route("/conversations/{conversation}/open", post(open))
             .route("/conversations/{conversation}/messages", post(message))
-            .route("/conversations/{conversation}/typing", post(async || StatusCode::NO_CONTENT))
+            .route("/conversations/{conversation}/typing", post(typing))
             .route("/conversations/{conversation}/close", post(close))
-            .route("/customers/{customer}/say", post(say))
-            .route("/customers/{customer}", get(screen))
+            .merge(page::routes())
             .with_state(Arc::clone(self));
         tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle()
     }
@@ -78,23 +73,30 @@ impl Chat {
     /// The customer writes.
     pub(super) async fn customer_says(&self, customer: &str, text: &str) -> Result<(), String> {
         line(customer, format!("writes “{text}”"));
+        let (id, now) = (self.next_id("evt"), self.clock.now());
+        let said = Line { id: id.clone(), agent: false, text: text.to_owned(), content: Value::Null, at: now };
+        self.change(|customers| customers.named(customer).lines.push(said));
         let event = json!({
-            "type": "message.created", "id": self.next_id("evt"), "text": text, "time": self.clock.now(),
-            "customer": { "id": customer, "nickname": customer },
+            "type": "message.created", "id": id, "text": text, "time": now,
+            "customer": { "id": customer, "nickname": nickname(customer) },
         });
         self.tell(&event).await
     }
 
+    /// The customer types.
+    pub(super) async fn customer_types(&self, customer: &str) -> Result<(), String> {
+        let id = self.next_id("evt");
+        self.tell(&json!({ "type": "typing", "id": id, "customer": customer, "state": "on" })).await
+    }
+
     /// What the customer sees of the agent's words, in order.
     pub(super) fn screen(&self, customer: &str) -> Vec<String> {
-        let state = self.state();
-        state.screens.get(customer).into_iter().flatten().map(|(_, text)| text.clone()).collect()
+        self.state().customers.screen(customer)
     }
 
     /// Whether the customer's handshake has ended.
     pub(super) fn has_session(&self, customer: &str) -> bool {
-        let state = self.state();
-        state.sessions.keys().any(|conversation| state.customers.get(conversation).is_some_and(|name| name == customer))
+        self.state().customers.get(customer).is_some_and(|one| matches!(one.handshake, Handshake::Open))
     }
 
     async fn tell(&self, event: &Value) -> Result<(), String> {
@@ -129,8 +131,15 @@ impl Chat {
         format!("{kind}-{}-{}", self.clock.now().as_millisecond(), state.next)
     }
 
-    fn state(&self) -> MutexGuard<'_, ChatState> {
+    pub(super) fn state(&self) -> MutexGuard<'_, ChatState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what the customers' page shows, and says so to whoever looks at it.
+    fn change<T>(&self, what: impl FnOnce(&mut Customers) -> T) -> T {
+        let answer = what(&mut self.state().customers);
+        self.changes.send_modify(|count| *count += 1);
+        answer
     }
 
     /// Only the gateway may call.
@@ -141,9 +150,16 @@ impl Chat {
     }
 }
 
+/// `never-ready` is called Never ready.
+fn nickname(customer: &str) -> String {
+    let words = customer.replace(['-', '_'], " ");
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 type Answer = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
 
-/// The gateway asks for a session.
+/// The gateway asks for a session. It may ask again while the handshake goes on.
 async fn open(
     State(chat): State<Arc<Chat>>,
     Path(conversation): Path<String>,
@@ -152,13 +168,16 @@ async fn open(
 ) -> Answer {
     let call = chat.check(&headers, &body)?;
     let customer = call["customer"]["id"].as_str().unwrap_or("?").to_owned();
-    chat.state().customers.insert(conversation.clone(), customer.clone());
-    line("chat", format!("handshake with {customer} begins"));
-    if !customer.starts_with("never") {
+    let now = chat.clock.now();
+    let new = chat.change(|customers| customers.begin_handshake(&conversation, &customer, now));
+    if new {
+        line("chat", format!("handshake with {customer} begins"));
+    }
+    if new && Handshake::ends_for(&customer) {
         tokio::spawn(async move {
             tokio::time::sleep(HANDSHAKE).await;
             let session = chat.next_id("session");
-            chat.state().sessions.insert(conversation.clone(), session.clone());
+            chat.change(|customers| customers.named(&customer).handshake = Handshake::Open);
             line("chat", format!("handshake with {customer} ends: the session is open"));
             let id = chat.next_id("evt");
             chat.tell_or_say(json!({
@@ -177,26 +196,16 @@ async fn message(
     headers: HeaderMap,
     body: Bytes,
 ) -> Answer {
-    let call = chat.check(&headers, &body)?;
+    let mut call = chat.check(&headers, &body)?;
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
     let text = call["text"].as_str().unwrap_or_default().to_owned();
     let service_id = format!("chat-{}", MessageId::from_foreign(&key));
-    let (customer, new) = {
-        let mut state = chat.state();
-        if !state.sessions.contains_key(&conversation) {
-            return Err((StatusCode::CONFLICT, "there is no session".into()));
-        }
-        let customer = state.customers.get(&conversation).cloned().unwrap_or_default();
-        let screen = state.screens.entry(customer.clone()).or_default();
-        let new = screen.iter().all(|(other, _)| *other != key);
-        if new {
-            screen.push((key, text.clone()));
-        }
-        (customer, new)
-    };
+    let said = Line { id: key, agent: true, text: text.clone(), content: call["content"].take(), at: chat.clock.now() };
+    let shown = if text.is_empty() { "(no text)".to_owned() } else { format!("“{text}”") };
+    let taken = chat.change(|customers| customers.show(&conversation, said));
+    let Some((customer, new)) = taken else { return Err((StatusCode::CONFLICT, "there is no session".into())) };
     if new {
-        line(&customer, format!("reads  “{text}”"));
-        chat.changed.notify_waiters();
+        line(&customer, format!("reads  {shown}"));
         let (chat, named) = (Arc::clone(&chat), service_id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(TO_SCREEN).await;
@@ -207,6 +216,20 @@ async fn message(
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "sent", "message_id": service_id }))))
 }
 
+/// The agent types.
+async fn typing(
+    State(chat): State<Arc<Chat>>,
+    Path(conversation): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer {
+    let call = chat.check(&headers, &body)?;
+    let span = if call["state"] == "on" { call["duration_ms"].as_u64().unwrap_or(5_000).min(30_000) } else { 0 };
+    let until = chat.clock.now().checked_add(Duration::from_millis(span)).ok();
+    chat.change(|customers| customers.agent_types(&conversation, until));
+    Ok((StatusCode::OK, Json(json!({}))))
+}
+
 /// The gateway ends the conversation.
 async fn close(
     State(chat): State<Arc<Chat>>,
@@ -215,19 +238,6 @@ async fn close(
     body: Bytes,
 ) -> Answer {
     chat.check(&headers, &body)?;
-    chat.state().sessions.remove(&conversation);
+    chat.change(|customers| customers.close(&conversation));
     Ok((StatusCode::OK, Json(json!({}))))
-}
-
-/// A person is the customer.
-async fn say(State(chat): State<Arc<Chat>>, Path(customer): Path<String>, body: Bytes) -> Answer {
-    let said: Value = serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let text = said["text"].as_str().ok_or_else(|| (StatusCode::BAD_REQUEST, "say {\"text\":\"…\"}".to_owned()))?;
-    chat.customer_says(&customer, text).await.map_err(|error| (StatusCode::BAD_GATEWAY, error))?;
-    Ok((StatusCode::ACCEPTED, Json(json!({}))))
-}
-
-/// What the customer sees.
-async fn screen(State(chat): State<Arc<Chat>>, Path(customer): Path<String>) -> Json<Value> {
-    Json(json!(chat.screen(&customer)))
 }

@@ -1,6 +1,8 @@
 //! `tidegate demo`: Genesys Cloud, the gateway and a chat service in one process, each spoken to over HTTP as ever.
 
 mod chat;
+mod customers;
+mod page;
 mod script;
 mod stage;
 mod transcript;

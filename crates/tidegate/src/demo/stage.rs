@@ -100,15 +100,15 @@ impl Stage {
     pub(super) fn invitation(&self) -> String {
         let (gateway, sandbox, chat) = (self.gateway.address, self.sandbox.url(), &self.chat.address());
         format!(
-            "Tidegate is running: the gateway at http://{gateway}, Genesys Cloud at {sandbox}, a chat service at \
-             http://{chat}.\n\
-             Its handshake takes {HANDSHAKE:?}; for customers whose name begins with `never` it never ends.\n\n\
-             Be the customer:\n  \
-             curl http://{chat}/customers/noor/say -d '{{\"text\":\"Where is my parcel?\"}}'\n\
-             Be the agent, at once, while the handshake is still open:\n  \
-             curl {sandbox}/sandbox/agent/send -H 'content-type: application/json' \
-             -d '{{\"integration\":\"{NAME}\",\"customer\":\"noor\",\"text\":\"I am looking.\"}}'\n\
-             Ctrl-C ends it.\n"
+            "Tidegate is running. Open these two pages side by side:\n\n  \
+             the agent's desktop   {sandbox}/desktop\n  \
+             the customer's chat   http://{chat}/\n\n\
+             The chat service's handshake takes {HANDSHAKE:?}; for customers whose name begins with `never` it never \
+             ends.\nThe gateway is at http://{gateway}. The same from a shell:\n  \
+             curl http://{chat}/customers/noor/say -d '{{\"text\":\"Where is my parcel?\"}}'\n  \
+             curl {sandbox}/sandbox/agent/send \
+             -d '{{\"integration\":\"{NAME}\",\"customer\":\"noor\",\"text\":\"I am looking.\"}}'\n\n\
+             Ctrl-C ends it. What happens:\n"
         )
     }
 

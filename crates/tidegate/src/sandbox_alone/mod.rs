@@ -61,7 +61,10 @@ fn greeting(running: &Running, clients: &[(String, String)]) -> String {
     let url = running.url();
     let clients = clients.iter().map(|(id, secret)| format!("  OAuth client {id}, secret {secret}\n"));
     let clients: String = clients.collect();
-    format!("Genesys Cloud, on this machine: {url}\n{clients}  how to steer it: {url}/sandbox/…, see docs/sandbox.md\n")
+    format!(
+        "Genesys Cloud, on this machine: {url}\n{clients}  the agent's desktop: {url}/desktop\n  \
+         how to steer it: {url}/sandbox/…, see docs/sandbox.md\n"
+    )
 }
 
 /// Ends when it is time to stop: Ctrl-C, SIGTERM, or that much later.

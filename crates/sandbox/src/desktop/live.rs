@@ -1,0 +1,69 @@
+//! What pages are told while they are open, as Server-Sent Events: which conversations changed, and who types.
+//!
+//! The words themselves are read by the page, so that a page which misses something only has to read again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+use crate::app::App;
+use crate::world::News;
+
+/// One event. The first one says `all`, as does the first after some were missed.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Told {
+    /// Read everything anew.
+    all: bool,
+    changed: Vec<String>,
+    typing: Vec<String>,
+}
+
+impl Told {
+    fn add(&mut self, news: News) {
+        let (list, id) = match news {
+            News::Changed(id) => (&mut self.changed, id),
+            News::Typing(id) => (&mut self.typing, id),
+        };
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    }
+}
+
+/// `GET /sandbox/desktop/events`
+pub(super) async fn events(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let watch = app.world().desk.watch();
+    let events = stream::unfold((app, watch, true), async |(app, mut watch, first)| {
+        let told = if first { Told { all: true, ..Told::default() } } else { next(&app, &mut watch).await? };
+        // Cannot fail: strings and a boolean.
+        let event = Event::default().json_data(&told).unwrap_or_default();
+        Some((Ok(event), (app, watch, false)))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// Waits for news, and takes all that there is by then. None when the sandbox stops.
+async fn next(app: &App, watch: &mut Receiver<News>) -> Option<Told> {
+    let mut told = Told::default();
+    tokio::select! {
+        news = watch.recv() => match news {
+            Ok(news) => told.add(news),
+            Err(RecvError::Lagged(_)) => told.all = true,
+            Err(RecvError::Closed) => return None,
+        },
+        () = app.stop.cancelled() => return None,
+    }
+    loop {
+        match watch.try_recv() {
+            Ok(news) => told.add(news),
+            Err(TryRecvError::Lagged(_)) => told.all = true,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return Some(told),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Who writes to the demo's chat service: each one's lines, in both directions, and how far the handshake is.
+//!
+//! Plain data behind the chat service's lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::stage::HANDSHAKE;
+
+/// Who is there from the beginning, so that a person only has to choose.
+const AT_HAND: [&str; 4] = ["noor", "emil", "mei", "never-ready"];
+/// The most customers; a page of another program must not fill the memory.
+const MOST: usize = 1_000;
+
+/// How far a customer's handshake is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Handshake {
+    /// Nobody asked for a session yet.
+    #[default]
+    None,
+    Opening {
+        since: Timestamp,
+    },
+    Open,
+    /// The gateway closed the session.
+    Closed,
+}
+
+impl Handshake {
+    /// For some it never ends, so that one can see what becomes of the agent's words then.
+    pub(super) fn ends_for(customer: &str) -> bool {
+        !customer.starts_with("never")
+    }
+}
+
+/// Something that was said.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Line {
+    /// The idempotency key, or the id of the customer's event.
+    pub(super) id: String,
+    pub(super) agent: bool,
+    pub(super) text: String,
+    /// Genesys's content elements, as they came.
+    pub(super) content: Value,
+    pub(super) at: Timestamp,
+}
+
+/// One customer.
+#[derive(Debug, Default)]
+pub(super) struct Customer {
+    pub(super) handshake: Handshake,
+    pub(super) lines: Vec<Line>,
+    /// Until when the agent counts as typing.
+    typing: Option<Timestamp>,
+}
+
+/// All of them, by name.
+#[derive(Debug)]
+pub(super) struct Customers {
+    by_name: BTreeMap<String, Customer>,
+    /// Customer by the gateway's conversation.
+    conversations: HashMap<String, String>,
+}
+
+impl Default for Customers {
+    fn default() -> Self {
+        let by_name = AT_HAND.iter().map(|name| ((*name).to_owned(), Customer::default())).collect();
+        Self { by_name, conversations: HashMap::new() }
+    }
+}
+
+impl Customers {
+    pub(super) fn get(&self, name: &str) -> Option<&Customer> {
+        self.by_name.get(name)
+    }
+
+    /// Whether there is this customer, or room for one more.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) || self.by_name.len() < MOST
+    }
+
+    pub(super) fn named(&mut self, name: &str) -> &mut Customer {
+        self.by_name.entry(name.to_owned()).or_default()
+    }
+
+    /// Returns whether a handshake begins: not while one goes on.
+    pub(super) fn begin_handshake(&mut self, conversation: &str, name: &str, now: Timestamp) -> bool {
+        self.conversations.insert(conversation.to_owned(), name.to_owned());
+        let customer = self.named(name);
+        if matches!(customer.handshake, Handshake::Opening { .. }) {
+            return false;
+        }
+        customer.handshake = Handshake::Opening { since: now };
+        true
+    }
+
+    /// Shows the agent's words: to whom, and whether they were new. None without a session.
+    pub(super) fn show(&mut self, conversation: &str, said: Line) -> Option<(String, bool)> {
+        let name = self.conversations.get(conversation)?.clone();
+        let customer = self.named(&name);
+        if !matches!(customer.handshake, Handshake::Open) {
+            return None;
+        }
+        let new = customer.lines.iter().all(|line| line.id != said.id);
+        if new {
+            customer.lines.push(said);
+            customer.typing = None;
+        }
+        Some((name, new))
+    }
+
+    pub(super) fn agent_types(&mut self, conversation: &str, until: Option<Timestamp>) {
+        if let Some(name) = self.conversations.get(conversation).cloned() {
+            self.named(&name).typing = until;
+        }
+    }
+
+    pub(super) fn close(&mut self, conversation: &str) {
+        if let Some(name) = self.conversations.get(conversation).cloned() {
+            self.named(&name).handshake = Handshake::Closed;
+        }
+    }
+
+    /// What the customer sees of the agent's words, in order.
+    pub(super) fn screen(&self, name: &str) -> Vec<String> {
+        let lines = self.get(name).into_iter().flat_map(|customer| &customer.lines);
+        lines.filter(|line| line.agent).map(|line| line.text.clone()).collect()
+    }
+
+    /// What the page shows: each customer with all that was said.
+    pub(super) fn shown(&self, now: Timestamp) -> Value {
+        let one = |(name, customer): (&String, &Customer)| {
+            let left = customer.typing.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+            json!({
+                "name": name,
+                "handshake": handshake(name, customer.handshake, now),
+                "lines": customer.lines,
+                "typing_ms": left.map_or(0, |left| left.as_millis()),
+            })
+        };
+        // Those at hand in their own order, then the others by name.
+        let first = AT_HAND.iter().filter_map(|name| self.by_name.get_key_value(*name));
+        let others = self.by_name.iter().filter(|(name, _)| !AT_HAND.contains(&name.as_str()));
+        json!(first.chain(others).map(one).collect::<Vec<_>>())
+    }
+}
+
+fn handshake(name: &str, handshake: Handshake, now: Timestamp) -> Value {
+    match handshake {
+        Handshake::None => json!({"state": "none"}),
+        Handshake::Open => json!({"state": "open"}),
+        Handshake::Closed => json!({"state": "closed"}),
+        Handshake::Opening { since } => {
+            let gone = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            let takes = Handshake::ends_for(name).then_some(HANDSHAKE.as_millis());
+            json!({"state": "opening", "gone_ms": gone.as_millis(), "takes_ms": takes})
+        }
+    }
+}
