@@ -57,6 +57,8 @@ await play(async (browser) => {
   await desk.getByText('Agent Two ended the conversation').waitFor();
   assert.equal(await desk.locator('#text').isDisabled(), true);
   await row(desk, 'Noor').getByText('Ended').waitFor();
+  await chat.getByRole('button', { name: 'Noor' }).click();
+  await chat.getByText('The chat has ended').waitFor();
 
   // The customer comes back into the same conversation.
   await says('noor', 'One more thing');

@@ -4,6 +4,7 @@
 
 mod agents;
 mod bodies;
+mod desktop;
 mod faults;
 mod limits;
 mod notifications;
