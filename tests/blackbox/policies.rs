@@ -3,28 +3,11 @@
 use conversation::{ConversationId, IntegrationName, Record};
 use serde_json::Value;
 
-use crate::support::{Loop, eventually};
-
-fn delivered() -> (String, Option<String>) {
-    ("Delivered".to_owned(), None)
-}
-
-fn failed(code: &str) -> (String, Option<String>) {
-    ("Failed".to_owned(), Some(code.to_owned()))
-}
+use crate::support::{Loop, delivered, eventually, failed};
 
 /// The agent sends a text; waits for the conversation that it needs.
 async fn sends(all: &Loop, customer: &str, text: &str) -> String {
     eventually("the agent has the conversation", async || all.sandbox.agent_sends(customer, text).await).await
-}
-
-/// What customers said, as Genesys took it, oldest first; notes to the agent are among them.
-async fn heard(all: &Loop) -> Vec<String> {
-    let calls = all.sandbox.transcript().await;
-    let ours = calls.iter().filter(|entry| {
-        entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message")) && entry["status"] == 200
-    });
-    ours.filter_map(|entry| Some(entry["body"]["text"].as_str()?.to_owned())).collect()
 }
 
 #[tokio::test]
@@ -32,8 +15,8 @@ async fn the_customers_words_may_wait_until_the_agent_can_answer() {
     let all = Loop::start("[integration.hold]\ninbound = \"after-handshake\"", &["--handshake", "2"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
     eventually("the handshake has begun", async || (all.chat.count("open") > 0).then_some(())).await;
-    assert!(heard(&all).await.is_empty(), "Genesys hears nothing yet");
-    eventually("the words are at Genesys", async || (heard(&all).await.len() == 1).then_some(())).await;
+    assert!(all.heard().await.is_empty(), "Genesys hears nothing yet");
+    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(())).await;
     let log = all.chat.log();
     assert!(log.iter().any(|entry| entry["event"]["type"] == "session.opened"), "not before the session: {log:?}");
     let message = sends(&all, "noor", "Good morning.").await;
@@ -45,7 +28,7 @@ async fn the_customers_words_may_wait_until_the_agent_can_answer() {
 async fn the_handshake_may_wait_for_the_agents_first_word() {
     let all = Loop::start("[integration.hold]\nstart = \"first-outbound\"", &["--handshake", "0.2"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
-    eventually("the words are at Genesys", async || (heard(&all).await.len() == 1).then_some(())).await;
+    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(())).await;
     assert_eq!(all.chat.count("open"), 0, "nobody has asked for a session yet");
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
@@ -165,7 +148,7 @@ async fn the_agent_is_told_in_the_conversation_where_that_is_wanted() {
     let message = sends(&all, "never-ready", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, failed("MessageExpired"));
     let notes = eventually("two notes", async || {
-        let heard = heard(&all).await;
+        let heard = all.heard().await;
         (heard.len() >= 3).then_some(heard)
     })
     .await;

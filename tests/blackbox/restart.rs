@@ -5,15 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Loop, eventually, webhook};
-
-fn delivered() -> (String, Option<String>) {
-    ("Delivered".to_owned(), None)
-}
-
-fn failed(code: &str) -> (String, Option<String>) {
-    ("Failed".to_owned(), Some(code.to_owned()))
-}
+use crate::support::{Loop, delivered, eventually, failed, webhook};
 
 /// The agent types these, one after the other.
 async fn types(all: &Loop, customer: &str, texts: &[&str]) -> Vec<String> {
@@ -93,7 +85,7 @@ async fn a_webhook_and_an_event_that_come_again_after_a_restart_change_nothing()
     assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200);
     assert_eq!(all.gateway.events(said.as_bytes()).await.0, 202);
     assert_eq!(all.sandbox.receipt("twin").await, delivered());
-    let heard = async || (inbound(&all).await == ["Hello?"]).then_some(());
+    let heard = async || (all.heard().await == ["Hello?"]).then_some(());
     eventually("the customer's words are at Genesys", heard).await;
 
     all.gateway.process.kill();
@@ -106,8 +98,8 @@ async fn a_webhook_and_an_event_that_come_again_after_a_restart_change_nothing()
     let more = said.replace("said-1", "said-2").replace("Hello?", "Bye.");
     assert_eq!(all.gateway.events(more.as_bytes()).await.0, 202);
     assert_eq!(all.sandbox.receipt("last").await, delivered());
-    eventually("the last words are at Genesys", async || (inbound(&all).await.len() > 1).then_some(())).await;
-    assert_eq!(inbound(&all).await, ["Hello?", "Bye."]);
+    eventually("the last words are at Genesys", async || (all.heard().await.len() > 1).then_some(())).await;
+    assert_eq!(all.heard().await, ["Hello?", "Bye."]);
     assert_eq!(all.chat.taken(), ["Once only.", "Goodbye."]);
     assert_eq!(all.chat.count("message"), 2);
     assert_eq!(all.sandbox.receipts("twin").await.len(), 1);
@@ -156,8 +148,8 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
     for message in &messages {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered());
     }
-    eventually("all words are at Genesys", async || (inbound(&all).await.len() >= 4).then_some(())).await;
-    assert_eq!(inbound(&all).await, ["One.", "Two.", "Three.", "Four."], "in order, none twice");
+    eventually("all words are at Genesys", async || (all.heard().await.len() >= 4).then_some(())).await;
+    assert_eq!(all.heard().await, ["One.", "Two.", "Three.", "Four."], "in order, none twice");
     let verdict = all.sandbox.verdict().await;
     assert_eq!(verdict["holds"], true, "{verdict}");
     all.audited();
@@ -199,16 +191,6 @@ async fn a_stop_lets_a_call_under_way_end() {
     assert_eq!(receipt_calls(&all, &slow).await, 1);
     assert_eq!(all.chat.count("message"), 2);
     all.audited();
-}
-
-/// What customers said, as Genesys took it, oldest first.
-async fn inbound(all: &Loop) -> Vec<String> {
-    let ours = |entry: &serde_json::Value| {
-        let path = entry["path"].as_str().unwrap_or_default();
-        path.contains("/inbound/open/message") && entry["status"].as_u64().is_some_and(|status| status < 300)
-    };
-    let calls = all.sandbox.transcript().await;
-    calls.iter().filter(|entry| ours(entry)).filter_map(|entry| Some(entry["body"]["text"].as_str()?.into())).collect()
 }
 
 /// How often a receipt for the message was posted, whatever the answer was.

@@ -86,7 +86,7 @@ pub(crate) struct SandboxOptions {
     /// The verdict as JSON.
     #[arg(long, requires = "verdict")]
     pub(crate) json: bool,
-    /// Stop after this time, such as `90s`; otherwise at Ctrl-C or SIGTERM.
+    /// Stop after this time, such as `90s`, on a real clock; otherwise at Ctrl-C or SIGTERM.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub(crate) run_for: Option<Duration>,
 }

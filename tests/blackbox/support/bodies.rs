@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::PythonChat;
+use super::{Loop, PythonChat};
 
 /// An agent's text for a customer.
 pub(crate) fn webhook(id: &str, customer: &str, text: &str) -> Value {
@@ -37,5 +37,25 @@ impl PythonChat {
     /// How many entries of a kind its log has.
     pub(crate) fn count(&self, what: &str) -> usize {
         self.log().iter().filter(|entry| entry["what"] == what).count()
+    }
+}
+
+/// The end of a message, as [`super::Sandbox::final_receipt`] tells it.
+pub(crate) fn delivered() -> (String, Option<String>) {
+    ("Delivered".to_owned(), None)
+}
+
+pub(crate) fn failed(code: &str) -> (String, Option<String>) {
+    ("Failed".to_owned(), Some(code.to_owned()))
+}
+
+impl Loop {
+    /// What customers said, as Genesys took it, oldest first; notes to the agent are among them.
+    pub(crate) async fn heard(&self) -> Vec<String> {
+        let calls = self.sandbox.transcript().await;
+        let ours = calls.iter().filter(|entry| {
+            entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message")) && entry["status"] == 200
+        });
+        ours.filter_map(|entry| Some(entry["body"]["text"].as_str()?.to_owned())).collect()
     }
 }

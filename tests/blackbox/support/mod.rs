@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 pub(crate) use audit::{audit, settled, stored};
-pub(crate) use bodies::webhook;
+pub(crate) use bodies::{delivered, failed, webhook};
 pub(crate) use chat::PythonChat;
 pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now};
 pub(crate) use process::{Process, output, tidegate};

@@ -86,7 +86,7 @@ impl Stage {
             webhook_secrets: vec![WEBHOOK_SECRET.into()],
             policy,
             notices: NoticeTexts::default(),
-            detect_end: DetectEnd::Poll { every: Duration::from_secs(1) },
+            detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
             connector: HttpConfig { reports_delivery: true, ..HttpConfig::new(base, secrets) },
         };
         let integration =

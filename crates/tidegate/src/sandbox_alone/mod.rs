@@ -38,11 +38,12 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
     stopped.await;
     let handle = running.handle.clone();
     running.shutdown().await;
-    if let Some(writer) = writer {
-        writer.finish().await?;
-    }
+    let written = match writer {
+        Some(writer) => writer.finish().await,
+        None => Ok(()),
+    };
     if !options.verdict {
-        return Ok(());
+        return written;
     }
     let verdict = handle.verdict();
     let told = if options.json { verdict::json(&verdict) } else { verdict::table(&verdict) };
@@ -52,7 +53,7 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
         print!("{told}");
     }
     match verdict::count(&verdict) {
-        0 => Ok(()),
+        0 => written,
         _ => Err(Failure::found("the middleware did something wrong")),
     }
 }
