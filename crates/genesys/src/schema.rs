@@ -55,6 +55,8 @@ schemas! {
     ERROR_BODY = "error-body";
     /// A conversation.
     MESSAGE_CONVERSATION = "message-conversation";
+    /// A conversation with all of its media, as the call that ends it answers.
+    CONVERSATION = "conversation";
     /// Details of a message.
     MESSAGE_DETAILS = "message-details";
     /// Request for details of many messages.
@@ -77,12 +79,48 @@ schemas! {
     OAUTH_ERROR = "oauth-error";
     /// Which events are passed on.
     MESSAGING_SETTING = "messaging-setting";
+    /// Request that creates a messaging setting.
+    MESSAGING_SETTING_REQUEST = "messaging-setting-request";
+    /// Request that changes a messaging setting.
+    MESSAGING_SETTING_PATCH = "messaging-setting-patch";
+    /// Request that makes a messaging setting the default.
+    MESSAGING_SETTING_DEFAULT = "messaging-setting-default-request";
+    /// A page of messaging settings.
+    MESSAGING_SETTING_LISTING = "messaging-setting-listing";
     /// Which media are allowed.
     SUPPORTED_CONTENT = "supported-content";
+    /// Request that creates a supported content profile.
+    SUPPORTED_CONTENT_REQUEST = "supported-content-request";
+    /// Request that changes a supported content profile.
+    SUPPORTED_CONTENT_PATCH = "supported-content-patch";
+    /// Request that makes a supported content profile the default.
+    SUPPORTED_CONTENT_REFERENCE = "supported-content-reference";
+    /// A page of supported content profiles.
+    SUPPORTED_CONTENT_LISTING = "supported-content-listing";
+    /// Whether customers are looked up among the contacts.
+    IDENTITY_RESOLUTION = "identity-resolution";
+    /// Request for an address to upload an agent's file to.
+    MEDIA_UPLOAD_REQUEST = "media-upload-request";
+    /// The address to upload an agent's file to.
+    MEDIA_UPLOAD = "media-upload";
+    /// An agent's file.
+    MEDIA_DATA = "media-data";
+    /// A page of an agent's files.
+    MEDIA_LISTING = "media-listing";
+    /// A file that Genesys keeps.
+    CACHED_MEDIA_ITEM = "cached-media-item";
+    /// A page of files that Genesys keeps.
+    CACHED_MEDIA_LISTING = "cached-media-listing";
     /// When a new message begins a new conversation.
     THREADING_TIMELINE = "threading-timeline";
     /// A notification channel.
     NOTIFICATION_CHANNEL = "notification-channel";
+    /// The notification channels of a client.
+    NOTIFICATION_CHANNEL_LISTING = "notification-channel-listing";
+    /// Request for topics.
+    NOTIFICATION_TOPICS = "notification-topics";
+    /// The topics of a notification channel.
+    NOTIFICATION_TOPIC_LISTING = "notification-topic-listing";
     /// A frame of a notification channel.
     NOTIFICATION_ENVELOPE = "notification-envelope";
     /// Notification: an agent left.

@@ -11,19 +11,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::SandboxClock;
 use crate::config::SandboxConfig;
-use crate::desktop::Media;
 use crate::faults::{Action, Faults, Target};
+use crate::media::Media;
 use crate::schemas::Schemas;
 use crate::server::StartError;
 use crate::switches::Switches;
 use crate::transcript::Transcript;
 use crate::webhook::Clients;
-use crate::world::World;
+use crate::world::{Client, World};
 
 /// A running sandbox, seen from inside.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) clients: Vec<(String, String)>,
     pub(crate) webhook_connections: usize,
     pub(crate) clock: SandboxClock,
     pub(crate) schemas: Schemas,
@@ -47,8 +46,11 @@ impl App {
         let ids = Rng::with_seed(config.seed ^ clock.now().as_nanosecond() as u64);
         let transcript = Transcript::new(config.transcript_entries, config.transcript_bytes);
         let switches = Switches { rate_per_minute: config.rate_per_minute, ..Switches::default() };
+        let mut world = World::new(ids, transcript);
+        for (id, secret) in config.clients {
+            world.clients.set(&id, Client { secret, permissions: None });
+        }
         Ok(Self {
-            clients: config.clients,
             webhook_connections: config.webhook_connections,
             clock,
             schemas: Schemas::compile()?,
@@ -56,7 +58,7 @@ impl App {
             deliveries: TaskTracker::new(),
             stop: CancellationToken::new(),
             switched: Notify::new(),
-            world: Mutex::new(World::new(ids, transcript)),
+            world: Mutex::new(world),
             faults: Mutex::new(Faults::new(config.seed)),
             media: Mutex::default(),
             switches: RwLock::new(Arc::new(switches)),

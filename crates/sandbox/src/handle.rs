@@ -14,7 +14,7 @@ use crate::http::integration_refused;
 use crate::switches::Switches;
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
-use crate::world::{End, Integration, Origin, Refusal, Said};
+use crate::world::{End, Integration, Origin, ProfileKind, Refusal, Said};
 use crate::{ids, webhook};
 
 /// Why a call of the handle was refused.
@@ -81,7 +81,7 @@ impl Handle {
     /// Sends text as the agent of the customer's conversation. The integration goes by id or name.
     pub fn agent_send(&self, integration: &str, customer: &str, text: &str) -> Result<SentMessage, HandleError> {
         let said = Said { text: Some(text.to_owned()), content: Vec::new() };
-        Ok(agent_send(&self.app, Some(integration), customer, said)?)
+        Ok(agent_send(&self.app, Some(integration), customer, said, Origin::Agent)?)
     }
 
     /// Shows the customer for `duration_ms` milliseconds that the agent types.
@@ -158,6 +158,7 @@ impl Handle {
 /// Makes an integration, or says what is wrong with it.
 pub(crate) fn create_integration(app: &App, change: IntegrationUpdate) -> Result<Integration, String> {
     let switches = app.switches();
+    app.world().names_profiles(&change).map_err(|refusal| refusal.to_string())?;
     if let Some(reason) = integration_refused(&change, switches.plain_http) {
         return Err(reason);
     }
@@ -183,26 +184,39 @@ pub(crate) fn conversation_of(app: &App, integration: Option<&str>, customer: &s
     Ok(conversation.id.clone())
 }
 
-/// Says something as the agent of a customer's conversation.
+/// Says something as the agent, or the bot, of a customer's conversation.
 pub(crate) fn agent_send(
     app: &Arc<App>,
     integration: Option<&str>,
     customer: &str,
     said: Said,
+    origin: Origin,
 ) -> Result<SentMessage, Refusal> {
     let conversation = conversation_of(app, integration, customer)?;
-    let outgoing = app.world().say(&conversation, said, Origin::Agent, app.clock.now())?;
+    let id = agent_says(app, &conversation, said, origin)?;
+    Ok(SentMessage { id, conversation })
+}
+
+/// Says something in a conversation; returns the message's id.
+pub(crate) fn agent_says(app: &Arc<App>, conversation: &str, said: Said, origin: Origin) -> Result<String, Refusal> {
+    let outgoing = app.world().say(conversation, said, origin, app.clock.now())?;
+    let attached = outgoing.message.content.iter().flatten().filter_map(|each| each["attachment"]["id"].as_str());
+    let mut media = app.media();
+    attached.for_each(|id| media.sent(id));
+    drop(media);
     let id = outgoing.id.clone();
     webhook::send(app, outgoing);
-    Ok(SentMessage { id, conversation })
+    Ok(id)
 }
 
 /// Shows the customer that the agent types, if typing is passed on at all.
 pub(crate) fn agent_types(app: &Arc<App>, conversation: &str, typing: &Value) -> Result<(), Refusal> {
-    if !app.switches().typing {
-        return app.world().conversation(conversation).map(|_| ());
+    let mut world = app.world();
+    let integration = world.conversation(conversation)?.integration.clone();
+    let setting = world.profile_of(ProfileKind::Setting, &integration, app.switches().typing);
+    if setting.passes_typing(false) {
+        let outgoing = world.type_on(conversation, typing, app.clock.now())?;
+        webhook::send(app, outgoing);
     }
-    let outgoing = app.world().type_on(conversation, typing, app.clock.now())?;
-    webhook::send(app, outgoing);
     Ok(())
 }

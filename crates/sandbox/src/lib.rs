@@ -12,6 +12,7 @@ mod faults;
 mod handle;
 mod http;
 mod ids;
+mod media;
 mod schemas;
 mod server;
 mod span;

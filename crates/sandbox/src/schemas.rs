@@ -1,4 +1,6 @@
-//! The JSON Schemas of the bodies that come in, compiled once.
+//! The JSON Schemas of the bodies, compiled once.
+
+use std::collections::HashMap;
 
 use genesys::schema::{self, Schema};
 use jsonschema::Validator;
@@ -12,37 +14,22 @@ pub struct SchemaError {
     reason: String,
 }
 
-macro_rules! schemas {
-    ($($(#[$doc:meta])* $field:ident = $schema:ident,)*) => {
-        /// Every schema of a body that comes in.
-        #[derive(Debug)]
-        pub(crate) struct Schemas {
-            $($(#[$doc])* pub(crate) $field: Validator,)*
-        }
+/// Every schema, by its name.
+#[derive(Debug)]
+pub(crate) struct Schemas(HashMap<&'static str, Validator>);
 
-        impl Schemas {
-            pub(crate) fn compile() -> Result<Self, SchemaError> {
-                Ok(Self {
-                    $($field: compile(schema::$schema)?,)*
-                })
-            }
-        }
-    };
-}
+impl Schemas {
+    pub(crate) fn compile() -> Result<Self, SchemaError> {
+        let all = schema::ALL.iter().map(|schema| Ok((schema.name, compile(*schema)?)));
+        Ok(Self(all.collect::<Result<_, _>>()?))
+    }
 
-schemas! {
-    inbound_message = INBOUND_MESSAGE,
-    inbound_receipt = INBOUND_RECEIPT,
-    inbound_event = INBOUND_EVENT,
-    structured_response = STRUCTURED_RESPONSE,
-    legacy = LEGACY_INBOUND,
-    integration_create = INTEGRATION_REQUEST,
-    integration_update = INTEGRATION_UPDATE,
-    agent_message = AGENT_MESSAGE,
-    agent_typing = AGENT_TYPING,
-    agentless = AGENTLESS_REQUEST,
-    participant_patch = PARTICIPANT_PATCH,
-    bulk = MESSAGES_BULK_REQUEST,
+    /// Where `body` breaks the schema of that name, if it does: a path into it, never its text.
+    pub(crate) fn fault_in(&self, schema: &str, body: &Value) -> Option<String> {
+        let Some(validator) = self.0.get(schema) else { return Some(format!("there is no schema {schema}")) };
+        let error = validator.iter_errors(body).next()?;
+        Some(format!("invalid body at \"{}\" (schema {})", error.instance_path(), error.schema_path()))
+    }
 }
 
 fn compile(schema: Schema) -> Result<Validator, SchemaError> {
@@ -55,12 +42,6 @@ fn compile(schema: Schema) -> Result<Validator, SchemaError> {
         .map_err(|error| SchemaError { name, reason: error.to_string() })
 }
 
-/// Where `body` breaks the schema, if it does: a path into it, never its text.
-pub(crate) fn fault_in(schema: &Validator, body: &Value) -> Option<String> {
-    let error = schema.iter_errors(body).next()?;
-    Some(format!("invalid body at \"{}\" (schema {})", error.instance_path(), error.schema_path()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +50,7 @@ mod tests {
     fn a_fault_is_named_by_its_place() {
         let schemas = Schemas::compile().unwrap();
         let body = serde_json::json!({"channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "yesterday"}});
-        assert!(fault_in(&schemas.inbound_message, &body).unwrap().contains("/channel/time"));
+        assert!(schemas.fault_in("inbound-open-message", &body).unwrap().contains("/channel/time"));
+        assert!(schemas.fault_in("no-such", &body).is_some());
     }
 }

@@ -68,7 +68,7 @@ switches! {
     webhook_retry_after: bool = false, "true or false";
     /// Whether a webhook's redirects (307 and 308) are followed, up to 5; otherwise they are final, as any other 3xx.
     webhook_redirects: bool = false, "true or false";
-    /// Whether an agent's typing reaches the webhook (off at Genesys until a platform configuration turns it on).
+    /// Whether the organisation's own messaging setting passes typing on, both ways (off at Genesys); others say it themselves.
     typing: bool = true, "true or false";
     /// Whether the webhook is told of each inbound message by a `Published` receipt.
     published_receipts: bool = false, "true or false";
@@ -84,6 +84,12 @@ switches! {
     inbound_status: u16 = 200, "200 or 202";
     /// What becomes of a second socket of a notification channel: it takes over, or gets 409.
     second_socket: SecondSocket = SecondSocket::Replaces, "\"replaces\" or \"refused\"";
+    /// Whether the files that agents attach are given only to whoever shows a token.
+    media_token: bool = false, "true or false";
+    /// How long the address of a file that an agent attached works; 0 is for ever.
+    media_life: Span = Span::secs(0), "a duration";
+    /// Whether an agent's call must have `textBody` even beside a medium or a template, as the SDK for Node says.
+    agent_text_needed: bool = false, "true or false";
     /// To where webhooks may go by plain http: this machine, or anywhere, for example between containers.
     plain_http: PlainHttp = PlainHttp::Loopback, "\"loopback\" or \"anywhere\"";
 }

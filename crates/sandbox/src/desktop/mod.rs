@@ -6,33 +6,27 @@
 mod assets;
 mod guard;
 mod live;
-mod media;
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::handle::agent_types;
-use crate::webhook;
-use crate::world::{End, Origin, Refusal, Said};
+use crate::handle::{agent_says, agent_types};
+use crate::http::{MAX_TEXT, Wrong, bad, read};
+use crate::world::{End, Origin, Said};
 
 pub(crate) use guard::own_pages_only;
-pub(crate) use media::Media;
 
 /// The most conversations and messages that a page shows.
 const MOST: usize = 500;
-/// The most characters of a text, as in Genesys's agent interface.
-const MAX_TEXT: usize = 4_000;
 /// How long one keystroke shows as typing, in milliseconds.
 const TYPING_MS: u64 = 5_000;
 
@@ -45,33 +39,8 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/desktop/conversations/{id}/typing", post(typing))
         .route("/sandbox/desktop/conversations/{id}/transfer", post(transfer))
         .route("/sandbox/desktop/conversations/{id}/end", post(end))
-        .merge(media::routes())
         .layer(from_fn(own_pages_only));
     assets::routes().merge(data)
-}
-
-/// What was wrong with a call, in words.
-struct Wrong(StatusCode, String);
-
-impl IntoResponse for Wrong {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({"error": self.1}))).into_response()
-    }
-}
-
-impl From<Refusal> for Wrong {
-    fn from(refusal: Refusal) -> Self {
-        let status = if refusal == Refusal::Ended { StatusCode::CONFLICT } else { StatusCode::NOT_FOUND };
-        Self(status, refusal.to_string())
-    }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
-    serde_json::from_slice(body).map_err(|error| bad(error.to_string()))
-}
-
-fn bad(what: impl Into<String>) -> Wrong {
-    Wrong(StatusCode::BAD_REQUEST, what.into())
 }
 
 #[derive(Deserialize)]
@@ -114,11 +83,8 @@ async fn send(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) 
     if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
         return Err(bad(format!("a message has at most {MAX_TEXT} characters")));
     }
-    let said = Said { text, content: send.content };
-    let outgoing = app.world().say(&id, said, Origin::Agent, app.clock.now())?;
-    let answer = json!({"id": outgoing.id});
-    webhook::send(&app, outgoing);
-    Ok(Json(answer))
+    let message = agent_says(&app, &id, Said { text, content: send.content }, Origin::Agent)?;
+    Ok(Json(json!({"id": message})))
 }
 
 async fn typing(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {

@@ -4,54 +4,101 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use bytes::Bytes;
 use genesys::agent::{AgentMessage, AgentTyping, AgentlessRequest, ParticipantPatch};
 use genesys::conversation::ParticipantState;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
-use super::inbound::checked;
+use super::body::Body;
 use crate::app::App;
-use crate::handle::agent_types;
+use crate::handle::{agent_says, agent_types};
+use crate::media::Progress;
 use crate::webhook;
-use crate::world::{End, Origin, Refusal, Said};
+use crate::world::{End, Origin, Parameter, Refusal, Said};
+
+/// The most characters of an agent's text, as in Genesys's agent interface.
+pub(crate) const MAX_TEXT: usize = 4_000;
 
 /// `POST …/{conversationId}/communications/{communicationId}/messages`; the agent's participant id is the
 /// communication's.
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
-    body: Bytes,
+    Body(message): Body<AgentMessage>,
 ) -> Result<Reply, ApiError> {
-    let message: AgentMessage = checked(&app.schemas.agent_message, &body)?;
     let about = About::conversation(&conversation);
-    let sent = || {
-        let mut world = app.world();
-        is_agent(world.conversation(&conversation)?, &communication)?;
-        let said = Said { text: message.text_body, content: Vec::new() };
-        let outgoing = world.say(&conversation, said, Origin::Agent, app.clock.now())?;
-        let answer = world.message_json(&outgoing.id)?;
-        Ok::<_, Refusal>((outgoing, answer))
+    is_agent(app.world().conversation(&conversation)?, &communication)?;
+    let said = said(&app, &conversation, message).map_err(|error| error.about(about.clone()))?;
+    let id = agent_says(&app, &conversation, said, Origin::Agent);
+    let id = id.map_err(|refusal| ApiError::from(refusal).about(about.clone()))?;
+    let answer = app.world().message_json(&id)?;
+    Ok(Reply::ok(&answer, about.message(&id)))
+}
+
+/// What an agent says: one text, one medium, or one canned response.
+fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, ApiError> {
+    if message.text_body.is_none() && app.switches().agent_text_needed {
+        return Err(ApiError::bad_request("textBody is missing (switch agent_text_needed)".to_owned()));
+    }
+    let text = message.text_body.filter(|text| !text.is_empty());
+    let media = message.media_ids.unwrap_or_default();
+    match (text, media.as_slice(), message.messaging_template) {
+        (Some(text), [], None) if text.chars().count() > MAX_TEXT => {
+            Err(ApiError::bad_request(format!("textBody has at most {MAX_TEXT} characters")))
+        }
+        (Some(text), [], None) => Ok(Said { text: Some(text), content: Vec::new() }),
+        (None, [id], None) => medium(app, conversation, id),
+        (None, [], Some(template)) => canned(app, template),
+        _ => Err(ApiError::bad_request("one of a text, one medium and a template is wanted".to_owned())),
+    }
+}
+
+fn medium(app: &App, conversation: &str, id: &str) -> Result<Said, ApiError> {
+    let media = app.media();
+    let upload = media.upload(id).filter(|upload| upload.conversation == conversation).ok_or(Refusal::NoMedium)?;
+    let file = media.file(id).filter(|_| upload.progress == Progress::Valid);
+    let file = file.ok_or_else(|| ApiError::bad_request("the medium is not valid".to_owned()))?;
+    let element = json!({"contentType": "Attachment", "attachment": file.attachment()});
+    Ok(Said { text: None, content: vec![element] })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Template {
+    response_id: Option<String>,
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    #[serde(default)]
+    header_parameters: Vec<Parameter>,
+    #[serde(default)]
+    body_parameters: Vec<Parameter>,
+}
+
+fn canned(app: &App, template: Value) -> Result<Said, ApiError> {
+    let wrong = |_| ApiError::bad_request("messagingTemplate is not of the expected form".to_owned());
+    let template: Template = serde_json::from_value(template).map_err(wrong)?;
+    let Some(id) = template.response_id else {
+        return Err(ApiError::bad_request("messagingTemplate.responseId is missing".to_owned()));
     };
-    let (outgoing, answer) = sent().map_err(|refusal| ApiError::from(refusal).about(about.clone()))?;
-    let about = about.message(&outgoing.id);
-    webhook::send(&app, outgoing);
-    Ok(Reply::ok(&answer, about))
+    let parameters = [template.parameters, template.header_parameters, template.body_parameters].concat();
+    let world = app.world();
+    let response = world.responses.get(&id).ok_or(Refusal::NoResponse)?;
+    Ok(response.fill_in(&id, &parameters))
 }
 
 /// `POST …/{conversationId}/communications/{communicationId}/typing`
 pub(super) async fn typing(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
-    body: Bytes,
+    Body(typing): Body<AgentTyping>,
 ) -> Result<Reply, ApiError> {
-    let typing: AgentTyping = checked(&app.schemas.agent_typing, &body)?;
     is_agent(app.world().conversation(&conversation)?, &communication)?;
     agent_types(&app, &conversation, &json!(typing.typing))?;
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 
-fn is_agent(conversation: &crate::world::Conversation, communication: &str) -> Result<(), Refusal> {
+pub(super) fn is_agent(conversation: &crate::world::Conversation, communication: &str) -> Result<(), Refusal> {
     let agent = conversation.present("agent").ok_or(Refusal::NoParticipant)?;
     if agent.id == communication { Ok(()) } else { Err(Refusal::NoParticipant) }
 }
@@ -60,10 +107,10 @@ fn is_agent(conversation: &crate::world::Conversation, communication: &str) -> R
 pub(super) async fn end(
     State(app): State<Arc<App>>,
     Path(conversation): Path<String>,
-    body: Bytes,
+    Body(change): Body<ParticipantPatch>,
 ) -> Result<Reply, ApiError> {
-    patch(&app, &conversation, &End::Agent, &body)?;
-    let answer = app.world().conversation_json(&conversation)?;
+    patch(&app, &conversation, &End::Agent, &change)?;
+    let answer = app.world().whole_json(&conversation)?;
     Ok(Reply::ok(&answer, About::conversation(&conversation)))
 }
 
@@ -71,15 +118,14 @@ pub(super) async fn end(
 pub(super) async fn leave(
     State(app): State<Arc<App>>,
     Path((conversation, participant)): Path<(String, String)>,
-    body: Bytes,
+    Body(change): Body<ParticipantPatch>,
 ) -> Result<Reply, ApiError> {
-    patch(&app, &conversation, &End::Left(participant), &body)?;
+    patch(&app, &conversation, &End::Left(participant), &change)?;
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 
-fn patch(app: &App, conversation: &str, how: &End, body: &[u8]) -> Result<(), ApiError> {
-    let patch: ParticipantPatch = checked(&app.schemas.participant_patch, body)?;
-    if patch.state == Some(ParticipantState::Disconnected) {
+fn patch(app: &App, conversation: &str, how: &End, change: &ParticipantPatch) -> Result<(), ApiError> {
+    if change.state == Some(ParticipantState::Disconnected) {
         app.world().end(conversation, how, app.clock.now())?;
     } else {
         app.world().conversation(conversation)?;
@@ -88,8 +134,13 @@ fn patch(app: &App, conversation: &str, how: &End, body: &[u8]) -> Result<(), Ap
 }
 
 /// `POST /api/v2/conversations/messages/agentless`
-pub(super) async fn agentless(State(app): State<Arc<App>>, body: Bytes) -> Result<Reply, ApiError> {
-    let request: AgentlessRequest = checked(&app.schemas.agentless, &body)?;
+pub(super) async fn agentless(
+    State(app): State<Arc<App>>,
+    Body(request): Body<AgentlessRequest>,
+) -> Result<Reply, ApiError> {
+    if request.messaging_template.is_some() {
+        return Err(ApiError::bad_request("agentless messages of Open Messaging are text only".to_owned()));
+    }
     let (Some(to), Some(text)) = (request.to_address.filter(|to| !to.is_empty()), request.text_body) else {
         return Err(ApiError::bad_request("toAddress and textBody are needed".to_owned()));
     };

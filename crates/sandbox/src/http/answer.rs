@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use crate::switches::LimitCode;
 use crate::world::Refusal;
 
+/// How a 403 begins.
+const MISSING: &str = "Unable to perform the requested action. You are missing the following permission(s): ";
+
 /// What the transcript is told of a call, beside what went over the wire.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {
@@ -89,12 +92,15 @@ pub(crate) struct ApiError {
     message: String,
     /// Requests a minute, and seconds until there are more, for 429.
     limit: Option<(u32, u64)>,
+    /// The permissions of which one was needed, for 403.
+    permissions: Option<String>,
     pub(crate) about: Box<About>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
-        Self { status, code, message: message.to_owned(), limit: None, about: Box::default() }
+        let message = message.to_owned();
+        Self { status, code, message, limit: None, permissions: None, about: Box::default() }
     }
 
     /// 400; `fault` is for the transcript and the verdict only, Genesys tells as little.
@@ -119,10 +125,7 @@ impl ApiError {
         let (code, message) = match status.as_u16() {
             400 => ("bad.request", "The request could not be understood by the server due to malformed syntax."),
             401 => ("bad.credentials", "Invalid login credentials."),
-            403 => (
-                "missing.any.permissions",
-                "Unable to perform the requested action. You are missing the following permission(s): conversation:message:receive",
-            ),
+            403 => ("missing.any.permissions", "Unable to perform the requested action."),
             404 => ("not.found", "The requested resource was not found."),
             405 => ("method.not.allowed", "The request method is not supported."),
             408 => ("request.timeout", "The request timed out."),
@@ -134,6 +137,14 @@ impl ApiError {
             _ => ("internal.server.error", "The server encountered an unexpected condition."),
         };
         Self::new(status, code, message)
+    }
+
+    /// 403: the client's role has none of these permissions.
+    pub(crate) fn forbidden(needs: &[&str]) -> Self {
+        let permissions = needs.join(", ");
+        let message = format!("{MISSING}{permissions}");
+        let error = Self::new(StatusCode::FORBIDDEN, "missing.any.permissions", &message);
+        Self { permissions: Some(permissions), ..error }
     }
 
     pub(crate) fn about(self, about: About) -> Self {
@@ -155,6 +166,10 @@ impl ApiError {
             let key = "client.credentials.token.rate.per.minute";
             body["limit"] = json!({"key": key, "namespace": "platform.api", "value": allowed});
         }
+        if let Some(permissions) = &self.permissions {
+            body["messageWithParams"] = format!("{MISSING}{{permissions}}").into();
+            body["messageParams"] = json!({"permissions": permissions});
+        }
         let mut response = json_response(self.status, Value::to_string(&body).into());
         if let Some((_, reset)) = self.limit {
             response.headers_mut().insert(header::RETRY_AFTER, reset.into());
@@ -175,8 +190,9 @@ impl IntoResponse for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Ended => Self::of_status(StatusCode::CONFLICT)
+            Refusal::Ended | Refusal::OwnProfile => Self::of_status(StatusCode::CONFLICT)
                 .about(About { faults: vec![refusal.to_string()], ..About::default() }),
+            Refusal::NoSuchProfile | Refusal::MediaNotAllowed => Self::bad_request(refusal.to_string()),
             _ => Self::not_found(&refusal.to_string()),
         }
     }

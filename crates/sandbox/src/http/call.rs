@@ -1,10 +1,11 @@
-//! What happens around every API call: its size, its token, the rate limit, faults on purpose, the transcript.
+//! What happens around every API call: its size, its token, its permission, the rate limit, faults on purpose, the
+//! schemas of its body and its answer, the transcript.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +13,8 @@ use bytes::Bytes;
 
 use super::MAX_BODY;
 use super::answer::{About, ApiError, Written};
+use super::body::Checked;
+use super::operations::Operation;
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::cut::Cut;
@@ -44,14 +47,23 @@ pub(super) async fn api(
     let context = ids::uuid(app.world().rng());
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.to_string());
+    let route = parts.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let operation = route.and_then(|route| Operation::find(&method, &route));
     let mut gate = Gate::default();
     let (body, mut response) = match read(body).await {
         Ok(body) => {
-            let request = Request::from_parts(parts, Body::from(body.clone()));
-            (body, guarded(&app, &cut, &mut gate, request, next).await)
+            let request = Request::from_parts(parts, Body::empty());
+            let response = guarded(&app, &cut, &mut gate, operation, request, body.clone(), next).await;
+            (body, response)
         }
         Err(error) => (Bytes::new(), error.into_response()),
     };
+    let genuine = operation.filter(|_| !matches!(gate.fault, Some(Action::Status(_))));
+    if let Some(fault) = genuine.and_then(|operation| unlike(&app, operation, &response)) {
+        // It would be the sandbox's own fault, and must not pass for Genesys's answer.
+        let error = ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR);
+        response = error.about(About { faults: vec![fault], ..About::default() }).into_response();
+    }
     let mut about = response.extensions_mut().remove::<About>().unwrap_or_default();
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.finish(&context);
@@ -92,7 +104,15 @@ struct Gate {
     fault: Option<Action>,
 }
 
-async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Request, next: Next) -> Response {
+async fn guarded(
+    app: &Arc<App>,
+    cut: &Cut,
+    gate: &mut Gate,
+    operation: Option<&Operation>,
+    mut request: Request,
+    body: Bytes,
+    next: Next,
+) -> Response {
     let switches = app.switches();
     let (allowed, code) = (switches.rate_per_minute, switches.limit_code);
     let (admission, client) = match bearer(request.headers()) {
@@ -102,7 +122,8 @@ async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Reques
         }
         None => (Admission::Refused, None),
     };
-    request.extensions_mut().insert(Caller { client: client.unwrap_or_default() });
+    let client = client.unwrap_or_default();
+    request.extensions_mut().insert(Caller { client: client.clone() });
     let counted = match admission {
         Admission::Refused => return ApiError::of_status(StatusCode::UNAUTHORIZED).into_response(),
         Admission::Limited { allowed, reset } => {
@@ -145,10 +166,47 @@ async fn guarded(app: &Arc<App>, cut: &Cut, gate: &mut Gate, mut request: Reques
         }
         _ => {}
     }
+    let Some(operation) = operation else { return next.run(request).await };
+    if !operation.needs.is_empty() && !app.world().clients.may(&client, operation.needs) {
+        return ApiError::forbidden(operation.needs).into_response();
+    }
     if let Some(error) = unfit(request.method(), request.headers()) {
         return error.into_response();
     }
+    if let Some(schema) = operation.body {
+        match checked(app, schema, &body) {
+            Ok(checked) => request.extensions_mut().insert(checked),
+            Err(fault) => return ApiError::bad_request(fault).into_response(),
+        };
+    }
     next.run(request).await
+}
+
+/// The body as JSON that keeps to its schema, or what is wrong with it.
+fn checked(app: &App, schema: &str, body: &[u8]) -> Result<Checked, String> {
+    let body = serde_json::from_slice(body).map_err(|_| "the body is no JSON".to_owned())?;
+    match app.schemas.fault_in(schema, &body) {
+        None => Ok(Checked(body)),
+        Some(fault) => Err(fault),
+    }
+}
+
+/// How a successful answer breaks its own description, if it does.
+fn unlike(app: &App, operation: &Operation, answer: &Response) -> Option<String> {
+    if !answer.status().is_success() {
+        return None;
+    }
+    let (id, status) = (operation.id, answer.status().as_u16());
+    let written = answer.extensions().get::<Written>().map(|body| body.0.as_ref()).unwrap_or_default();
+    if !operation.answers.contains(&status) {
+        return Some(format!("{id} may not answer {status}"));
+    }
+    let Some(schema) = operation.answer else { return (!written.is_empty()).then(|| format!("{id} has no answer")) };
+    let fault = match serde_json::from_slice(written) {
+        Ok(answer) => app.schemas.fault_in(schema, &answer)?,
+        Err(error) => error.to_string(),
+    };
+    Some(format!("the answer of {id}: {fault}"))
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -160,7 +218,7 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::wrong::{Wrong, bad, read};
 use crate::app::App;
 use crate::faults::Rule;
 use crate::handle::{agent_send, agent_types, conversation_of};
 use crate::span::Span;
-use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Refusal, Said};
+use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Origin, Said};
 
 /// Entries of the transcript in one answer, unless asked for otherwise.
 const TRANSCRIPT_PAGE: usize = 10_000;
@@ -35,31 +35,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/agent/typing", post(typing))
         .route("/sandbox/agent/end", post(end))
         .route("/sandbox/agent/transfer", post(transfer))
-}
-
-/// What a script did wrong, in words.
-pub(super) struct Wrong(StatusCode, String);
-
-impl IntoResponse for Wrong {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({"error": self.1}))).into_response()
-    }
-}
-
-impl From<Refusal> for Wrong {
-    fn from(refusal: Refusal) -> Self {
-        let status = if refusal == Refusal::Ended { StatusCode::CONFLICT } else { StatusCode::NOT_FOUND };
-        Self(status, refusal.to_string())
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-fn bad(error: impl ToString) -> Wrong {
-    Wrong(StatusCode::BAD_REQUEST, error.to_string())
-}
-
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
-    serde_json::from_slice(body).map_err(bad)
 }
 
 async fn clock(State(app): State<Arc<App>>) -> Json<Value> {
@@ -163,6 +138,17 @@ struct Send {
     text: Option<String>,
     #[serde(default)]
     content: Vec<Value>,
+    #[serde(default)]
+    from: Speaker,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Speaker {
+    #[default]
+    Agent,
+    Bot,
 }
 
 async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
@@ -171,7 +157,11 @@ async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, W
         return Err(bad("text or content is needed"));
     }
     let said = Said { text: send.text, content: send.content };
-    let message = agent_send(&app, send.integration.as_deref(), &send.customer, said)?;
+    let origin = match send.from {
+        Speaker::Agent => Origin::Agent,
+        Speaker::Bot => Origin::Bot,
+    };
+    let message = agent_send(&app, send.integration.as_deref(), &send.customer, said, origin)?;
     Ok(Json(json!({"id": message.id, "conversationId": message.conversation})))
 }
 

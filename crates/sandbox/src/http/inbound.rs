@@ -5,30 +5,17 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use bytes::Bytes;
 use genesys::inbound::{InboundEvent, InboundMessage, InboundReceipt, StructuredResponse};
-use jsonschema::Validator;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
+use super::body::Body;
 use crate::app::App;
 use crate::ids;
-use crate::schemas::fault_in;
 use crate::switches::UnknownReceipt;
 use crate::webhook;
-use crate::world::{Address, Channel, Inbound, Integration, NormalizedMessage, Refusal};
-
-/// A body that is JSON and keeps to its schema.
-pub(super) fn checked<T: DeserializeOwned>(schema: &Validator, body: &[u8]) -> Result<T, ApiError> {
-    let body: Value =
-        serde_json::from_slice(body).map_err(|_| ApiError::bad_request("the body is no JSON".to_owned()))?;
-    if let Some(fault) = fault_in(schema, &body) {
-        return Err(ApiError::bad_request(fault));
-    }
-    serde_json::from_value(body).map_err(|_| ApiError::bad_request("the body is not of the expected form".to_owned()))
-}
+use crate::world::{Address, Channel, Inbound, Integration, NormalizedMessage, ProfileKind, Refusal};
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Prefetch {
@@ -47,9 +34,8 @@ pub(super) async fn message(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
     query: Result<Query<Prefetch>, QueryRejection>,
-    body: Bytes,
+    Body(message): Body<InboundMessage>,
 ) -> Result<Reply, ApiError> {
-    let message: InboundMessage = checked(&app.schemas.inbound_message, &body)?;
     let prefetch = query.is_ok_and(|Query(query)| query.wanted());
     let empty =
         message.text.as_deref().unwrap_or_default().is_empty() && message.content.iter().flatten().next().is_none();
@@ -73,9 +59,8 @@ pub(super) async fn message(
 pub(super) async fn structured(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
-    body: Bytes,
+    Body(response): Body<StructuredResponse>,
 ) -> Result<Reply, ApiError> {
-    let response: StructuredResponse = checked(&app.schemas.structured_response, &body)?;
     receive(&app, &integration, response.into(), false)
 }
 
@@ -99,7 +84,11 @@ fn receive(app: &Arc<App>, integration: &str, inbound: Inbound, prefetch: bool) 
         answer.conversation_id = Some(received.conversation.clone());
     }
     let about = About::conversation(&received.conversation).message(&received.id);
-    let about = About { integration: Some(integration.id), ..about };
+    let faults = match received.dropped {
+        0 => Vec::new(),
+        dropped => vec![format!("{dropped} attachments dropped: the supported content does not allow their type")],
+    };
+    let about = About { integration: Some(integration.id), faults, ..about };
     Ok(Reply::ok(&answer, about).with_status(switches.inbound_status))
 }
 
@@ -111,9 +100,8 @@ fn find(integrations: &crate::world::Integrations, id: &str) -> Result<Integrati
 pub(super) async fn receipt(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
-    body: Bytes,
+    Body(receipt): Body<InboundReceipt>,
 ) -> Result<Reply, ApiError> {
-    let receipt: InboundReceipt = checked(&app.schemas.inbound_receipt, &body)?;
     take_receipt(&app, &integration, &receipt)
 }
 
@@ -145,15 +133,17 @@ fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Resul
 pub(super) async fn event(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
-    body: Bytes,
+    Body(event): Body<InboundEvent>,
 ) -> Result<Reply, ApiError> {
-    let event: InboundEvent = checked(&app.schemas.inbound_event, &body)?;
     let mut world = app.world();
     let integration = find(&world.integrations, &integration)?;
     let id = ids::message_id(world.rng());
     let customer = Address::from(event.channel.from);
     let switches = app.switches();
-    let conversation = if switches.event_starts_conversation {
+    let setting = world.profile_of(ProfileKind::Setting, &integration.id, switches.typing);
+    let conversation = if !setting.passes_typing(true) {
+        None
+    } else if switches.event_starts_conversation {
         Some(world.join(&integration, &customer, switches.threading_window.0, app.clock.now()))
     } else {
         world.conversation_of(&integration.id, &customer.id).map(|found| found.id.clone())
@@ -172,8 +162,7 @@ pub(super) async fn event(
 
 /// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the integration is named
 /// in the body.
-pub(super) async fn legacy(State(app): State<Arc<App>>, body: Bytes) -> Result<Reply, ApiError> {
-    let body: Value = checked(&app.schemas.legacy, &body)?;
+pub(super) async fn legacy(State(app): State<Arc<App>>, Body(body): Body<Value>) -> Result<Reply, ApiError> {
     let wrong = |_| ApiError::bad_request("the body is not of the expected form".to_owned());
     let named = |end: &str| body["channel"][end]["id"].as_str().unwrap_or_default().to_owned();
     if body["type"] == "Receipt" {

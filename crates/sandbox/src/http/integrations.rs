@@ -3,35 +3,33 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
-use bytes::Bytes;
 use genesys::integration::{IntegrationRequest, IntegrationUpdate};
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::{Host, Url};
 
 use super::answer::{About, ApiError, Reply};
-use super::inbound::checked;
+use super::body::{Body, Page};
 use crate::app::App;
 use crate::handle::create_integration;
 use crate::switches::PlainHttp;
-use crate::world::Refusal;
+use crate::world::{Integration, ProfileKind, Refusal, World};
 
 const PATH: &str = "/api/v2/conversations/messaging/integrations/open";
-/// Entries a page, unless asked for otherwise, and at most.
-const PAGE: usize = 25;
-const MAX_PAGE: usize = 100;
+const IDENTITY: &str = "/api/v2/conversations/messaging/identityresolution/integrations/open";
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/", get(list).post(create)).route("/{id}", get(show).patch(update).delete(remove))
+    Router::new()
+        .route(PATH, get(list).post(create))
+        .route(&format!("{PATH}/{{id}}"), get(show).patch(update).delete(remove))
+        .route(&format!("{IDENTITY}/{{id}}"), get(identity).put(set_identity))
 }
 
-async fn create(State(app): State<Arc<App>>, body: Bytes) -> Result<Reply, ApiError> {
-    let request: IntegrationRequest = checked(&app.schemas.integration_create, &body)?;
+async fn create(State(app): State<Arc<App>>, Body(request): Body<IntegrationRequest>) -> Result<Reply, ApiError> {
     let change = IntegrationUpdate {
         name: request.name,
         outbound_notification_webhook_url: Some(request.outbound_notification_webhook_url),
@@ -44,66 +42,73 @@ async fn create(State(app): State<Arc<App>>, body: Bytes) -> Result<Reply, ApiEr
         ..IntegrationUpdate::default()
     };
     let made = create_integration(&app, change).map_err(ApiError::bad_request)?;
-    Ok(Reply::ok(&made.to_json(app.clock.now()), About::integration(&made.id)))
+    show(State(app), Path(made.id)).await
 }
 
+/// The profiles that are asked for.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    page_size: Option<usize>,
-    page_number: Option<usize>,
+struct Wanted {
+    #[serde(rename = "supportedContent.id")]
+    content: Option<String>,
+    #[serde(rename = "messagingSetting.id")]
+    setting: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, query: Result<Query<Page>, QueryRejection>) -> Result<Reply, ApiError> {
-    let Ok(Query(page)) = query else {
-        return Err(ApiError::bad_request("pageSize and pageNumber are numbers".to_owned()));
-    };
-    let (size, number) = (page.page_size.unwrap_or(PAGE), page.page_number.unwrap_or(1));
-    if !(1..=MAX_PAGE).contains(&size) || number == 0 {
-        return Err(ApiError::bad_request(format!("pageSize is 1 to {MAX_PAGE}, pageNumber starts at 1")));
-    }
-    let now = app.clock.now();
+async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, page: Page) -> Reply {
     let world = app.world();
-    let skip = (number - 1).saturating_mul(size);
-    let entities: Vec<Value> = world.integrations.all().skip(skip).take(size).map(|each| each.to_json(now)).collect();
-    let total = world.integrations.len();
-    let pages = total.div_ceil(size);
-    let uri = |number: usize| format!("{PATH}?pageSize={size}&pageNumber={number}");
-    let mut answer = json!({
-        "entities": entities,
-        "pageSize": size,
-        "pageNumber": number,
-        "total": total,
-        "pageCount": pages,
-        "selfUri": uri(number),
-        "firstUri": uri(1),
-        "lastUri": uri(pages.max(1)),
-    });
-    if number < pages {
-        answer["nextUri"] = uri(number + 1).into();
-    }
-    if number > 1 {
-        answer["previousUri"] = uri(number - 1).into();
-    }
-    Ok(Reply::ok(&answer, About::default()))
+    let all = world.integrations.all().map(|each| shown(&app, &world, each));
+    let is = |shown: &Value, field: &str, id: &Option<String>| id.as_ref().is_none_or(|id| shown[field]["id"] == **id);
+    let all = all
+        .filter(|each| is(each, "supportedContent", &wanted.content) && is(each, "messagingSetting", &wanted.setting));
+    page.of(&all.collect::<Vec<_>>(), PATH)
 }
 
 async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
     let world = app.world();
     let integration = world.integrations.get(&id).ok_or(Refusal::NoIntegration)?;
-    Ok(Reply::ok(&integration.to_json(app.clock.now()), About::integration(&id)))
+    Ok(Reply::ok(&shown(&app, &world, integration), About::integration(&id)))
 }
 
-async fn update(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Reply, ApiError> {
-    let change: IntegrationUpdate = checked(&app.schemas.integration_update, &body)?;
+/// An integration as Genesys answers it.
+fn shown(app: &App, world: &World, integration: &Integration) -> Value {
+    let typing = app.switches().typing;
+    let profile = |kind| world.profile_of(kind, &integration.id, typing);
+    integration.to_json(&profile(ProfileKind::Setting), &profile(ProfileKind::Content), app.clock.now())
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Body(change): Body<IntegrationUpdate>,
+) -> Result<Reply, ApiError> {
     if let Some(reason) = refused(&change, app.switches().plain_http) {
         return Err(ApiError::bad_request(reason));
     }
-    let now = app.clock.now();
-    let mut world = app.world();
-    let integration = world.integrations.get_mut(&id).ok_or(Refusal::NoIntegration)?;
-    integration.apply(change, now);
-    Ok(Reply::ok(&integration.to_json(now), About::integration(&id)))
+    {
+        let mut world = app.world();
+        world.names_profiles(&change)?;
+        world.integrations.get_mut(&id).ok_or(Refusal::NoIntegration)?.apply(change, app.clock.now());
+    }
+    show(State(app), Path(id)).await
+}
+
+/// `GET …/messaging/identityresolution/integrations/open/{integrationId}`
+async fn identity(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
+    let world = app.world();
+    let integration = world.integrations.get(&id).ok_or(Refusal::NoIntegration)?;
+    let mut answer = integration.identity.clone();
+    answer["selfUri"] = format!("{IDENTITY}/{id}").into();
+    Ok(Reply::ok(&answer, About::integration(&id)))
+}
+
+/// `PUT …/messaging/identityresolution/integrations/open/{integrationId}`: it is kept and shown, nobody is looked up.
+async fn set_identity(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Body(wanted): Body<Value>,
+) -> Result<Reply, ApiError> {
+    app.world().integrations.get_mut(&id).ok_or(Refusal::NoIntegration)?.identity = wanted;
+    identity(State(app), Path(id)).await
 }
 
 async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {

@@ -3,15 +3,24 @@
 
 mod agent;
 mod answer;
+mod body;
 mod call;
+mod clients;
 mod control;
+mod files;
 mod inbound;
 mod integrations;
+mod media;
 mod notifications;
 mod oauth;
 mod openapi;
+mod operations;
+mod profiles;
 mod reads;
+mod responses;
 mod socket;
+mod threading;
+mod wrong;
 
 use std::sync::Arc;
 
@@ -19,7 +28,9 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
+pub(crate) use agent::MAX_TEXT;
 pub(crate) use integrations::refused as integration_refused;
+pub(crate) use wrong::{Wrong, bad, read};
 
 use crate::app::App;
 use crate::desktop::own_pages_only;
@@ -27,23 +38,36 @@ use crate::desktop::own_pages_only;
 /// The most bytes that a request may have (`request.bytes.max` of Genesys's limits page).
 const MAX_BODY: usize = 512_000;
 
+/// An agent's media.
+const MEDIA: &str = "/api/v2/conversations/messages/{id}/communications/{communication}/messages/media";
+
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(api().layer(from_fn_with_state(app.clone(), call::api)))
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
-        .merge(control::routes().layer(from_fn(own_pages_only)))
+        .merge(steering().layer(from_fn(own_pages_only)))
+        .merge(files::routes())
         .merge(socket::routes())
         .merge(openapi::routes())
         .merge(crate::desktop::routes())
         .with_state(app.clone())
 }
 
+/// The sandbox's own paths.
+fn steering() -> Router<Arc<App>> {
+    control::routes().merge(clients::routes()).merge(responses::routes())
+}
+
 fn api() -> Router<Arc<App>> {
     Router::new()
-        .nest("/api/v2/conversations/messaging/integrations/open", integrations::routes())
+        .merge(integrations::routes())
+        .merge(profiles::routes())
         .merge(notifications::routes())
+        .route("/api/v2/conversations/messaging/threadingtimeline", get(threading::show).put(threading::set))
         .route("/api/v2/conversations/messages/inbound/open", post(inbound::legacy))
         .route("/api/v2/conversations/messages/agentless", post(agent::agentless))
+        .route("/api/v2/conversations/messages/cachedmedia", get(media::cached))
+        .route("/api/v2/conversations/messages/cachedmedia/{id}", get(media::cached_item).delete(media::uncache))
         .route("/api/v2/conversations/messages/{id}", get(reads::conversation).patch(agent::end))
         .route("/api/v2/conversations/messages/{id}/details", get(reads::details))
         .route("/api/v2/conversations/messages/{id}/messages/bulk", post(reads::bulk))
@@ -53,6 +77,9 @@ fn api() -> Router<Arc<App>> {
         .route("/api/v2/conversations/messages/{id}/inbound/open/event", post(inbound::event))
         .route("/api/v2/conversations/messages/{id}/inbound/open/structured/response", post(inbound::structured))
         .route("/api/v2/conversations/messages/{id}/communications/{communication}/messages", post(agent::send))
+        .route(MEDIA, get(media::list).post(media::create))
+        .route(&format!("{MEDIA}/uploads"), post(media::announce))
+        .route(&format!("{MEDIA}/{{media}}"), get(media::show))
         .route("/api/v2/conversations/messages/{id}/communications/{communication}/typing", post(agent::typing))
         .route("/api/v2/conversations/messages/{id}/participants/{participant}", axum::routing::patch(agent::leave))
         .fallback(call::nowhere)

@@ -7,11 +7,11 @@ use axum::Router;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::{get, post};
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
+use super::body::Body;
 use super::call::Caller;
 use crate::app::App;
 use crate::clock::wire_time;
@@ -73,18 +73,18 @@ async fn add(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    body: Bytes,
+    Body(wanted): Body<Vec<Wanted>>,
 ) -> Result<Reply, ApiError> {
-    subscribe(&app, &caller, &id, &body, false)
+    subscribe(&app, &caller, &id, wanted, false)
 }
 
 async fn replace(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    body: Bytes,
+    Body(wanted): Body<Vec<Wanted>>,
 ) -> Result<Reply, ApiError> {
-    subscribe(&app, &caller, &id, &body, true)
+    subscribe(&app, &caller, &id, wanted, true)
 }
 
 async fn clear(
@@ -104,9 +104,7 @@ struct Wanted {
     id: String,
 }
 
-fn subscribe(app: &App, caller: &Caller, id: &str, body: &[u8], replace: bool) -> Result<Reply, ApiError> {
-    let wanted: Vec<Wanted> = serde_json::from_slice(body)
-        .map_err(|_| ApiError::bad_request("a list of topics, each with its id, is wanted".to_owned()))?;
+fn subscribe(app: &App, caller: &Caller, id: &str, wanted: Vec<Wanted>, replace: bool) -> Result<Reply, ApiError> {
     let now = app.clock.now();
     let mut world = app.world();
     let channel = world.channels.get(id, &caller.client, now).ok_or(ChannelRefusal::None)?;

@@ -113,7 +113,7 @@ fn who(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<String, NoToken> {
         None => form("client_id").zip(form("client_secret")),
     };
     let (id, secret) = credentials.ok_or(NoToken::InvalidClient { by_header })?;
-    if !app.clients.iter().any(|(known, its)| *known == id && *its == secret) {
+    if !app.world().clients.knows(&id, &secret) {
         return Err(NoToken::InvalidClient { by_header });
     }
     match form("grant_type").as_deref() {

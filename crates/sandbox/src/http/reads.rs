@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
-use super::inbound::checked;
+use super::body::Body;
 use crate::app::App;
 
 /// `GET /api/v2/conversations/messages/{conversationId}`
@@ -35,9 +34,8 @@ pub(super) async fn message(
 pub(super) async fn bulk(
     State(app): State<Arc<App>>,
     Path(conversation): Path<String>,
-    body: Bytes,
+    Body(ids): Body<Vec<String>>,
 ) -> Result<Reply, ApiError> {
-    let ids: Vec<String> = checked(&app.schemas.bulk, &body)?;
     let world = app.world();
     world.conversation(&conversation)?;
     let entities: Vec<Value> = ids.iter().filter_map(|id| world.message_json_in(&conversation, id).ok()).collect();

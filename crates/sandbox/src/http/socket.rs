@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::answer::ApiError;
-use super::control::{Wrong, read};
+use super::wrong::{Wrong, read};
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::faults::{Action, Target};

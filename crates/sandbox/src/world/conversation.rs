@@ -19,25 +19,23 @@ pub(crate) const FIRST_AGENT: &str = "Agent One";
 pub(crate) const QUEUE: &str = "33333333-aaaa-4bbb-8ccc-000000000009";
 
 /// How a participant can leave, as reads write it (reference, section 6.3).
-pub(crate) const DISCONNECT_TYPES: [&str; 21] = [
+pub(crate) const DISCONNECT_TYPES: [&str; 19] = [
     "endpoint",
-    "endpoint.dnd",
+    "endpoint.donotdisturb",
     "client",
     "system",
     "transfer",
-    "timeout",
     "transfer.conference",
     "transfer.consult",
+    "transfer.donotdisturb",
     "transfer.forward",
     "transfer.noanswer",
     "transfer.notavailable",
-    "transfer.dnd",
     "transport.failure",
     "error",
     "peer",
     "other",
     "spam",
-    "uncallable",
     "inactivity",
     "session.expired",
     "takeover",

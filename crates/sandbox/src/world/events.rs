@@ -119,7 +119,8 @@ fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'s
 /// The disconnect type of a read as the detail events write it.
 fn upper_case(disconnect_type: &str) -> String {
     match disconnect_type {
-        "endpoint.dnd" => "DND_ENDPOINT".to_owned(),
+        "endpoint.dnd" | "endpoint.donotdisturb" => "DND_ENDPOINT".to_owned(),
+        "transfer.donotdisturb" => "DND_TRANSFER".to_owned(),
         "transfer.noanswer" => "NO_ANSWER_TRANSFER".to_owned(),
         "transfer.notavailable" => "NOT_AVAILABLE_TRANSFER".to_owned(),
         other => match other.strip_prefix("transfer.") {
@@ -140,6 +141,10 @@ fn as_event(conversation: &mut Value) {
         participant.remove("toAddress");
         if let Some(from) = participant.remove("fromAddress") {
             participant.insert("address".to_owned(), from["addressNormalized"].clone());
+        }
+        if let Some(Value::String(how)) = participant.get_mut("disconnectType") {
+            // Reads and events have different words for it.
+            *how = how.replace(".donotdisturb", ".dnd");
         }
         for field in ["queue", "user"] {
             if let Some(reference) = participant.get_mut(field) {
@@ -170,9 +175,17 @@ mod tests {
     fn disconnect_types_are_those_of_the_schema() {
         let schema: Value = serde_json::from_str(genesys::schema::USER_END.json).unwrap();
         let known = schema["properties"]["disconnectType"]["enum"].as_array().unwrap().clone();
-        let reads: Value = serde_json::from_str(genesys::schema::CONVERSATION_MESSAGE.json).unwrap();
-        let reads = &reads["$defs"]["ConversationMessageEventTopicMessageMediaParticipant"];
-        for each in reads["properties"]["disconnectType"]["enum"].as_array().unwrap() {
+        let enumerated = |schema: &str, participant: &str| {
+            let schema: Value = serde_json::from_str(schema).unwrap();
+            schema["$defs"][participant]["properties"]["disconnectType"]["enum"].as_array().unwrap().clone()
+        };
+        let in_events = enumerated(
+            genesys::schema::CONVERSATION_MESSAGE.json,
+            "ConversationMessageEventTopicMessageMediaParticipant",
+        );
+        let in_reads = enumerated(genesys::schema::MESSAGE_CONVERSATION.json, "MessageMediaParticipant");
+        assert_eq!(in_reads, crate::world::DISCONNECT_TYPES);
+        for each in in_events.iter().chain(&in_reads) {
             let upper = upper_case(each.as_str().unwrap());
             assert!(known.contains(&upper.clone().into()), "{each} became {upper}");
         }

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::profiles::{Kind, Profile};
 use crate::clock::wire_time;
 
 /// The user that everything in the sandbox is created by.
-const CREATOR: &str = "f2c1d0e9-8b7a-4695-8473-62514f3e2d1c";
+pub(super) const CREATOR: &str = "f2c1d0e9-8b7a-4695-8473-62514f3e2d1c";
 
 /// An integration.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Integration {
     pub(crate) headers: BTreeMap<String, Secret>,
     supported_content: Option<String>,
     messaging_setting: Option<String>,
+    /// Whether customers are looked up among the contacts; kept and shown only.
+    pub(crate) identity: Value,
     created: Timestamp,
     modified: Timestamp,
     completes: Timestamp,
@@ -44,6 +47,7 @@ impl Integration {
             headers: BTreeMap::new(),
             supported_content: None,
             messaging_setting: None,
+            identity: json!({"resolveIdentities": false}),
             created: now,
             modified: now,
             completes,
@@ -75,32 +79,35 @@ impl Integration {
         }
     }
 
-    /// As Genesys answers it.
-    pub(crate) fn to_json(&self, now: Timestamp) -> Value {
+    /// The id of the profile that it names, if it names one.
+    pub(super) fn named_profile(&self, kind: Kind) -> Option<&str> {
+        match kind {
+            Kind::Setting => self.messaging_setting.as_deref(),
+            Kind::Content => self.supported_content.as_deref(),
+        }
+    }
+
+    /// As Genesys answers it, with the profiles that are in force for it.
+    pub(crate) fn to_json(&self, setting: &Profile, content: &Profile, now: Timestamp) -> Value {
         let id = &self.id;
-        let mut answer = json!({
+        let user = json!({"id": CREATOR, "selfUri": format!("/api/v2/users/{CREATOR}")});
+        json!({
             "id": id,
             "name": self.name,
             "outboundNotificationWebhookUrl": self.webhook_url,
             "outboundNotificationWebhookSignatureSecretToken": self.secret,
             "webhookHeaders": self.headers,
+            "supportedContent": content.in_integration(),
+            "messagingSetting": setting.in_integration(),
             "status": "Active",
             "recipient": {"id": id, "selfUri": format!("/api/v2/routing/message/recipients/{id}")},
             "dateCreated": wire_time(self.created),
             "dateModified": wire_time(self.modified),
-            "createdBy": {"id": CREATOR, "selfUri": format!("/api/v2/users/{CREATOR}")},
+            "createdBy": user,
+            "modifiedBy": user,
             "createStatus": if now >= self.completes { "Completed" } else { "Initiated" },
             "selfUri": format!("/api/v2/conversations/messaging/integrations/open/{id}"),
-        });
-        if let Some(content) = &self.supported_content {
-            let uri = format!("/api/v2/conversations/messaging/supportedcontent/{content}");
-            answer["supportedContent"] = json!({"id": content, "selfUri": uri});
-        }
-        if let Some(setting) = &self.messaging_setting {
-            let uri = format!("/api/v2/conversations/messaging/settings/{setting}");
-            answer["messagingSetting"] = json!({"id": setting, "selfUri": uri});
-        }
-        answer
+        })
     }
 }
 

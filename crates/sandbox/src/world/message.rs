@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::conversation::AGENT;
 use super::normalized::{general, payload};
+use super::profiles::{Kind, Profile};
 use super::{Address, Channel, End, Integration, NormalizedMessage, Refusal, World};
 use crate::clock::{later, wire_time};
 use crate::ids;
@@ -72,6 +73,8 @@ pub(crate) struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Agent,
+    /// The flow, for which a bot speaks.
+    Bot,
     /// The agentless API; such messages name neither conversation nor origin.
     Agentless,
 }
@@ -144,6 +147,8 @@ pub(crate) struct Received {
     pub(crate) message: NormalizedMessage,
     pub(crate) id: String,
     pub(crate) conversation: String,
+    /// How many attachments were left out because of their type.
+    pub(crate) dropped: usize,
 }
 
 impl World {
@@ -151,7 +156,7 @@ impl World {
     pub(crate) fn receive(
         &mut self,
         integration: &Integration,
-        inbound: Inbound,
+        mut inbound: Inbound,
         window: Duration,
         dedupe: bool,
         now: Timestamp,
@@ -170,10 +175,15 @@ impl World {
                         message: first.normalized.clone(),
                         id: before,
                         conversation: first.conversation.clone(),
+                        dropped: 0,
                     };
                 }
             }
         }
+        let content = self.profile_of(Kind::Content, &integration.id, true);
+        let before = inbound.content.as_ref().map_or(0, Vec::len);
+        inbound.content.as_mut().into_iter().for_each(|elements| elements.retain(|each| passes(&content, each, true)));
+        let dropped = before - inbound.content.as_ref().map_or(0, Vec::len);
         let conversation = self.join(integration, &customer, window, now);
         let (to, time) = (Address::bare(&integration.id), inbound.channel.time);
         let channel = Channel::new(&integration.id, inbound.channel.message_id, to, customer.clone(), time);
@@ -211,7 +221,7 @@ impl World {
         );
         self.desk.said(&conversation, &id, false);
         self.show(&conversation, now);
-        Received { message: normalized, id, conversation }
+        Received { message: normalized, id, conversation, dropped }
     }
 
     /// Says something to the customer of `conversation`.
@@ -223,10 +233,15 @@ impl World {
         now: Timestamp,
     ) -> Result<Outgoing, Refusal> {
         let id = ids::message_id(&mut self.rng);
-        let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
-        if origin == Origin::Agent && found.ended.is_some() {
+        let found = self.conversation(conversation)?;
+        if origin != Origin::Agentless && found.ended.is_some() {
             return Err(Refusal::Ended);
         }
+        let content = self.profile_of(Kind::Content, &found.integration, true);
+        if !said.content.iter().all(|each| passes(&content, each, false)) {
+            return Err(Refusal::MediaNotAllowed);
+        }
+        let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
         let time = later(found.last_time, Duration::from_millis(1)).max(now);
         found.last_time = time;
         found.active = now;
@@ -239,15 +254,15 @@ impl World {
         let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
         normalized.text = said.text;
         normalized.direction = Some("Outbound");
-        normalized.content = Some(said.content).filter(|content| origin == Origin::Agent || !content.is_empty());
-        if origin == Origin::Agent {
-            normalized.originating_entity = Some("Human");
+        normalized.content = Some(said.content).filter(|content| origin != Origin::Agentless || !content.is_empty());
+        if origin != Origin::Agentless {
+            normalized.originating_entity = Some(if origin == Origin::Bot { "Bot" } else { "Human" });
             normalized.conversation_id = Some(conversation.to_owned());
             normalized.reasons = Some(Vec::new());
             normalized.related_messages = Some(Vec::new());
         }
-        if let Some(agent) = found.present_mut("agent") {
-            agent.messages.push(id.clone());
+        if let Some(speaker) = found.present_mut(if origin == Origin::Bot { "workflow" } else { "agent" }) {
+            speaker.messages.push(id.clone());
         }
         let (over, turn) = take_turn(&mut found.last_call);
         let integration = found.integration.clone();
@@ -263,7 +278,7 @@ impl World {
             receipts: Vec::new(),
             closed: false,
             failure: None,
-            created_by: Some(AGENT),
+            created_by: Some(AGENT).filter(|_| origin != Origin::Bot),
         };
         self.messages.insert(id.clone(), message);
         self.outstanding.insert(id.clone());
@@ -344,6 +359,12 @@ impl World {
 fn take_turn(last_call: &mut Option<oneshot::Receiver<()>>) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
     let (over, next) = oneshot::channel();
     (over, last_call.replace(next))
+}
+
+/// Whether the supported content lets an element of a message pass; only attachments have a media type.
+fn passes(content: &Profile, element: &Value, inbound: bool) -> bool {
+    let Some(attachment) = element.get("attachment") else { return true };
+    content.allows(attachment["mime"].as_str().unwrap_or("application/octet-stream"), inbound)
 }
 
 /// Callers leave the type out, answers never do.

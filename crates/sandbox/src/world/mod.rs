@@ -4,29 +4,38 @@
 //! that a request costs the same whether there are ten messages or a hundred thousand.
 
 pub(crate) mod channels;
+mod clients;
 mod conversation;
 mod desk;
 mod events;
 mod integration;
 mod message;
 mod normalized;
+mod profiles;
 mod receipt;
 mod render;
+mod responses;
 mod tokens;
+mod whole;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fastrand::Rng;
 use jiff::Timestamp;
 
+pub(crate) use clients::{Client, Clients, is_permission};
 pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, FIRST_AGENT, Participant};
 pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
+pub(crate) use profiles::Kind as ProfileKind;
+pub(crate) use responses::{Parameter, Response};
 pub(crate) use tokens::{Admission, Tokens};
 
 use channels::Channels;
+use profiles::Profiles;
+use responses::Responses;
 
 use crate::clock::wire_time;
 use crate::transcript::{Entry, Kind, Transcript};
@@ -50,13 +59,37 @@ pub enum Refusal {
     /// The conversation has ended.
     #[error("the conversation has ended")]
     Ended,
+    /// There is no such messaging setting or supported content profile.
+    #[error("there is no such messaging setting or supported content profile")]
+    NoProfile,
+    /// An integration names a messaging setting or supported content profile that is not there.
+    #[error("the messaging setting or supported content profile that is named is not there")]
+    NoSuchProfile,
+    /// The organisation's own messaging setting or supported content profile cannot be changed.
+    #[error("the organisation's own profile cannot be changed: make another, and make it the default")]
+    OwnProfile,
+    /// The integration's supported content does not allow this type of media.
+    #[error("the integration's supported content does not allow this type of media")]
+    MediaNotAllowed,
+    /// There is no such canned response.
+    #[error("there is no such canned response: PUT /sandbox/responses/{{id}} makes one")]
+    NoResponse,
+    /// There is no such medium.
+    #[error("there is no such medium")]
+    NoMedium,
 }
 
 /// The state of the sandbox.
 #[derive(Debug)]
 pub(crate) struct World {
     rng: Rng,
+    pub(crate) clients: Clients,
     pub(crate) tokens: Tokens,
+    settings: Profiles,
+    content: Profiles,
+    pub(crate) responses: Responses,
+    /// The threading windows of other messengers than Open, in minutes.
+    pub(crate) threading: BTreeMap<String, u32>,
     pub(crate) integrations: Integrations,
     pub(crate) channels: Channels,
     conversations: HashMap<String, Conversation>,
@@ -77,7 +110,12 @@ impl World {
     pub(crate) fn new(rng: Rng, transcript: Transcript) -> Self {
         Self {
             rng,
+            clients: Clients::default(),
             tokens: Tokens::default(),
+            settings: Profiles::default(),
+            content: Profiles::default(),
+            responses: Responses::default(),
+            threading: BTreeMap::new(),
             integrations: Integrations::default(),
             channels: Channels::default(),
             conversations: HashMap::new(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::{AGENT, QUEUE};
 use super::normalized::payload;
-use super::{Conversation, Message, Participant, Refusal, World};
+use super::{Conversation, Message, NormalizedMessage, Participant, Refusal, World};
 use crate::clock::wire_time;
 
 impl World {
@@ -51,6 +51,9 @@ impl World {
         }
         match participant.purpose {
             "customer" => customer_fields(fields, conversation, participant),
+            "workflow" => {
+                fields.insert("attributes".to_owned(), json!(participant.attributes));
+            }
             "acd" => {
                 let queue = json!({"id": QUEUE, "selfUri": format!("/api/v2/routing/queues/{QUEUE}")});
                 fields.insert("queue".to_owned(), queue);
@@ -98,6 +101,9 @@ fn customer_fields(fields: &mut Map<String, Value>, conversation: &Conversation,
     let (integration, customer) = (&conversation.integration, &conversation.customer.id);
     fields.insert("attributes".to_owned(), json!(participant.attributes));
     fields.insert("mediaRoles".to_owned(), json!(["full"]));
+    if let Some(agent) = conversation.present("agent") {
+        fields.insert("peer".to_owned(), agent.id.clone().into());
+    }
     fields.insert(
         "toAddress".to_owned(),
         json!({"name": conversation.integration_name, "addressNormalized": integration}),
@@ -163,7 +169,7 @@ fn details(message: &Message) -> Value {
         "direction": if message.outbound { "outbound" } else { "inbound" },
         "messengerType": "open",
         "status": message.status.as_str(),
-        "normalizedMessage": message.normalized,
+        "normalizedMessage": NormalizedMessage { conversation_id: None, ..message.normalized.clone() },
         "normalizedReceipts": message.receipts,
         "conversationId": message.conversation,
         "selfUri": self_uri(message),

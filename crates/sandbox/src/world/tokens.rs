@@ -67,6 +67,11 @@ impl Tokens {
         Admission::Admitted { count: found.count, allowed, reset }
     }
 
+    /// Whether the token is alive; no request is counted.
+    pub(crate) fn lives(&self, token: &str, now: Timestamp) -> bool {
+        self.live.get(token).is_some_and(|found| now < found.dies)
+    }
+
     /// Whose token it is, if it is one.
     pub(crate) fn client_of(&self, token: &str) -> Option<String> {
         self.live.get(token).map(|found| found.client.clone())

@@ -1,73 +1,9 @@
-//! The reference's examples on their endpoints, and the shape of every answer.
+//! The shape of answers and errors, and what calls do.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Bench, CUSTOMER, INTEGRATIONS, MESSAGES, assert_valid, eventually, example};
-
-/// Every example that is a body to be posted by a middleware: its call, and the schema of the answer.
-async fn post_example(bench: &Bench, name: &str) -> (Answer, &'static str) {
-    let mut body = example(name);
-    let (path, answer) = if name.contains("receipt") && !name.starts_with("legacy") {
-        (bench.inbound("receipt"), "inbound-receipt-response")
-    } else if name.starts_with("inbound") {
-        (bench.inbound("message"), "inbound-open-message-response")
-    } else if name.starts_with("event") {
-        (bench.inbound("event"), "inbound-event-response")
-    } else if name.starts_with("structured") {
-        (bench.inbound("structured/response"), "structured-response-response")
-    } else if name.starts_with("integration") {
-        (INTEGRATIONS.to_owned(), "integration-response")
-    } else {
-        let end = if body["type"] == "Receipt" { "from" } else { "to" };
-        body["channel"][end]["id"] = bench.integration.clone().into();
-        (format!("{MESSAGES}/inbound/open"), "legacy-inbound-open")
-    };
-    (bench.post(&path, &body).await, answer)
-}
-
-#[tokio::test]
-async fn valid_examples_are_taken() {
-    let bench = Bench::start().await;
-    bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json();
-    for name in [
-        "inbound-01-text.json",
-        "inbound-03-email-id.json",
-        "receipt-01-delivered.json",
-        "receipt-02-failed-expired.json",
-        "receipt-04-sent-not-final.json",
-        "event-01-typing.json",
-        "structured-01-quick-reply.json",
-        "legacy-01-text.json",
-        "legacy-02-receipt-read.json",
-        "integration-01-create.json",
-    ] {
-        let (answer, schema) = post_example(&bench, name).await;
-        assert_eq!(answer.status, 200, "{name}");
-        assert_valid(schema, &answer.value());
-    }
-}
-
-#[tokio::test]
-async fn invalid_examples_are_refused() {
-    let bench = Bench::start().await;
-    let invalid: Vec<String> =
-        example("index.json")["invalid"].as_object().unwrap().keys().map(|name| format!("invalid/{name}")).collect();
-    assert_eq!(invalid.len(), 7);
-    for (n, path) in invalid.iter().enumerate() {
-        let name = path.trim_start_matches("invalid/");
-        let body = example(path);
-        let to = match name.split('-').next().unwrap() {
-            "receipt" => bench.inbound("receipt"),
-            "inbound" => bench.inbound("message"),
-            "structured" => bench.inbound("structured/response"),
-            _ => INTEGRATIONS.to_owned(),
-        };
-        let answer = bench.post(&to, &body).await;
-        assert_eq!((answer.status, &answer.value()["code"]), (400, &"bad.request".into()), "{name}");
-        assert_eq!(bench.verdict().await["invalid_bodies"].as_array().unwrap().len(), n + 1);
-    }
-}
 
 #[tokio::test]
 async fn an_error_looks_like_genesys_own() {

@@ -5,12 +5,16 @@
 mod agents;
 mod bodies;
 mod desktop;
+mod examples;
 mod faults;
 mod limits;
+mod media;
 mod notifications;
 mod pages;
+mod profiles;
 mod receipts;
 mod robustness;
+mod roles;
 mod support;
 mod switches;
 mod time;

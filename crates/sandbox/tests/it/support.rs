@@ -80,6 +80,18 @@ impl Bench {
         Answer::of(self.request(Method::GET, path).send().await.unwrap()).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path).send().await.unwrap()).await
+    }
+
+    /// The path of the agent's calls in a conversation.
+    pub(crate) async fn communication(&self, conversation: &str) -> String {
+        let shown = self.conversation(conversation).await;
+        let participants = shown["participants"].as_array().unwrap();
+        let agent = participants.iter().rfind(|each| each["purpose"] == "agent").unwrap();
+        format!("{MESSAGES}/{conversation}/communications/{}", agent["id"].as_str().unwrap())
+    }
+
     /// The path of one of the integration's inbound calls.
     pub(crate) fn inbound(&self, what: &str) -> String {
         format!("{MESSAGES}/{}/inbound/open/{what}", self.integration)
