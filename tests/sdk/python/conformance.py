@@ -39,7 +39,7 @@ def main():
     Case.sandbox, Case.webhook = Sandbox(args.api), Webhook()
     # None of the tests should meet the limit, or wait for an integration, that does not want to.
     Case.sandbox.switch(rate_per_minute=0, create_delay="0s")
-    result = unittest.TextTestRunner(sys.stderr, verbosity=2).run(chosen(args.only))
+    result = unittest.TextTestRunner(sys.stderr, verbosity=2, warnings="ignore").run(chosen(args.only))
 
     operations = Case.sandbox.operations()
     called = sorted(operations.get(each, " ".join(each)) for each in Sdk.called)

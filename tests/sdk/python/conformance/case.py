@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 import PureCloudPlatformClientV2 as genesys
 from PureCloudPlatformClientV2.rest import ApiException
 
+from . import answers
 from .sandbox import Sandbox
 from .sdk import CLIENT, Sdk, login
 from .webhook import Webhook
@@ -135,3 +136,10 @@ class Case(unittest.TestCase):
         """It is a date-time with a zone, not text."""
         self.assertIsInstance(value, datetime)
         self.assertIsNotNone(value.tzinfo)
+
+    def checked(self, body, kind):
+        """JSON that came another way than by the API, as a model of the SDK, with the types that it declares."""
+        Sdk.wrong += answers.faults(body, kind, kind)
+        read = self.sdk.read(body, kind)
+        Sdk.wrong += answers.unknown_values(read, kind)
+        return read

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from urllib.error import HTTPError
 
 
 class Sandbox:
@@ -11,8 +12,12 @@ class Sandbox:
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            told = answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                told = answer.read()
+        except HTTPError as error:
+            error.add_note(error.read().decode(errors="replace"))
+            raise
         return json.loads(told) if told else None
 
     def operations(self):
