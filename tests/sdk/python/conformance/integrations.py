@@ -30,26 +30,32 @@ class Integrations(Case):
         self.assertEqual(call.headers["Authorization"], "Bearer of-the-tests")
         self.assertEqual(call.headers["Content-Type"].split(";")[0], "application/json")
 
-    def test_the_listing_goes_by_pages(self):
-        made = [self.integration().id for _ in range(5)]
+    def listed(self, size=100, **options):
+        """The ids on all pages, in order."""
         seen, page = [], 1
         while True:
-            listing = self.api.get_conversations_messaging_integrations_open(page_size=2, page_number=page)
+            listing = self.api.get_conversations_messaging_integrations_open(
+                page_size=size, page_number=page, **options
+            )
             self.assertIsInstance(listing, genesys.OpenIntegrationEntityListing)
-            self.assertEqual((listing.page_size, listing.page_number), (2, page))
-            self.assertLessEqual(len(listing.entities), 2)
+            self.assertEqual((listing.page_size, listing.page_number), (size, page))
+            self.assertLessEqual(len(listing.entities), size)
             seen += [each.id for each in listing.entities]
             self.assertEqual(listing.next_uri is None, page == listing.page_count)
             self.assertEqual(listing.previous_uri is None, page == 1)
             if page == listing.page_count:
                 break
             page += 1
-        self.assertEqual(len(seen), listing.total)
-        self.assertEqual(listing.page_count, -(-listing.total // 2))
-        self.assertEqual(len(set(seen)), len(seen), "one is on two pages")
-        self.assertLessEqual(set(made), set(seen))
-        beyond = self.api.get_conversations_messaging_integrations_open(page_size=2, page_number=page + 1)
+        self.assertEqual((listing.total, listing.page_count), (len(seen), -(-len(seen) // size)))
+        beyond = self.api.get_conversations_messaging_integrations_open(page_size=size, page_number=page + 1)
         self.assertEqual(beyond.entities, [])
+        return seen
+
+    def test_the_listing_goes_by_pages(self):
+        made = {self.integration().id for _ in range(5)}
+        seen = self.listed(size=3)
+        self.assertEqual(len(set(seen)), len(seen), "one is on two pages")
+        self.assertLessEqual(made, set(seen))
 
     def test_expand_is_taken(self):
         made = self.integration()
@@ -57,8 +63,7 @@ class Integrations(Case):
             made.id, expand="supportedContent"
         )
         self.assertEqual(found.id, made.id)
-        listing = self.api.get_conversations_messaging_integrations_open(page_size=100, expand="messagingSetting")
-        self.assertIn(made.id, [each.id for each in listing.entities])
+        self.assertIn(made.id, self.listed(expand="messagingSetting"))
 
     def test_a_patch_changes_what_it_names(self):
         made = self.integration(webhook_headers={"X-Shop": "harbour"})
@@ -91,8 +96,7 @@ class Integrations(Case):
         )
         for call in by_id:
             self.refused(404, "not.found", call, made.id)
-        listing = self.api.get_conversations_messaging_integrations_open(page_size=100)
-        self.assertNotIn(made.id, [each.id for each in listing.entities])
+        self.assertNotIn(made.id, self.listed())
         with self.subTest("nor may anybody write to it"):
             error = self.refused(404, "not.found", self.writes, made)
             self.assertEqual(error.told.status, 404)

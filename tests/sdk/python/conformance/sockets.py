@@ -60,7 +60,7 @@ class Sockets(Listening):
         _, listener = self.listens(AGENT)
         self.sandbox.close_sockets(warn=True, client=self.client[0])
         self.assertTrue(listener.frame(CLOSING)["message"])
-        self.assertFalse(listener.closed)
+        self.alive(listener)
         self.sandbox.advance("61s")
         listener.ended()
 
