@@ -47,22 +47,6 @@ subject('agent', (test) => {
 		assert.deepEqual(t.calls.map((each) => each.body.id), sent);
 	});
 
-	test('a webhook that fails is tried again', async (t) => {
-		await t.switch({ webhook_pause: '100ms' });
-		const talk = await t.talk();
-		const hook = t.webhook.hooks.get(t.path);
-		hook.status = 503;
-		const { id } = await t.says(talk);
-		await t.eventually('the second try', () => t.calls.length >= 2);
-		assert.equal((await t.details(id)).status, 'queued');
-		hook.status = 200;
-		await t.eventually("the webhook's answer", async () => (await t.details(id)).status === 'sent');
-		for (const { authentic, body } of t.calls) {
-			assert.ok(authentic);
-			assert.deepEqual(body, t.calls[0].body);
-		}
-	});
-
 	test('what is wrong is 400', async (t) => {
 		const { conversation, agent } = await t.talk();
 		const wrong = {

@@ -28,7 +28,8 @@ subject('agentless', (test) => {
 
 	test('an active conversation may be used', async (t) => {
 		const { integration, conversation } = await t.talk();
-		const existing = (useExistingActiveConversation) => post(t, request(integration.id, { useExistingActiveConversation }));
+		const existing = (useExistingActiveConversation) =>
+			post(t, request(integration.id, { useExistingActiveConversation }));
 		const answer = await existing(true);
 		assert.deepEqual([answer.conversationId, answer.useExistingActiveConversation], [conversation, true]);
 		assert.notEqual((await existing(false)).conversationId, conversation);

@@ -93,8 +93,9 @@ export class Case {
 
 	/** The customer writes. Returns the answer, with the conversation's id. */
 	writes(integration, customer = 'noor', text = 'Where is my parcel?') {
-		const message = inbound(customer, text);
-		return this.api.postConversationsMessageInboundOpenMessage(integration.id, message, { prefetchConversationId: true });
+		return this.api.postConversationsMessageInboundOpenMessage(integration.id, inbound(customer, text), {
+			prefetchConversationId: true,
+		});
 	}
 
 	/** The participant with a purpose who is connected. */

@@ -38,14 +38,6 @@ subject('integrations', (test) => {
 		assert.equal(found.createError, undefined);
 	});
 
-	test('its headers and its signature come with each webhook', async (t) => {
-		const talk = await t.talk({ webhookHeaders: { Authorization: 'Bearer of-the-tests' } });
-		const { id } = await t.says(talk);
-		const { headers } = await t.hooked('the message', (body) => body.id === id);
-		assert.equal(headers.authorization, 'Bearer of-the-tests');
-		assert.equal(headers['content-type'].split(';')[0], 'application/json');
-	});
-
 	test('the listing goes by pages', async (t) => {
 		const made = [];
 		for (let n = 0; n < 5; n += 1) made.push((await t.integration()).id);
@@ -71,17 +63,6 @@ subject('integrations', (test) => {
 		assert.ok(Date.parse(changed.dateModified) >= Date.parse(changed.dateCreated));
 		const found = await t.api.getConversationsMessagingIntegrationsOpenIntegrationId(made.id);
 		assert.equal(found.name, 'Harbour, renamed');
-	});
-
-	test('a patch changes the secret that signs', async (t) => {
-		const talk = await t.talk();
-		const secret = 'another-secret-of-the-tests';
-		await t.api.patchConversationsMessagingIntegrationsOpenIntegrationId(talk.integration.id, {
-			name: talk.integration.name,
-			outboundNotificationWebhookSignatureSecretToken: secret,
-		});
-		t.webhook.hooks.get(t.path).secret = secret;
-		await t.hookedMessage((await t.says(talk)).id);
 	});
 
 	test('what is deleted is gone', async (t) => {

@@ -13,7 +13,8 @@ export function mediaTypes(inbound, outbound) {
 
 /** An attachment as a customer sends it. */
 export function attached(mime, mediaType, filename) {
-	return { contentType: 'Attachment', attachment: { mediaType, mime, filename, url: `https://files.example.net/${filename}` } };
+	const url = `https://files.example.net/${filename}`;
+	return { contentType: 'Attachment', attachment: { mediaType, mime, filename, url } };
 }
 
 function make({ api }, name = 'pictures', inbound = ['*/*'], outbound = ['image/png']) {

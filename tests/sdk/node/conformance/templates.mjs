@@ -14,8 +14,8 @@ async function sends(t, messagingTemplate) {
 subject('templates', (test) => {
 	for (const kind of ['parameters', 'bodyParameters']) {
 		test(`one is filled in by ${kind}`, async (t) => {
-			const response = { text: 'Hello {{name}}, box {{box}}', header: 'Harbour', footer: 'Good bye', language: 'en' };
-			await t.sandbox.response('greeting', response);
+			const text = 'Hello {{name}}, box {{box}}';
+			await t.sandbox.response('greeting', { text, header: 'Harbour', footer: 'Good bye', language: 'en' });
 			const values = [{ id: 'name', value: 'Noor' }, { id: 'box', value: '7' }];
 			const message = await sends(t, { responseId: 'greeting', [kind]: values });
 			assert.deepEqual([message.type, message.text], ['Structured', 'Hello Noor, box 7']);

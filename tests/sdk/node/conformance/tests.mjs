@@ -7,7 +7,7 @@ export function subject(name, register) {
 	register((what, run) => tests.push({ name: `${name}: ${what}`, run }));
 }
 
-/** Runs the tests whose names have `only` in them; `around` makes what a test gets. Returns how many passed and failed. */
+/** Runs the tests whose names have `only` in them, each by `around`. Returns how many passed and failed. */
 export async function runAll(only, around) {
 	const count = { passed: 0, failed: 0 };
 	for (const { name, run } of tests.filter((each) => each.name.includes(only))) {

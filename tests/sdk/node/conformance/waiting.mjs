@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Looks until there is something to see. */
-export async function eventually(what, look, seconds = 10) {
+export async function eventually(what, look, seconds = 30) {
 	const end = Date.now() + seconds * 1000;
 	for (;;) {
 		const seen = await look();

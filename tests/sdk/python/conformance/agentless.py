@@ -25,7 +25,7 @@ class Agentless(Case):
         self.assertEqual((answer.from_address, answer.to_address), (integration.id, "yusuf"))
         self.assertEqual((answer.messenger_type, answer.use_existing_active_conversation), ("open", False))
         self.assertMoment(answer.timestamp)
-        message = self.sdk.read(self.hooked_message(answer.id), "ConversationNormalizedMessage")
+        message = self.hooked_message(answer.id)
         self.assertEqual((message.type, message.direction), ("Text", "Outbound"))
         self.assertEqual((message.text, message.channel.to.id), ("Your parcel leaves our depot today.", "yusuf"))
         details = self.api.get_conversations_message_details(answer.id)

@@ -9,12 +9,6 @@ import re
 import PureCloudPlatformClientV2 as genesys
 from dateutil.parser import isoparse
 
-# Seen on answers of live systems, or documented by Genesys, though the model has not got them.
-BEYOND_THE_MODEL = {
-    # The answer of this call is documented with the participants of a message conversation.
-    ("Participant", "type"),
-}
-
 PLAIN = {
     "str": lambda value: isinstance(value, str),
     "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -58,12 +52,10 @@ def model_faults(value, kind, at):
     types = {model.attribute_map[attribute]: each for attribute, each in model.swagger_types.items()}
     found = []
     for key, item in value.items():
-        if item is None or (kind, key) in BEYOND_THE_MODEL:
-            continue
-        if key in types:
-            found += faults(item, types[key], f"{at}.{key}")
-        else:
+        if key not in types:
             found.append(f"{at}: {kind} has no {key}")
+        elif item is not None:
+            found += faults(item, types[key], f"{at}.{key}")
     return found
 
 

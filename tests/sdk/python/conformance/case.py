@@ -114,7 +114,14 @@ class Case(unittest.TestCase):
         return self.webhook.wait(self.path, wanted, what)
 
     def hooked_message(self, message_id):
-        return self.hooked("a message", lambda body: body.get("id") == message_id).body
+        """The message as the webhook got it."""
+        return self.normalized(self.hooked("a message", lambda body: body.get("id") == message_id).body)
+
+    def normalized(self, body):
+        """A webhook's body as the SDK's model, with the types that it declares."""
+        # The webhook has it, the model has not.
+        body = {name: value for name, value in body.items() if name != "conversationId"}
+        return self.checked(body, "ConversationNormalizedMessage")
 
     def refused(self, status, code, call, *args, **kwargs):
         """The call fails so. Returns what the SDK raised, with the error's body as a model in `told`."""
@@ -124,7 +131,7 @@ class Case(unittest.TestCase):
         self.assertEqual((error.status, error.told.code), (status, code), error)
         return error
 
-    def eventually(self, what, look, timeout=10):
+    def eventually(self, what, look, timeout=30):
         """Looks until there is something to see."""
         end = time.monotonic() + timeout
         while not (seen := look()):

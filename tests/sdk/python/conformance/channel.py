@@ -59,7 +59,7 @@ class Listener:
     def close(self):
         self.socket.close()
 
-    def wait(self, what, holds, timeout=10):
+    def wait(self, what, holds, timeout=30):
         """Waits until `holds()` has something to show."""
         end = time.monotonic() + timeout
         with self.changed:

@@ -140,5 +140,5 @@ class Inbound(Case):
         self.switch(published_receipts=True)
         answer = self.post(self.integration(), inbound("noor", "Hello"))
         body = self.hooked("the receipt", lambda body: body["type"] == "Receipt").body
-        self.assertEqual((body["id"], body["status"]), (answer.id, "Published"))
-        self.assertEqual(self.sdk.read(body, "ConversationNormalizedMessage").status, "Published")
+        receipt = self.normalized(body)
+        self.assertEqual((receipt.id, receipt.status), (answer.id, "Published"))

@@ -30,7 +30,8 @@ def fetched(url):
 
 def form(name, mime, data):
     """A multipart form with one file."""
-    head = f'--of-the-tests\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: {mime}\r\n\r\n'
+    disposition = f'Content-Disposition: form-data; name="file"; filename="{name}"'
+    head = f"--of-the-tests\r\n{disposition}\r\nContent-Type: {mime}\r\n\r\n"
     return head.encode() + data + b"\r\n--of-the-tests--\r\n"
 
 
@@ -85,7 +86,7 @@ class Media(Case):
 
         for text in (None, ""):
             sent = self.send(with_media(made.id, text=text))
-            message = self.sdk.read(self.hooked_message(sent.id), "ConversationNormalizedMessage")
+            message = self.hooked_message(sent.id)
             self.assertFalse(message.text)
             self.assertEqual([each.content_type for each in message.content], ["Attachment"])
             attachment = message.content[0].attachment
@@ -180,7 +181,7 @@ class Media(Case):
         self.switch(media_life="24h")
         unsent, made = self.valid("unsent.png"), self.valid()
         sent = self.send(with_media(made.id))
-        url = self.hooked_message(sent.id)["content"][0]["attachment"]["url"]
+        url = self.hooked_message(sent.id).content[0].attachment.url
         listing = self.api.get_conversations_messages_cachedmedia(url=url)
         self.assertIsInstance(listing, genesys.CachedMediaItemEntityListing)
         self.assertEqual((len(listing.entities), listing.total), (1, 1))

@@ -88,12 +88,13 @@ class Receipts(Case):
         for code in REASONS:
             with self.subTest(code):
                 sent = self.sent()
-                answer = self.post(receipt(sent, "Failed", reasons=[(code, "the chat was not there")]))
-                self.assertEqual([(each.code, each.message) for each in answer.reasons], [(code, "the chat was not there")])
+                reasons = [(code, "the chat was not there")]
+                answer = self.post(receipt(sent, "Failed", reasons=reasons))
+                self.assertEqual([(each.code, each.message) for each in answer.reasons], reasons)
                 details = self.details(sent)
                 self.assertEqual(details.status, "delivery-failed")
                 kept = details.normalized_receipts[0].reasons
-                self.assertEqual([(each.code, each.message) for each in kept], [(code, "the chat was not there")])
+                self.assertEqual([(each.code, each.message) for each in kept], reasons)
                 shown = self.shown(sent)
                 self.assertEqual(shown.message_status, "delivery-failed")
                 error, payload = shown.error_info, f"{code} - the chat was not there"

@@ -28,8 +28,7 @@ class Structured(Case):
 
     def test_quick_replies_reach_the_webhook(self):
         _, _, question = self.asked()
-        body = self.hooked_message(question)
-        message = self.sdk.read(body, "ConversationNormalizedMessage")
+        message = self.hooked_message(question)
         self.assertEqual((message.type, message.text), ("Structured", "Did it arrive?"))
         self.assertEqual([each.content_type for each in message.content], ["QuickReply", "QuickReply"])
         self.assertEqual([each.quick_reply.payload for each in message.content], ["yes", "no"])

@@ -26,7 +26,7 @@ class Templates(Case):
         _, conversation, agent = self.talk()
         sent = self.api.post_conversations_message_communication_messages(conversation, agent, message)
         self.assertEqual(sent.normalized_message.type, "Structured")
-        return self.sdk.read(self.hooked_message(sent.id), "ConversationNormalizedMessage")
+        return self.hooked_message(sent.id)
 
     def test_one_is_filled_in(self):
         self.sandbox.response(

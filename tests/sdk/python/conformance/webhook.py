@@ -55,7 +55,7 @@ class Webhook:
             self.changed.notify_all()
         return self.status[path]
 
-    def wait(self, path, wanted, what, timeout=10):
+    def wait(self, path, wanted, what, timeout=30):
         """The first call that is `wanted`; fails with `what` when none comes."""
         end = time.monotonic() + timeout
         with self.changed:
