@@ -195,6 +195,36 @@ subject('media', (test) => {
 		assert.equal((await fetch(item.downloadUrl)).status, 404);
 	});
 
+	test('a token may be needed for it', async (t) => {
+		await t.switch({ media_token: true });
+		const agent = await media(t);
+		const { id } = await agent.send((await agent.valid()).id);
+		const { url } = (await t.hookedMessage(id)).content[0].attachment;
+		assert.equal((await fetch(url)).status, 401);
+		const headers = { Authorization: `Bearer ${t.sdk.client.authData.accessToken}` };
+		const answer = await fetch(url, { headers });
+		assert.deepEqual(Buffer.from(await answer.arrayBuffer()), PIXEL);
+	});
+
+	test('its address may die', async (t) => {
+		await t.switch({ media_life: '10m' });
+		const { url } = await (await media(t)).valid();
+		await t.sandbox.advance('9m');
+		await fetched(url);
+		await t.sandbox.advance('2m');
+		assert.equal((await fetch(url)).status, 404);
+	});
+
+	test('a text may be needed beside it', async (t) => {
+		await t.switch({ agent_text_needed: true });
+		const agent = await media(t);
+		const made = await agent.valid();
+		const { conversation, agent: communication } = agent.talk;
+		const send = (body) => t.api.postConversationsMessageCommunicationMessages(conversation, communication, body);
+		await t.refused(400, 'bad.request', () => send({ mediaIds: [made.id] }));
+		await t.hookedMessage((await agent.send(made.id)).id);
+	});
+
 	test('the cache goes by pages', async (t) => {
 		const agent = await media(t);
 		for (let n = 0; n < 3; n += 1) await agent.send((await agent.valid()).id);

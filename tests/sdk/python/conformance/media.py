@@ -23,8 +23,9 @@ def upload(method, url, headers, data):
         return answer.status
 
 
-def fetched(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
+def fetched(url, token=None):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
         return answer.read(), answer.headers["Content-Type"]
 
 
@@ -202,6 +203,30 @@ class Media(Case):
         with self.assertRaises(HTTPError) as raised:
             fetched(item.download_url)
         self.assertEqual(raised.exception.code, 404)
+
+    def test_a_token_may_be_needed_for_it(self):
+        self.switch(media_token=True)
+        url = self.hooked_message(self.send(with_media(self.valid().id)).id).content[0].attachment.url
+        with self.assertRaises(HTTPError) as raised:
+            fetched(url)
+        self.assertEqual(raised.exception.code, 401)
+        self.assertEqual(fetched(url, self.sdk.access_token)[0], PIXEL)
+
+    def test_its_address_may_die(self):
+        self.switch(media_life="10m")
+        url = self.valid().url
+        self.sandbox.advance("9m")
+        self.assertEqual(fetched(url)[0], PIXEL)
+        self.sandbox.advance("2m")
+        with self.assertRaises(HTTPError) as raised:
+            fetched(url)
+        self.assertEqual(raised.exception.code, 404)
+
+    def test_a_text_may_be_needed_beside_it(self):
+        self.switch(agent_text_needed=True)
+        made = self.valid()
+        self.refused(400, "bad.request", self.send, with_media(made.id))
+        self.hooked_message(self.send(with_media(made.id, text="")).id)
 
     def test_the_cache_goes_by_pages(self):
         for _ in range(3):
