@@ -11,6 +11,7 @@ mod openapi;
 mod policies;
 mod restart;
 mod sdk;
+mod sdk_conformance;
 mod store_away;
 mod the_loop;
 mod verdict;

@@ -73,7 +73,7 @@ async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
 }
 
 /// Where the test set-up has put the SDK for Python.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let set = std::env::var_os("TIDEGATE_SDK_PYTHON").map(PathBuf::from);
     let program = set.unwrap_or_else(|| root().join("target/test-tools/python/bin/python3"));
     assert!(program.exists(), "the SDK for Python is not installed: ./test does it");
