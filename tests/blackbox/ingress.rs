@@ -210,6 +210,11 @@ async fn what_the_chat_service_cannot_carry_fails_with_the_reason_and_nothing_el
     all.chat.says("noor", "Hello?").await;
     eventually("the agent", async || all.sandbox.agent_sends("noor", "Short enough.").await).await;
     let failed = |code: &str| ("Failed".to_owned(), Some(code.to_owned()));
+    // Genesys itself would let pictures pass only.
+    let everything = json!({"name": "all", "mediaTypes": {"allow": {"outbound": [{"type": "*/*"}]}}});
+    let content = "/api/v2/conversations/messaging/supportedcontent";
+    let made = all.sandbox.api_send(reqwest::Method::POST, content, &everything).await;
+    all.sandbox.api_send(reqwest::Method::PUT, &format!("{content}/default"), &json!({"id": made["id"]})).await;
 
     let long = all.sandbox.agent_sends("noor", &"é".repeat(21)).await.expect("it is sent");
     assert_eq!(all.sandbox.final_receipt(&long).await, failed("UnsupportedMessage"));

@@ -70,6 +70,13 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
     };
     assert_eq!(sandbox.api_post("/api/v2/notifications/channels", &json!({})).await, 200);
     let channels = sandbox.api_get("/api/v2/notifications/channels").await;
+    let made = async |what: &str| {
+        let path = format!("/api/v2/conversations/messaging/{what}");
+        sandbox.api_send(reqwest::Method::POST, &path, &json!({"name": "one"})).await["id"].clone()
+    };
+    let (setting, content) = (made("settings").await, made("supportedcontent").await);
+    let (conversation_id, agent) = (conversation.as_str().expect("an id"), participant("agent"));
+    let medium = sent_medium(&sandbox, conversation_id, agent.as_str().expect("an id")).await;
 
     let mut document = sandbox.try_get("/sandbox/openapi.json").await.expect("a document");
     for (path, operations) in document["paths"].as_object_mut().expect("paths") {
@@ -83,6 +90,12 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
                     "conversationId" => conversation.clone(),
                     "messageId" => message.clone(),
                     "communicationId" => participant("agent"),
+                    "messageSettingId" | "supportedContentId" | "cachedMediaItemId" if method == "delete" => {
+                        json!("gone")
+                    }
+                    "messageSettingId" => setting.clone(),
+                    "supportedContentId" => content.clone(),
+                    "mediaId" | "cachedMediaItemId" => medium.clone(),
                     // Its leaving ends nothing.
                     "participantId" => participant("workflow"),
                     "channelId" => channels["entities"][0]["id"].clone(),
@@ -93,6 +106,18 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
         }
     }
     document
+}
+
+/// A picture that the agent has sent; returns its id.
+async fn sent_medium(sandbox: &Sandbox, conversation: &str, agent: &str) -> Value {
+    let path = format!("/api/v2/conversations/messages/{conversation}/communications/{agent}/messages");
+    let announced = json!({"fileName": "a.png", "contentLengthBytes": 3});
+    let announced = sandbox.api_send(reqwest::Method::POST, &format!("{path}/media/uploads"), &announced).await;
+    let upload = announced["uploadUrl"].as_str().expect("an address").strip_prefix(&sandbox.url).expect("its own");
+    let upload = sandbox.client.put(format!("{}{upload}", sandbox.url)).header("content-type", "image/png");
+    assert!(upload.body("png").send().await.expect("an answer").status().is_success());
+    sandbox.api_send(reqwest::Method::POST, &path, &json!({"mediaIds": [announced["id"]]})).await;
+    announced["id"].clone()
 }
 
 async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {

@@ -12,7 +12,7 @@ pub(crate) struct Sandbox {
     pub(crate) url: String,
     /// Ends with the test.
     process: Process,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
     token: Mutex<Option<String>>,
 }
 
@@ -153,6 +153,14 @@ impl Sandbox {
     pub(crate) async fn api_post(&self, path: &str, body: &Value) -> u16 {
         let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token().await).json(body);
         call.send().await.expect("an answer").status().as_u16()
+    }
+
+    /// What the API answers to a middleware or an administrator who sends something.
+    pub(crate) async fn api_send(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
+        let call = self.client.request(method, format!("{}{path}", self.url));
+        let answer = call.bearer_auth(self.token().await).json(body).send().await.expect("an answer");
+        let answer = answer.error_for_status().expect("it is taken");
+        answer.json().await.unwrap_or_default()
     }
 
     /// What the API answers to a middleware.

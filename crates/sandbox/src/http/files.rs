@@ -62,7 +62,7 @@ async fn attach(
     let unknown = HeaderValue::from_static("application/octet-stream");
     let mime = headers.get(header::CONTENT_TYPE).filter(|mime| mime.to_str().is_ok()).cloned().unwrap_or(unknown);
     let id = ids::uuid(app.world().rng());
-    let file = kept(&app, id, named.filename, mime, bytes, &headers)?;
+    let file = kept(&app, id, &named.filename, mime, bytes, &headers)?;
     Ok(Json(file.attachment()))
 }
 
@@ -70,7 +70,7 @@ async fn attach(
 fn kept(
     app: &App,
     id: String,
-    name: String,
+    name: &str,
     mime: HeaderValue,
     bytes: Bytes,
     headers: &HeaderMap,
@@ -123,7 +123,7 @@ async fn upload(State(app): State<Arc<App>>, Path(id): Path<String>, request: Re
         content.allows(mime.to_str().unwrap_or_default(), false)
     };
     if allowed {
-        let file = kept(&app, id.clone(), name, mime, file.bytes, &headers)?;
+        let file = kept(&app, id.clone(), &name, mime, file.bytes, &headers)?;
         app.media().set_progress(&id, Progress::Valid, Some(&file.name));
     } else {
         app.media().set_progress(&id, Progress::Invalid, Some(&name));
@@ -171,8 +171,7 @@ fn differs(announced: &Upload, bytes: &[u8]) -> Option<&'static str> {
     }
     let wanted = announced.md5.as_ref()?;
     let digest = Md5::digest(bytes);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let same = *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex);
+    let same = *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex::encode(digest));
     (!same).then_some("the file has not the MD5 that was announced")
 }
 
