@@ -76,7 +76,7 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
     };
     let (setting, content) = (made("settings").await, made("supportedcontent").await);
     let (conversation_id, agent) = (conversation.as_str().expect("an id"), participant("agent"));
-    let medium = sent_medium(&sandbox, conversation_id, agent.as_str().expect("an id")).await;
+    let medium = sent_medium(sandbox, conversation_id, agent.as_str().expect("an id")).await;
 
     let mut document = sandbox.try_get("/sandbox/openapi.json").await.expect("a document");
     for (path, operations) in document["paths"].as_object_mut().expect("paths") {

@@ -73,6 +73,8 @@ schemas! {
     AGENTLESS_RESPONSE = "agentless-response";
     /// Request that changes a participant.
     PARTICIPANT_PATCH = "participant-patch";
+    /// Request that hands a conversation over.
+    TRANSFER_REQUEST = "transfer-request";
     /// Answer of the token endpoint.
     TOKEN_RESPONSE = "oauth-token-response";
     /// Refusal of the token endpoint.

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::handle::{agent_says, agent_types};
 use crate::media::Progress;
 use crate::webhook;
-use crate::world::{End, Origin, Parameter, Refusal, Said};
+use crate::world::{End, FIRST_AGENT, Origin, Parameter, Refusal, Said};
 
 /// The most characters of an agent's text, as in Genesys's agent interface.
 pub(crate) const MAX_TEXT: usize = 4_000;
@@ -121,6 +121,31 @@ pub(super) async fn leave(
     Body(change): Body<ParticipantPatch>,
 ) -> Result<Reply, ApiError> {
     patch(&app, &conversation, &End::Left(participant), &change)?;
+    Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
+}
+
+/// To whom a conversation is handed over; the sandbox has one queue, and whoever is named answers.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Transfer {
+    user_name: Option<String>,
+    user_id: Option<String>,
+    address: Option<String>,
+    queue_id: Option<String>,
+}
+
+/// `POST /api/v2/conversations/messages/{conversationId}/participants/{participantId}/replace`
+pub(super) async fn replace(
+    State(app): State<Arc<App>>,
+    Path((conversation, participant)): Path<(String, String)>,
+    Body(transfer): Body<Transfer>,
+) -> Result<Reply, ApiError> {
+    let named = transfer.user_name.or(transfer.user_id).or(transfer.address);
+    let to = named.or(transfer.queue_id.map(|_| FIRST_AGENT.to_owned())).filter(|to| !to.is_empty());
+    let to = to.ok_or_else(|| ApiError::bad_request("userId, userName, address or queueId is wanted".to_owned()))?;
+    let mut world = app.world();
+    is_agent(world.conversation(&conversation)?, &participant)?;
+    world.hand_over(&conversation, "transfer", &to, app.clock.now())?;
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 

@@ -82,6 +82,7 @@ fn api() -> Router<Arc<App>> {
         .route(&format!("{MEDIA}/{{media}}"), get(media::show))
         .route("/api/v2/conversations/messages/{id}/communications/{communication}/typing", post(agent::typing))
         .route("/api/v2/conversations/messages/{id}/participants/{participant}", axum::routing::patch(agent::leave))
+        .route("/api/v2/conversations/messages/{id}/participants/{participant}/replace", post(agent::replace))
         .fallback(call::nowhere)
         .method_not_allowed_fallback(call::wrong_method)
 }

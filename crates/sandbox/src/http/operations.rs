@@ -80,6 +80,7 @@ operations! {
     get "/api/v2/conversations/messages/{conversationId}" getConversationsMessage [] () -> 200 => "message-conversation";
     patch "/api/v2/conversations/messages/{conversationId}" patchConversationsMessage ["conversation:communication:disconnect", "conversation:message:park"] ("participant-patch") -> 200 => "conversation";
     patch "/api/v2/conversations/messages/{conversationId}/participants/{participantId}" patchConversationsMessageParticipant [] ("participant-patch") -> 202;
+    post "/api/v2/conversations/messages/{conversationId}/participants/{participantId}/replace" postConversationsMessageParticipantReplace [] ("transfer-request") -> 202;
     post "/api/v2/conversations/messages/{conversationId}/communications/{communicationId}/messages" postConversationsMessageCommunicationMessages [] ("agent-message-request") -> 200 => "message-details";
     get "/api/v2/conversations/messages/{conversationId}/communications/{communicationId}/messages/media" getConversationsMessageCommunicationMessagesMedia [] () -> 200 => "media-listing" ? "status": "string", "pageSize": "integer", "pageNumber": "integer";
     post "/api/v2/conversations/messages/{conversationId}/communications/{communicationId}/messages/media" postConversationsMessageCommunicationMessagesMedia [] () -> 200 => "media-data";

@@ -84,6 +84,21 @@ subject('participants', (test) => {
 		});
 	}
 
+	test('an agent hands over', async (t) => {
+		const { conversation, agent } = await t.talk();
+		const replace = (participant, body) =>
+			t.api.postConversationsMessageParticipantReplace(conversation, participant, body);
+		await replace(agent, { userName: 'Agent Two', transferType: 'Unattended' });
+		const [before, after] = await all(t, conversation, 'agent');
+		assert.deepEqual([before.id, before.state, before.disconnectType], [agent, 'disconnected', 'transfer']);
+		assert.deepEqual([after.name, after.state], ['Agent Two', 'connected']);
+		await t.hookedMessage((await t.says({ conversation, agent: after.id }, 'I take over')).id);
+		await t.refused(404, 'not.found', () => replace(agent, { userName: 'Agent Two' }));
+		await t.refused(400, 'bad.request', () => replace(after.id, {}));
+		await patch(t, conversation, after.id);
+		await t.refused(409, 'conflict', () => replace(after.id, { userName: 'Agent Two' }));
+	});
+
 	for (const disconnectType of ENDS) {
 		test(`Genesys ends it by ${disconnectType}`, async (t) => {
 			const { integration, conversation } = await t.talk();

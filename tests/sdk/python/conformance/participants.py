@@ -87,6 +87,22 @@ class Participants(Case):
                     self.says(conversation, first, "I am gone")
                 self.assertEqual(raised.exception.status, 404)
 
+    def test_an_agent_hands_over(self):
+        _, conversation, first = self.talk()
+        to = genesys.TransferRequest()
+        to.user_name = "Agent Two"
+        to.transfer_type = "Unattended"
+        replace = self.api.post_conversations_message_participant_replace
+        self.assertIsNone(replace(conversation, first, to))
+        before, after = self.all(conversation, "agent")
+        self.assertEqual((before.id, before.state, before.disconnect_type), (first, "disconnected", "transfer"))
+        self.assertEqual((after.name, after.state), ("Agent Two", "connected"))
+        self.hooked_message(self.says(conversation, after.id, "I take over").id)
+        self.refused(404, "not.found", replace, conversation, first, to)
+        self.refused(400, "bad.request", replace, conversation, after.id, genesys.TransferRequest())
+        self.leaves(conversation, after.id)
+        self.refused(409, "conflict", replace, conversation, after.id, to)
+
     def test_genesys_may_end_it_itself(self):
         for how in ENDS:
             with self.subTest(how):
