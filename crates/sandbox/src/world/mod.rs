@@ -69,7 +69,7 @@ pub enum Refusal {
     #[error("the organisation's own profile cannot be changed: make another, and make it the default")]
     OwnProfile,
     /// The integration's supported content does not allow this type of media.
-    #[error("the integration's supported content does not allow this type of media")]
+    #[error("the integration's supported content does not allow this type of media: give it one that does")]
     MediaNotAllowed,
     /// There is no such canned response.
     #[error("there is no such canned response: PUT /sandbox/responses/{{id}} makes one")]
