@@ -115,8 +115,7 @@ impl Upload {
     /// As Genesys answers it; the file is there once it is valid.
     pub(crate) fn to_json(&self, file: Option<&File>) -> Value {
         let Self { id, name, conversation, communication, .. } = self;
-        let path =
-            format!("/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media");
+        let path = path_of(conversation, communication);
         let mut answer = json!({
             "id": id,
             "name": name,
@@ -145,6 +144,8 @@ impl Media {
     }
 
     fn add_within(&mut self, file: File, most: usize) {
+        // Two uploads to one address may have come at once.
+        self.remove(&file.id);
         self.bytes += file.bytes.len();
         self.files.push_back(file);
         while self.bytes > most {
@@ -205,6 +206,11 @@ impl Media {
     }
 }
 
+/// Where the media of an agent's stay in a conversation are.
+pub(crate) fn path_of(conversation: &str, communication: &str) -> String {
+    format!("/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media")
+}
+
 fn media_type(mime: &str) -> &'static str {
     match mime.split('/').next() {
         Some("image") => "Image",
@@ -235,6 +241,9 @@ mod tests {
         }
         assert!(media.file("a").is_none() && media.file("b").is_some() && media.file("c").is_some());
         assert_eq!(media.bytes, 800);
+        let again = media.file("b").cloned().unwrap();
+        media.add_within(again, 1_000);
+        assert_eq!((media.files.len(), media.bytes), (2, 800), "what comes again is there once");
         media.remove("b");
         assert_eq!(media.bytes, 400);
     }

@@ -141,6 +141,9 @@ impl ApiError {
 
     /// 403: the client's role has none of these permissions.
     pub(crate) fn forbidden(needs: &[&str]) -> Self {
+        if needs.is_empty() {
+            return Self::of_status(StatusCode::FORBIDDEN);
+        }
         let permissions = needs.join(", ");
         let message = format!("{MISSING}{permissions}");
         let error = Self::new(StatusCode::FORBIDDEN, "missing.any.permissions", &message);

@@ -63,12 +63,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 }
 
 impl Page {
-    /// The page of `all` at `path`.
-    pub(super) fn of(self, all: &[Value], path: &str) -> Reply {
+    /// The page of `all` at `path`; only what is on it is shown.
+    pub(super) fn of<T>(self, all: &[T], path: &str, shown: impl Fn(&T) -> Value) -> Reply {
         let Self { page_size: size, page_number: number } = self;
         let pages = all.len().div_ceil(size);
         let uri = |number: usize| format!("{path}?pageSize={size}&pageNumber={number}");
-        let entities: Vec<&Value> = all.iter().skip((number - 1).saturating_mul(size)).take(size).collect();
+        let entities: Vec<Value> = all.iter().skip((number - 1).saturating_mul(size)).take(size).map(shown).collect();
         let mut answer = json!({
             "entities": entities,
             "pageSize": size,

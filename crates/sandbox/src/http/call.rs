@@ -58,8 +58,8 @@ pub(super) async fn api(
         }
         Err(error) => (Bytes::new(), error.into_response()),
     };
-    let genuine = operation.filter(|_| !matches!(gate.fault, Some(Action::Status(_))));
-    if let Some(fault) = genuine.and_then(|operation| unlike(&app, operation, &response)) {
+    let genuine = !matches!(gate.fault, Some(Action::Status(_)));
+    if let Some(fault) = unlike(&app, operation, &response).filter(|_| genuine) {
         // It would be the sandbox's own fault, and must not pass for Genesys's answer.
         let error = ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR);
         response = error.about(About { faults: vec![fault], ..About::default() }).into_response();
@@ -141,6 +141,7 @@ async fn guarded(
             let (_, allowed, reset) = gate.admitted.unwrap_or((0, allowed, 60));
             return match StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR) {
                 StatusCode::TOO_MANY_REQUESTS => ApiError::limited(allowed, reset, code),
+                StatusCode::FORBIDDEN => ApiError::forbidden(operation.map_or(&[], |operation| operation.needs)),
                 status => ApiError::of_status(status),
             }
             .into_response();
@@ -192,10 +193,11 @@ fn checked(app: &App, schema: &str, body: &[u8]) -> Result<Checked, String> {
 }
 
 /// How a successful answer breaks its own description, if it does.
-fn unlike(app: &App, operation: &Operation, answer: &Response) -> Option<String> {
+fn unlike(app: &App, operation: Option<&Operation>, answer: &Response) -> Option<String> {
     if !answer.status().is_success() {
         return None;
     }
+    let Some(operation) = operation else { return Some("the call is not among the operations".to_owned()) };
     let (id, status) = (operation.id, answer.status().as_u16());
     let written = answer.extensions().get::<Written>().map(|body| body.0.as_ref()).unwrap_or_default();
     if !operation.answers.contains(&status) {
@@ -281,4 +283,30 @@ fn note(app: &App, method: &Method, path: String, body: &[u8], answer: &Response
         faults: about.faults.clone(),
         ..Entry::default()
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::answer::Reply;
+    use super::*;
+    use crate::config::SandboxConfig;
+
+    #[test]
+    fn an_answer_that_is_not_as_described_does_not_pass() {
+        let app = App::new(SandboxConfig::default()).unwrap();
+        let told = |operation: Option<&Operation>, answer: Reply| unlike(&app, operation, &answer.into_response());
+        let threading = Operation::find(&Method::GET, "/api/v2/conversations/messaging/threadingtimeline").unwrap();
+        let timeline = || Reply::ok(&json!({"settings": []}), About::default());
+        assert_eq!(told(Some(threading), timeline()), None);
+        assert!(told(Some(threading), Reply::ok(&json!({"settings": 1}), About::default())).is_some());
+        assert!(told(Some(threading), timeline().with_status(202)).is_some());
+        assert!(told(Some(threading), Reply::empty(StatusCode::OK, About::default())).is_some());
+        assert!(told(None, timeline()).is_some(), "a route that is not among the operations");
+        assert_eq!(told(None, timeline().with_status(404)), None);
+        let delete = Operation::find(&Method::DELETE, "/api/v2/conversations/messaging/settings/{id}").unwrap();
+        assert_eq!(told(Some(delete), Reply::empty(StatusCode::NO_CONTENT, About::default())), None);
+        assert!(told(Some(delete), timeline().with_status(204)).is_some());
+    }
 }

@@ -56,11 +56,14 @@ struct Wanted {
 
 async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, page: Page) -> Reply {
     let world = app.world();
-    let all = world.integrations.all().map(|each| shown(&app, &world, each));
-    let is = |shown: &Value, field: &str, id: &Option<String>| id.as_ref().is_none_or(|id| shown[field]["id"] == **id);
-    let all = all
-        .filter(|each| is(each, "supportedContent", &wanted.content) && is(each, "messagingSetting", &wanted.setting));
-    page.of(&all.collect::<Vec<_>>(), PATH)
+    let typing = app.switches().typing;
+    let has = |each: &Integration, kind, wanted: &Option<String>| {
+        wanted.as_ref().is_none_or(|wanted| world.profile_of(kind, &each.id, typing).id() == wanted)
+    };
+    let all = world.integrations.all().filter(|each| {
+        has(each, ProfileKind::Content, &wanted.content) && has(each, ProfileKind::Setting, &wanted.setting)
+    });
+    page.of(&all.collect::<Vec<_>>(), PATH, |each| shown(&app, &world, each))
 }
 
 async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::agent::is_agent;
 use super::answer::{About, ApiError, Reply};
@@ -13,7 +13,7 @@ use super::body::{Body, Page};
 use super::files::{guessed, here};
 use crate::app::App;
 use crate::ids;
-use crate::media::{MAX_FILE, Progress, Upload};
+use crate::media::{MAX_FILE, Progress, Upload, path_of};
 use crate::world::Refusal;
 
 const CACHED: &str = "/api/v2/conversations/messages/cachedmedia";
@@ -121,9 +121,8 @@ pub(super) async fn list(
     let media = app.media();
     let of_status = |each: &&Upload| wanted.status.as_ref().is_none_or(|status| status == each.progress.as_str());
     let all = media.uploads_of(&conversation, &communication).filter(of_status);
-    let all: Vec<Value> = all.map(|each| each.to_json(media.file(&each.id))).collect();
-    let path = format!("/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media");
-    Ok(page.of(&all, &path))
+    let path = path_of(&conversation, &communication);
+    Ok(page.of(&all.collect::<Vec<_>>(), &path, |each| each.to_json(media.file(&each.id))))
 }
 
 /// `GET /api/v2/conversations/messages/cachedmedia`
@@ -131,8 +130,7 @@ pub(super) async fn cached(State(app): State<Arc<App>>, Query(wanted): Query<Wan
     let life = app.switches().media_life;
     let media = app.media();
     let all = media.cached().filter(|file| wanted.url.as_ref().is_none_or(|url| *url == file.url));
-    let all: Vec<Value> = all.map(|file| file.cached(life)).collect();
-    page.of(&all, CACHED)
+    page.of(&all.collect::<Vec<_>>(), CACHED, |file| file.cached(life))
 }
 
 /// `GET /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`

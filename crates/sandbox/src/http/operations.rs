@@ -1,7 +1,7 @@
 //! Every call of Genesys's API that the sandbox serves: its path, the permission that it needs, its bodies.
 //!
 //! It is the one list: requests and answers are checked by it, 403 is answered by it, and the OpenAPI document is made
-//! of it. A route that does not stand here answers 404, and a test goes through all of them.
+//! of it. A route that does not stand here cannot answer with success; the SDKs' tests call every one that does.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

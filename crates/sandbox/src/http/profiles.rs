@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::answer::{About, ApiError, Reply};
 use super::body::{Body, Page};
 use crate::app::App;
-use crate::world::ProfileKind as Kind;
+use crate::world::{Profile, ProfileKind as Kind};
 
 pub(super) fn routes() -> Router<Arc<App>> {
     let settings = get(async |State(app): Place| show_default(&app, Kind::Setting))
@@ -40,7 +40,7 @@ fn of(kind: Kind) -> Router<Arc<App>> {
 }
 
 fn list(app: &App, kind: Kind, page: Page) -> Reply {
-    page.of(&app.world().all_profiles(kind, app.switches().typing), kind.path())
+    page.of(&app.world().all_profiles(kind, app.switches().typing), kind.path(), Profile::to_json)
 }
 
 fn make(app: &App, kind: Kind, Body(wanted): &Fields) -> Reply {

@@ -29,7 +29,7 @@ pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
 pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
 pub(crate) use normalized::{Address, Channel, NormalizedMessage};
-pub(crate) use profiles::Kind as ProfileKind;
+pub(crate) use profiles::{Kind as ProfileKind, Profile};
 pub(crate) use responses::{Parameter, Response};
 pub(crate) use tokens::{Admission, Tokens};
 

@@ -80,6 +80,10 @@ impl Profile {
         }
     }
 
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Takes over what `change` names.
     fn apply(&mut self, change: &Map<String, Value>) {
         if let Some(Value::String(name)) = change.get("name") {
@@ -213,9 +217,8 @@ impl World {
     }
 
     /// Every profile; the organisation's own is the first.
-    pub(crate) fn all_profiles(&self, kind: Kind, typing: bool) -> Vec<Value> {
-        let made = self.profiles(kind).all.iter().map(Profile::to_json);
-        std::iter::once(Profile::own(kind, typing).to_json()).chain(made).collect()
+    pub(crate) fn all_profiles(&self, kind: Kind, typing: bool) -> Vec<Profile> {
+        std::iter::once(Profile::own(kind, typing)).chain(self.profiles(kind).all.iter().cloned()).collect()
     }
 
     pub(crate) fn make_profile(&mut self, kind: Kind, wanted: &Map<String, Value>, now: Timestamp) -> Value {

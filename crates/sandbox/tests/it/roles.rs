@@ -40,6 +40,13 @@ async fn a_role_without_the_permission_gets_403() {
     assert_eq!(bench.delete("/sandbox/clients/small").await.status, 204);
     assert_eq!(bench.get(INTEGRATIONS).await.status, 401);
     assert_eq!(token_of(&bench, "small").await, None);
+    bench.token = bench.new_token().await;
+    bench.post("/sandbox/faults", &json!({"on": "message", "action": {"status": 403}, "times": 1})).await.json();
+    let provoked = bench.post(&bench.inbound("message"), &example("inbound-01-text.json")).await;
+    assert_eq!(
+        (provoked.status, &provoked.value()["messageParams"]["permissions"]),
+        (403, &json!("conversation:message:receive"))
+    );
     let typo = json!({"secret": "secret", "permissions": ["messaging.integration.view"]});
     assert_eq!(bench.put("/sandbox/clients/small", &typo).await.status, 400);
 }

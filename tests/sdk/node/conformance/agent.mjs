@@ -75,7 +75,7 @@ subject('agent', (test) => {
 			await t.refused(404, 'not.found', () => type(t, where, who, TYPING));
 		}
 		await t.sandbox.agent('end', 'noor', integration.id);
-		assert.ok([404, 409].includes(await t.status(() => send(t, conversation, agent, hello))));
+		await t.refused(409, 'conflict', () => send(t, conversation, agent, hello));
 	});
 
 	test('typing reaches the webhook', async (t) => {

@@ -74,7 +74,7 @@ subject('settings', (test) => {
 		await t.api.deleteConversationsMessagingSettingsDefault();
 		assert.equal((await get()).id, own.id);
 		const unknown = () => t.api.putConversationsMessagingSettingsDefault({ settingId: NOWHERE });
-		assert.ok([400, 404].includes(await t.status(unknown)));
+		await t.refused(404, 'not.found', unknown);
 	});
 
 	test('an integration names its setting', async (t) => {

@@ -72,7 +72,7 @@ subject('supported content', (test) => {
 		assert.equal((await get()).id, made.id);
 		const { supportedContent } = await t.integration();
 		assert.deepEqual([supportedContent.id, supportedContent.name], [made.id, 'of the house']);
-		assert.ok([400, 404].includes(await t.status(() => put(NOWHERE))));
+		await t.refused(404, 'not.found', () => put(NOWHERE));
 	});
 
 	test('an integration names its profile', async (t) => {

@@ -107,9 +107,7 @@ class Settings(Case):
     def test_an_unknown_one_is_no_default(self):
         request = genesys.MessagingSettingDefaultRequest()
         request.setting_id = "00000000-0000-4000-8000-000000000000"
-        with self.assertRaises(genesys.rest.ApiException) as raised:
-            self.api.put_conversations_messaging_settings_default(request)
-        self.assertIn(raised.exception.status, (400, 404))
+        self.refused(404, "not.found", self.api.put_conversations_messaging_settings_default, request)
 
     def test_an_integration_names_its_setting(self):
         made, other = self.made("of the harbour"), self.made("of the station")
