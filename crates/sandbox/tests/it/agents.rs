@@ -57,6 +57,9 @@ async fn the_agent_ends_the_conversation() {
     let answer = bench.patch(&path, &example("participant-01-disconnect.json")).await.json();
     assert_valid("conversation", &answer);
     assert!(answer["endTime"].is_string());
+    let agent = answer["participants"].as_array().unwrap().iter().find(|each| each["purpose"] == "agent").unwrap();
+    let communication = &agent["messages"][0];
+    assert!(communication["disconnectedTime"].is_string() && communication.get("endTime").is_none(), "{agent}");
     assert_eq!(ends(&bench.conversation(&conversation).await), [ended("customer", "peer"), ended("agent", "client")]);
     let agent = agent_of(&bench, &conversation).await;
     let path = format!("{path}/communications/{agent}/messages");

@@ -40,6 +40,7 @@ async fn an_integration_is_made_changed_and_deleted() {
     let shown = bench.get(&path).await.json();
     assert_valid("integration-response", &shown);
     assert_eq!(shown["createStatus"], "Completed");
+    assert!(shown["modifiedBy"]["id"].is_string());
     assert_eq!(shown["outboundNotificationWebhookUrl"], "https://bridge.example.net/genesys/outbound");
 
     let changed = bench.patch(&path, &example("integration-04-patch.json")).await.json();

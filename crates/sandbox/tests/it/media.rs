@@ -68,8 +68,15 @@ async fn a_medium_is_uploaded_sent_and_fetched() {
     let shown = agent.shown(&announced).await;
     assert_eq!((&shown["status"], &shown["mediaType"]), (&json!("valid"), &json!("image/png")));
 
+    let item = format!("{CACHED}/{}", id(&announced));
+    assert_eq!(
+        (agent.bench.get(&item).await.status, agent.bench.delete(&item).await.status),
+        (404, 404),
+        "not sent yet"
+    );
     let sent = agent.send(json!({"textBody": "", "mediaIds": [announced["id"]]})).await.json();
     assert_eq!(sent["status"], "queued");
+    assert_eq!(sent["normalizedMessage"].get("conversationId"), None, "it stands beside the message there");
     let webhook = agent.bench.hook.wait_for(1).await[0].json();
     assert_valid("outbound-webhook-message", &webhook);
     let attachment = &webhook["content"][0]["attachment"];
@@ -85,7 +92,6 @@ async fn a_medium_is_uploaded_sent_and_fetched() {
     let cached = agent.bench.get(&format!("{CACHED}?url={url}")).await.json();
     assert_valid("cached-media-listing", &cached);
     assert_eq!((&cached["total"], id(&cached["entities"][0])), (&json!(1), id(&announced)));
-    let item = format!("{CACHED}/{}", id(&announced));
     assert_valid("cached-media-item", &agent.bench.get(&item).await.json());
     assert_eq!(agent.bench.delete(&item).await.status, 202);
     assert_eq!(agent.bench.get(&item).await.status, 404);
