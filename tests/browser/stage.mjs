@@ -19,6 +19,7 @@ const options = Object.fromEntries(['desktop', 'chat', 'shots', 'browser', 'sche
 export const { values: at } = parseArgs({ options });
 
 const watched = [];
+const faultsOf = new WeakMap();
 
 // A page whose faults count: an error on its console, or a request to another host.
 export async function open(browser, url, settings = {}) {
@@ -31,11 +32,19 @@ export async function open(browser, url, settings = {}) {
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('request', (request) => new URL(request.url()).host !== host && faults.push(`a request to ${request.url()}`));
   watched.push({ url, faults });
+  faultsOf.set(page, faults);
   const answer = await page.goto(url);
   const policy = answer.headers()['content-security-policy'];
   assert.match(policy, /default-src 'none'/, 'a strict policy goes with the page');
   assert.doesNotMatch(policy, /unsafe|https?:|\*/, 'it has no holes');
   return page;
+}
+
+// The browser notes a refused call on its console. A scene that wants one refused takes that one note away.
+export function wasRefused(page, status) {
+  const faults = faultsOf.get(page);
+  assert.equal(faults.length, 1, `one call was refused: ${faults}`);
+  assert.match(faults.pop(), new RegExp(`the server responded with a status of ${status} `));
 }
 
 export const shot = (page, name) => page.screenshot({ path: join(at.shots, `${name}.png`) });

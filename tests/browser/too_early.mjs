@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { answer, at, open, play, row, shot } from './stage.mjs';
+import { answer, at, open, play, row, shot, wasRefused } from './stage.mjs';
 
 // The smallest picture.
 const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -63,6 +63,29 @@ await play(async (browser) => {
   const file = Buffer.from(await (await fetch(address)).arrayBuffer());
   assert.equal(file.toString('base64'), PICTURE, 'the customer can fetch what was attached');
   await chat.locator('.agent', { hasText: 'One' }).waitFor();
+
+  // What the supported content does not allow is not sent, and nothing of it is lost.
+  const form = { name: 'form.pdf', mimeType: 'application/pdf', buffer: Buffer.from('%PDF-1.4') };
+  await desk.locator('#file').setInputFiles(form);
+  await desk.locator('#text').fill('Fill this in, please.');
+  await desk.locator('#send').click();
+  await desk.locator('#wrong', { hasText: 'supported content does not allow this type' }).waitFor();
+  await desk.locator('#staged', { hasText: 'form.pdf' }).waitFor();
+  wasRefused(desk, 400);
+  assert.equal(await desk.locator('#text').inputValue(), 'Fill this in, please.');
+  await shot(desk, 'desktop-refused-file');
+  await desk.getByRole('button', { name: 'Remove form.pdf' }).click();
+  await desk.locator('#send').click();
+  await chat.locator('.agent', { hasText: 'Fill this in, please.' }).waitFor();
+  assert.equal(await desk.locator('#wrong').isVisible(), false);
+
+  // A bot's words are not the agent's.
+  const bot = { customer: 'noor', from: 'bot', text: 'This is what the flow says.' };
+  await fetch(new URL('/sandbox/agent/send', at.desktop), { method: 'POST', body: JSON.stringify(bot) });
+  const flow = desk.locator('.message.out', { hasText: bot.text });
+  await flow.locator('.under', { hasText: 'Bot' }).waitFor();
+  await flow.getByRole('button', { name: 'Delivered', exact: true }).waitFor();
+  assert.equal(await desk.locator('.message.out .under', { hasText: 'Bot' }).count(), 1);
 
   // Quick replies, and what the customer chooses.
   await desk.getByRole('button', { name: 'Send quick replies' }).click();

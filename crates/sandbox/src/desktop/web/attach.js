@@ -37,6 +37,12 @@ export function takeFiles() {
   return taken;
 }
 
+// Takes back what was not sent after all.
+export function giveBack(unsent) {
+  files = [...unsent, ...files];
+  show();
+}
+
 export const filesWait = () => files.length > 0;
 
 // `wrong` shows what a person should know.

@@ -1,6 +1,6 @@
 // Where the agent writes.
 
-import { filesWait, startAttaching, takeFiles } from './attach.js';
+import { filesWait, giveBack, startAttaching, takeFiles } from './attach.js';
 import { say, types, upload } from './calls.js';
 import { byId } from './dom.js';
 
@@ -51,8 +51,9 @@ async function send(event) {
   showWrong(null);
   try {
     // At Genesys one message carries one thing.
-    for (const file of files) {
-      await say(to, { content: [{ contentType: 'Attachment', attachment: await upload(file) }] });
+    while (files.length > 0) {
+      await say(to, { content: [{ contentType: 'Attachment', attachment: await upload(files[0]) }] });
+      files.shift();
     }
     if (words !== '') await say(to, { text: words });
   } catch (error) {
@@ -60,6 +61,7 @@ async function send(event) {
     // Nothing that somebody wrote is lost.
     if (current === to && text.value === '') text.value = words;
     else drafts.set(to, words);
+    if (current === to) giveBack(files);
     fit();
   }
 }

@@ -36,7 +36,7 @@ export function showDetails({ row, conversation, messages }) {
       ['Integration', row.integration.name],
       ['Conversation', el('code', {}, row.id)],
     ]),
-    el('h3', {}, 'Your messages'),
+    el('h3', {}, 'To the customer'),
     el(
       'ul',
       { class: 'figures' },

@@ -82,11 +82,12 @@ export function message(shown, who, again, before) {
   const parts = outbound ? state(shown, again, unfolded) : null;
   const text = said.text ? el('p', { class: 'text', dir: 'auto' }, said.text) : null;
   const failed = shown.status === 'delivery-failed';
+  const bot = said.originatingEntity === 'Bot';
   return el(
     'li',
     { class: `message ${outbound ? 'out' : 'in'}${failed ? ' failed' : ''}` },
-    el('div', { class: 'bubble' }, el('span', { class: 'hidden' }, `${who}: `), text, content(said.content)),
-    el('div', { class: 'under' }, el('time', { datetime: shown.timestamp, title: exactTime(shown.timestamp) }, clockTime(shown.timestamp)), parts?.button),
+    el('div', { class: 'bubble' }, el('span', { class: 'hidden' }, `${bot ? 'The bot' : who}: `), text, content(said.content)),
+    el('div', { class: 'under' }, bot ? el('span', {}, 'Bot') : null, el('time', { datetime: shown.timestamp, title: exactTime(shown.timestamp) }, clockTime(shown.timestamp)), parts?.button),
     parts?.behind,
   );
 }
