@@ -2,6 +2,7 @@
 //! sees.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use sandbox::{Handle, Kind};
@@ -12,7 +13,10 @@ use tokio::time::Instant;
 pub(super) fn line(who: &str, what: impl AsRef<str>) {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = START.get_or_init(Instant::now);
-    println!("{:>7.3}s  {who:<12}  {}", start.elapsed().as_secs_f64(), what.as_ref());
+    // The time is read while no other line can come before this one.
+    let mut out = io::stdout().lock();
+    // Whoever read it may be gone; the demo goes on.
+    let _ = writeln!(out, "{:>7.3}s  {who:<12}  {}", start.elapsed().as_secs_f64(), what.as_ref());
 }
 
 /// Prints the state that an agent sees on each message, whenever it changes.
