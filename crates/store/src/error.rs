@@ -28,7 +28,7 @@ pub enum AppendError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is of no known kind.
-    #[error("`{0}` is no store: write `sqlite:PATH`")]
+    #[error("`{0}` is no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")]
     Url(String),
     /// There is no such file.
     #[error("there is no store at {}", .0.display())]
@@ -57,4 +57,20 @@ pub enum OpenError {
     /// The file is no store of ours.
     #[error("{} holds no tidegate store", .0.display())]
     Empty(PathBuf),
+    /// The database cannot be reached, or does not do what it is asked.
+    #[error("cannot use the database: {0}")]
+    Database(String),
+    /// A newer version of the program wrote the database.
+    #[error(
+        "the database was written by a newer version of tidegate: its schema is {found}, this program knows {known}"
+    )]
+    NewerDatabase {
+        /// The version of its schema.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// Another process has the database.
+    #[error("the database is in use by another process ({0})")]
+    Driven(String),
 }

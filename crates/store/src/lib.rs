@@ -1,18 +1,23 @@
 //! What survives: the inbox (accepted, not yet handled), the journal (what each conversation decided), and the
 //! projections that people, dedupe and Genesys's outbox ask.
 //!
-//! [`Store`] speaks in the verbs of the domain; `sqlite` is the implementation that needs nothing beside it. The gateway
+//! [`Store`] speaks in the verbs of the domain; `sqlite` is the implementation that needs nothing beside it,
+//! `postgres` the one for a database that is there already. The gateway
 //! calls it; it calls nobody, decides nothing about a message, and knows no wire.
 
 mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod json;
+mod postgres;
+mod projection;
 mod sqlite;
 mod types;
 
 pub use audit::{Audit, audit};
 pub use error::{AppendError, OpenError, StoreError};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use types::{
     Append, Arrival, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem,

@@ -228,3 +228,9 @@ pub struct JournalRow {
     /// The record, or why it cannot be read.
     pub record: Result<Record, String>,
 }
+
+/// A wake-up may come a little late, never early: it would find nothing to do.
+pub(crate) fn ceil_to_millis(at: Timestamp) -> i64 {
+    let millis = at.as_millisecond();
+    if at.as_nanosecond() > i128::from(millis) * 1_000_000 { millis + 1 } else { millis }
+}

@@ -4,7 +4,7 @@ use conversation::{Input, IntegrationName, MessageId, MessageRef, Report};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::read::json;
+use crate::json::json;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
 pub(super) fn accept(connection: &Connection, arrival: Arrival) -> rusqlite::Result<Stored> {

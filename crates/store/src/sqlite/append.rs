@@ -1,12 +1,14 @@
 //! What a conversation decided: fence, journal, inbox, projections and outbox in the writer's transaction.
 
-use conversation::{AttemptOutcome, Fate, Input, IntegrationName, MessageId, Owed, PostResult, Record, Report};
+use conversation::{Input, IntegrationName, MessageId, Owed, Record, Report};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::accept::put_into_inbox;
-use super::read::{from_json, json};
 use crate::Append;
+use crate::json::{from_json, json};
+use crate::projection::{Change, changes};
+use crate::types::ceil_to_millis;
 
 /// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
 pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Result<Option<bool>> {
@@ -24,10 +26,7 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
         connection
             .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
             .execute(params![conversation, seq, at, json(record)])?;
-        if let Some((message, service_id)) = named(record) {
-            early |= name_message(connection, &append.integration, conversation, message, service_id)?;
-        }
-        project(connection, &append.integration, conversation, append.at, record)?;
+        early |= project(connection, &append.integration, conversation, append.at, record)?;
     }
     for seq in &append.taken {
         connection.prepare_cached("delete from inbox where seq = ?1")?.execute([seq])?;
@@ -40,110 +39,50 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
     Ok(Some(early))
 }
 
-/// A wake-up may come a little late, never early: it would find nothing to do.
-fn ceil_to_millis(at: Timestamp) -> i64 {
-    let millis = at.as_millisecond();
-    if at.as_nanosecond() > i128::from(millis) * 1_000_000 { millis + 1 } else { millis }
-}
-
-/// Carries one record into what people, dedupe and the outbox ask.
+/// Carries one record into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
 fn project(
     connection: &Connection,
     integration: &IntegrationName,
     conversation: &str,
     at: Timestamp,
     record: &Record,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let outbox = Outbox { connection, integration, conversation, at };
-    match record {
-        Record::Settled { message, fate, receipt } => {
-            let (state, reason) = match fate {
-                Fate::Delivered => ("delivered", None),
-                Fate::Sent => ("sent", None),
-                Fate::Failed { reason } => ("failed", Some(reason.to_string())),
-            };
-            connection
-                .prepare_cached(
-                    "update message set state = ?3, reason = ?4, settled = ?5
-                     where id = ?1 and direction = 'outbound' and integration = ?2",
-                )?
-                .execute(params![message.as_str(), integration.as_str(), state, reason, at.as_millisecond()])?;
-            if *receipt {
-                let fate = Some(fate.clone());
-                outbox.put(&Owed::Receipt { message: message.clone(), fate })?;
+    let mut early = false;
+    for change in changes(record) {
+        match change {
+            Change::Ended { direction, message, state, reason } => {
+                connection
+                    .prepare_cached(
+                        "update message set state = ?4, reason = ?5, settled = ?6
+                         where id = ?1 and direction = ?2 and integration = ?3",
+                    )?
+                    .execute(params![
+                        message.as_str(),
+                        direction.as_str(),
+                        integration.as_str(),
+                        state,
+                        reason,
+                        at.as_millisecond()
+                    ])?;
             }
-            Ok(())
+            Change::Receipted { message, word } => {
+                connection
+                    .prepare_cached(
+                        "update message set receipt = ?3
+                         where id = ?1 and direction = 'outbound' and integration = ?2",
+                    )?
+                    .execute(params![message.as_str(), integration.as_str(), word])?;
+            }
+            Change::Named { message, service_id } => {
+                early |= name_message(connection, integration, conversation, message, service_id)?;
+            }
+            Change::Owe(owed) => outbox.put(&owed)?,
+            Change::Paid(owed) => outbox.take(&owed)?,
+            Change::PaidExactly(owed) => outbox.take_exactly(&owed)?,
         }
-        Record::SentDue { message } => outbox.put(&Owed::Receipt { message: message.clone(), fate: None }),
-        Record::ReceiptDone { message, last: true, result } => {
-            connection
-                .prepare_cached(
-                    "update message set receipt = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
-                )?
-                .execute(params![message.as_str(), integration.as_str(), word(result)])?;
-            outbox.take(&Owed::Receipt { message: message.clone(), fate: None })
-        }
-        // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
-        Record::ReceiptDone { message, last: false, .. } => {
-            outbox.take_exactly(&Owed::Receipt { message: message.clone(), fate: None })
-        }
-        Record::InboundReleased { message } => outbox.put(&Owed::Inbound { message: message.clone() }),
-        Record::InboundDone { message, result } => {
-            let why = match result {
-                PostResult::Posted { .. } => None,
-                PostResult::Refused { why } => Some(why.as_ref()),
-            };
-            connection
-                .prepare_cached(
-                    "update message set state = ?3, reason = ?4, settled = ?5
-                     where id = ?1 and direction = 'inbound' and integration = ?2",
-                )?
-                .execute(params![message.as_str(), integration.as_str(), word(result), why, at.as_millisecond()])?;
-            outbox.take(&Owed::Inbound { message: message.clone() })
-        }
-        Record::NoticeDue { message, notice } => {
-            outbox.put(&Owed::Notice { message: message.clone(), notice: *notice })
-        }
-        Record::NoticeDone { message, notice, .. } => {
-            outbox.take(&Owed::Notice { message: message.clone(), notice: *notice })
-        }
-        Record::DisconnectDue { id } => outbox.put(&Owed::Disconnect { id: id.clone() }),
-        // The key is the same whichever of Genesys's conversations it was.
-        Record::DisconnectDone { .. } => outbox.take(&Owed::Disconnect { id: Box::default() }),
-        Record::Accepted { .. }
-        | Record::AttemptStarted { .. }
-        | Record::AttemptEnded { .. }
-        | Record::Reported { .. }
-        | Record::HandshakeStarted { .. }
-        | Record::HandshakePending { .. }
-        | Record::HandshakeFailed { .. }
-        | Record::SessionOpened { .. }
-        | Record::SessionRefused { .. }
-        | Record::SessionClosed { .. }
-        | Record::Paused
-        | Record::Resumed
-        | Record::InboundAccepted { .. }
-        | Record::GenesysConversation { .. }
-        | Record::CustomerLeft
-        | Record::Ending => Ok(()),
     }
-}
-
-fn word(result: &PostResult) -> &'static str {
-    if result.is_posted() { "posted" } else { "refused" }
-}
-
-/// What the chat service calls a message, where the record says.
-fn named(record: &Record) -> Option<(&MessageId, &str)> {
-    match record {
-        Record::AttemptEnded {
-            message,
-            outcome:
-                AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) },
-            ..
-        } => Some((message, id)),
-        _ => None,
-    }
+    Ok(early)
 }
 
 /// Learns what the chat service calls a message, and puts the reports that came before into the inbox. Returns whether

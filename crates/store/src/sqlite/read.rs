@@ -3,20 +3,9 @@
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use crate::json::from_json;
 use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError, Watched};
-
-/// The JSON of one of our own types.
-pub(super) fn json(value: &impl Serialize) -> String {
-    // Ours are enums, structs and strings, none of which serde_json can refuse.
-    serde_json::to_string(value).expect("our own types are JSON")
-}
-
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {

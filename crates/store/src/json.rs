@@ -1,0 +1,16 @@
+//! Our own types as JSON, which is how every store keeps them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::StoreError;
+
+/// The JSON of one of our own types.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    // Ours are enums, structs and strings, none of which serde_json can refuse.
+    serde_json::to_string(value).expect("our own types are JSON")
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+}

@@ -1,0 +1,245 @@
+//! What comes in at the door: deduplicated, then put into the inbox, a batch in one transaction.
+
+use std::collections::{BTreeMap, HashSet};
+
+use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Report};
+use jiff::Timestamp;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::link::Error;
+use super::text::{escape, key};
+use crate::json::json;
+use crate::{Arrival, Direction, NewMessage, Stored};
+
+/// Answers each arrival, in order. The transaction is the caller's.
+pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<Stored>, Error> {
+    let mut answers = vec![Stored::Repeated; arrivals.len()];
+    let mut seen = HashSet::new();
+    let mut messages = Vec::new();
+    for (place, arrival) in arrivals.iter().enumerate() {
+        if let Arrival::Message(message) = arrival
+            && seen.insert((&message.id, message.direction, &message.integration))
+        {
+            messages.push((place, message));
+        }
+    }
+    accept_messages(client, &messages, &mut answers).await?;
+    // One after the other, in the order in which they came.
+    for (place, arrival) in arrivals.iter().enumerate() {
+        answers[place] = match arrival {
+            Arrival::Message(_) => continue,
+            Arrival::Event { integration, id, received, conversation, input } => {
+                accept_event(client, integration, id, *received, conversation, input).await?
+            }
+            Arrival::Report { integration, id, received, of: MessageRef::Ours(message), report } => {
+                accept_report(client, integration, id, *received, message, report).await?
+            }
+            Arrival::Report { integration, id, received, of: MessageRef::Service(service_id), report } => {
+                accept_report_by_name(client, integration, id, *received, service_id, report).await?
+            }
+        };
+    }
+    Ok(answers)
+}
+
+async fn accept_messages(
+    client: &Client,
+    messages: &[(usize, &NewMessage)],
+    answers: &mut [Stored],
+) -> Result<(), Error> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&NewMessage) -> &str| -> Vec<&str> { messages.iter().map(|(_, m)| of(m)).collect() };
+    let foreign: Vec<_> = messages.iter().map(|(_, m)| escape(&m.foreign_id)).collect();
+    let foreign: Vec<&str> = foreign.iter().map(AsRef::as_ref).collect();
+    let received: Vec<i64> = messages.iter().map(|(_, m)| m.received.as_millisecond()).collect();
+    let bodies: Vec<&[u8]> = messages.iter().map(|(_, m)| m.body.as_slice()).collect();
+    let inputs: Vec<Option<String>> = messages.iter().map(|(_, m)| m.input.as_ref().map(json)).collect();
+    let customers: Vec<bool> = messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
+    let rows = client
+        .query_typed(
+            "with arriving as materialized (
+                select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::text[],
+                                     $8::bytea[], $9::text[], $10::bool[])
+                with ordinality as a (integration, direction, id, foreign_id, conversation, received, state,
+                                      body, input, customers, place)
+             ), new as (
+                -- In one order for all nodes, so that none waits for another that waits for it.
+                insert into tidegate.message (integration, direction, id, foreign_id, conversation, received, state, body)
+                select integration, direction, id, foreign_id, conversation, received, state, body
+                from arriving order by id, direction, integration
+                on conflict do nothing returning id, direction, integration
+             ), put as (
+                insert into tidegate.inbox (conversation, customers, input)
+                select conversation, customers, input from arriving join new using (id, direction, integration)
+                where input is not null order by place
+             )
+             select place from arriving join new using (id, direction, integration)",
+            &[
+                (&column(|m| m.integration.as_str()), Type::TEXT_ARRAY),
+                (&column(|m| m.direction.as_str()), Type::TEXT_ARRAY),
+                (&column(|m| m.id.as_str()), Type::TEXT_ARRAY),
+                (&foreign, Type::TEXT_ARRAY),
+                (&column(|m| m.conversation.as_str()), Type::TEXT_ARRAY),
+                (&received, Type::INT8_ARRAY),
+                (&column(|m| if m.input.is_some() { "accepted" } else { "kept" }), Type::TEXT_ARRAY),
+                (&bodies, Type::BYTEA_ARRAY),
+                (&inputs, Type::TEXT_ARRAY),
+                (&customers, Type::BOOL_ARRAY),
+            ],
+        )
+        .await?;
+    let mut new = Vec::new();
+    for row in rows {
+        let place: i64 = row.try_get(0)?;
+        // `with ordinality` counts from 1.
+        if let Some((answer, message)) = usize::try_from(place - 1).ok().and_then(|place| messages.get(place)) {
+            answers[*answer] =
+                if message.input.is_some() { Stored::New(message.conversation.clone()) } else { Stored::Kept };
+            new.push(*message);
+        }
+    }
+    know_customers(client, &new).await
+}
+
+/// What the customer says of himself is better than what Genesys repeats.
+async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Error> {
+    for (direction, conflict) in [
+        (
+            Direction::Inbound,
+            "do update set customer = excluded.customer where conversation.customer <> excluded.customer",
+        ),
+        (Direction::Outbound, "do nothing"),
+    ] {
+        let by_id: BTreeMap<&ConversationId, &NewMessage> =
+            new.iter().filter(|m| m.direction == direction).map(|m| (&m.conversation, *m)).collect();
+        if by_id.is_empty() {
+            continue;
+        }
+        let ids: Vec<&str> = by_id.keys().map(|id| id.as_str()).collect();
+        let integrations: Vec<&str> = by_id.values().map(|m| m.integration.as_str()).collect();
+        let customers: Vec<&str> = by_id.values().map(|m| m.customer.as_str()).collect();
+        let sql = format!(
+            "insert into tidegate.conversation (id, integration, customer)
+             select * from unnest($1::text[], $2::text[], $3::text[]) as a (id, integration, customer) order by id
+             on conflict (id) {conflict}"
+        );
+        let params = [
+            (&ids as _, Type::TEXT_ARRAY),
+            (&integrations as _, Type::TEXT_ARRAY),
+            (&customers as _, Type::TEXT_ARRAY),
+        ];
+        client.query_typed(&sql, &params).await?;
+    }
+    Ok(())
+}
+
+fn is_customers(input: &Input) -> bool {
+    matches!(input, Input::CustomerMessage { .. })
+}
+
+async fn accept_event(
+    client: &Client,
+    integration: &IntegrationName,
+    id: &str,
+    received: Timestamp,
+    conversation: &ConversationId,
+    input: &Input,
+) -> Result<Stored, Error> {
+    let id = key(id);
+    let rows = client
+        .query_typed(
+            "with known as (
+                select 1 from tidegate.conversation where id = $4 and integration = $2
+             ), new as (
+                insert into tidegate.event (id, integration, received) select $1, $2, $3 from known
+                on conflict do nothing returning 1
+             ), put as (
+                insert into tidegate.inbox (conversation, customers, input) select $4, $5, $6 from new
+             )
+             select exists (select from known), exists (select from new)",
+            &[
+                (&id.as_str(), Type::TEXT),
+                (&integration.as_str(), Type::TEXT),
+                (&received.as_millisecond(), Type::INT8),
+                (&conversation.as_str(), Type::TEXT),
+                (&is_customers(input), Type::BOOL),
+                (&json(input), Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(match (rows[0].try_get(0)?, rows[0].try_get(1)?) {
+        (false, _) => Stored::Unknown,
+        (true, false) => Stored::Repeated,
+        (true, true) => Stored::New(conversation.clone()),
+    })
+}
+
+/// A report on a message that is known by our name.
+async fn accept_report(
+    client: &Client,
+    integration: &IntegrationName,
+    event: &str,
+    received: Timestamp,
+    message: &MessageId,
+    report: &Report,
+) -> Result<Stored, Error> {
+    let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' and integration = $2";
+    let params = [(&message.as_str() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
+    let Some(row) = client.query_typed(sql, &params).await?.pop() else { return Ok(Stored::Unknown) };
+    let conversation = ConversationId::new(row.try_get::<_, &str>(0)?);
+    let input = Input::Reported { message: message.clone(), report: report.clone() };
+    accept_event(client, integration, event, received, &conversation, &input).await
+}
+
+/// A report on a message that only the chat service's name says.
+async fn accept_report_by_name(
+    client: &Client,
+    integration: &IntegrationName,
+    event: &str,
+    received: Timestamp,
+    service_id: &str,
+    report: &Report,
+) -> Result<Stored, Error> {
+    let name = key(service_id);
+    // Whoever is about to give the message that name is waited for here, or waits for us.
+    let rows = client
+        .query_typed(
+            "insert into tidegate.service_name (service_id, integration, received) values ($1, $2, $3)
+             on conflict (service_id, integration) do update set received = service_name.received
+             returning message",
+            &[
+                (&name.as_str(), Type::TEXT),
+                (&integration.as_str(), Type::TEXT),
+                (&received.as_millisecond(), Type::INT8),
+            ],
+        )
+        .await?;
+    if let Some(message) = rows[0].try_get::<_, Option<&str>>(0)? {
+        return accept_report(client, integration, event, received, &MessageId::new(message), report).await;
+    }
+    // The report has overtaken the answer that tells us the service's name for the message.
+    let id = key(event);
+    let rows = client
+        .query_typed(
+            "with new as (
+                insert into tidegate.event (id, integration, received) values ($1, $2, $3)
+                on conflict do nothing returning 1
+             ), put as (
+                insert into tidegate.early (service_id, integration, event_id, received, report)
+                select $4, $2, $1, $3, $5 from new
+             )
+             select exists (select from new)",
+            &[
+                (&id.as_str(), Type::TEXT),
+                (&integration.as_str(), Type::TEXT),
+                (&received.as_millisecond(), Type::INT8),
+                (&name.as_str(), Type::TEXT),
+                (&json(report), Type::TEXT),
+            ],
+        )
+        .await?;
+    Ok(if rows[0].try_get(0)? { Stored::Early } else { Stored::Repeated })
+}

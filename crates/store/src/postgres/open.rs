@@ -1,0 +1,119 @@
+//! Opening the database: its schema, and the right to drive it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::types::Type;
+
+use super::link::{Error, Link};
+use crate::OpenError;
+
+/// In the order in which they are applied; one that was released is never changed.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+
+/// How long the right to drive lasts when it is not renewed, in milliseconds of the database's clock.
+const LASTS_MS: i64 = 8_000;
+/// How often it is renewed.
+pub(super) const RENEWED: Duration = Duration::from_secs(2);
+
+pub(super) fn config(url: &str) -> Result<Config, OpenError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(OpenError::Url(url.to_owned()));
+    }
+    url.parse().map_err(|error: tokio_postgres::Error| OpenError::Database(Error::Postgres(error).to_string()))
+}
+
+fn known() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
+/// Brings the schema to this version. Nodes that do so at once wait for each other on the version's table.
+pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
+    let found = link
+        .alone(async |client| {
+            client
+                .batch_execute(
+                    "create schema if not exists tidegate;
+                     create table if not exists tidegate.version (number integer not null)",
+                )
+                .await?;
+            client.batch_execute("begin; lock table tidegate.version in exclusive mode").await?;
+            let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+            let found: i32 = rows[0].try_get(0)?;
+            for (number, sql) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
+                client.batch_execute(sql).await?;
+                let sql = "insert into tidegate.version (number) values ($1)";
+                client.query_typed(sql, &[(&number, Type::INT4)]).await?;
+            }
+            client.batch_execute("commit").await?;
+            Ok(found)
+        })
+        .await
+        .map_err(|error| OpenError::Database(error.to_string()))?;
+    check(found)
+}
+
+/// Refuses a database that this version cannot read, without changing it.
+pub(super) async fn check_version(link: &Link) -> Result<(), OpenError> {
+    let found = link
+        .alone(async |client| {
+            let there = client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
+            if !there[0].try_get::<_, bool>(0)? {
+                return Ok(0);
+            }
+            let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+            Ok(rows[0].try_get(0)?)
+        })
+        .await
+        .map_err(|error| OpenError::Database(error.to_string()))?;
+    if found == 0 {
+        return Err(OpenError::Database("it holds no tidegate store".to_owned()));
+    }
+    check(found)
+}
+
+fn check(found: i32) -> Result<(), OpenError> {
+    if found > known() { Err(OpenError::NewerDatabase { found, known: known() }) } else { Ok(()) }
+}
+
+/// Takes or renews the right to drive the database's conversations. Returns who has it, where it is another process.
+pub(super) async fn drive(link: &Link, process: &str) -> Result<Option<String>, Error> {
+    link.alone(async |client| {
+        let rows = client
+            .query_typed(
+                "insert into tidegate.driver (id, process, until)
+                 values (1, $1, now() + $2 * interval '1 millisecond')
+                 on conflict (id) do update set process = excluded.process, until = excluded.until
+                 where driver.process = excluded.process or driver.until <= now()
+                 returning 1",
+                &[(&process, Type::TEXT), (&LASTS_MS, Type::INT8)],
+            )
+            .await?;
+        if !rows.is_empty() {
+            return Ok(None);
+        }
+        let other = client.query_typed("select process from tidegate.driver", &[]).await?;
+        Ok(Some(other.first().map_or_else(String::new, |row| row.get(0))))
+    })
+    .await
+}
+
+/// Gives the right back, so that the next process need not wait.
+pub(super) async fn leave(link: &Link, process: &str) -> Result<(), Error> {
+    link.alone(async |client| {
+        let sql = "update tidegate.driver set until = now() where process = $1";
+        client.query_typed(sql, &[(&process, Type::TEXT)]).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// A name for this process that no other has.
+pub(super) fn process_name() -> Arc<str> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "host" } else { host.trim() };
+    // The hasher's keys are random: that is all that is wanted of it here.
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host);
+    format!("{host}/{}/{random:016x}", std::process::id()).into()
+}

@@ -1,0 +1,236 @@
+//! Queries. Each is one statement, and sees one commit; only a dossier needs several.
+
+use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
+use jiff::Timestamp;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use super::append::{signed, unsigned};
+use super::link::{Error, Readers};
+use super::text::unescape;
+use crate::json::from_json;
+use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError, Watched};
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // A column of another type than the schema says.
+        Self::Corrupt(error.to_string())
+    }
+}
+
+pub(super) async fn load(readers: &Readers, id: &ConversationId) -> Result<Option<Loaded>, StoreError> {
+    let rows = readers
+        .query(
+            "select c.integration, c.customer, c.snapshot_seq, c.seq, j.seq, j.at, j.record,
+                    case when j.seq is null or j.seq = c.snapshot_seq + 1 then c.snapshot end
+             from tidegate.conversation as c
+             left join tidegate.journal as j on j.conversation = c.id and j.seq > c.snapshot_seq
+             where c.id = $1 order by j.seq",
+            &[(&id.as_str(), Type::TEXT)],
+        )
+        .await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let snapshot: Option<&str> = first.try_get(7)?;
+    let snapshot: Conversation = snapshot.map_or(Ok(Conversation::default()), from_json)?;
+    let mut records = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let Some(seq) = row.try_get::<_, Option<i64>>(4)? else { break };
+        let record = from_json::<Record>(row.try_get(6)?)
+            .map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {seq}: {error}")))?;
+        records.push((time(row, 5)?, record));
+    }
+    Ok(Some(Loaded {
+        integration: IntegrationName::new(first.try_get::<_, &str>(0)?),
+        customer: first.try_get(1)?,
+        state: Conversation::replay(snapshot, records),
+        seq: unsigned(first.try_get(3)?)?,
+        snapshot_seq: unsigned(first.try_get(2)?)?,
+    }))
+}
+
+const INBOX: &str = "select seq, input from tidegate.inbox where conversation = $1 and (not customers or $2)
+                     order by seq limit $3";
+
+pub(super) async fn inbox(
+    readers: &Readers,
+    id: &ConversationId,
+    customers: bool,
+    limit: usize,
+) -> Result<Vec<InboxItem>, StoreError> {
+    let params = [(&id.as_str() as _, Type::TEXT), (&customers as _, Type::BOOL), (&most(limit) as _, Type::INT8)];
+    readers.query(INBOX, &params).await?.iter().map(|row| inbox_item(row, id)).collect()
+}
+
+fn inbox_item(row: &Row, id: &ConversationId) -> Result<InboxItem, StoreError> {
+    let seq = unsigned(row.try_get(0)?)?;
+    let input = serde_json::from_str(row.try_get(1)?)
+        .map_err(|error| StoreError::Corrupt(format!("inbox row {seq} of {id}: {error}")))?;
+    Ok(InboxItem { seq, input })
+}
+
+pub(super) async fn message(
+    readers: &Readers,
+    integration: &IntegrationName,
+    direction: Direction,
+    id: &MessageId,
+) -> Result<Option<MessageRow>, StoreError> {
+    let rows = readers
+        .query(
+            "select id, direction, conversation, foreign_id, received, state, reason, receipt, body
+             from tidegate.message where id = $1 and direction = $2 and integration = $3",
+            &[(&id.as_str(), Type::TEXT), (&direction.as_str(), Type::TEXT), (&integration.as_str(), Type::TEXT)],
+        )
+        .await?;
+    rows.first().map(message_row).transpose()
+}
+
+fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
+    Ok(MessageRow {
+        id: MessageId::new(row.try_get::<_, &str>(0)?),
+        direction: if row.try_get::<_, &str>(1)? == "inbound" { Direction::Inbound } else { Direction::Outbound },
+        conversation: ConversationId::new(row.try_get::<_, &str>(2)?),
+        foreign_id: unescape(row.try_get(3)?),
+        received: time(row, 4)?,
+        state: row.try_get(5)?,
+        reason: row.try_get::<_, Option<String>>(6)?.map(unescape),
+        receipt: row.try_get(7)?,
+        body: row.try_get(8)?,
+    })
+}
+
+/// A page of conversations by id, behind `after`.
+async fn page(
+    readers: &Readers,
+    sql: &str,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = readers.query(sql, &[(&after, Type::TEXT), (&most(limit), Type::INT8)]).await?;
+    rows.iter().map(|row| Ok(ConversationId::new(row.try_get::<_, &str>(0)?))).collect()
+}
+
+// Ids are plain ASCII; the order has to be that of their bytes whatever the database's language is.
+pub(super) async fn waiting(
+    readers: &Readers,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let sql = "select distinct conversation from tidegate.inbox where conversation > $1 order by conversation limit $2";
+    page(readers, sql, after, limit).await
+}
+
+pub(super) async fn conversations(
+    readers: &Readers,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    page(readers, "select id from tidegate.conversation where id > $1 order by id limit $2", after, limit).await
+}
+
+pub(super) async fn due(
+    readers: &Readers,
+    from: Timestamp,
+    until: Timestamp,
+    limit: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let rows = readers
+        .query(
+            "select id, due from tidegate.conversation where due between $1 and $2 order by due limit $3",
+            &[(&from.as_millisecond(), Type::INT8), (&until.as_millisecond(), Type::INT8), (&most(limit), Type::INT8)],
+        )
+        .await?;
+    let due = |row: &Row| Ok(Due { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), at: time(row, 1)? });
+    rows.iter().map(due).collect()
+}
+
+pub(super) async fn outbox(
+    readers: &Readers,
+    integration: &IntegrationName,
+    urgent: bool,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<OutboxItem>, StoreError> {
+    let rows = readers
+        .query(
+            "select seq, conversation, since, owed from tidegate.outbox
+             where integration = $1 and lazy = $2 and seq > $3 order by seq limit $4",
+            &[
+                (&integration.as_str(), Type::TEXT),
+                (&!urgent, Type::BOOL),
+                (&signed(after), Type::INT8),
+                (&most(limit), Type::INT8),
+            ],
+        )
+        .await?;
+    rows.iter().map(outbox_item).collect()
+}
+
+fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
+    let (seq, conversation) = (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
+    let owed = serde_json::from_str(row.try_get(3)?)
+        .map_err(|error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}")))?;
+    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed })
+}
+
+pub(super) async fn watched(
+    readers: &Readers,
+    integration: &IntegrationName,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<Watched>, StoreError> {
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = readers
+        .query(
+            "select id, watched from tidegate.conversation
+             where integration = $1 and id > $2 and watched is not null order by id limit $3",
+            &[(&integration.as_str(), Type::TEXT), (&after, Type::TEXT), (&most(limit), Type::INT8)],
+        )
+        .await?;
+    let watched = |row: &Row| {
+        let genesys = unescape(row.try_get(1)?).into();
+        Ok(Watched { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), genesys })
+    };
+    rows.iter().map(watched).collect()
+}
+
+/// Within a transaction that sees one commit.
+pub(super) async fn dossier(client: &Client, id: &ConversationId) -> Result<Option<Dossier>, Error> {
+    let of = [(&id.as_str() as _, Type::TEXT)];
+    let sql = "select integration, customer, seq, pruned_seq from tidegate.conversation where id = $1";
+    let Some(row) = client.query_typed(sql, &of).await?.pop() else { return Ok(None) };
+    let params = [(&id.as_str() as _, Type::TEXT), (&true as _, Type::BOOL), (&i64::MAX as _, Type::INT8)];
+    let inbox = client.query_typed(INBOX, &params).await?;
+    let sql = "select seq, at, record from tidegate.journal where conversation = $1 order by seq";
+    let journal = client.query_typed(sql, &of).await?;
+    let sql = "select id, direction, conversation, foreign_id, received, state, reason, receipt, ''::bytea
+               from tidegate.message where conversation = $1 order by received, place";
+    let messages = client.query_typed(sql, &of).await?;
+    let sql = "select seq, conversation, since, owed from tidegate.outbox where conversation = $1 order by seq";
+    let owed = client.query_typed(sql, &of).await?;
+    Ok(Some(Dossier {
+        id: id.clone(),
+        integration: IntegrationName::new(row.try_get::<_, &str>(0)?),
+        customer: row.try_get(1)?,
+        seq: unsigned(row.try_get(2)?)?,
+        pruned_seq: unsigned(row.try_get(3)?)?,
+        inbox: inbox.iter().map(|row| inbox_item(row, id)).collect::<Result<_, _>>()?,
+        journal: journal.iter().map(journal_row).collect::<Result<_, _>>()?,
+        messages: messages.iter().map(message_row).collect::<Result<_, _>>()?,
+        owed: owed.iter().map(outbox_item).collect::<Result<_, _>>()?,
+    }))
+}
+
+fn journal_row(row: &Row) -> Result<JournalRow, StoreError> {
+    let record = serde_json::from_str(row.try_get(2)?).map_err(|error| error.to_string());
+    Ok(JournalRow { seq: unsigned(row.try_get(0)?)?, at: time(row, 1)?, record })
+}
+
+fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
+    let millis: i64 = row.try_get(column)?;
+    Timestamp::from_millisecond(millis).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+fn most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

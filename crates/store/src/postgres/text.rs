@@ -1,0 +1,43 @@
+//! Foreign text in a database that takes no NUL in a text, and no long text in an index.
+
+use std::borrow::Cow;
+
+use conversation::MessageId;
+
+/// What stands before text that was escaped.
+const ESCAPED: char = '\u{1}';
+
+/// The text as the database takes it.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') || text.starts_with(ESCAPED) {
+        Cow::Owned(format!("{ESCAPED}{}", text.replace('%', "%25").replace('\0', "%00")))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// The text as it was.
+pub(super) fn unescape(text: String) -> String {
+    match text.strip_prefix(ESCAPED) {
+        Some(escaped) => escaped.replace("%00", "\0").replace("%25", "%"),
+        None => text,
+    }
+}
+
+/// A foreign id as a key: short ones stay readable, others are hashed.
+pub(super) fn key(foreign: &str) -> MessageId {
+    MessageId::from_foreign(foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_escaped_comes_back() {
+        for text in ["", "plain", "100%", "a\0b%00", "\u{1}x", "\u{1}%25\0", "%2500"] {
+            assert!(!escape(text).contains('\0'));
+            assert_eq!(unescape(escape(text).into_owned()), text);
+        }
+    }
+}

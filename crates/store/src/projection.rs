@@ -1,0 +1,97 @@
+//! What one record changes beside the journal: what people and dedupe ask, and what Genesys is owed. Every store carries
+//! it out in its own language.
+
+use conversation::{AttemptOutcome, Fate, MessageId, Owed, PostResult, Record};
+
+use crate::Direction;
+
+/// One change.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    /// A message has come to its end.
+    Ended { direction: Direction, message: &'a MessageId, state: &'static str, reason: Option<String> },
+    /// An agent's message has its final receipt.
+    Receipted { message: &'a MessageId, word: &'static str },
+    /// The chat service has said what it calls a message.
+    Named { message: &'a MessageId, service_id: &'a str },
+    /// Genesys is owed this; it replaces what stands there under its key.
+    Owe(Owed),
+    /// Whatever stands there under the key of this is not owed any more.
+    Paid(Owed),
+    /// This is not owed any more, unless it was replaced.
+    PaidExactly(Owed),
+}
+
+/// What a record changes, in order.
+pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
+    let changes = match record {
+        Record::Settled { message, fate, receipt } => {
+            let (state, reason) = match fate {
+                Fate::Delivered => ("delivered", None),
+                Fate::Sent => ("sent", None),
+                Fate::Failed { reason } => ("failed", Some(reason.to_string())),
+            };
+            let owed =
+                receipt.then(|| Change::Owe(Owed::Receipt { message: message.clone(), fate: Some(fate.clone()) }));
+            [Some(Change::Ended { direction: Direction::Outbound, message, state, reason }), owed]
+        }
+        Record::SentDue { message } => {
+            [Some(Change::Owe(Owed::Receipt { message: message.clone(), fate: None })), None]
+        }
+        Record::ReceiptDone { message, last: true, result } => [
+            Some(Change::Receipted { message, word: word(result) }),
+            Some(Change::Paid(Owed::Receipt { message: message.clone(), fate: None })),
+        ],
+        // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
+        Record::ReceiptDone { message, last: false, .. } => {
+            [Some(Change::PaidExactly(Owed::Receipt { message: message.clone(), fate: None })), None]
+        }
+        Record::InboundReleased { message } => [Some(Change::Owe(Owed::Inbound { message: message.clone() })), None],
+        Record::InboundDone { message, result } => {
+            let reason = match result {
+                PostResult::Posted { .. } => None,
+                PostResult::Refused { why } => Some(why.to_string()),
+            };
+            [
+                Some(Change::Ended { direction: Direction::Inbound, message, state: word(result), reason }),
+                Some(Change::Paid(Owed::Inbound { message: message.clone() })),
+            ]
+        }
+        Record::NoticeDue { message, notice } => {
+            [Some(Change::Owe(Owed::Notice { message: message.clone(), notice: *notice })), None]
+        }
+        Record::NoticeDone { message, notice, .. } => {
+            [Some(Change::Paid(Owed::Notice { message: message.clone(), notice: *notice })), None]
+        }
+        Record::DisconnectDue { id } => [Some(Change::Owe(Owed::Disconnect { id: id.clone() })), None],
+        // The key is the same whichever of Genesys's conversations it was.
+        Record::DisconnectDone { .. } => [Some(Change::Paid(Owed::Disconnect { id: Box::default() })), None],
+        Record::AttemptEnded {
+            message,
+            outcome:
+                AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) },
+            ..
+        } => [Some(Change::Named { message, service_id: id }), None],
+        Record::Accepted { .. }
+        | Record::AttemptStarted { .. }
+        | Record::AttemptEnded { .. }
+        | Record::Reported { .. }
+        | Record::HandshakeStarted { .. }
+        | Record::HandshakePending { .. }
+        | Record::HandshakeFailed { .. }
+        | Record::SessionOpened { .. }
+        | Record::SessionRefused { .. }
+        | Record::SessionClosed { .. }
+        | Record::Paused
+        | Record::Resumed
+        | Record::InboundAccepted { .. }
+        | Record::GenesysConversation { .. }
+        | Record::CustomerLeft
+        | Record::Ending => [None, None],
+    };
+    changes.into_iter().flatten()
+}
+
+fn word(result: &PostResult) -> &'static str {
+    if result.is_posted() { "posted" } else { "refused" }
+}

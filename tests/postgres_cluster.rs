@@ -1,0 +1,118 @@
+//! A PostgreSQL of the test's own: Debian's binaries, a temporary cluster on loopback, stopped afterwards.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// A running cluster, durable as one in life. It stops when it is dropped.
+pub(crate) struct Cluster {
+    dir: tempfile::TempDir,
+    bin: PathBuf,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Cluster {
+    /// Makes and starts one.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir().expect("a folder");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let mut cluster = Self { dir, bin: binaries(), port, server: None };
+        if let Some(user) = unprivileged() {
+            std::os::unix::fs::chown(cluster.dir.path(), Some(user), Some(user)).expect("the folder changes hands");
+        }
+        let made = cluster
+            .command("initdb")
+            .args(["--username=tidegate", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"])
+            .arg(cluster.data())
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        cluster.run();
+        cluster
+    }
+
+    /// Where a program finds its database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://tidegate@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Starts the server on the data that is there, and waits until it answers.
+    pub(crate) fn run(&mut self) {
+        let path = self.dir.path().join("log");
+        let log = std::fs::File::create(&path).expect("a log");
+        let server = self
+            .command("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(self.dir.path())
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .stderr(log.try_clone().expect("a log"))
+            .stdout(log)
+            .spawn()
+            .expect("postgres runs");
+        self.server = Some(server);
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let said = std::fs::read_to_string(&path).unwrap_or_default();
+            if said.contains("database system is ready to accept connections") {
+                return;
+            }
+            assert!(Instant::now() < until, "{said}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Stops the server by `signal`: `INT` cuts all connections and writes what there is, `QUIT` is a crash.
+    pub(crate) fn stop(&mut self, signal: &str) {
+        if let Some(mut server) = self.server.take() {
+            let _ = Command::new("kill").arg(format!("-{signal}")).arg(server.id().to_string()).status();
+            let _ = server.wait();
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// One of PostgreSQL's programs, as somebody who is not root: it refuses to run as root.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.stdin(Stdio::null()).current_dir("/");
+        if let Some(user) = unprivileged() {
+            command.uid(user).gid(user);
+        }
+        command
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop("INT");
+    }
+}
+
+/// Where PostgreSQL's programs are: Debian keeps them out of the path.
+fn binaries() -> PathBuf {
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    found.sort_by_key(|bin| std::cmp::Reverse(bin.clone()));
+    found
+        .into_iter()
+        .find(|bin| bin.join("initdb").exists())
+        .expect("PostgreSQL's programs: run ./test --set-up, or apt-get install postgresql")
+}
+
+/// Whom to run it as; nobody in particular, where the tests do not run as root.
+fn unprivileged() -> Option<u32> {
+    const NOBODY: u32 = 65_534;
+    let root =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(Path::new("/proc/self")).expect("ourselves")) == 0;
+    root.then_some(NOBODY)
+}
