@@ -9,6 +9,9 @@ mod crash;
 mod ingress;
 mod openapi;
 mod policies;
+mod postgres;
+#[path = "../postgres_cluster.rs"]
+mod postgres_cluster;
 mod restart;
 mod sdk;
 mod sdk_conformance;

@@ -32,6 +32,35 @@ async fn a_second_process_is_told_that_the_database_is_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_not_heard_of_for_long_may_not_act() {
+    let cluster = Cluster::start();
+    let first = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    assert_eq!(first.accept(message("m1", "m1")).await.expect("accepted"), Stored::Kept);
+    // As if its right had run out: another takes it.
+    let (client, connection) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client.batch_execute("update tidegate.driver set until = now()").await.expect("an update");
+    let second = loop {
+        match PostgresStore::open(&cluster.url()).await {
+            Ok(store) => break store,
+            // The first was quicker, and has renewed it.
+            Err(OpenError::Driven(_)) => {
+                client.batch_execute("update tidegate.driver set until = now()").await.expect("an update");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let name = first.lost().await;
+    assert!(!name.is_empty());
+    let refused = first.accept(message("m2", "m2")).await;
+    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains(&name)), "{refused:?}");
+    let read = first.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "nothing can be sent without its body: {read:?}");
+    assert_eq!(second.accept(message("m2", "m2")).await.expect("accepted"), Stored::Kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_is_wrong() {
     assert!(matches!(PostgresStore::open("mysql://x").await, Err(OpenError::Url(_))));
     assert!(matches!(PostgresStore::open("postgres://tidegate@127.0.0.1:1/x").await, Err(OpenError::Database(_))));

@@ -8,7 +8,6 @@ use connector::http::HttpConnector;
 use conversation::Clock;
 use gateway::SystemClock;
 use genesys::{CallError, Client};
-use store::SqliteStore;
 use url::Url;
 
 use crate::config::{self, Config};
@@ -20,7 +19,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let config = wiring::configuration(file)?;
     let mut lines = Lines::default();
     lines.ok("configuration", format!("{} is valid", file.display()));
-    check_store(&mut lines, &config)?;
+    check_store(&mut lines, &config).await;
     let (genesys, connector) = (wiring::genesys_client()?, wiring::connector_client()?);
     for integration in &config.integrations {
         check_genesys(&mut lines, integration, config.server.public_url.as_ref(), &genesys).await;
@@ -53,22 +52,29 @@ impl Lines {
 }
 
 /// Reads only: a gateway that runs has the file, and goes on.
-fn check_store(lines: &mut Lines, config: &Config) -> Result<(), Failure> {
+async fn check_store(lines: &mut Lines, config: &Config) {
     let url = &config.store.url;
-    wiring::refuse_postgres(url)?;
-    match SqliteStore::open_read_only(url) {
-        Ok(_) => lines.ok("store", format!("{url} can be read")),
+    // A password may stand in the URL of a database.
+    let name = if url.starts_with("sqlite:") { url } else { "the database" };
+    match wiring::store_to_read(url).await {
+        Ok(_) => lines.ok("store", format!("{name} can be read")),
         Err(store::OpenError::Missing(path)) => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             Some(folder) if !folder.is_dir() => lines.fail(
                 "store",
                 format!("there is no folder {}", folder.display()),
                 "create it, or change store.url",
             ),
-            _ => lines.ok("store", format!("{url} will be created")),
+            _ => lines.ok("store", format!("{name} will be created")),
         },
+        Err(error @ (store::OpenError::Database(_) | store::OpenError::NewerDatabase { .. })) => {
+            lines.fail(
+                "store",
+                error.to_string(),
+                "change store.url, or start the database; `tidegate serve` makes the schema",
+            );
+        }
         Err(error) => lines.fail("store", error.to_string(), "change store.url, or move the file away"),
     }
-    Ok(())
 }
 
 async fn check_genesys(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use conversation::Clock;
 use gateway::{Gateway, Limits, SystemClock};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::wiring;
@@ -14,7 +14,14 @@ use crate::wiring;
 /// Runs until it is told to stop.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let config = wiring::configuration(file)?;
-    let store = wiring::store(&config.store.url)?;
+    let (mut terminate, mut hang_up) = (on(SignalKind::terminate())?, on(SignalKind::hangup())?);
+    let opened = tokio::select! {
+        opened = wiring::store(&config.store.url) => opened?,
+        // It stands by, and has nothing to finish.
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let mut lost = opened.lost;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
         let listen = config.server.listen;
         Failure::configuration(format!(
@@ -29,17 +36,20 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
-    let mut hang_up =
-        signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
-    let gateway = Gateway::start(listener, integrations, Arc::new(store), clock, limits)
+    let gateway = Gateway::start(listener, integrations, opened.store, clock, limits)
         .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
+            other = &mut lost => {
+                // What is decided from here on is refused by the store's fence; another start stands by.
+                tracing::error!(other, "another process has taken over the database");
+                gateway.shutdown().await;
+                let report = format!("tidegate: {other} has taken over the database: this process was not heard of for long");
+                return Err(Failure::found(report));
+            }
             _ = hang_up.recv() => {
                 tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
             }
@@ -49,4 +59,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     gateway.shutdown().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn on(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::failed("cannot wait for signals", error))
 }

@@ -1,6 +1,7 @@
 //! From the configuration to the parts: clients, budgets, connectors, stores.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use connector::http::{HttpConnector, Inbound, client_settings};
 use conversation::Clock;
 use gateway::Integration;
 use genesys::{Budget, BudgetConfig, Client};
-use store::SqliteStore;
+use store::{OpenError, PostgresStore, SqliteStore, Store};
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -67,22 +68,63 @@ pub(crate) fn integration(
     })
 }
 
-/// Opens the store for writing.
-pub(crate) fn store(url: &str) -> Result<SqliteStore, Failure> {
-    refuse_postgres(url)?;
-    SqliteStore::open(url).map_err(|error| {
-        Failure::configuration(format!(
-            "tidegate: the store cannot be used: {error}\n  store.url says where it is; its folder must exist and be \
-             writable, and only one process may have it"
-        ))
+/// How often a process that stands by asks whether it may drive.
+const STANDING_BY: Duration = Duration::from_secs(1);
+
+/// The store, and what tells that another process has taken it over.
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lost: Pin<Box<dyn Future<Output = String> + Send>>,
+}
+
+/// Opens the store for writing. Where another process drives the database, this one stands by until that has left or has
+/// not been heard of for some seconds.
+pub(crate) async fn store(url: &str) -> Result<Opened, Failure> {
+    if !is_postgres(url) {
+        let store = SqliteStore::open(url).map_err(|error| {
+            Failure::configuration(format!(
+                "tidegate: the store cannot be used: {error}\n  store.url says where it is; its folder must exist and be \
+                 writable, and only one process may have it"
+            ))
+        })?;
+        return Ok(Opened { store: Arc::new(store), lost: Box::pin(std::future::pending()) });
+    }
+    let mut told = false;
+    loop {
+        match PostgresStore::open(url).await {
+            Ok(store) => {
+                let lost = store.clone();
+                let lost = Box::pin(async move { lost.lost().await });
+                return Ok(Opened { store: Arc::new(store), lost });
+            }
+            Err(OpenError::Driven(other)) => {
+                if !told {
+                    tracing::info!(other, "standing by: another process drives the database");
+                }
+                told = true;
+            }
+            // Whoever stands by outlasts a restart of the database.
+            Err(error @ OpenError::Database(_)) if told => tracing::warn!(%error, "standing by"),
+            Err(error) => {
+                return Err(Failure::configuration(format!(
+                    "tidegate: the store cannot be used: {error}\n  store.url says where it is; the user must be allowed \
+                     to create the schema `tidegate` in it"
+                )));
+            }
+        }
+        tokio::time::sleep(STANDING_BY).await;
+    }
+}
+
+/// Opens the store only to read it, beside whoever writes it.
+pub(crate) async fn store_to_read(url: &str) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(if is_postgres(url) {
+        Arc::new(PostgresStore::open_read_only(url).await?)
+    } else {
+        Arc::new(SqliteStore::open_read_only(url)?)
     })
 }
 
-/// Says so in time, instead of failing with a riddle.
-pub(crate) fn refuse_postgres(url: &str) -> Result<(), Failure> {
-    if url.starts_with("postgres") {
-        let report = "tidegate: this version keeps its messages in SQLite only\n  name a file instead, such as sqlite:tidegate.db";
-        return Err(Failure::configuration(report));
-    }
-    Ok(())
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres")
 }

@@ -262,5 +262,9 @@ fn what_is_no_store_ends_with_2_and_is_left_as_it_is() {
     command.args(["audit", "--store", "mysql://somewhere"]);
     let (code, _, errors) = ended(command);
     assert_eq!(code, 2);
-    assert_eq!(errors, "tidegate: `mysql://somewhere` is no store: write `sqlite:PATH`\n  --store says where it is\n");
+    assert_eq!(
+        errors,
+        "tidegate: `mysql://somewhere` is no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`\n  \
+         --store says where it is\n"
+    );
 }

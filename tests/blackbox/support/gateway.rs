@@ -29,7 +29,7 @@ impl Gateway {
         chat: &str,
         integration: &str,
     ) -> PathBuf {
-        let store = dir.join("tidegate.db");
+        let store = store_in(dir);
         // A test may say how it wants the end to be learnt.
         let end =
             if integration.contains("[integration.end]") { "" } else { r#"end = { detect = "poll", poll = "1s" }"# };
@@ -40,7 +40,7 @@ listen = "127.0.0.1:{port}"
 public_url = "http://127.0.0.1:{port}"
 
 [store]
-url = "sqlite:{}"
+url = "{store}"
 
 [[integration]]
 name = "acme"
@@ -58,8 +58,7 @@ secret = "{CONNECTOR_SECRET}"
 reports_delivery = true
 
 {integration}
-"#,
-            store.display()
+"#
         );
         let config = dir.join("tidegate.toml");
         std::fs::write(&config, text).expect("a configuration");
@@ -80,6 +79,17 @@ reports_delivery = true
         let process = Process::start(command, &log);
         let (config, url) = (config.to_owned(), format!("http://127.0.0.1:{port}"));
         Self { url, process, config, port, client: client() }
+    }
+
+    /// A second process with the same configuration, which waits until the first is gone; on another
+    /// port, where the first may still have its own.
+    pub(crate) fn stand_by(&self, port: Option<u16>) -> Process {
+        let mut command = tidegate();
+        command.args(["serve", "--config"]).arg(&self.config);
+        if let Some(port) = port {
+            command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}"));
+        }
+        Process::start(command, &self.config.with_file_name("standby.log"))
     }
 
     pub(crate) async fn ready(&mut self) {
@@ -146,6 +156,12 @@ reports_delivery = true
     pub(crate) async fn stop(&mut self) {
         assert!(self.process.terminate(Duration::from_secs(10)).await, "the gateway ends with 0 within 10 s");
     }
+}
+
+/// Where a test keeps its messages: in a file, unless it has named a database in `store.url`.
+pub(crate) fn store_in(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("store.url"))
+        .unwrap_or_else(|_| format!("sqlite:{}", dir.join("tidegate.db").display()))
 }
 
 /// The clock of Genesys or of a chat service.

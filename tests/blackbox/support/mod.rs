@@ -46,6 +46,11 @@ impl Loop {
         // Set it to look at stores and logs afterwards.
         let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
         let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
+        Self::start_in(dir, integration, chat).await
+    }
+
+    /// The same in a folder that may name the store already.
+    pub(crate) async fn start_in(dir: TempDir, integration: &str, chat: &[&str]) -> Self {
         let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
@@ -71,7 +76,7 @@ impl Loop {
 
     /// The store's URL, for the audit.
     pub(crate) fn store(&self) -> String {
-        format!("sqlite:{}", self.dir.path().join("tidegate.db").display())
+        gateway::store_in(self.dir.path())
     }
 }
 

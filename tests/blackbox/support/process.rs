@@ -39,8 +39,19 @@ impl Process {
 
     /// Asks it to end (SIGTERM) and waits. Returns its exit code, if it ended by itself and in time.
     pub(crate) async fn ends(&mut self, patience: Duration) -> Option<i32> {
-        let sent = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill can be run");
+        self.signal("TERM");
+        self.ends_by_itself(patience).await
+    }
+
+    /// Sends it a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let sent = kill.arg(format!("-{name}")).arg(self.child.id().to_string()).status().expect("kill can be run");
         assert!(sent.success(), "the process is there");
+    }
+
+    /// Waits until it has ended. Returns its exit code, if it ended in time.
+    pub(crate) async fn ends_by_itself(&mut self, patience: Duration) -> Option<i32> {
         let end = tokio::time::Instant::now() + patience;
         while tokio::time::Instant::now() < end {
             if let Some(status) = self.child.try_wait().expect("it can be asked") {

@@ -20,6 +20,7 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::{
     Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
@@ -45,9 +46,16 @@ struct Writer {
     process: Arc<str>,
     arrivals: Lane<Arrival>,
     steps: Lane<Step>,
-    /// Who has taken over, if anybody has.
-    lost: watch::Receiver<Option<String>>,
+    right: watch::Receiver<Right>,
     renewal: JoinHandle<()>,
+}
+
+/// The right to drive, as far as this process knows.
+enum Right {
+    /// It has it until then, unless it is renewed.
+    Until(Instant),
+    /// This one has taken over.
+    Lost(String),
 }
 
 impl Drop for Writer {
@@ -64,13 +72,14 @@ impl PostgresStore {
         let aside = Link::new(&config);
         open::migrate(&aside).await?;
         let process = open::process_name();
+        let asked = Instant::now();
         let driver = open::drive(&aside, &process).await;
         if let Some(other) = driver.map_err(|error| OpenError::Database(error.to_string()))? {
             return Err(OpenError::Driven(other));
         }
-        let (tell, lost) = watch::channel(None);
+        let (tell, right) = watch::channel(Right::Until(asked + open::RELIED_ON));
         let renewal = tokio::spawn(renew(Link::new(&config), Arc::clone(&process), tell));
-        let writer = Writer { process, arrivals: Lane::start(&config), steps: Lane::start(&config), lost, renewal };
+        let writer = Writer { process, arrivals: Lane::start(&config), steps: Lane::start(&config), right, renewal };
         Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: Some(writer) })))
     }
 
@@ -85,35 +94,45 @@ impl PostgresStore {
     /// Waits until another process has taken over, as it may when this one was not heard of for long. Whoever drives the
     /// conversations has to end then.
     pub async fn lost(&self) -> String {
-        if let Some(writer) = &self.0.writer
-            && let Ok(other) = writer.lost.clone().wait_for(Option::is_some).await
-            && let Some(other) = other.as_ref()
-        {
-            return other.clone();
+        if let Some(writer) = &self.0.writer {
+            let mut right = writer.right.clone();
+            if let Ok(right) = right.wait_for(|right| matches!(right, Right::Lost(_))).await
+                && let Right::Lost(other) = &*right
+            {
+                return other.clone();
+            }
         }
         std::future::pending().await
+    }
+
+    /// Whether this process may act. One that was paused finds out here, before it has heard of whoever took over.
+    fn may_act(writer: &Writer) -> Result<(), StoreError> {
+        let why = match &*writer.right.borrow() {
+            Right::Until(until) if Instant::now() < *until => return Ok(()),
+            Right::Until(_) => "the right to drive the database was not renewed in time".to_owned(),
+            Right::Lost(other) => format!("{other} has taken over"),
+        };
+        Err(StoreError::Unavailable(why))
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
         let none = || StoreError::Unavailable("it was opened only to be read".into());
         let writer = self.0.writer.as_ref().ok_or_else(none)?;
-        match writer.lost.borrow().as_ref() {
-            Some(other) => Err(StoreError::Unavailable(format!("{other} has taken over"))),
-            None => Ok(writer),
-        }
+        Self::may_act(writer).map(|()| writer)
     }
 }
 
 /// Renews the right to drive until somebody else has it. While the database is away nobody else can take it either.
-async fn renew(link: Link, process: Arc<str>, lost: watch::Sender<Option<String>>) {
+async fn renew(link: Link, process: Arc<str>, right: watch::Sender<Right>) {
     let mut pause = tokio::time::interval(open::RENEWED);
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         pause.tick().await;
+        let asked = Instant::now();
         match tokio::time::timeout(Duration::from_secs(4), open::drive(&link, &process)).await {
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) => drop(right.send_replace(Right::Until(asked + open::RELIED_ON))),
             Ok(Ok(Some(other))) => {
-                lost.send_replace(Some(other));
+                right.send_replace(Right::Lost(other));
                 return;
             }
             Ok(Err(error)) => tracing::warn!(%error, "cannot renew the right to drive the database"),
@@ -153,6 +172,10 @@ impl Store for PostgresStore {
         direction: Direction,
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError> {
+        // Whoever drives reads a message in order to send it.
+        if let Some(writer) = &self.0.writer {
+            Self::may_act(writer)?;
+        }
         read::message(&self.0.readers, integration, direction, id).await
     }
 

@@ -14,6 +14,8 @@ const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
 
 /// How long the right to drive lasts when it is not renewed, in milliseconds of the database's clock.
 const LASTS_MS: i64 = 8_000;
+/// How long this process relies on it after it asked: less, since clocks do not run alike.
+pub(super) const RELIED_ON: Duration = Duration::from_millis(7_500);
 /// How often it is renewed.
 pub(super) const RENEWED: Duration = Duration::from_secs(2);
 

@@ -45,7 +45,7 @@ impl Stage {
     pub(super) async fn set(store: Option<String>) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let url = store.unwrap_or_else(|| new_store(&clock));
-        let store = wiring::store(&url)?;
+        let store = wiring::store(&url).await?.store;
 
         let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let cannot = |error| Failure::failed("the demo cannot listen on loopback", error);
@@ -91,7 +91,7 @@ impl Stage {
         };
         let integration =
             wiring::integration(integration, &wiring::genesys_client()?, &wiring::connector_client()?, &clock);
-        let gateway = Gateway::start(for_gateway, vec![integration], Arc::new(store), clock, Limits::default())
+        let gateway = Gateway::start(for_gateway, vec![integration], store, clock, Limits::default())
             .map_err(|error| Failure::failed("the gateway does not start", error))?;
         Ok(Self { genesys, chat, store: url, gateway, sandbox, listener })
     }
