@@ -18,7 +18,12 @@ async fn types(all: &Loop, customer: &str, texts: &[&str]) -> Vec<String> {
     let mut messages = Vec::new();
     for text in texts {
         let send = async || all.sandbox.agent_sends(customer, text).await;
-        messages.push(eventually("the agent has the conversation", send).await);
+        let message = eventually("the agent has the conversation", send).await;
+        eventually("the gateway took it", async || {
+            (all.sandbox.details(&message).await["status"] != "queued").then_some(())
+        })
+        .await;
+        messages.push(message);
     }
     messages
 }
@@ -116,8 +121,13 @@ async fn a_database_that_crashes_and_comes_back_loses_nothing() {
     })
     .await;
     // Genesys's webhook waits for the database, or is tried again.
-    messages.extend(types(&all, "noor", &texts[2..]).await);
+    let send = async || all.sandbox.agent_sends("noor", texts[2]).await;
+    messages.push(eventually("the agent has the conversation", send).await);
     cluster.run();
+    let taken = &messages[2];
+    eventually("the gateway took it", async || (all.sandbox.details(taken).await["status"] != "queued").then_some(()))
+        .await;
+    messages.extend(types(&all, "noor", &texts[3..]).await);
     all_is_well(&mut all, &messages, &texts).await;
     assert!(all.gateway.process.runs(), "the same process goes on");
 }

@@ -32,6 +32,10 @@ fn known() -> i32 {
 
 /// Brings the schema to this version. Nodes that do so at once wait for each other on the version's table.
 pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
+    let found = version(link).await?;
+    if found >= known() {
+        return check(found);
+    }
     let found = link
         .alone(async |client| {
             client
@@ -58,21 +62,24 @@ pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
 
 /// Refuses a database that this version cannot read, without changing it.
 pub(super) async fn check_version(link: &Link) -> Result<(), OpenError> {
-    let found = link
-        .alone(async |client| {
-            let there = client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
-            if !there[0].try_get::<_, bool>(0)? {
-                return Ok(0);
-            }
-            let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
-            Ok(rows[0].try_get(0)?)
-        })
-        .await
-        .map_err(|error| OpenError::Database(error.to_string()))?;
-    if found == 0 {
-        return Err(OpenError::Database("it holds no tidegate store".to_owned()));
+    match version(link).await? {
+        0 => Err(OpenError::Database("it holds no tidegate store".to_owned())),
+        found => check(found),
     }
-    check(found)
+}
+
+/// How many migrations the database has had.
+async fn version(link: &Link) -> Result<i32, OpenError> {
+    link.alone(async |client| {
+        let there = client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
+        if !there[0].try_get::<_, bool>(0)? {
+            return Ok(0);
+        }
+        let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+        Ok(rows[0].try_get(0)?)
+    })
+    .await
+    .map_err(|error| OpenError::Database(error.to_string()))
 }
 
 fn check(found: i32) -> Result<(), OpenError> {
