@@ -13,21 +13,6 @@ async fn start(cluster: &Cluster, chat: &[&str]) -> Loop {
     Loop::start_in(dir, "", chat).await
 }
 
-/// The agent types these, one after the other.
-async fn types(all: &Loop, customer: &str, texts: &[&str]) -> Vec<String> {
-    let mut messages = Vec::new();
-    for text in texts {
-        let send = async || all.sandbox.agent_sends(customer, text).await;
-        let message = eventually("the agent has the conversation", send).await;
-        eventually("the gateway took it", async || {
-            (all.sandbox.details(&message).await["status"] != "queued").then_some(())
-        })
-        .await;
-        messages.push(message);
-    }
-    messages
-}
-
 async fn all_is_well(all: &mut Loop, messages: &[String], texts: &[&str]) {
     for message in messages {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered());
@@ -43,11 +28,11 @@ async fn a_second_process_takes_over_from_one_that_was_killed() {
     let mut all = start(&cluster, &["--handshake", "3", "--delay", "0.1"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
     let texts = ["Good morning.", "I am looking.", "Tomorrow."];
-    let mut messages = types(&all, "noor", &texts[..1]).await;
+    let mut messages = all.agent_types("noor", &texts[..1]).await;
     let standby = all.gateway.stand_by(None);
     let waits = async || standby.log().contains("standing by").then_some(());
     eventually("the second process stands by", waits).await;
-    messages.extend(types(&all, "noor", &texts[1..]).await);
+    messages.extend(all.agent_types("noor", &texts[1..]).await);
 
     let killed = Instant::now();
     all.gateway.process.kill();
@@ -73,7 +58,7 @@ async fn a_process_that_stops_hands_over_at_once() {
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(4), "it took over after {took:?}");
     all.chat.says("noor", "Where is my parcel?").await;
-    let messages = types(&all, "noor", &["Tomorrow."]).await;
+    let messages = all.agent_types("noor", &["Tomorrow."]).await;
     all_is_well(&mut all, &messages, &["Tomorrow."]).await;
 }
 
@@ -82,7 +67,7 @@ async fn a_process_that_was_paused_for_long_writes_nothing_more_and_ends() {
     let cluster = Cluster::start();
     let mut all = start(&cluster, &["--handshake", "0.2"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
-    let mut messages = types(&all, "noor", &["Good morning."]).await;
+    let mut messages = all.agent_types("noor", &["Good morning."]).await;
     assert_eq!(all.sandbox.final_receipt(&messages[0]).await, delivered());
     let port = free_port();
     let mut standby = all.gateway.stand_by(Some(port));
@@ -104,7 +89,7 @@ async fn a_process_that_was_paused_for_long_writes_nothing_more_and_ends() {
 
     assert!(standby.terminate(Duration::from_secs(10)).await);
     all.gateway.restart().await;
-    messages.extend(types(&all, "noor", &["Tomorrow."]).await);
+    messages.extend(all.agent_types("noor", &["Tomorrow."]).await);
     all_is_well(&mut all, &messages, &["Good morning.", "Tomorrow."]).await;
 }
 
@@ -114,7 +99,7 @@ async fn a_database_that_crashes_and_comes_back_loses_nothing() {
     let mut all = start(&cluster, &["--handshake", "2", "--delay", "0.1"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
     let texts = ["Good morning.", "I am looking.", "Tomorrow.", "At nine."];
-    let mut messages = types(&all, "noor", &texts[..2]).await;
+    let mut messages = all.agent_types("noor", &texts[..2]).await;
     cluster.stop("QUIT");
     eventually("the gateway says that it is not ready", async || {
         (all.gateway.get("/readyz").await.0 == 503).then_some(())
@@ -124,10 +109,8 @@ async fn a_database_that_crashes_and_comes_back_loses_nothing() {
     let send = async || all.sandbox.agent_sends("noor", texts[2]).await;
     messages.push(eventually("the agent has the conversation", send).await);
     cluster.run();
-    let taken = &messages[2];
-    eventually("the gateway took it", async || (all.sandbox.details(taken).await["status"] != "queued").then_some(()))
-        .await;
-    messages.extend(types(&all, "noor", &texts[3..]).await);
+    all.taken(&messages[2]).await;
+    messages.extend(all.agent_types("noor", &texts[3..]).await);
     all_is_well(&mut all, &messages, &texts).await;
     assert!(all.gateway.process.runs(), "the same process goes on");
 }

@@ -7,27 +7,12 @@ use tokio::time::Instant;
 
 use crate::support::{Loop, delivered, eventually, failed, webhook};
 
-/// The agent types these, one after the other.
-async fn types(all: &Loop, customer: &str, texts: &[&str]) -> Vec<String> {
-    let mut messages = Vec::new();
-    for text in texts {
-        let send = async || all.sandbox.agent_sends(customer, text).await;
-        let message = eventually("the agent has the conversation", send).await;
-        eventually("the gateway took it", async || {
-            (all.sandbox.details(&message).await["status"] != "queued").then_some(())
-        })
-        .await;
-        messages.push(message);
-    }
-    messages
-}
-
 #[tokio::test]
 async fn held_messages_survive_a_stop_during_the_handshake() {
     let mut all = Loop::start("", &["--handshake", "4", "--delay", "0.1"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
     let texts = ["Good morning.", "I am looking.", "Tomorrow."];
-    let messages = types(&all, "noor", &texts).await;
+    let messages = all.agent_types("noor", &texts).await;
     all.gateway.stop().await;
     assert!(all.chat.taken().is_empty(), "it was stopped during the handshake");
     all.gateway.restart().await;
@@ -45,7 +30,7 @@ async fn held_messages_survive_a_kill_during_the_handshake() {
     let mut all = Loop::start("", &["--handshake", "3", "--delay", "0.1"]).await;
     all.chat.says("noor", "Where is my parcel?").await;
     let texts = ["Good morning.", "I am looking.", "Tomorrow."];
-    let messages = types(&all, "noor", &texts).await;
+    let messages = all.agent_types("noor", &texts).await;
     all.gateway.process.kill();
     assert!(all.chat.taken().is_empty(), "it was killed during the handshake");
     all.gateway.restart().await;
@@ -61,7 +46,7 @@ async fn held_messages_survive_a_kill_during_the_handshake() {
 async fn a_deadline_that_passed_while_the_gateway_was_down_holds_as_soon_as_it_is_back() {
     let mut all = Loop::start("[integration.hold]\nfor = \"3s\"", &[]).await;
     all.chat.says("never-ready", "Hello?").await;
-    let message = types(&all, "never-ready", &["How can I help?"]).await.remove(0);
+    let message = all.agent_types("never-ready", &["How can I help?"]).await.remove(0);
     all.gateway.process.kill();
     // The time that passes is what this is about.
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -112,11 +97,11 @@ async fn a_receipt_whose_answer_was_lost_is_not_posted_twice() {
     all.chat.says("noor", "Hello?").await;
     eventually("a conversation", async || all.sandbox.agent_sends("noor", "First.").await).await;
     all.sandbox.fault(&json!({ "on": "receipt", "action": "drop_answer", "times": 1 })).await;
-    let lost = types(&all, "noor", &["The answer to my receipt is lost."]).await.remove(0);
+    let lost = all.agent_types("noor", &["The answer to my receipt is lost."]).await.remove(0);
     assert_eq!(all.sandbox.final_receipt(&lost).await, delivered());
     // The next one's receipt may only leave when the doubt about this one is over or beside it: the audit of the
     // store tells when both are done.
-    let next = types(&all, "noor", &["Next."]).await.remove(0);
+    let next = all.agent_types("noor", &["Next."]).await.remove(0);
     assert_eq!(all.sandbox.final_receipt(&next).await, delivered());
     eventually("nothing is owed any more", async || {
         all.dossier("noor").await.is_some_and(|dossier| dossier.owed.is_empty()).then_some(())
@@ -144,7 +129,7 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
     for words in ["Two.", "Three.", "Four."] {
         all.chat.says("noor", words).await;
     }
-    let messages = types(&all, "noor", &["Second.", "Third."]).await;
+    let messages = all.agent_types("noor", &["Second.", "Third."]).await;
     for message in &messages {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered());
     }
@@ -159,12 +144,12 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
 async fn a_chat_service_that_forgot_its_sessions_gets_everything_in_order_after_a_second_handshake() {
     let mut all = Loop::start("", &["--handshake", "0.5", "--delay", "0.1"]).await;
     all.chat.says("noor", "Hello?").await;
-    let mut messages = types(&all, "noor", &["Before."]).await;
+    let mut messages = all.agent_types("noor", &["Before."]).await;
     assert_eq!(all.sandbox.final_receipt(&messages[0]).await, delivered());
     all.chat.kill();
-    messages.extend(types(&all, "noor", &["While it is down.", "And more."]).await);
+    messages.extend(all.agent_types("noor", &["While it is down.", "And more."]).await);
     all.chat.restart().await;
-    messages.extend(types(&all, "noor", &["After."]).await);
+    messages.extend(all.agent_types("noor", &["After."]).await);
     for message in &messages {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered());
     }
@@ -177,11 +162,11 @@ async fn a_chat_service_that_forgot_its_sessions_gets_everything_in_order_after_
 async fn a_stop_lets_a_call_under_way_end() {
     let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
     all.chat.says("noor", "Hello?").await;
-    let first = types(&all, "noor", &["First."]).await.remove(0);
+    let first = all.agent_types("noor", &["First."]).await.remove(0);
     assert_eq!(all.sandbox.final_receipt(&first).await, delivered());
     // Genesys is slow to answer when the stop comes.
     all.sandbox.fault(&json!({ "on": "receipt", "action": { "delay": "3s" }, "times": 1 })).await;
-    let slow = types(&all, "noor", &["Slow."]).await.remove(0);
+    let slow = all.agent_types("noor", &["Slow."]).await.remove(0);
     eventually("it is forwarded", async || all.chat.taken().contains(&"Slow.".to_owned()).then_some(())).await;
     all.gateway.stop().await;
     let calls = receipt_calls(&all, &slow).await;

@@ -98,6 +98,7 @@ pub async fn keeps_its_word(store: &dyn Store) {
     store.ready().await.expect("an empty store is ready");
     assert!(store.load(&conversation()).await.expect("a read").is_none(), "nothing is there yet");
 
+    answers_behind_what_was_asked(store).await;
     dedupes(store).await;
     let mut driver = Driver { store, state: Conversation::default(), seq: 0, now: 1_000 };
     settles_a_message(&mut driver).await;
@@ -109,6 +110,29 @@ pub async fn keeps_its_word(store: &dyn Store) {
 
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "an honest store passes its audit:\n{found}");
+}
+
+/// Whoever hangs up leaves a message behind that may be durable: after `ready` it is, or never will be.
+async fn answers_behind_what_was_asked(store: &dyn Store) {
+    let of = IntegrationName::new("unheard");
+    for round in 0..20 {
+        let ids: Vec<_> = (0..100).map(|n| format!("unheard-{round}-{n}")).collect();
+        for id in &ids {
+            let mut arrival = agent_message(id, 0);
+            if let Arrival::Message(new) = &mut arrival {
+                new.integration = of.clone();
+                new.conversation = ConversationId::of(&of, "noor");
+                new.input = None;
+            }
+            let hangs_up = tokio::time::timeout(Duration::ZERO, store.accept(arrival)).await;
+            drop(hangs_up);
+        }
+        store.ready().await.expect("it is ready");
+        let last = MessageId::new(&ids[99]);
+        let row = store.message(&of, Direction::Outbound, &last).await.expect("a read");
+        assert!(row.is_some(), "{last} was asked for before, and is not there");
+    }
+    assert_eq!(store.prune(at(1)).await.expect("a prune"), 2_000);
 }
 
 async fn dedupes(store: &dyn Store) {

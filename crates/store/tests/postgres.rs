@@ -3,7 +3,7 @@
 #[path = "../../../tests/postgres_cluster.rs"]
 mod postgres_cluster;
 
-use conversation::{ConversationId, IntegrationName, MessageId, Record};
+use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Record, Report};
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
 use store::{Append, Arrival, Direction, NewMessage, OpenError, PostgresStore, Store, StoreError, Stored, conformance};
@@ -36,23 +36,16 @@ async fn whoever_was_not_heard_of_for_long_may_not_act() {
     let cluster = Cluster::start();
     let first = PostgresStore::open(&cluster.url()).await.expect("it opens");
     assert_eq!(first.accept(message("m1", "m1")).await.expect("accepted"), Stored::Kept);
-    // As if its right had run out: another takes it.
+    // As if another had taken over while this one was paused, and had left again.
     let (client, connection) =
         tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
-    client.batch_execute("update tidegate.driver set until = now()").await.expect("an update");
-    let second = loop {
-        match PostgresStore::open(&cluster.url()).await {
-            Ok(store) => break store,
-            // The first was quicker, and has renewed it.
-            Err(OpenError::Driven(_)) => {
-                client.batch_execute("update tidegate.driver set until = now()").await.expect("an update");
-            }
-            Err(error) => panic!("{error}"),
-        }
-    };
-    let name = first.lost().await;
-    assert!(!name.is_empty());
+    let taken = "update tidegate.driver set process = 'another', until = now()";
+    client.batch_execute(taken).await.expect("an update");
+    let limit = std::time::Duration::from_secs(10);
+    let name = tokio::time::timeout(limit, first.lost()).await.expect("it finds out");
+    assert_eq!(name, "another");
+    let second = PostgresStore::open(&cluster.url()).await.expect("the other has left");
     let refused = first.accept(message("m2", "m2")).await;
     assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains(&name)), "{refused:?}");
     let read = first.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
@@ -93,6 +86,28 @@ async fn text_that_the_database_does_not_take_is_kept_all_the_same() {
     let row = store.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
     let row = row.expect("a read").expect("it is there");
     assert!(row.foreign_id == foreign && row.body == [0, 255]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_a_nul_in_its_name_is_unknown_and_keeps_nobody_waiting() {
+    let cluster = Cluster::start();
+    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let (integration, received) = (IntegrationName::new("acme"), Timestamp::UNIX_EPOCH);
+    let event = Arrival::Event {
+        integration: integration.clone(),
+        id: "e\0".to_owned(),
+        received,
+        conversation: ConversationId::new("c\0"),
+        input: Input::SessionClosed { session: None },
+    };
+    assert_eq!(store.accept(event).await.expect("an answer"), Stored::Unknown);
+    for of in [MessageRef::Ours(MessageId::new("m\0")), MessageRef::Service("x\0".into())] {
+        let unknown = matches!(of, MessageRef::Ours(_));
+        let id = "r\0".to_owned();
+        let report = Arrival::Report { integration: integration.clone(), id, received, of, report: Report::Delivered };
+        let stored = store.accept(report).await.expect("an answer");
+        assert_eq!(stored, if unknown { Stored::Unknown } else { Stored::Early });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

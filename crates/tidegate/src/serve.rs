@@ -47,7 +47,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
                 // What is decided from here on is refused by the store's fence; another start stands by.
                 tracing::error!(other, "another process has taken over the database");
                 gateway.shutdown().await;
-                let report = format!("tidegate: {other} has taken over the database: this process was not heard of for long");
+                let report = format!("{other} has taken over the database: this process was not heard of for long");
                 return Err(Failure::found(report));
             }
             _ = hang_up.recv() => {

@@ -74,6 +74,26 @@ impl Loop {
         Self { sandbox, chat, gateway, dir }
     }
 
+    /// The agent types these, one after the other. Returns their ids once the gateway has them.
+    pub(crate) async fn agent_types(&self, customer: &str, texts: &[&str]) -> Vec<String> {
+        let mut messages = Vec::new();
+        for text in texts {
+            let send = async || self.sandbox.agent_sends(customer, text).await;
+            let message = eventually("the agent has the conversation", send).await;
+            self.taken(&message).await;
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// Waits until the gateway has an agent's message.
+    pub(crate) async fn taken(&self, message: &str) {
+        eventually("the gateway took it", async || {
+            (self.sandbox.details(message).await["status"] != "queued").then_some(())
+        })
+        .await;
+    }
+
     /// The store's URL, for the audit.
     pub(crate) fn store(&self) -> String {
         gateway::store_in(self.dir.path())

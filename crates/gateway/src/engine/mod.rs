@@ -34,6 +34,10 @@ const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 const PAGE: usize = 500;
 /// Room for bodies, in KiB.
 const BODIES: usize = 256 << 10;
+/// The pause before the store is asked again whether it takes something; it doubles up to a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How often the inbox is looked through although nobody has said that something waits there.
+const LOOK: Duration = Duration::from_secs(15);
 /// How often the store is pruned.
 const PRUNE: Duration = Duration::from_hours(1);
 /// How long a conversation whose task broke is left alone.
@@ -157,12 +161,12 @@ impl Engine {
     /// again for as long as [`Limits::store_patience`] says.
     pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
         let mut unheard = Unheard { engine: self, armed: true };
-        let mut pause = Duration::from_millis(20);
+        let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
             loop {
                 match self.store.accept(arrival.clone()).await {
-                    Ok(stored) => return Ok(stored),
+                    Ok(stored) => return Ok((stored, pause > FIRST_PAUSE)),
                     Err(error @ StoreError::Corrupt(_)) => return Err(error),
                     Err(error @ StoreError::Unavailable(_)) => last = error,
                 }
@@ -170,11 +174,12 @@ impl Engine {
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
-        let stored = match tokio::time::timeout(self.limits.store_patience, patient).await {
+        let (stored, repeated) = match tokio::time::timeout(self.limits.store_patience, patient).await {
             Ok(stored) => stored?,
             Err(_) => return Err(last),
         };
-        unheard.armed = false;
+        // Asked twice, "it was here before" may mean the first time, whose answer was lost.
+        unheard.armed = repeated && stored == Stored::Repeated;
         if let Stored::New(conversation) = &stored {
             self.wake(conversation);
         }
@@ -288,6 +293,8 @@ impl Engine {
         loop {
             tokio::select! {
                 () = self.room.notified() => {}
+                // A commit may come true after everybody has given it up.
+                () = tokio::time::sleep(LOOK) => self.slots().turned_away = true,
                 () = self.stop.cancelled() => return,
             }
             if !std::mem::take(&mut self.slots().turned_away) {

@@ -149,6 +149,8 @@ async fn accept_event(
     input: &Input,
 ) -> Result<Stored, Error> {
     let id = key(id);
+    // A stranger's id may hold anything; of ours, none changes by this.
+    let named = escape(conversation.as_str());
     let rows = client
         .query_typed(
             "with known as (
@@ -164,7 +166,7 @@ async fn accept_event(
                 (&id.as_str(), Type::TEXT),
                 (&integration.as_str(), Type::TEXT),
                 (&received.as_millisecond(), Type::INT8),
-                (&conversation.as_str(), Type::TEXT),
+                (&named.as_ref(), Type::TEXT),
                 (&is_customers(input), Type::BOOL),
                 (&json(input), Type::TEXT),
             ],
@@ -187,7 +189,8 @@ async fn accept_report(
     report: &Report,
 ) -> Result<Stored, Error> {
     let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' and integration = $2";
-    let params = [(&message.as_str() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
+    let named = escape(message.as_str());
+    let params = [(&named.as_ref() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
     let Some(row) = client.query_typed(sql, &params).await?.pop() else { return Ok(Stored::Unknown) };
     let conversation = ConversationId::new(row.try_get::<_, &str>(0)?);
     let input = Input::Reported { message: message.clone(), report: report.clone() };

@@ -73,7 +73,7 @@ impl PostgresStore {
         open::migrate(&aside).await?;
         let process = open::process_name();
         let asked = Instant::now();
-        let driver = open::drive(&aside, &process).await;
+        let driver = open::take(&aside, &process).await;
         if let Some(other) = driver.map_err(|error| OpenError::Database(error.to_string()))? {
             return Err(OpenError::Driven(other));
         }
@@ -129,7 +129,7 @@ async fn renew(link: Link, process: Arc<str>, right: watch::Sender<Right>) {
     loop {
         pause.tick().await;
         let asked = Instant::now();
-        match tokio::time::timeout(Duration::from_secs(4), open::drive(&link, &process)).await {
+        match tokio::time::timeout(Duration::from_secs(4), open::renew(&link, &process)).await {
             Ok(Ok(None)) => drop(right.send_replace(Right::Until(asked + open::RELIED_ON))),
             Ok(Ok(Some(other))) => {
                 right.send_replace(Right::Lost(other));
@@ -220,7 +220,9 @@ impl Store for PostgresStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.writer()?;
+        let writer = self.writer()?;
+        writer.arrivals.settled().await?;
+        writer.steps.settled().await?;
         let sql = "insert into tidegate.probe (id, at) values (1, now()) on conflict (id) do update set at = now()";
         Ok(transaction(&self.0.aside, async |client| Ok(client.batch_execute(sql).await?)).await?)
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Config;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Config};
 
 use super::link::{Error, Link};
 use crate::OpenError;
@@ -86,15 +86,15 @@ fn check(found: i32) -> Result<(), OpenError> {
     if found > known() { Err(OpenError::NewerDatabase { found, known: known() }) } else { Ok(()) }
 }
 
-/// Takes or renews the right to drive the database's conversations. Returns who has it, where it is another process.
-pub(super) async fn drive(link: &Link, process: &str) -> Result<Option<String>, Error> {
+/// Takes the right to drive the database's conversations. Returns who has it, where it is another process.
+pub(super) async fn take(link: &Link, process: &str) -> Result<Option<String>, Error> {
     link.alone(async |client| {
         let rows = client
             .query_typed(
                 "insert into tidegate.driver (id, process, until)
                  values (1, $1, now() + $2 * interval '1 millisecond')
                  on conflict (id) do update set process = excluded.process, until = excluded.until
-                 where driver.process = excluded.process or driver.until <= now()
+                 where driver.until <= now()
                  returning 1",
                 &[(&process, Type::TEXT), (&LASTS_MS, Type::INT8)],
             )
@@ -102,10 +102,29 @@ pub(super) async fn drive(link: &Link, process: &str) -> Result<Option<String>, 
         if !rows.is_empty() {
             return Ok(None);
         }
-        let other = client.query_typed("select process from tidegate.driver", &[]).await?;
-        Ok(Some(other.first().map_or_else(String::new, |row| row.get(0))))
+        Ok(Some(driver(&client).await?))
     })
     .await
+}
+
+/// Renews the right. Returns who has it or had it last, where that is another process: what this one knows is old then,
+/// even if the other has left again.
+pub(super) async fn renew(link: &Link, process: &str) -> Result<Option<String>, Error> {
+    link.alone(async |client| {
+        let rows = client
+            .query_typed(
+                "update tidegate.driver set until = now() + $2 * interval '1 millisecond' where process = $1 returning 1",
+                &[(&process, Type::TEXT), (&LASTS_MS, Type::INT8)],
+            )
+            .await?;
+        if rows.is_empty() { Ok(Some(driver(&client).await?)) } else { Ok(None) }
+    })
+    .await
+}
+
+async fn driver(client: &Client) -> Result<String, Error> {
+    let rows = client.query_typed("select process from tidegate.driver", &[]).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
 }
 
 /// Gives the right back, so that the next process need not wait.

@@ -49,7 +49,12 @@ impl Job for Step {
 }
 
 type Answer<J> = oneshot::Sender<Result<<J as Job>::Answer, StoreError>>;
-type Asked<J> = (J, Answer<J>);
+
+enum Asked<J: Job> {
+    Write(J, Answer<J>),
+    /// Wants to know when all that came before is durable or refused.
+    Settled(oneshot::Sender<()>),
+}
 
 pub(super) struct Lane<J: Job> {
     jobs: Mutex<Option<mpsc::Sender<Asked<J>>>>,
@@ -64,11 +69,21 @@ impl<J: Job> Lane<J> {
     }
 
     pub(super) async fn ask(&self, job: J) -> Result<J::Answer, StoreError> {
-        let closed = || StoreError::Unavailable("it is closed".into());
-        let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
-        jobs.send((job, answer)).await.map_err(|_| closed())?;
+        self.put(Asked::Write(job, answer)).await?;
         answered.await.map_err(|_| closed())?
+    }
+
+    /// Waits until whatever was asked before is durable or refused.
+    pub(super) async fn settled(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.put(Asked::Settled(answer)).await?;
+        answered.await.map_err(|_| closed())
+    }
+
+    async fn put(&self, asked: Asked<J>) -> Result<(), StoreError> {
+        let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
+        jobs.send(asked).await.map_err(|_| closed())
     }
 
     /// Lets what is queued be committed, then ends the lane.
@@ -83,27 +98,47 @@ impl<J: Job> Lane<J> {
     }
 }
 
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".into())
+}
+
 async fn run<J: Job>(link: Link, mut queue: mpsc::Receiver<Asked<J>>) {
     let mut asked = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut asked, BATCH).await > 0 {
-        let (jobs, answers): (Vec<J>, Vec<Answer<J>>) = asked.drain(..).unzip();
-        match commit(&link, &jobs).await {
-            Ok(all) => tell(answers, all.into_iter().map(Ok)),
-            Err(error) if error.is_of_the_data() && jobs.len() > 1 => {
-                // One of them cannot be written, ever: it must not keep the others from it.
-                for (job, answer) in jobs.iter().zip(answers) {
-                    let one = commit(&link, std::slice::from_ref(job)).await;
-                    tell(
-                        vec![answer],
-                        one.map_err(|error| refused(&error))
-                            .map_or_else(|error| vec![Err(error)], |all| all.into_iter().map(Ok).collect()),
-                    );
+        let (mut jobs, mut answers, mut settled) = (Vec::new(), Vec::new(), Vec::new());
+        for asked in asked.drain(..) {
+            match asked {
+                Asked::Write(job, answer) => {
+                    jobs.push(job);
+                    answers.push(answer);
                 }
+                Asked::Settled(answer) => settled.push(answer),
             }
-            Err(error) => {
-                tracing::warn!(%error, "the database cannot write");
-                tell(answers, std::iter::repeat_with(|| Err(refused(&error))));
+        }
+        write(&link, &jobs, answers).await;
+        for answer in settled {
+            let _ = answer.send(());
+        }
+    }
+}
+
+async fn write<J: Job>(link: &Link, jobs: &[J], answers: Vec<Answer<J>>) {
+    if jobs.is_empty() {
+        return;
+    }
+    match commit(link, jobs).await {
+        Ok(all) => tell(answers, all.into_iter().map(Ok)),
+        Err(error) if error.is_of_the_data() => {
+            // One of them cannot be written, ever: it must not keep the others from it.
+            for (job, answer) in jobs.iter().zip(answers) {
+                let one = commit(link, std::slice::from_ref(job)).await;
+                let _ = answer.send(one.map_err(refused).and_then(|mut all| all.pop().ok_or_else(closed)));
             }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the database cannot write");
+            let why = error.to_string();
+            tell(answers, std::iter::repeat_with(|| Err(StoreError::Unavailable(why.clone()))));
         }
     }
 }
@@ -115,8 +150,9 @@ fn tell<T>(answers: Vec<oneshot::Sender<T>>, all: impl IntoIterator<Item = T>) {
     }
 }
 
-fn refused(error: &Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+/// What the database does not take now, it may later; what it says of the data itself stays true.
+fn refused(error: Error) -> StoreError {
+    if error.is_of_the_data() { StoreError::Corrupt(error.to_string()) } else { error.into() }
 }
 
 async fn commit<J: Job>(link: &Link, jobs: &[J]) -> Result<Vec<J::Answer>, Error> {
