@@ -37,7 +37,12 @@ impl Cluster {
 
     /// Where a program finds its database.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://tidegate@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://tidegate@127.0.0.1:{}/postgres", self.port())
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts the server on the data that is there, and waits until it answers.

@@ -69,6 +69,7 @@ impl Gateway {
     pub async fn shutdown(self) {
         let grace = self.engine.limits.shutdown;
         self.engine.stop.cancel();
+        self.engine.store.retire();
         self.engine.tasks.close();
         let ended = async {
             // Connections that idle are closed at once; a request under way is answered.

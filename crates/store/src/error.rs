@@ -70,7 +70,4 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i32,
     },
-    /// Another process has the database.
-    #[error("the database is in use by another process ({0})")]
-    Driven(String),
 }

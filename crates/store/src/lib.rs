@@ -8,6 +8,7 @@
 mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod drive;
 mod error;
 mod json;
 mod postgres;
@@ -16,6 +17,7 @@ mod sqlite;
 mod types;
 
 pub use audit::{Audit, audit};
+pub use drive::{Drive, News};
 pub use error::{AppendError, OpenError, StoreError};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
@@ -102,4 +104,26 @@ pub trait Store: Send + Sync + 'static {
 
     /// Finishes what is under way and lets go of the files.
     async fn close(&self);
+
+    /// Whether other nodes may work on it too. Then `waiting`, `due`, `outbox` and `watched` answer for the conversations
+    /// that this node drives, and have to be asked again and again: another may have left something there unseen.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// The right to begin something in a conversation, where this node has it now.
+    fn drive(&self, _: &ConversationId) -> Option<Drive> {
+        Some(Drive::always())
+    }
+
+    /// Gives up the right to drive conversations, each as soon as nothing is under way in it: this process will end.
+    fn retire(&self) {}
+
+    /// Tells whoever drives a conversation that its inbox has something new. Best effort.
+    fn hint(&self, _: &ConversationId) {}
+
+    /// Waits for what other nodes do, or time; one caller at a time.
+    async fn news(&self) -> News {
+        std::future::pending().await
+    }
 }

@@ -160,6 +160,8 @@ pub struct OutboxItem {
     pub since: Timestamp,
     /// What.
     pub owed: Owed,
+    /// It was there before this process had the right to drive the conversation: another may have told Genesys already.
+    pub doubt: bool,
 }
 
 /// One message as people see it.

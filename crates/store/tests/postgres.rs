@@ -3,60 +3,129 @@
 #[path = "../../../tests/postgres_cluster.rs"]
 mod postgres_cluster;
 
+use std::time::Duration;
+
 use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Record, Report};
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
 use store::{Append, Arrival, Direction, NewMessage, OpenError, PostgresStore, Store, StoreError, Stored, conformance};
+use tokio::time::Instant;
+
+/// How soon another node takes over.
+const TAKEOVER: Duration = Duration::from_secs(4);
+
+async fn open(cluster: &Cluster) -> Result<PostgresStore, OpenError> {
+    PostgresStore::open(&cluster.url(), TAKEOVER).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_word_and_remembers() {
     let mut cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     conformance::keeps_its_word(&store).await;
     store.close().await;
     // A crash of the database loses nothing that was answered.
     cluster.stop("QUIT");
     cluster.run();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens again, without waiting");
+    let store = open(&cluster).await.expect("it opens again, without waiting");
     conformance::remembers(&store).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_is_told_that_the_database_is_in_use() {
-    let cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
-    assert!(matches!(PostgresStore::open(&cluster.url()).await, Err(OpenError::Driven(_))));
-    PostgresStore::open_read_only(&cluster.url()).await.expect("an audit may read beside it");
-    store.close().await;
-    PostgresStore::open(&cluster.url()).await.expect("closing lets go of it");
+/// Waits until a node drives so many of the conversations of 1,000 customers as `wanted` says.
+async fn drives(store: &PostgresStore, what: &str, wanted: impl Fn(usize) -> bool) -> usize {
+    let integration = IntegrationName::new("acme");
+    let customers = || (0..1_000).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        let driven = customers().filter(|customer| store.drive(customer).is_some()).count();
+        if wanted(driven) {
+            return driven;
+        }
+        assert!(Instant::now() < until, "{what}: it drives {driven} of 1,000");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_was_not_heard_of_for_long_may_not_act() {
+async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
     let cluster = Cluster::start();
-    let first = PostgresStore::open(&cluster.url()).await.expect("it opens");
-    assert_eq!(first.accept(message("m1", "m1")).await.expect("accepted"), Stored::Kept);
+    let first = open(&cluster).await.expect("it opens");
+    drives(&first, "one node drives all", |driven| driven == 1_000).await;
+    let second = open(&cluster).await.expect("any number may");
+    let half = |driven| (300..700).contains(&driven);
+    drives(&second, "the second gets its share", half).await;
+    drives(&first, "the first keeps its share", half).await;
+    let integration = IntegrationName::new("acme");
+    for n in 0..1_000 {
+        let customer = ConversationId::of(&integration, &format!("customer-{n}"));
+        let drive = first.drive(&customer).is_some();
+        assert!(!(drive && second.drive(&customer).is_some()), "two drive {customer}");
+    }
+    // What waits is told to whoever drives it, and to nobody else.
+    for n in 0..100 {
+        let mut arrival = message(&format!("m{n}"), "");
+        if let Arrival::Message(new) = &mut arrival {
+            new.conversation = ConversationId::of(&integration, &format!("customer-{n}"));
+            new.input = Some(Input::CustomerMessage { message: new.id.clone() });
+        }
+        first.accept(arrival).await.expect("any node takes it");
+    }
+    let waiting = async |store: &PostgresStore| store.waiting(None, 1_000).await.expect("a read");
+    let (at_first, at_second) = (waiting(&first).await, waiting(&second).await);
+    assert_eq!(at_first.len() + at_second.len(), 100);
+    assert!(at_first.iter().all(|conversation| !at_second.contains(conversation)));
+    // One that leaves hands over at once.
+    let left = Instant::now();
+    second.close().await;
+    drives(&first, "the first has all again", |driven| driven == 1_000).await;
+    assert!(left.elapsed() < TAKEOVER / 2, "it took {:?}", left.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_not_handed_over_before_it_has_ended() {
+    let cluster = Cluster::start();
+    let first = open(&cluster).await.expect("it opens");
+    let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
+    let drive = first.drive(&noor).expect("it is alone");
+    first.retire();
+    let second = open(&cluster).await.expect("it opens");
+    drives(&second, "the second has nearly all", |driven| driven > 950).await;
+    assert!(drive.holds() && !drive.may_begin() && second.drive(&noor).is_none());
+    drop(drive);
+    drives(&second, "the second has all", |driven| driven == 1_000).await;
+    assert!(second.drive(&noor).is_some() && first.drive(&noor).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_cannot_renew_its_leases_stops_by_itself_before_another_has_them() {
+    let mut cluster = Cluster::start();
+    let first = open(&cluster).await.expect("it opens");
+    let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
+    let drive = first.drive(&noor).expect("it is alone");
+    cluster.stop("INT");
+    let stopped = Instant::now();
+    drives(&first, "it relies on nothing any more", |driven| driven == 0).await;
+    assert!(!drive.holds() && stopped.elapsed() < TAKEOVER, "after {:?}", stopped.elapsed());
+    cluster.run();
+    drives(&first, "nobody else has taken them", |driven| driven == 1_000).await;
+    assert!(drive.holds());
     // As if another had taken over while this one was paused, and had left again.
     let (client, connection) =
         tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
-    let taken = "update tidegate.driver set process = 'another', until = now()";
+    let taken = "update tidegate.lease set node = 'another', until = now()";
     client.batch_execute(taken).await.expect("an update");
-    let limit = std::time::Duration::from_secs(10);
-    let name = tokio::time::timeout(limit, first.lost()).await.expect("it finds out");
-    assert_eq!(name, "another");
-    let second = PostgresStore::open(&cluster.url()).await.expect("the other has left");
-    let refused = first.accept(message("m2", "m2")).await;
-    assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains(&name)), "{refused:?}");
-    let read = first.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
-    assert!(matches!(read, Err(StoreError::Unavailable(_))), "nothing can be sent without its body: {read:?}");
-    assert_eq!(second.accept(message("m2", "m2")).await.expect("accepted"), Stored::Kept);
+    drives(&first, "it takes what is free", |driven| driven == 1_000 && !drive.holds()).await;
+    assert!(!drive.holds(), "what it knew of then is old");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_is_wrong() {
-    assert!(matches!(PostgresStore::open("mysql://x").await, Err(OpenError::Url(_))));
-    assert!(matches!(PostgresStore::open("postgres://tidegate@127.0.0.1:1/x").await, Err(OpenError::Database(_))));
+    assert!(matches!(PostgresStore::open("mysql://x", TAKEOVER).await, Err(OpenError::Url(_))));
+    assert!(matches!(
+        PostgresStore::open("postgres://tidegate@127.0.0.1:1/x", TAKEOVER).await,
+        Err(OpenError::Database(_))
+    ));
     let cluster = Cluster::start();
     let empty = PostgresStore::open_read_only(&cluster.url()).await;
     assert!(matches!(empty, Err(OpenError::Database(_))), "nothing is written where something is only read");
@@ -80,7 +149,7 @@ fn message(id: &str, foreign_id: &str) -> Arrival {
 #[tokio::test(flavor = "multi_thread")]
 async fn text_that_the_database_does_not_take_is_kept_all_the_same() {
     let cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     let foreign = format!("\0%{}", "x".repeat(100_000));
     assert_eq!(store.accept(message("m1", &foreign)).await.expect("accepted"), Stored::Kept);
     let row = store.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
@@ -91,7 +160,7 @@ async fn text_that_the_database_does_not_take_is_kept_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_with_a_nul_in_its_name_is_unknown_and_keeps_nobody_waiting() {
     let cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     let (integration, received) = (IntegrationName::new("acme"), Timestamp::UNIX_EPOCH);
     let event = Arrival::Event {
         integration: integration.clone(),
@@ -113,7 +182,7 @@ async fn a_stranger_with_a_nul_in_its_name_is_unknown_and_keeps_nobody_waiting()
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_database_is_away_it_says_so_and_comes_back_by_itself() {
     let mut cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     assert_eq!(store.accept(message("m1", "m1")).await.expect("accepted"), Stored::Kept);
     cluster.stop("INT");
     assert!(matches!(store.accept(message("m2", "m2")).await, Err(StoreError::Unavailable(_))));
@@ -128,7 +197,7 @@ async fn while_the_database_is_away_it_says_so_and_comes_back_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_that_is_repeated_because_its_answer_was_lost_has_the_effect_of_one() {
     let cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     store.accept(message("m1", "m1")).await.expect("accepted");
     let integration = IntegrationName::new("acme");
     let conversation = ConversationId::of(&integration, "noor");
@@ -153,7 +222,7 @@ async fn an_append_that_is_repeated_because_its_answer_was_lost_has_the_effect_o
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_are_each_answered_once() {
     let cluster = Cluster::start();
-    let store = PostgresStore::open(&cluster.url()).await.expect("it opens");
+    let store = open(&cluster).await.expect("it opens");
     let tasks: Vec<_> = (0..2_000)
         .map(|n| {
             let store = store.clone();

@@ -15,13 +15,11 @@ use crate::wiring;
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let config = wiring::configuration(file)?;
     let (mut terminate, mut hang_up) = (on(SignalKind::terminate())?, on(SignalKind::hangup())?);
-    let opened = tokio::select! {
-        opened = wiring::store(&config.store.url) => opened?,
-        // It stands by, and has nothing to finish.
+    let store = tokio::select! {
+        store = wiring::store(&config.store.url, config.store.takeover) => store?,
         _ = tokio::signal::ctrl_c() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    let mut lost = opened.lost;
     let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
         let listen = config.server.listen;
         Failure::configuration(format!(
@@ -36,20 +34,13 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
-    let gateway = Gateway::start(listener, integrations, opened.store, clock, limits)
+    let gateway = Gateway::start(listener, integrations, store, clock, limits)
         .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
     loop {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
-            other = &mut lost => {
-                // What is decided from here on is refused by the store's fence; another start stands by.
-                tracing::error!(other, "another process has taken over the database");
-                gateway.shutdown().await;
-                let report = format!("{other} has taken over the database: this process was not heard of for long");
-                return Err(Failure::found(report));
-            }
             _ = hang_up.recv() => {
                 tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
             }

@@ -1,7 +1,6 @@
 //! From the configuration to the parts: clients, budgets, connectors, stores.
 
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,51 +67,20 @@ pub(crate) fn integration(
     })
 }
 
-/// How often a process that stands by asks whether it may drive.
-const STANDING_BY: Duration = Duration::from_secs(1);
-
-/// The store, and what tells that another process has taken it over.
-pub(crate) struct Opened {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) lost: Pin<Box<dyn Future<Output = String> + Send>>,
-}
-
-/// Opens the store for writing. Where another process drives the database, this one stands by until that has left or has
-/// not been heard of for some seconds.
-pub(crate) async fn store(url: &str) -> Result<Opened, Failure> {
-    if !is_postgres(url) {
-        let store = SqliteStore::open(url).map_err(|error| {
-            Failure::configuration(format!(
-                "tidegate: the store cannot be used: {error}\n  store.url says where it is; its folder must exist and be \
-                 writable, and only one process may have it"
-            ))
-        })?;
-        return Ok(Opened { store: Arc::new(store), lost: Box::pin(std::future::pending()) });
-    }
-    let mut told = false;
-    loop {
-        match PostgresStore::open(url).await {
-            Ok(store) => {
-                let lost = store.clone();
-                let lost = Box::pin(async move { lost.lost().await });
-                return Ok(Opened { store: Arc::new(store), lost });
-            }
-            Err(OpenError::Driven(other)) => {
-                if !told {
-                    tracing::info!(other, "standing by: another process drives the database");
-                }
-                told = true;
-            }
-            // Whoever stands by outlasts a restart of the database.
-            Err(error @ OpenError::Database(_)) if told => tracing::warn!(%error, "standing by"),
-            Err(error) => {
-                return Err(Failure::configuration(format!(
-                    "tidegate: the store cannot be used: {error}\n  store.url says where it is; the user must be allowed \
-                     to create the schema `tidegate` in it"
-                )));
-            }
-        }
-        tokio::time::sleep(STANDING_BY).await;
+/// Opens the store for writing. `takeover` is how soon another node drives the conversations of one that died.
+pub(crate) async fn store(url: &str, takeover: Duration) -> Result<Arc<dyn Store>, Failure> {
+    let unusable = |error: OpenError, remedy: &str| {
+        Failure::configuration(format!(
+            "tidegate: the store cannot be used: {error}\n  store.url says where it is; {remedy}"
+        ))
+    };
+    if is_postgres(url) {
+        let remedy = "the user must be allowed to create the schema `tidegate` in it";
+        let opened = PostgresStore::open(url, takeover).await;
+        Ok(Arc::new(opened.map_err(|error| unusable(error, remedy))?))
+    } else {
+        let remedy = "its folder must exist and be writable, and only one process may have it";
+        Ok(Arc::new(SqliteStore::open(url).map_err(|error| unusable(error, remedy))?))
     }
 }
 

@@ -81,17 +81,6 @@ reports_delivery = true
         Self { url, process, config, port, client: client() }
     }
 
-    /// A second process with the same configuration, which waits until the first is gone; on another
-    /// port, where the first may still have its own.
-    pub(crate) fn stand_by(&self, port: Option<u16>) -> Process {
-        let mut command = tidegate();
-        command.args(["serve", "--config"]).arg(&self.config);
-        if let Some(port) = port {
-            command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}"));
-        }
-        Process::start(command, &self.config.with_file_name("standby.log"))
-    }
-
     pub(crate) async fn ready(&mut self) {
         let url = format!("{}/readyz", self.url);
         let client = self.client.clone();

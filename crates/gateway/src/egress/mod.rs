@@ -15,7 +15,6 @@ use conversation::{Clock, Input, PostResult};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use genesys::Lane;
-use jiff::Timestamp;
 use store::{OutboxItem, Store};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -27,6 +26,9 @@ use crate::to_genesys;
 use post::{Outcome, Post};
 use queue::{Due, LANES, Queue};
 
+/// How often a store that others work on too is read from the beginning: what another node left late stands at a place
+/// that was passed already.
+const SWEEP: Duration = Duration::from_secs(15);
 /// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
 const MOST_TYPING: usize = 32;
 
@@ -38,8 +40,6 @@ pub(crate) struct Egress {
     metrics: Arc<Metrics>,
     /// Rung when the outbox has something new.
     news: Notify,
-    /// What the last process left may have been posted by it.
-    started: Timestamp,
     typing: tokio::sync::Semaphore,
     rng: Mutex<fastrand::Rng>,
 }
@@ -60,7 +60,6 @@ impl Egress {
             clock,
             metrics,
             news: Notify::new(),
-            started,
             typing: tokio::sync::Semaphore::new(MOST_TYPING),
             rng,
         }
@@ -90,6 +89,9 @@ impl Egress {
         let mut queue = Queue::default();
         queue.news();
         let mut posts = FuturesUnordered::new();
+        let mut gained = engine.gained.subscribe();
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if !self.read(&mut queue).await {
                 tokio::select! {
@@ -102,6 +104,8 @@ impl Egress {
             }
             tokio::select! {
                 () = self.news.notified() => queue.news(),
+                Ok(()) = gained.changed() => queue.start_over(),
+                _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = sleep_until(queue.wakeup()) => {}
                 () = engine.stop.cancelled() => break,
@@ -116,7 +120,7 @@ impl Egress {
         for urgent in LANES {
             let Some((after, limit)) = queue.wants(urgent) else { continue };
             match self.store.outbox(&self.integration.name, urgent, after, limit).await {
-                Ok(items) => queue.read(urgent, items, self.started),
+                Ok(items) => queue.read(urgent, items),
                 Err(error) => {
                     tracing::warn!(integration = %self.integration.name, %error, "cannot look into the outbox");
                     return false;
@@ -149,14 +153,18 @@ impl Egress {
     /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
     async fn bring(&self, engine: &Arc<Engine>, due: Due) -> Option<(Duration, Due)> {
         let Due { item, tries, doubt, done } = due;
+        // Another node's by now: that one finds it in the outbox.
+        let drive = self.store.drive(&item.conversation)?;
         let name = self.integration.name.as_str();
-        let outcome = match done {
-            Some(input) => Outcome::Done(input),
-            None => Post { integration: &self.integration, store: self.store.as_ref(), doubt }.bring(&item).await,
+        let outcome = if let Some(input) = done {
+            Outcome::Done(input)
+        } else {
+            let (integration, store) = (&self.integration, self.store.as_ref());
+            Post { integration, store, drive: &drive, doubt }.bring(&item).await
         };
         match outcome {
             Outcome::Done(input) => {
-                if engine.deliver(&item.conversation, (*input).clone()).await.is_ok() {
+                if engine.deliver(&item.conversation, drive, (*input).clone()).await.is_ok() {
                     self.count(&item, &input);
                     return None;
                 }

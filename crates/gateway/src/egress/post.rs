@@ -7,9 +7,9 @@ use conversation::{Fate, Input, MessageId, NoticeKind, Owed, PostResult};
 use genesys::agent::ParticipantPatch;
 use genesys::conversation::{ParticipantState, Purpose};
 use genesys::receipt::ReceiptStatus;
-use genesys::{CallError, Lane};
+use genesys::{Answer, CallError, Lane};
 use jiff::Timestamp;
-use store::{Direction, MessageRow, OutboxItem, Store, StoreError};
+use store::{Direction, Drive, MessageRow, OutboxItem, Store, StoreError};
 
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
@@ -17,6 +17,7 @@ use crate::to_genesys::{self, Inbound};
 pub(super) struct Post<'a> {
     pub(super) integration: &'a Integration,
     pub(super) store: &'a dyn Store,
+    pub(super) drive: &'a Drive,
     /// It may have been done already.
     pub(super) doubt: bool,
 }
@@ -49,6 +50,21 @@ impl Post<'_> {
         brought.unwrap_or_else(|later| later)
     }
 
+    /// Makes one call when it is its turn, if it is still this node's to make then.
+    async fn call<T, F>(&self, lane: Lane, call: impl FnOnce(genesys::Client) -> F) -> Result<Answer<T>, CallError>
+    where
+        F: Future<Output = Result<Answer<T>, CallError>>,
+    {
+        let checked = async |client| {
+            if self.drive.holds() {
+                call(client).await
+            } else {
+                Err(CallError::NotSent { cause: "another node has taken over".to_owned() })
+            }
+        };
+        self.integration.budget.call(lane, checked).await
+    }
+
     async fn receipt(&self, message: &MessageId, fate: Option<&Fate>, at: Timestamp) -> Result<Outcome, Outcome> {
         let last = fate.is_some();
         let done = |result| Input::ReceiptDone { message: message.clone(), last, result };
@@ -62,7 +78,7 @@ impl Post<'_> {
         }
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
-        let answer = self.integration.budget.call(lane, post).await;
+        let answer = self.call(lane, post).await;
         let refusals = self.refusals(&answer).await?;
         settled(answer.map(|_| None), done, refusals)
     }
@@ -71,7 +87,7 @@ impl Post<'_> {
     /// is better than none.
     async fn is_there(&self, foreign_id: &str, lane: Lane) -> Result<bool, Outcome> {
         let read = async |client: genesys::Client| client.message_details(foreign_id).await;
-        match self.integration.budget.call(lane, read).await {
+        match self.call(lane, read).await {
             Ok(answer) => Ok(answer.value.normalized_receipts.iter().flatten().any(|receipt| {
                 receipt.is_final_receipt == Some(true)
                     || matches!(receipt.status, Some(ReceiptStatus::Delivered | ReceiptStatus::Failed))
@@ -90,7 +106,7 @@ impl Post<'_> {
         }
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
-        match self.integration.budget.call(Lane::Background, read).await {
+        match self.call(Lane::Background, read).await {
             Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Final::Body),
             Ok(_) | Err(CallError::Refused { .. }) => Ok(Final::BodyOrMissing),
             Err(error) => Err(later(&error, true)),
@@ -118,7 +134,7 @@ impl Post<'_> {
                 // Always asked for the conversation: a customer who returns late lands in a new one, and only the
                 // answer says so.
                 let post = async |client: genesys::Client| client.post_message(integration, &message, true).await;
-                match self.integration.budget.call(Lane::Urgent, post).await {
+                match self.call(Lane::Urgent, post).await {
                     Ok(answer) => (Ok(answer.value.id), answer.value.conversation_id),
                     Err(error) => (Err(error), None),
                 }
@@ -126,7 +142,7 @@ impl Post<'_> {
             Inbound::Response(response) => {
                 let post =
                     async |client: genesys::Client| client.post_structured_response(integration, &response).await;
-                (self.integration.budget.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
+                (self.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
         };
         // The answer to a button may also name a message that Genesys does not know.
@@ -143,7 +159,7 @@ impl Post<'_> {
             to_genesys::notice(message.as_str(), kind, self.integration.notices.of(kind), &customer, item.since);
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
-        let answer = self.integration.budget.call(Lane::Urgent, post).await;
+        let answer = self.call(Lane::Urgent, post).await;
         settled(answer.map(|answer| answer.value.id), done, Final::All)
     }
 
@@ -151,7 +167,7 @@ impl Post<'_> {
     async fn disconnect(&self, conversation: &str) -> Result<Outcome, Outcome> {
         let done = |result| Input::DisconnectDone { result };
         let read = async |client: genesys::Client| client.conversation(conversation).await;
-        let found = match self.integration.budget.call(Lane::Urgent, read).await {
+        let found = match self.call(Lane::Urgent, read).await {
             Ok(answer) => answer.value,
             Err(error) => return settled(Err(error), done, Final::All),
         };
@@ -164,7 +180,7 @@ impl Post<'_> {
         };
         let patch = ParticipantPatch::disconnect();
         let post = async |client: genesys::Client| client.patch_participant(conversation, &customer, &patch).await;
-        let answer = self.integration.budget.call(Lane::Urgent, post).await;
+        let answer = self.call(Lane::Urgent, post).await;
         settled(answer.map(|_| None), done, Final::All)
     }
 

@@ -70,6 +70,13 @@ impl Queue {
         self.lazy.more = true;
     }
 
+    /// What was read before may have changed hands: everything is read from the beginning. What is known is passed over.
+    pub(super) fn start_over(&mut self) {
+        self.urgent.after = 0;
+        self.lazy.after = 0;
+        self.news();
+    }
+
     /// Where to go on reading a lane, and how much; none where there is nothing to read, or no room for it.
     pub(super) fn wants(&self, urgent: bool) -> Option<(u64, usize)> {
         let lane = if urgent { &self.urgent } else { &self.lazy };
@@ -77,16 +84,15 @@ impl Queue {
         room.then_some((lane.after, PAGE))
     }
 
-    /// Takes in what was read of a lane; `started` is since when this process runs: what is older may have been posted
-    /// by the last one.
-    pub(super) fn read(&mut self, urgent: bool, items: Vec<OutboxItem>, started: jiff::Timestamp) {
+    /// Takes in what was read of a lane.
+    pub(super) fn read(&mut self, urgent: bool, items: Vec<OutboxItem>) {
         let lane = self.lane(urgent);
         lane.more = items.len() >= PAGE;
         if let Some(last) = items.last() {
             lane.after = last.seq;
         }
         for item in items {
-            let doubt = item.since < started;
+            let doubt = item.doubt;
             self.add(Due { item, tries: 0, doubt, done: None });
         }
     }
@@ -95,8 +101,8 @@ impl Queue {
         let seq = due.item.seq;
         let slot =
             self.subjects.entry(subject(&due.item)).or_insert(Slot { newest: 0, under_way: false, behind: None });
-        // The other lane may have been read further than this one.
-        if seq < slot.newest {
+        // The other lane may have been read further than this one, and this one before.
+        if seq <= slot.newest {
             return;
         }
         slot.newest = seq;
@@ -184,7 +190,7 @@ mod tests {
     fn item(seq: u64, message: &str, fate: impl Into<Option<Fate>>) -> OutboxItem {
         let fate = fate.into();
         let owed = Owed::Receipt { message: MessageId::new(message), fate };
-        OutboxItem { seq, conversation: ConversationId::new("c"), since: Timestamp::UNIX_EPOCH, owed }
+        OutboxItem { seq, conversation: ConversationId::new("c"), since: Timestamp::UNIX_EPOCH, owed, doubt: false }
     }
 
     fn failed() -> Fate {
@@ -194,7 +200,7 @@ mod tests {
     fn reads(queue: &mut Queue, items: Vec<OutboxItem>) {
         for item in items {
             queue.news();
-            queue.read(item.owed.is_urgent(), vec![item], Timestamp::UNIX_EPOCH);
+            queue.read(item.owed.is_urgent(), vec![item]);
         }
     }
 
@@ -248,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_read_again_goes_once_and_what_was_passed_over_goes_too() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        reads(&mut queue, vec![item(5, "a", failed()), item(7, "b", failed())]);
+        assert_eq!(drain(&mut queue, now), [5, 7]);
+        queue.ended(&item(7, "b", failed()), 0, None);
+        queue.start_over();
+        assert_eq!(queue.wants(true), Some((0, PAGE)));
+        // Another node left one behind at a place that was passed already.
+        reads(&mut queue, vec![item(3, "c", failed()), item(5, "a", failed())]);
+        assert_eq!(drain(&mut queue, now), [3], "5 is under way");
+    }
+
+    #[test]
     fn what_never_works_leaves_room_for_others() {
         let now = Instant::now();
         let mut queue = Queue::default();
@@ -270,7 +290,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.news();
         let page = (1..=PAGE as u64).map(|seq| item(seq, &format!("m{seq}"), failed())).collect();
-        queue.read(true, page, Timestamp::UNIX_EPOCH);
+        queue.read(true, page);
         assert_eq!(queue.wants(true), None, "there is enough to do");
         assert_eq!(drain(&mut queue, now).len(), UNDER_WAY);
         for seq in 1..=PAGE as u64 {

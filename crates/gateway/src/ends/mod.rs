@@ -52,10 +52,11 @@ pub(crate) fn opened() -> (Opened, mpsc::Receiver<Watched>) {
 
 /// Asks about one conversation, and tells its driver where it has ended.
 async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watched) {
+    let Some(drive) = engine.store.drive(&watched.conversation) else { return };
     if ended(integration, watched).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
         // Nobody waits for the answer: a round that finds it open still asks again.
-        drop(engine.deliver(&watched.conversation, Input::GenesysEnded { id: watched.genesys.clone() }));
+        drop(engine.deliver(&watched.conversation, drive, Input::GenesysEnded { id: watched.genesys.clone() }));
     }
 }
 

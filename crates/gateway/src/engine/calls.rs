@@ -8,7 +8,7 @@ use connector::{Customer, Forward, Open, Typing};
 use conversation::{AttemptOutcome, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode, SessionId};
 use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
-use store::Direction;
+use store::{Direction, Drive};
 
 use super::Engine;
 use crate::from_genesys;
@@ -22,6 +22,7 @@ pub(super) struct Call<'a> {
     pub(super) engine: &'a Arc<Engine>,
     pub(super) integration: &'a Arc<Integration>,
     pub(super) conversation: &'a ConversationId,
+    pub(super) drive: &'a Drive,
     pub(super) customer: &'a Customer,
 }
 
@@ -48,9 +49,14 @@ impl Call<'_> {
         session: SessionId,
     ) -> Pin<Box<dyn Future<Output = Input> + Send>> {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
-        let (conversation, id) = (self.conversation.clone(), message.clone());
+        let (conversation, id, drive) = (self.conversation.clone(), message.clone(), self.drive.clone());
         let task = self.engine.tasks.spawn(async move {
             match read(&engine, &integration, conversation, id, session).await {
+                // A process that was paused finds out here that another may have it now.
+                Ok(_) if !drive.holds() => AttemptOutcome::NotTaken {
+                    reason: Reason::new(ReasonCode::GeneralError, "another node has taken over"),
+                    after: None,
+                },
                 Ok(forward) => integration.connector.forward(&forward).await,
                 Err(outcome) => outcome,
             }

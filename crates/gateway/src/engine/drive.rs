@@ -10,7 +10,7 @@ use conversation::{
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use store::{Append, AppendError, Loaded, StoreError, Watched};
+use store::{Append, AppendError, Drive, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
 use super::calls::{Call, Calls};
@@ -41,7 +41,13 @@ pub(super) struct Live {
 }
 
 /// Drives one conversation until nothing is left to do now.
-pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Mailbox>, parked: Option<Live>) {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    id: ConversationId,
+    drive: Drive,
+    mailbox: Arc<Mailbox>,
+    parked: Option<Live>,
+) {
     let _slot = Slot { engine: &engine, id: &id };
     let mut live = parked;
     let mut calls: Calls = FuturesUnordered::new();
@@ -56,15 +62,17 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
             current
         } else {
             // Stopping, unreadable, or not there.
-            return give_up(&engine, &id, &mailbox);
+            return give_up(&engine, &id, &drive, &mailbox);
         };
-        let turn = current.turn(&engine, &id, &mailbox, std::mem::take(&mut answers)).await;
+        let turn = current.turn(&engine, &id, &drive, &mailbox, std::mem::take(&mut answers)).await;
         match turn {
             Ok(effects) => {
                 for effect in effects {
-                    current.perform(&engine, &id, effect, &calls);
+                    current.perform(&engine, &id, &drive, effect, &calls);
                 }
             }
+            // Whoever has taken over goes on with it.
+            Err(Lost::Fenced) if !drive.holds() => return give_up(&engine, &id, &drive, &mailbox),
             Err(Lost::Fenced) => {
                 tracing::warn!(conversation = %id, "somebody else drives the conversation; its state is read anew");
                 mailbox.mail().inbox = true;
@@ -72,12 +80,12 @@ pub(super) async fn run(engine: Arc<Engine>, id: ConversationId, mailbox: Arc<Ma
                 continue;
             }
             // What was decided is not durable, so it did not happen.
-            Err(Lost::Store) => return give_up(&engine, &id, &mailbox),
+            Err(Lost::Store) => return give_up(&engine, &id, &drive, &mailbox),
         }
         if calls.is_empty() {
             let wakeup = current.state.next_wakeup(&current.integration.policy);
             live = Some(current);
-            if engine.finish(&id, &mailbox, &mut live, wakeup) {
+            if engine.finish(&id, &drive, &mailbox, &mut live, wakeup) {
                 return;
             }
             continue;
@@ -104,14 +112,14 @@ enum Lost {
 }
 
 /// Ends the task although there is work: whoever waits hears nothing, and the store keeps what it has.
-fn give_up(engine: &Engine, id: &ConversationId, mailbox: &Mailbox) {
+fn give_up(engine: &Engine, id: &ConversationId, drive: &Drive, mailbox: &Mailbox) {
     loop {
         {
             let mut mail = mailbox.mail();
             mail.deliveries.clear();
             mail.inbox = false;
         }
-        if engine.finish(id, mailbox, &mut None, None) {
+        if engine.finish(id, drive, mailbox, &mut None, None) {
             return;
         }
     }
@@ -162,6 +170,7 @@ impl Live {
         &mut self,
         engine: &Engine,
         id: &ConversationId,
+        drive: &Drive,
         mailbox: &Mailbox,
         answers: Vec<Input>,
     ) -> Result<Vec<Effect>, Lost> {
@@ -171,8 +180,8 @@ impl Live {
             if mail.deliveries.len() > most {
                 mailbox.arrived.notify_one();
             }
-            // A gateway that stops takes nothing new out of the inbox: the next process finds it there.
-            let inbox = std::mem::take(&mut mail.inbox) && !engine.stop.is_cancelled();
+            // Who stops or hands over takes nothing new out of the inbox: the next one finds it there.
+            let inbox = std::mem::take(&mut mail.inbox) && engine.may_begin(drive);
             (inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
         };
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
@@ -209,8 +218,8 @@ impl Live {
             records.extend(step.records);
             effects.extend(step.effects);
         }
-        if engine.stop.is_cancelled() {
-            // Journaled as not made, so that the next process makes them without asking itself whether they were.
+        if !engine.may_begin(drive) {
+            // Journaled as not made, so that the next one makes them without asking itself whether they were.
             self.take_back("the gateway was stopping", now, &mut records, &mut effects);
         }
         if !records.is_empty() || !taken.is_empty() {
@@ -220,12 +229,14 @@ impl Live {
                 mailbox.arrived.notify_one();
             }
         }
-        // The store may have been away for long. What was decided then may be too late to be done now (I8).
+        // The store may have been away for long. What was decided then may be too late to be done now (I8), or another's to
+        // do (I9).
         let mut decided = now;
-        while effects.iter().any(is_call) && engine.clock.now() > later(decided, LATE) {
+        while effects.iter().any(is_call) && (engine.clock.now() > later(decided, LATE) || !drive.holds()) {
             decided = engine.clock.now();
             let mut records = Vec::new();
-            self.take_back("the store was away", decided, &mut records, &mut effects);
+            let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
+            self.take_back(why, decided, &mut records, &mut effects);
             self.commit(engine, id, decided, records, Vec::new()).await?;
         }
         if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
@@ -336,8 +347,8 @@ impl Live {
     }
 
     /// Starts one effect. Its records are durable.
-    fn perform(&self, engine: &Arc<Engine>, id: &ConversationId, effect: Effect, calls: &Calls) {
-        let call = Call { engine, integration: &self.integration, conversation: id, customer: &self.customer };
+    fn perform(&self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
+        let call = Call { engine, integration: &self.integration, conversation: id, drive, customer: &self.customer };
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
             Effect::Forward { message, attempt, session } => calls.push(call.forward(message, attempt, session)),

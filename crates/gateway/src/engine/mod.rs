@@ -15,8 +15,8 @@ use std::time::Duration;
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
-use store::{Arrival, Store, StoreError, Stored, Watched};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use store::{Arrival, Drive, News, Store, StoreError, Stored, Watched};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +38,8 @@ const BODIES: usize = 256 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// How often the inbox is looked through although nobody has said that something waits there.
 const LOOK: Duration = Duration::from_secs(15);
+/// The same where other nodes put something there, whose hints may be lost.
+const LOOK_SHARED: Duration = Duration::from_millis(500);
 /// How often the store is pruned.
 const PRUNE: Duration = Duration::from_hours(1);
 /// How long a conversation whose task broke is left alone.
@@ -79,6 +81,8 @@ pub(crate) struct Engine {
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
+    /// Changes when this node may drive conversations that it could not drive before.
+    pub(crate) gained: watch::Sender<()>,
 }
 
 /// One integration, and who works for it.
@@ -127,6 +131,7 @@ impl Engine {
             bodies: Arc::new(Semaphore::new(BODIES)),
             room: Notify::new(),
             timers,
+            gained: watch::Sender::new(()),
         });
         for Line { egress, .. } in engine.lines.values() {
             engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
@@ -136,6 +141,7 @@ impl Engine {
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
+        engine.tasks.spawn(Arc::clone(&engine).hear_news());
         engine.tasks.spawn(Arc::clone(&engine).prune());
         engine.room.notify_one();
         engine
@@ -186,8 +192,9 @@ impl Engine {
         Ok(stored)
     }
 
-    /// Says that a conversation's inbox has something new.
+    /// Says that a conversation's inbox has something new. Another node's conversation is left to that node.
     pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationId) {
+        let Some(drive) = self.store.drive(conversation) else { return self.store.hint(conversation) };
         let mut slots = self.slots();
         if let Some(mailbox) = slots.running.get(conversation) {
             mailbox.mail().inbox = true;
@@ -195,15 +202,20 @@ impl Engine {
         } else if slots.running.len() >= MOST_ACTIVE {
             slots.turned_away = true;
         } else {
-            self.begin(&mut slots, conversation, |mail| mail.inbox = true);
+            self.begin(&mut slots, conversation, drive, |mail| mail.inbox = true);
         }
     }
 
     /// Hands an input to a conversation, whether it is active or not. The answer comes when whatever follows from it
-    /// is durable; it never comes if the gateway stops before.
-    pub(crate) fn deliver(self: &Arc<Self>, conversation: &ConversationId, input: Input) -> oneshot::Receiver<()> {
+    /// is durable; it never comes if the gateway stops before, or if another node drives the conversation.
+    pub(crate) fn deliver(
+        self: &Arc<Self>,
+        conversation: &ConversationId,
+        drive: Drive,
+        input: Input,
+    ) -> oneshot::Receiver<()> {
         let (done, durable) = oneshot::channel();
-        self.put(conversation, (input, Some(done)));
+        self.put(conversation, drive, (input, Some(done)));
         durable
     }
 
@@ -214,43 +226,53 @@ impl Engine {
             .running
             .get(conversation)
             .is_some_and(|mailbox| mailbox.mail().deliveries.len() >= MOST_VOLATILE);
-        if !crowded && self.has_room() {
-            self.put(conversation, (input, None));
+        if !crowded
+            && self.has_room()
+            && let Some(drive) = self.store.drive(conversation)
+        {
+            self.put(conversation, drive, (input, None));
         }
     }
 
-    fn put(self: &Arc<Self>, conversation: &ConversationId, delivery: Delivery) {
+    fn put(self: &Arc<Self>, conversation: &ConversationId, drive: Drive, delivery: Delivery) {
         let mut slots = self.slots();
         if let Some(mailbox) = slots.running.get(conversation) {
             mailbox.mail().deliveries.push_back(delivery);
             mailbox.arrived.notify_one();
         } else {
-            self.begin(&mut slots, conversation, |mail| mail.deliveries.push_back(delivery));
+            self.begin(&mut slots, conversation, drive, |mail| mail.deliveries.push_back(delivery));
         }
     }
 
-    fn begin(self: &Arc<Self>, slots: &mut Slots, conversation: &ConversationId, first: impl FnOnce(&mut Mail)) {
+    fn begin(
+        self: &Arc<Self>,
+        slots: &mut Slots,
+        conversation: &ConversationId,
+        drive: Drive,
+        first: impl FnOnce(&mut Mail),
+    ) {
         let mailbox = Arc::new(Mailbox::default());
         first(&mut mailbox.mail());
         mailbox.arrived.notify_one();
         let parked = slots.parked.pop(conversation);
         slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
         self.metrics.active.inc();
-        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), mailbox, parked));
+        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked));
     }
 
     /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.
     fn finish(
         &self,
         conversation: &ConversationId,
+        drive: &Drive,
         mailbox: &Mailbox,
         live: &mut Option<Live>,
         wakeup: Option<Timestamp>,
     ) -> bool {
         let mut slots = self.slots();
         let mail = mailbox.mail();
-        // What the inbox holds can wait for the next process; what was handed over cannot.
-        if !mail.deliveries.is_empty() || (mail.inbox && !self.stop.is_cancelled()) {
+        // What the inbox holds can wait for the next process or node; what was handed over cannot.
+        if !mail.deliveries.is_empty() || (mail.inbox && self.may_begin(drive)) {
             return false;
         }
         // Before anybody else can drive it: the wake-up of a later state would be overwritten by this one.
@@ -283,6 +305,29 @@ impl Engine {
         });
     }
 
+    /// Whether something new may be begun in a conversation.
+    fn may_begin(&self, drive: &Drive) -> bool {
+        !self.stop.is_cancelled() && drive.may_begin()
+    }
+
+    /// Passes on what other nodes do, and what comes with a new lease.
+    async fn hear_news(self: Arc<Self>) {
+        loop {
+            let news = tokio::select! {
+                news = self.store.news() => news,
+                () = self.stop.cancelled() => return,
+            };
+            match news {
+                News::Gained => {
+                    self.gained.send_replace(());
+                    self.slots().turned_away = true;
+                    self.room.notify_one();
+                }
+                News::Inbox(conversation) => self.wake(&conversation),
+            }
+        }
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         self.slots().running.len() < MOST_ACTIVE
     }
@@ -290,18 +335,21 @@ impl Engine {
     /// Wakes every conversation that has something in its inbox: at the start, after somebody was turned away, and after
     /// somebody did not wait for the store's answer.
     async fn look_through_inbox(self: Arc<Self>) {
+        let mut look = tokio::time::interval(if self.store.is_shared() { LOOK_SHARED } else { LOOK });
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = self.room.notified() => {}
-                // A commit may come true after everybody has given it up.
-                () = tokio::time::sleep(LOOK) => self.slots().turned_away = true,
+            // What waits there after a while is found also where a commit came true after everybody had given it up.
+            let asked = tokio::select! {
+                () = self.room.notified() => true,
+                _ = look.tick() => false,
                 () = self.stop.cancelled() => return,
-            }
-            if !std::mem::take(&mut self.slots().turned_away) {
+            };
+            let turned_away = std::mem::take(&mut self.slots().turned_away);
+            if asked && !turned_away {
                 continue;
             }
             // Behind everything that was asked of the store before, so that it is in the inbox or never will be.
-            if self.patiently("wait for the store", || self.store.ready()).await.is_none() {
+            if turned_away && self.patiently("wait for the store", || self.store.ready()).await.is_none() {
                 continue;
             }
             let mut after = None;

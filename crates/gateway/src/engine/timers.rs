@@ -31,9 +31,14 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
     let mut timers = Timers { queue: DelayQueue::new(), keys: HashMap::new(), horizon: Timestamp::MIN };
     // Deadlines that passed while nobody was there come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
+    let mut gained = engine.gained.subscribe();
     loop {
         tokio::select! {
             () = engine.stop.cancelled() => return,
+            Ok(()) = gained.changed() => {
+                timers.horizon = Timestamp::MIN;
+                look = Box::pin(tokio::time::sleep(Duration::ZERO));
+            }
             () = &mut look => {
                 if timers.look(&engine).await.is_none() {
                     return;
@@ -50,7 +55,9 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
                 timers.keys.remove(&conversation);
                 if engine.has_room() {
                     // Nobody waits for the answer: the next wake-up follows from the state.
-                    drop(engine.deliver(&conversation, Input::Tick));
+                    if let Some(drive) = engine.store.drive(&conversation) {
+                        drop(engine.deliver(&conversation, drive, Input::Tick));
+                    }
                 } else {
                     timers.set(conversation, CROWDED);
                 }
@@ -73,7 +80,9 @@ impl Timers {
     async fn look(&mut self, engine: &Engine) -> Option<()> {
         let now = engine.clock.now();
         let until_then = now.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
-        let mut from = if self.horizon == Timestamp::MIN { Timestamp::UNIX_EPOCH } else { self.horizon };
+        // Where others work on the store too, what they left may be due already.
+        let anew = self.horizon == Timestamp::MIN || engine.store.is_shared();
+        let mut from = if anew { Timestamp::UNIX_EPOCH } else { self.horizon };
         loop {
             let page = engine.patiently("look for deadlines", || engine.store.due(from, until_then, PAGE)).await?;
             let last = page.last().map(|due| due.at);

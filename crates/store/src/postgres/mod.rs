@@ -1,10 +1,12 @@
-//! The store in a PostgreSQL database: for those who have one that is looked after already.
+//! The store in a PostgreSQL database: for several nodes, and for those who have a database that is looked after already.
 //!
-//! One process at a time drives it; the next one waits until the first has left, or has not been heard of for some
-//! seconds of the database's own clock. The journal's fence holds whatever the clocks say.
+//! Any node takes what comes in; each drives the conversations of the shards that it has leases for. The journal's fence
+//! holds whatever the clocks say.
 
 mod accept;
 mod append;
+mod hint;
+mod lease;
 mod link;
 mod open;
 mod prune;
@@ -18,15 +20,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
+use crate::drive::Leases;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
-    StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, InboxItem, Loaded, MessageRow, News, OpenError,
+    OutboxItem, Store, StoreError, Stored, Watched,
 };
 use append::Step;
+use lease::Share;
 use link::{Link, Readers};
 use writer::{Lane, transaction};
 
@@ -43,47 +46,50 @@ struct Inner {
 }
 
 struct Writer {
-    process: Arc<str>,
+    node: Arc<str>,
     arrivals: Lane<Arrival>,
     steps: Lane<Step>,
-    right: watch::Receiver<Right>,
-    renewal: JoinHandle<()>,
-}
-
-/// The right to drive, as far as this process knows.
-enum Right {
-    /// It has it until then, unless it is renewed.
-    Until(Instant),
-    /// This one has taken over.
-    Lost(String),
+    leases: Arc<Leases>,
+    news: Mutex<mpsc::Receiver<News>>,
+    hints: mpsc::Sender<ConversationId>,
+    bell: Arc<Notify>,
+    /// Renewing the leases, sending hints and hearing them.
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.renewal.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl PostgresStore {
-    /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, and takes the right to drive it:
-    /// [`OpenError::Driven`] says that another process has it now.
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
+    /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, as one node of any number. `takeover` is how
+    /// soon another node drives the conversations of one that died.
+    pub async fn open(url: &str, takeover: Duration) -> Result<Self, OpenError> {
         let config = open::config(url)?;
         let aside = Link::new(&config);
         open::migrate(&aside).await?;
-        let process = open::process_name();
-        let asked = Instant::now();
-        let driver = open::take(&aside, &process).await;
-        if let Some(other) = driver.map_err(|error| OpenError::Database(error.to_string()))? {
-            return Err(OpenError::Driven(other));
-        }
-        let (tell, right) = watch::channel(Right::Until(asked + open::RELIED_ON));
-        let renewal = tokio::spawn(renew(Link::new(&config), Arc::clone(&process), tell));
-        let writer = Writer { process, arrivals: Lane::start(&config), steps: Lane::start(&config), right, renewal };
+        let (node, leases) = (open::node_name(), Leases::none());
+        let (news, heard) = mpsc::channel(hint::WAITING);
+        let (hints, named) = mpsc::channel(hint::WAITING);
+        let (link, of, tell) = (Link::new(&config), Arc::clone(&node), news.clone());
+        let bell = Arc::new(Notify::new());
+        let ring = Arc::clone(&bell);
+        let share = Share { link, node: of, leases: Arc::clone(&leases), news: tell, takeover, bell: ring };
+        share.turn().await.map_err(|error| OpenError::Database(error.to_string()))?;
+        let tasks = [
+            tokio::spawn(share.run()),
+            tokio::spawn(hint::send(Link::new(&config), named)),
+            tokio::spawn(hint::listen(config.clone(), Arc::clone(&leases), news)),
+        ];
+        let (arrivals, steps) = (Lane::start(&config), Lane::start(&config));
+        let news = Mutex::new(heard);
+        let writer = Writer { node, arrivals, steps, leases, news, hints, bell, tasks };
         Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: Some(writer) })))
     }
 
-    /// Opens `url` only to read it, beside the process that drives it.
+    /// Opens `url` only to read it, beside the nodes that work on it.
     pub async fn open_read_only(url: &str) -> Result<Self, OpenError> {
         let config = open::config(url)?;
         let aside = Link::new(&config);
@@ -91,53 +97,14 @@ impl PostgresStore {
         Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: None })))
     }
 
-    /// Waits until another process has taken over, as it may when this one was not heard of for long. Whoever drives the
-    /// conversations has to end then.
-    pub async fn lost(&self) -> String {
-        if let Some(writer) = &self.0.writer {
-            let mut right = writer.right.clone();
-            if let Ok(right) = right.wait_for(|right| matches!(right, Right::Lost(_))).await
-                && let Right::Lost(other) = &*right
-            {
-                return other.clone();
-            }
-        }
-        std::future::pending().await
-    }
-
-    /// Whether this process may act. One that was paused finds out here, before it has heard of whoever took over.
-    fn may_act(writer: &Writer) -> Result<(), StoreError> {
-        let why = match &*writer.right.borrow() {
-            Right::Until(until) if Instant::now() < *until => return Ok(()),
-            Right::Until(_) => "the right to drive the database was not renewed in time".to_owned(),
-            Right::Lost(other) => format!("{other} has taken over"),
-        };
-        Err(StoreError::Unavailable(why))
-    }
-
     fn writer(&self) -> Result<&Writer, StoreError> {
         let none = || StoreError::Unavailable("it was opened only to be read".into());
-        let writer = self.0.writer.as_ref().ok_or_else(none)?;
-        Self::may_act(writer).map(|()| writer)
+        self.0.writer.as_ref().ok_or_else(none)
     }
-}
 
-/// Renews the right to drive until somebody else has it. While the database is away nobody else can take it either.
-async fn renew(link: Link, process: Arc<str>, right: watch::Sender<Right>) {
-    let mut pause = tokio::time::interval(open::RENEWED);
-    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        pause.tick().await;
-        let asked = Instant::now();
-        match tokio::time::timeout(Duration::from_secs(4), open::renew(&link, &process)).await {
-            Ok(Ok(None)) => drop(right.send_replace(Right::Until(asked + open::RELIED_ON))),
-            Ok(Ok(Some(other))) => {
-                right.send_replace(Right::Lost(other));
-                return;
-            }
-            Ok(Err(error)) => tracing::warn!(%error, "cannot renew the right to drive the database"),
-            Err(_) => tracing::warn!("cannot renew the right to drive the database: it does not answer"),
-        }
+    /// The shards that this node drives.
+    fn shards(&self) -> Vec<String> {
+        self.0.writer.as_ref().map(|writer| writer.leases.names()).unwrap_or_default()
     }
 }
 
@@ -149,7 +116,7 @@ impl Store for PostgresStore {
 
     async fn append(&self, append: Append) -> Result<bool, AppendError> {
         let writer = self.writer()?;
-        let appended = writer.steps.ask(Step::new(append, &writer.process)).await?;
+        let appended = writer.steps.ask(Step::new(append, &writer.node)).await?;
         appended.ok_or(AppendError::Fenced)
     }
 
@@ -172,19 +139,15 @@ impl Store for PostgresStore {
         direction: Direction,
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError> {
-        // Whoever drives reads a message in order to send it.
-        if let Some(writer) = &self.0.writer {
-            Self::may_act(writer)?;
-        }
         read::message(&self.0.readers, integration, direction, id).await
     }
 
     async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
-        read::waiting(&self.0.readers, after, limit).await
+        read::waiting(&self.0.readers, &self.shards(), after, limit).await
     }
 
     async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        read::due(&self.0.readers, from, until, limit).await
+        read::due(&self.0.readers, &self.shards(), from, until, limit).await
     }
 
     async fn outbox(
@@ -194,7 +157,13 @@ impl Store for PostgresStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
-        read::outbox(&self.0.readers, integration, urgent, after, limit).await
+        let mut items = read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit).await?;
+        if let Some(writer) = &self.0.writer {
+            for item in &mut items {
+                item.doubt = writer.leases.is_old(&item.conversation, item.seq);
+            }
+        }
+        Ok(items)
     }
 
     async fn watched(
@@ -203,7 +172,7 @@ impl Store for PostgresStore {
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<Watched>, StoreError> {
-        read::watched(&self.0.readers, integration, after, limit).await
+        read::watched(&self.0.readers, &self.shards(), integration, after, limit).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -249,9 +218,41 @@ impl Store for PostgresStore {
         let Some(writer) = &self.0.writer else { return };
         writer.arrivals.stop().await;
         writer.steps.stop().await;
-        writer.renewal.abort();
-        if let Err(error) = open::leave(&self.0.aside, &writer.process).await {
-            tracing::debug!(%error, "the database was not told that this process leaves");
+        writer.tasks.iter().for_each(JoinHandle::abort);
+        writer.leases.clear();
+        if let Err(error) = lease::leave(&self.0.aside, &writer.node).await {
+            tracing::debug!(%error, "the database was not told that this node leaves");
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn drive(&self, conversation: &ConversationId) -> Option<Drive> {
+        self.0.writer.as_ref()?.leases.drive(conversation)
+    }
+
+    fn retire(&self) {
+        if let Some(writer) = &self.0.writer {
+            writer.leases.retire();
+            writer.bell.notify_one();
+        }
+    }
+
+    fn hint(&self, conversation: &ConversationId) {
+        if let Some(writer) = &self.0.writer {
+            // Where there is no room, it is found by looking.
+            let _ = writer.hints.try_send(conversation.clone());
+        }
+    }
+
+    async fn news(&self) -> News {
+        if let Some(writer) = &self.0.writer
+            && let Some(news) = writer.news.lock().await.recv().await
+        {
+            return news;
+        }
+        std::future::pending().await
     }
 }

@@ -1,23 +1,15 @@
-//! Opening the database: its schema, and the right to drive it.
+//! Opening the database: its schema, and this process's name in it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio_postgres::Config;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config};
 
 use super::link::{Error, Link};
 use crate::OpenError;
 
 /// In the order in which they are applied; one that was released is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
-
-/// How long the right to drive lasts when it is not renewed, in milliseconds of the database's clock.
-const LASTS_MS: i64 = 8_000;
-/// How long this process relies on it after it asked: less, since clocks do not run alike.
-pub(super) const RELIED_ON: Duration = Duration::from_millis(7_500);
-/// How often it is renewed.
-pub(super) const RENEWED: Duration = Duration::from_secs(2);
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("leases.sql")];
 
 pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -86,59 +78,8 @@ fn check(found: i32) -> Result<(), OpenError> {
     if found > known() { Err(OpenError::NewerDatabase { found, known: known() }) } else { Ok(()) }
 }
 
-/// Takes the right to drive the database's conversations. Returns who has it, where it is another process.
-pub(super) async fn take(link: &Link, process: &str) -> Result<Option<String>, Error> {
-    link.alone(async |client| {
-        let rows = client
-            .query_typed(
-                "insert into tidegate.driver (id, process, until)
-                 values (1, $1, now() + $2 * interval '1 millisecond')
-                 on conflict (id) do update set process = excluded.process, until = excluded.until
-                 where driver.until <= now()
-                 returning 1",
-                &[(&process, Type::TEXT), (&LASTS_MS, Type::INT8)],
-            )
-            .await?;
-        if !rows.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(driver(&client).await?))
-    })
-    .await
-}
-
-/// Renews the right. Returns who has it or had it last, where that is another process: what this one knows is old then,
-/// even if the other has left again.
-pub(super) async fn renew(link: &Link, process: &str) -> Result<Option<String>, Error> {
-    link.alone(async |client| {
-        let rows = client
-            .query_typed(
-                "update tidegate.driver set until = now() + $2 * interval '1 millisecond' where process = $1 returning 1",
-                &[(&process, Type::TEXT), (&LASTS_MS, Type::INT8)],
-            )
-            .await?;
-        if rows.is_empty() { Ok(Some(driver(&client).await?)) } else { Ok(None) }
-    })
-    .await
-}
-
-async fn driver(client: &Client) -> Result<String, Error> {
-    let rows = client.query_typed("select process from tidegate.driver", &[]).await?;
-    Ok(rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or_default())
-}
-
-/// Gives the right back, so that the next process need not wait.
-pub(super) async fn leave(link: &Link, process: &str) -> Result<(), Error> {
-    link.alone(async |client| {
-        let sql = "update tidegate.driver set until = now() where process = $1";
-        client.query_typed(sql, &[(&process, Type::TEXT)]).await?;
-        Ok(())
-    })
-    .await
-}
-
-/// A name for this process that no other has.
-pub(super) fn process_name() -> Arc<str> {
+/// A name for this node that no other process has.
+pub(super) fn node_name() -> Arc<str> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "host" } else { host.trim() };
     // The hasher's keys are random: that is all that is wanted of it here.

@@ -15,11 +15,11 @@ const EVENTS: i64 = 500;
 /// looked at. The transaction is the caller's.
 pub(super) async fn prune(client: &Client, before: Timestamp, after: &str) -> Result<(u64, Option<String>), Error> {
     let before = before.as_millisecond();
-    // Whoever drives one of them has it later; the next hour prunes it.
+    // Whoever drives one of them, or prunes it on another node, goes first; the next hour prunes it.
     let rows = client
         .query_typed(
             "select id, due is null, snapshot_seq from tidegate.conversation where id > $1 order by id limit $2
-             for update",
+             for update skip locked",
             &[(&after, Type::TEXT), (&PAGE, Type::INT8)],
         )
         .await?;

@@ -98,26 +98,26 @@ fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
     })
 }
 
-/// A page of conversations by id, behind `after`.
-async fn page(
-    readers: &Readers,
-    sql: &str,
-    after: Option<&ConversationId>,
-    limit: usize,
-) -> Result<Vec<ConversationId>, StoreError> {
-    let after = after.map_or("", ConversationId::as_str);
-    let rows = readers.query(sql, &[(&after, Type::TEXT), (&most(limit), Type::INT8)]).await?;
+fn ids(rows: &[Row]) -> Result<Vec<ConversationId>, StoreError> {
     rows.iter().map(|row| Ok(ConversationId::new(row.try_get::<_, &str>(0)?))).collect()
 }
 
 // Ids are plain ASCII; the order has to be that of their bytes whatever the database's language is.
 pub(super) async fn waiting(
     readers: &Readers,
+    shards: &[String],
     after: Option<&ConversationId>,
     limit: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
-    let sql = "select distinct conversation from tidegate.inbox where conversation > $1 order by conversation limit $2";
-    page(readers, sql, after, limit).await
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = readers
+        .query(
+            "select distinct conversation from tidegate.inbox
+             where conversation > $1 and substr(conversation, 2, 2) = any($3) order by conversation limit $2",
+            &[(&after, Type::TEXT), (&most(limit), Type::INT8), (&shards, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    ids(&rows)
 }
 
 pub(super) async fn conversations(
@@ -125,19 +125,28 @@ pub(super) async fn conversations(
     after: Option<&ConversationId>,
     limit: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
-    page(readers, "select id from tidegate.conversation where id > $1 order by id limit $2", after, limit).await
+    let after = after.map_or("", ConversationId::as_str);
+    let sql = "select id from tidegate.conversation where id > $1 order by id limit $2";
+    ids(&readers.query(sql, &[(&after, Type::TEXT), (&most(limit), Type::INT8)]).await?)
 }
 
 pub(super) async fn due(
     readers: &Readers,
+    shards: &[String],
     from: Timestamp,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
     let rows = readers
         .query(
-            "select id, due from tidegate.conversation where due between $1 and $2 order by due limit $3",
-            &[(&from.as_millisecond(), Type::INT8), (&until.as_millisecond(), Type::INT8), (&most(limit), Type::INT8)],
+            "select id, due from tidegate.conversation
+             where due between $1 and $2 and substr(id, 2, 2) = any($4) order by due limit $3",
+            &[
+                (&from.as_millisecond(), Type::INT8),
+                (&until.as_millisecond(), Type::INT8),
+                (&most(limit), Type::INT8),
+                (&shards, Type::TEXT_ARRAY),
+            ],
         )
         .await?;
     let due = |row: &Row| Ok(Due { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), at: time(row, 1)? });
@@ -146,6 +155,7 @@ pub(super) async fn due(
 
 pub(super) async fn outbox(
     readers: &Readers,
+    shards: &[String],
     integration: &IntegrationName,
     urgent: bool,
     after: u64,
@@ -154,12 +164,14 @@ pub(super) async fn outbox(
     let rows = readers
         .query(
             "select seq, conversation, since, owed from tidegate.outbox
-             where integration = $1 and lazy = $2 and seq > $3 order by seq limit $4",
+             where integration = $1 and lazy = $2 and seq > $3 and substr(conversation, 2, 2) = any($5)
+             order by seq limit $4",
             &[
                 (&integration.as_str(), Type::TEXT),
                 (&!urgent, Type::BOOL),
                 (&signed(after), Type::INT8),
                 (&most(limit), Type::INT8),
+                (&shards, Type::TEXT_ARRAY),
             ],
         )
         .await?;
@@ -170,11 +182,12 @@ fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
     let (seq, conversation) = (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
     let owed = serde_json::from_str(row.try_get(3)?)
         .map_err(|error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}")))?;
-    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed })
+    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false })
 }
 
 pub(super) async fn watched(
     readers: &Readers,
+    shards: &[String],
     integration: &IntegrationName,
     after: Option<&ConversationId>,
     limit: usize,
@@ -183,8 +196,14 @@ pub(super) async fn watched(
     let rows = readers
         .query(
             "select id, watched from tidegate.conversation
-             where integration = $1 and id > $2 and watched is not null order by id limit $3",
-            &[(&integration.as_str(), Type::TEXT), (&after, Type::TEXT), (&most(limit), Type::INT8)],
+             where integration = $1 and id > $2 and watched is not null and substr(id, 2, 2) = any($4)
+             order by id limit $3",
+            &[
+                (&integration.as_str(), Type::TEXT),
+                (&after, Type::TEXT),
+                (&most(limit), Type::INT8),
+                (&shards, Type::TEXT_ARRAY),
+            ],
         )
         .await?;
     let watched = |row: &Row| {

@@ -20,8 +20,10 @@ const QUEUE: usize = 4_096;
 /// How often a batch is tried where another transaction is in its way.
 const CONFLICTS: usize = 5;
 
-/// Begins a transaction whose commit is on the disk when it returns, whatever the database's default is.
-const BEGIN: &str = "begin; select set_config('synchronous_commit', 'on', true)
+/// Begins a transaction whose commit is on the disk when it returns, whatever the database's default is. A node that is
+/// paused or cut off in the middle of one holds locks that others wait for: the database ends it after a while.
+const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s';
+                     select set_config('synchronous_commit', 'on', true)
                      where current_setting('synchronous_commit') = 'off'";
 
 /// What a lane writes.

@@ -28,6 +28,8 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     /// `None` where the file was opened only to be read.
     writer: Option<Arc<Writer>>,
+    /// What stands in the outbox up to this place was owed by the last process.
+    left_behind: u64,
 }
 
 impl SqliteStore {
@@ -35,11 +37,13 @@ impl SqliteStore {
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let path = path_of(url)?;
         let (connection, lock) = open::for_writing(&path)?;
+        let io = |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
+        let left_behind = open::last_in_outbox(&connection).map_err(io)?;
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
         let writer = Writer::start(connection, checkpoints, lock)
             .map_err(|cause| OpenError::Io { path, cause: cause.to_string() })?;
-        Ok(Self { readers, writer: Some(Arc::new(writer)) })
+        Ok(Self { readers, writer: Some(Arc::new(writer)), left_behind })
     }
 
     /// Opens `url` only to read it, beside the process that writes it.
@@ -49,7 +53,7 @@ impl SqliteStore {
             return Err(OpenError::Missing(path));
         }
         open::check_version(&path)?;
-        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None })
+        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None, left_behind: 0 })
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
@@ -117,7 +121,12 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let integration = integration.clone();
-        self.readers.run(move |connection| read::outbox(connection, &integration, urgent, after, limit)).await
+        let read = move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
+        let mut items = self.readers.run(read).await?;
+        for item in &mut items {
+            item.doubt = item.seq <= self.left_behind;
+        }
+        Ok(items)
     }
 
     async fn watched(

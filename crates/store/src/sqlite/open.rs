@@ -50,6 +50,11 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// The last place in the outbox that is taken.
+pub(super) fn last_in_outbox(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("select coalesce(max(seq), 0) from outbox", [], |row| row.get(0))
+}
+
 /// Refuses a file that this version cannot read.
 pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
     match inspect(path)? {

@@ -23,7 +23,7 @@ pub(crate) use self::integration::Integration;
 pub(crate) use self::report::ConfigErrors;
 #[cfg_attr(not(test), expect(unused_imports, reason = "the console, which asks for roles, comes later"))]
 pub(crate) use self::sections::Role;
-pub(crate) use self::sections::{ConsoleUser, Server, StoreSection};
+pub(crate) use self::sections::{ConsoleUser, Server, StoreSection, TAKEOVER};
 
 use self::walk::{Table, Walk};
 

@@ -32,12 +32,18 @@ pub(crate) struct StoreSection {
     pub(crate) url: String,
     /// How long a finished conversation is kept.
     pub(crate) retention: Duration,
+    /// How soon another node drives the conversations of one that died.
+    pub(crate) takeover: Duration,
 }
 
 impl fmt::Debug for StoreSection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.url.split(':').next().unwrap_or_default();
-        f.debug_struct("StoreSection").field("url", &format!("{kind}:…")).field("retention", &self.retention).finish()
+        f.debug_struct("StoreSection")
+            .field("url", &format!("{kind}:…"))
+            .field("retention", &self.retention)
+            .field("takeover", &self.takeover)
+            .finish()
     }
 }
 
@@ -61,6 +67,9 @@ pub(crate) enum Role {
     /// See everything.
     Viewer,
 }
+
+/// How soon another node drives the conversations of one that died, where nothing else is said.
+pub(crate) const TAKEOVER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -93,6 +102,7 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
     StoreSection {
         url: url.unwrap_or_else(|| "sqlite:tidegate.db".to_owned()),
         retention: table.field("retention").duration(DAY..=3_650 * DAY).unwrap_or(30 * DAY),
+        takeover: table.field("takeover").duration(Duration::from_secs(2)..=Duration::from_mins(5)).unwrap_or(TAKEOVER),
     }
 }
 

@@ -135,8 +135,8 @@ fn unknown_keys_name_the_nearest_or_their_own_section_or_all() {
             "integration[0].hold.give_up_after: there is no such key here; it belongs to its own section, as \
              integration.delivery.give_up_after",
         ),
-        ("store", "colour = 1", "store.colour: there is no such key; the keys here are retention, url"),
-        ("store", "\"a b\" = 1", "store.\"a b\": there is no such key; the keys here are retention, url"),
+        ("store", "colour = 1", "store.colour: there is no such key; the keys here are retention, takeover, url"),
+        ("store", "\"a b\" = 1", "store.\"a b\": there is no such key; the keys here are retention, takeover, url"),
         ("sever", "listen = \"x\"", "sever: there is no such key; did you mean \"server\"?"),
     ];
     for (section, line, expected) in cases {

@@ -18,6 +18,7 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!((config.server.public_url, config.server.max_body), (None, 1_048_576));
     assert_eq!(config.store.url, "sqlite:tidegate.db");
     assert_eq!(config.store.retention, Duration::from_hours(30 * 24));
+    assert_eq!(config.store.takeover, Duration::from_secs(10));
     assert!(config.console.is_empty());
 
     let [acme] = &config.integrations[..] else { panic!("one integration") };

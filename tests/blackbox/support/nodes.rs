@@ -1,0 +1,246 @@
+//! Several gateways over one database, behind a balancer that hands each connection to the next of them.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{Gateway, Process, PythonChat, Sandbox, WEBHOOK_SECRET, audit, client, eventually, free_port, tidegate};
+
+/// The whole loop with several nodes.
+pub(crate) struct Nodes {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) chat: PythonChat,
+    pub(crate) all: Vec<Node>,
+    store: String,
+    config: PathBuf,
+    client: reqwest::Client,
+    balancer: Balancer,
+    // Last, so that a test that fails can still show the logs in it.
+    pub(crate) dir: TempDir,
+}
+
+/// One gateway.
+pub(crate) struct Node {
+    pub(crate) process: Process,
+    port: u16,
+    name: String,
+    store: String,
+}
+
+impl Nodes {
+    /// Starts `count` of them on the store, with what is added to the integration's table and the chat service's options.
+    pub(crate) async fn start(store: &str, count: usize, integration: &str, chat: &[&str]) -> Self {
+        let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
+        let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
+        std::fs::write(dir.path().join("store.url"), store).expect("written");
+        let balancer = Balancer::start().await;
+        let sandbox = Sandbox::start(dir.path(), &[]).await;
+        let webhook = format!("http://127.0.0.1:{}/genesys/acme", balancer.port);
+        let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
+        let events = format!("http://127.0.0.1:{}/connectors/acme/events", balancer.port);
+        let chat = PythonChat::start(dir.path(), &events, chat).await;
+        let config = Gateway::configure(dir.path(), balancer.port, &sandbox.url, &id, &chat.url, integration);
+        let client = client();
+        let store = store.to_owned();
+        let mut all = Self { sandbox, chat, all: Vec::new(), store, config, client, balancer, dir };
+        for _ in 0..count {
+            all.add(&all.store.clone()).await;
+        }
+        all
+    }
+
+    /// Adds a node that reaches the database in a way of its own. Returns its number.
+    pub(crate) async fn add(&mut self, store: &str) -> usize {
+        let (number, port) = (self.all.len(), free_port());
+        let name = format!("node-{number}");
+        let process = self.launch(port, &name, store);
+        self.all.push(Node { process, port, name, store: store.to_owned() });
+        self.balancer.ports.lock().expect("nobody panicked").push(port);
+        self.ready(number).await;
+        number
+    }
+
+    fn launch(&self, port: u16, name: &str, store: &str) -> Process {
+        let mut command = tidegate();
+        command.args(["serve", "--config"]).arg(&self.config);
+        command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}")).env("TIDEGATE_STORE__URL", store);
+        Process::start(command, &self.dir.path().join(format!("{name}.log")))
+    }
+
+    /// Starts a node again that was killed or stopped, and waits until it is ready.
+    pub(crate) async fn restart(&mut self, number: usize) {
+        let Node { port, name, store, .. } = &self.all[number];
+        self.all[number].process = self.launch(*port, name, store);
+        self.ready(number).await;
+    }
+
+    /// Waits until each node drives some of the conversations.
+    pub(crate) async fn shared_out(&self) {
+        for node in &self.all {
+            eventually("a node drives some", async || {
+                node.process.log().contains("conversations taken over").then_some(())
+            })
+            .await;
+        }
+    }
+
+    pub(crate) async fn ready(&mut self, number: usize) {
+        let node = &mut self.all[number];
+        let url = format!("http://127.0.0.1:{}/readyz", node.port);
+        let client = &self.client;
+        let ready = eventually("a node is ready, or ended", async || {
+            let ready = client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
+            (ready || !node.process.runs()).then_some(ready)
+        });
+        assert!(ready.await, "the node ended:\n{}", self.all[number].process.log());
+    }
+
+    /// Stops a node by SIGTERM, as a rolling upgrade would.
+    pub(crate) async fn stop(&mut self, number: usize) {
+        let ended = self.all[number].process.terminate(Duration::from_secs(10)).await;
+        assert!(ended, "a node ends with 0 within 10 s:\n{}", self.all[number].process.log());
+    }
+
+    /// The agent types; waits until a node has it. Returns the message's id.
+    pub(crate) async fn agent_types(&self, customer: &str, text: &str) -> String {
+        let send = async || self.sandbox.agent_sends(customer, text).await;
+        let message = eventually("the agent has the conversation", send).await;
+        self.taken(&message).await;
+        message
+    }
+
+    /// Waits until a node has an agent's message.
+    pub(crate) async fn taken(&self, message: &str) {
+        eventually("a node took it", async || {
+            (self.sandbox.details(message).await["status"] != "queued").then_some(())
+        })
+        .await;
+    }
+
+    /// Panics with the report unless every invariant holds, and Genesys has nothing to complain of.
+    pub(crate) async fn all_is_well(&self) {
+        assert_eq!(self.sandbox.verdict().await["holds"], true, "{}", self.sandbox.verdict().await);
+        let (code, report) = audit(&self.store);
+        assert_eq!(code, Some(0), "{report}");
+    }
+}
+
+/// Hands each connection to the next node that says it is ready, as any balancer can be told to, and ends the connections
+/// of one that does not say so any more.
+struct Balancer {
+    port: u16,
+    ports: Arc<Mutex<Vec<u16>>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+type Ready = watch::Receiver<Vec<u16>>;
+
+impl Balancer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let ports = Arc::new(Mutex::new(Vec::new()));
+        let (tell, ready) = watch::channel(Vec::new());
+        let asks = tokio::spawn(ask(Arc::clone(&ports), tell));
+        let hands = tokio::spawn(async move {
+            let mut next = 0;
+            while let Ok((caller, _)) = listener.accept().await {
+                next += 1;
+                tokio::spawn(hand_over(caller, next, ready.clone()));
+            }
+        });
+        Self { port, ports, tasks: [asks, hands] }
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Asks each node again and again whether it is ready.
+async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(1)).build().expect("a client");
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let all = ports.lock().expect("nobody panicked").clone();
+        let ready = futures_util::future::join_all(all.iter().map(|port| {
+            let call = client.get(format!("http://127.0.0.1:{port}/readyz")).send();
+            async move { call.await.is_ok_and(|answer| answer.status().is_success()) }
+        }));
+        let ready = ready.await;
+        tell.send_replace(all.into_iter().zip(ready).filter_map(|(port, ready)| ready.then_some(port)).collect());
+    }
+}
+
+async fn hand_over(caller: TcpStream, turn: usize, mut ready: Ready) {
+    // Where none is ready, or it does not answer, the caller's connection is closed.
+    let nodes = ready.borrow().clone();
+    let Some(port) = nodes.get(turn % nodes.len().max(1)).copied() else { return };
+    let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+    tokio::select! {
+        () = pass_on(caller, node) => {}
+        _ = ready.wait_for(|nodes| !nodes.contains(&port)) => {}
+    }
+}
+
+async fn pass_on(mut caller: TcpStream, mut node: TcpStream) {
+    // A connection that breaks is the caller's to notice.
+    let _ = tokio::io::copy_bidirectional(&mut caller, &mut node).await;
+}
+
+/// A way to a database that can be cut and mended, as a cable can.
+pub(crate) struct Cable {
+    pub(crate) port: u16,
+    cut: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Cable {
+    /// A way to `port` of this machine.
+    pub(crate) async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let own = listener.local_addr().expect("an address").port();
+        let (cut, is_cut) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            while let Ok((caller, _)) = listener.accept().await {
+                let mut is_cut = is_cut.clone();
+                tokio::spawn(async move {
+                    // While it is cut nothing answers and nothing is refused, as when packets are lost.
+                    let _ = is_cut.wait_for(|cut| !cut).await;
+                    let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+                    tokio::select! {
+                        () = pass_on(caller, node) => {}
+                        _ = is_cut.wait_for(|cut| *cut) => {}
+                    }
+                });
+            }
+        });
+        Self { port: own, cut, task }
+    }
+
+    /// Cuts every connection; new ones hang.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Mends it.
+    pub(crate) fn mend(&self) {
+        self.cut.send_replace(false);
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
