@@ -4,27 +4,42 @@
 //! person would, so that the order in which they must arrive is beyond doubt. How many rounds: `TIDEGATE_CRASH_ROUNDS`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use conversation::{AttemptOutcome, Record};
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
-use store::{SqliteStore, Store, audit};
+use store::{PostgresStore, SqliteStore, Store, audit};
 
-use crate::support::{Loop, PythonChat, Sandbox, eventually};
+use crate::postgres_cluster::Cluster;
+use crate::support::{Loop, Nodes, PythonChat, Sandbox, eventually};
 
 const ROUNDS: u32 = 200;
+const ROUNDS_OF_NODES: u32 = 40;
 const CUSTOMERS: usize = 24;
+
+fn rounds(default: u32) -> u32 {
+    std::env::var("TIDEGATE_CRASH_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
+}
+
+/// The moment of a crash: not a wait for something, but a moment that nobody chose.
+async fn some_time(random: &mut fastrand::Rng) {
+    tokio::time::sleep(Duration::from_millis(random.u64(20..300))).await;
+}
+
+/// Genesys tries again sooner than in life, so that a round need not take minutes.
+async fn hurry(sandbox: &Sandbox) {
+    let sooner = json!({ "webhook_pause": "250ms", "webhook_retries": 60 });
+    sandbox.put("/sandbox/switches", &sooner).await;
+}
 
 #[tokio::test]
 async fn two_hundred_kills_lose_nothing() {
-    let rounds = std::env::var("TIDEGATE_CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    let rounds = rounds(ROUNDS);
     let mut all = Loop::start("", &["--handshake", "0.3", "--delay", "0.05"]).await;
-    // Genesys tries again sooner than in life, so that a round need not take minutes.
-    let sooner = json!({ "webhook_pause": "250ms", "webhook_retries": 60 });
-    all.sandbox.put("/sandbox/switches", &sooner).await;
-
+    hurry(&all.sandbox).await;
     let stop = AtomicBool::new(false);
     let (sandbox, chat) = (&all.sandbox, &all.chat);
     let people = join_all((0..CUSTOMERS).map(|customer| life(sandbox, chat, customer, &stop)));
@@ -32,14 +47,75 @@ async fn two_hundred_kills_lose_nothing() {
     let kills = async {
         let mut random = fastrand::Rng::with_seed(20_261_120);
         for _ in 0..rounds {
-            // The moment of the crash: not a wait for something, but a moment that nobody chose.
-            tokio::time::sleep(Duration::from_millis(random.u64(20..300))).await;
+            some_time(&mut random).await;
             gateway.process.kill();
             gateway.restart().await;
         }
         stop.store(true, Ordering::Relaxed);
     };
     let (people, ()) = join(people, kills).await;
+    settled(sandbox, &people).await;
+    all.gateway.stop().await;
+    let store = SqliteStore::open_read_only(&all.store()).expect("the store can be read");
+    let what = judge(&all.sandbox, &all.chat, &store, people).await;
+    println!("{rounds} kills of the one node on SQLite, {what}");
+}
+
+#[tokio::test]
+async fn kills_of_two_nodes_on_postgres_lose_nothing() {
+    let rounds = rounds(ROUNDS_OF_NODES);
+    let cluster = Cluster::start();
+    // A short take-over makes more of them.
+    let takeover = &[("TIDEGATE_STORE__TAKEOVER", "2s")];
+    let chat = ["--handshake", "0.3", "--delay", "0.05"];
+    let mut all = Nodes::start_with(&cluster.url(), 2, "", &chat, takeover).await;
+    hurry(&all.sandbox).await;
+    let stop = AtomicBool::new(false);
+    let (sandbox, chat) = (Arc::clone(&all.sandbox), Arc::clone(&all.chat));
+    let people = join_all((0..CUSTOMERS).map(|customer| life(&sandbox, &chat, customer, &stop)));
+    let kills = async {
+        let mut random = fastrand::Rng::with_seed(20_261_126);
+        for _ in 0..rounds {
+            some_time(&mut random).await;
+            let number = random.usize(0..2);
+            all.all[number].process.kill();
+            // Sometimes the other has to go on alone.
+            if random.bool() {
+                tokio::time::sleep(Duration::from_millis(random.u64(100..3_000))).await;
+            }
+            all.restart(number).await;
+        }
+        stop.store(true, Ordering::Relaxed);
+    };
+    let (people, ()) = join(people, kills).await;
+    settled(&sandbox, &people).await;
+    all.stop(0).await;
+    all.stop(1).await;
+    let store = PostgresStore::open_read_only(&cluster.url()).await.expect("the store can be read");
+    let what = judge(&sandbox, &chat, &store, people).await;
+    println!("{rounds} kills of two nodes on PostgreSQL, {what}");
+}
+
+/// A customer, what the agent typed for her (ids and texts), and how often she wrote.
+type Person = (String, Vec<(String, String)>, usize);
+
+/// Waits until everything has come to its end.
+async fn settled(sandbox: &Sandbox, people: &[Person]) {
+    eventually("every message has its final receipt", async || {
+        let verdict = sandbox.verdict().await;
+        verdict["without_final_receipt"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    // A customer's last words may still be on their way: Genesys is asked until they are there.
+    eventually("every customer's words are at Genesys", async || {
+        let heard = heard(sandbox).await;
+        people.iter().all(|(customer, _, said)| heard.get(customer).is_some_and(|all| all.len() == *said)).then_some(())
+    })
+    .await;
+}
+
+/// Checks everything from outside and from inside. Returns what there was, in words.
+async fn judge(sandbox: &Sandbox, chat: &PythonChat, store: &dyn Store, people: Vec<Person>) -> String {
     let mut typed: HashMap<String, Vec<(String, String)>> = HashMap::new();
     let mut said = HashMap::new();
     for (customer, messages, asked) in people {
@@ -47,21 +123,8 @@ async fn two_hundred_kills_lose_nothing() {
         said.insert(customer, asked);
     }
     let total: usize = typed.values().map(Vec::len).sum();
-
-    let verdict = eventually("every message has its final receipt", async || {
-        let verdict = sandbox.verdict().await;
-        verdict["without_final_receipt"].as_array().is_some_and(Vec::is_empty).then_some(verdict)
-    })
-    .await;
-    // A customer's last words may still be on their way: Genesys is asked until they are there.
-    eventually("every customer's words are at Genesys", async || {
-        let heard = heard(sandbox).await;
-        said.iter().all(|(customer, asked)| heard.get(customer).is_some_and(|all| all.len() == *asked)).then_some(())
-    })
-    .await;
-    all.gateway.stop().await;
-
     // From outside: Genesys's own book.
+    let verdict = sandbox.verdict().await;
     assert_eq!(verdict["receipts_after_final"], json!([]), "no receipt follows a final one");
     assert_eq!(verdict["holds"], true, "{verdict}");
     for message in typed.values().flatten() {
@@ -75,31 +138,23 @@ async fn two_hundred_kills_lose_nothing() {
         assert_eq!(words, expected, "the customer's words reached Genesys in order");
     }
     // From inside: a message came twice only where an attempt was open when the gateway died.
-    let url = format!("sqlite:{}", all.dir.path().join("tidegate.db").display());
-    let store = SqliteStore::open_read_only(&url).expect("the store can be read");
-    let found = audit(&store).await.expect("an audit");
+    let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "{found}");
-    let unknown = unknown_attempts(&store).await;
+    let unknown = unknown_attempts(store).await;
     for (message, times) in &repeats {
         let open = unknown.get(message).copied().unwrap_or(0);
         assert!(*times <= open + 1, "{message} came {times} times, and {open} of its attempts were open at a crash");
     }
-    println!(
-        "{rounds} kills, {total} agents' messages, {} customers' messages: 0 lost, 0 reordered, 0 without a final \
-         receipt, {} repeated, each under its own key",
+    format!(
+        "{total} agents' messages, {} customers' messages: 0 lost, 0 reordered, 0 without a final receipt, {} repeated, \
+         each under its own key",
         said.values().sum::<usize>(),
         repeats.len()
-    );
+    )
 }
 
-/// One customer and the agent, until they are told to stop: who it was, what the agent typed, how often the customer
-/// wrote.
-async fn life(
-    sandbox: &Sandbox,
-    chat: &PythonChat,
-    customer: usize,
-    stop: &AtomicBool,
-) -> (String, Vec<(String, String)>, usize) {
+/// One customer and the agent, until they are told to stop.
+async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &AtomicBool) -> Person {
     let customer = format!("customer-{customer}");
     let mut typed = Vec::new();
     let mut said = 0;
@@ -161,7 +216,7 @@ async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
 }
 
 /// How many attempts of each message had an end that nobody knows.
-async fn unknown_attempts(store: &SqliteStore) -> HashMap<String, usize> {
+async fn unknown_attempts(store: &dyn Store) -> HashMap<String, usize> {
     let mut unknown: HashMap<String, usize> = HashMap::new();
     for conversation in store.conversations(None, usize::MAX).await.expect("a read") {
         let dossier = store.dossier(&conversation).await.expect("a read");

@@ -14,10 +14,12 @@ use super::{Gateway, Process, PythonChat, Sandbox, WEBHOOK_SECRET, audit, client
 
 /// The whole loop with several nodes.
 pub(crate) struct Nodes {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) chat: PythonChat,
+    // Shared with the people of a test, who go on while nodes come and go.
+    pub(crate) sandbox: Arc<Sandbox>,
+    pub(crate) chat: Arc<PythonChat>,
     pub(crate) all: Vec<Node>,
     store: String,
+    variables: &'static [(&'static str, &'static str)],
     config: PathBuf,
     client: reqwest::Client,
     balancer: Balancer,
@@ -36,6 +38,17 @@ pub(crate) struct Node {
 impl Nodes {
     /// Starts `count` of them on the store, with what is added to the integration's table and the chat service's options.
     pub(crate) async fn start(store: &str, count: usize, integration: &str, chat: &[&str]) -> Self {
+        Self::start_with(store, count, integration, chat, &[]).await
+    }
+
+    /// The same with variables of the environment for the nodes.
+    pub(crate) async fn start_with(
+        store: &str,
+        count: usize,
+        integration: &str,
+        chat: &[&str],
+        variables: &'static [(&'static str, &'static str)],
+    ) -> Self {
         let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
         let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
         std::fs::write(dir.path().join("store.url"), store).expect("written");
@@ -48,7 +61,8 @@ impl Nodes {
         let config = Gateway::configure(dir.path(), balancer.port, &sandbox.url, &id, &chat.url, integration);
         let client = client();
         let store = store.to_owned();
-        let mut all = Self { sandbox, chat, all: Vec::new(), store, config, client, balancer, dir };
+        let (sandbox, chat) = (Arc::new(sandbox), Arc::new(chat));
+        let mut all = Self { sandbox, chat, all: Vec::new(), store, variables, config, client, balancer, dir };
         for _ in 0..count {
             all.add(&all.store.clone()).await;
         }
@@ -70,6 +84,7 @@ impl Nodes {
         let mut command = tidegate();
         command.args(["serve", "--config"]).arg(&self.config);
         command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}")).env("TIDEGATE_STORE__URL", store);
+        command.envs(self.variables.iter().copied());
         Process::start(command, &self.dir.path().join(format!("{name}.log")))
     }
 
