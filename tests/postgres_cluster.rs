@@ -18,21 +18,22 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Makes and starts one.
     pub(crate) fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir().expect("a folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
-        let mut cluster = Self { dir, bin: binaries(), port, server: None };
-        if let Some(user) = unprivileged() {
-            std::os::unix::fs::chown(cluster.dir.path(), Some(user), Some(user)).expect("the folder changes hands");
-        }
-        let made = cluster
-            .command("initdb")
-            .args(["--username=tidegate", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"])
-            .arg(cluster.data())
-            .output()
-            .expect("initdb runs");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut cluster = Self::empty();
+        let mut make = cluster.command("initdb");
+        make.args(["--username=tidegate", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
+        succeeds(make.arg(cluster.data()));
         cluster.run();
         cluster
+    }
+
+    /// A place for one.
+    pub(crate) fn empty() -> Self {
+        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir().expect("a folder");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        if let Some(user) = unprivileged() {
+            std::os::unix::fs::chown(dir.path(), Some(user), Some(user)).expect("the folder changes hands");
+        }
+        Self { dir, bin: binaries(), port, server: None }
     }
 
     /// Where a program finds its database.
@@ -64,7 +65,7 @@ impl Cluster {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let said = std::fs::read_to_string(&path).unwrap_or_default();
-            if said.contains("database system is ready to accept connections") {
+            if said.contains("database system is ready to accept") {
                 return;
             }
             assert!(Instant::now() < until, "{said}");
@@ -80,12 +81,12 @@ impl Cluster {
         }
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
     /// One of PostgreSQL's programs, as somebody who is not root: it refuses to run as root.
-    fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.stdin(Stdio::null()).current_dir("/");
         if let Some(user) = unprivileged() {
@@ -101,21 +102,27 @@ impl Drop for Cluster {
     }
 }
 
+/// Runs a program that has to succeed.
+pub(crate) fn succeeds(command: &mut Command) {
+    let done = command.output().expect("it runs");
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
 /// Where PostgreSQL's programs are: Debian keeps them out of the path.
 fn binaries() -> PathBuf {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();
-    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     found.sort_by_key(|bin| std::cmp::Reverse(bin.clone()));
+    found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     found
         .into_iter()
-        .find(|bin| bin.join("initdb").exists())
+        .find(|bin| bin.join("initdb").exists() && bin.join("pg_basebackup").exists())
         .expect("PostgreSQL's programs: run ./test --set-up, or apt-get install postgresql")
 }
 
 /// Whom to run it as; nobody in particular, where the tests do not run as root.
-fn unprivileged() -> Option<u32> {
+pub(crate) fn unprivileged() -> Option<u32> {
     const NOBODY: u32 = 65_534;
     let root =
         std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(Path::new("/proc/self")).expect("ourselves")) == 0;

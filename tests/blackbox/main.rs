@@ -10,6 +10,7 @@ mod ingress;
 mod openapi;
 mod policies;
 mod postgres;
+mod postgres_around;
 #[path = "../postgres_cluster.rs"]
 mod postgres_cluster;
 mod restart;

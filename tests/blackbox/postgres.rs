@@ -8,7 +8,7 @@ use crate::postgres_cluster::Cluster;
 use crate::support::{Cable, Loop, Nodes, delivered, eventually};
 
 /// One after the other, the agent of each customer types `count` messages. Returns their ids with their texts.
-async fn talk(all: &Nodes, customers: &[String], from: usize, count: usize) -> Vec<(String, String)> {
+pub(crate) async fn talk(all: &Nodes, customers: &[String], from: usize, count: usize) -> Vec<(String, String)> {
     let one = async |customer: &String| {
         let mut typed = Vec::new();
         for n in from..from + count {
@@ -20,12 +20,12 @@ async fn talk(all: &Nodes, customers: &[String], from: usize, count: usize) -> V
     futures_util::future::join_all(customers.iter().map(one)).await.into_iter().flatten().collect()
 }
 
-fn customers(count: usize) -> Vec<String> {
+pub(crate) fn customers(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("customer-{n}")).collect()
 }
 
 /// Waits until the chat service has all of it.
-async fn taken(all: &Nodes, typed: &[(String, String)]) {
+pub(crate) async fn taken(all: &Nodes, typed: &[(String, String)]) {
     eventually("the chat service has all of it", async || {
         let taken = all.chat.taken();
         typed.iter().all(|(_, text)| taken.contains(text)).then_some(())
@@ -34,7 +34,7 @@ async fn taken(all: &Nodes, typed: &[(String, String)]) {
 }
 
 /// All that was typed is delivered, and each customer heard it in order; again only where `repeats` allows it.
-async fn heard(all: &Nodes, typed: &[(String, String)], customers: &[String], repeats: bool) {
+pub(crate) async fn heard(all: &Nodes, typed: &[(String, String)], customers: &[String], repeats: bool) {
     for (message, text) in typed {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered(), "{text}");
     }

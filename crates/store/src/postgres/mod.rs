@@ -64,6 +64,11 @@ impl Drop for Writer {
 }
 
 impl PostgresStore {
+    /// Whether `url` says where a database is. It may name several hosts, each with a port of its own.
+    pub fn is_url(url: &str) -> bool {
+        open::config(url).is_ok_and(|config| !config.get_hosts().is_empty())
+    }
+
     /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, as one node of any number. `takeover` is how
     /// soon another node drives the conversations of one that died.
     pub async fn open(url: &str, takeover: Duration) -> Result<Self, OpenError> {

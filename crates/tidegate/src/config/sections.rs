@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use genesys::Secret;
+use store::PostgresStore;
 use url::Url;
 
 use super::report::quoted;
@@ -91,10 +92,9 @@ pub(super) fn server(table: &Table<'_>) -> Server {
 
 pub(super) fn store(table: &Table<'_>) -> StoreSection {
     let url = table.field("url").parsed(|text| {
-        let postgres = |url: Url| matches!(url.scheme(), "postgres" | "postgresql") && url.has_host();
         match text.strip_prefix("sqlite:") {
             Some(path) if !path.trim().is_empty() => Ok(text.to_owned()),
-            None if Url::parse(text).is_ok_and(postgres) => Ok(text.to_owned()),
+            None if PostgresStore::is_url(text) => Ok(text.to_owned()),
             // A password may stand in it, so it is not repeated.
             _ => Err("is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\"".to_owned()),
         }

@@ -241,7 +241,7 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
     ] {
         assert_eq!(in_section("server", &format!("public_url = {url:?}")), format!("server.public_url: {expected}"));
     }
-    for url in ["sqlite:", "mysql://hunter2@b/c", "tidegate.db", "postgres:x"] {
+    for url in ["sqlite:", "mysql://hunter2@b/c", "tidegate.db", "postgres:x", "postgres://hunter2@host:one/x"] {
         assert_eq!(
             in_section("store", &format!("url = {url:?}")),
             "store.url: is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""
