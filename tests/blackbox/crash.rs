@@ -66,7 +66,7 @@ async fn kills_of_two_nodes_on_postgres_lose_nothing() {
     let rounds = rounds(ROUNDS_OF_NODES);
     let cluster = Cluster::start();
     // A short take-over makes more of them.
-    let takeover = &[("TIDEGATE_STORE__TAKEOVER", "2s")];
+    let takeover = vec![("TIDEGATE_STORE__TAKEOVER".to_owned(), "2s".to_owned())];
     let chat = ["--handshake", "0.3", "--delay", "0.05"];
     let mut all = Nodes::start_with(&cluster.url(), 2, "", &chat, takeover).await;
     hurry(&all.sandbox).await;

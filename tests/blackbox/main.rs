@@ -4,8 +4,10 @@ mod support;
 
 mod bad_input;
 mod browser;
+mod clock;
 mod commands;
 mod crash;
+mod disk;
 mod ingress;
 mod openapi;
 mod policies;

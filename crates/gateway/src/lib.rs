@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use clock::SystemClock;
+pub use clock::{SteadyClock, SystemClock};
 pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
 
 use engine::Engine;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
-use gateway::{Gateway, Limits, SystemClock};
+use gateway::{Gateway, Limits, SteadyClock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
     let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
-    let gateway = Gateway::start(listener, integrations, store, clock, limits)
+    let gateway = Gateway::start(listener, integrations, store, Arc::new(SteadyClock::start()), limits)
         .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
     loop {

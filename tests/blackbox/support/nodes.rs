@@ -19,7 +19,7 @@ pub(crate) struct Nodes {
     pub(crate) chat: Arc<PythonChat>,
     pub(crate) all: Vec<Node>,
     store: String,
-    variables: &'static [(&'static str, &'static str)],
+    variables: Vec<(String, String)>,
     config: PathBuf,
     client: reqwest::Client,
     balancer: Balancer,
@@ -38,7 +38,7 @@ pub(crate) struct Node {
 impl Nodes {
     /// Starts `count` of them on the store, with what is added to the integration's table and the chat service's options.
     pub(crate) async fn start(store: &str, count: usize, integration: &str, chat: &[&str]) -> Self {
-        Self::start_with(store, count, integration, chat, &[]).await
+        Self::start_with(store, count, integration, chat, Vec::new()).await
     }
 
     /// The same with variables of the environment for the nodes.
@@ -47,7 +47,7 @@ impl Nodes {
         count: usize,
         integration: &str,
         chat: &[&str],
-        variables: &'static [(&'static str, &'static str)],
+        variables: Vec<(String, String)>,
     ) -> Self {
         let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
         let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
@@ -84,7 +84,7 @@ impl Nodes {
         let mut command = tidegate();
         command.args(["serve", "--config"]).arg(&self.config);
         command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}")).env("TIDEGATE_STORE__URL", store);
-        command.envs(self.variables.iter().copied());
+        command.envs(self.variables.iter().cloned());
         Process::start(command, &self.dir.path().join(format!("{name}.log")))
     }
 

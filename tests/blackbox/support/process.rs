@@ -43,6 +43,11 @@ impl Process {
         self.ends_by_itself(patience).await
     }
 
+    /// Its number in the system.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
