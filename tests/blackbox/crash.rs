@@ -19,6 +19,8 @@ use crate::support::{Loop, Nodes, PythonChat, Sandbox, eventually};
 const ROUNDS: u32 = 200;
 const ROUNDS_OF_NODES: u32 = 40;
 const CUSTOMERS: usize = 24;
+/// How many of a customer's messages are on their way at once.
+const ON_THEIR_WAY: usize = 8;
 
 fn rounds(default: u32) -> u32 {
     std::env::var("TIDEGATE_CRASH_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
@@ -68,7 +70,9 @@ async fn kills_of_two_nodes_on_postgres_lose_nothing() {
     // A short take-over makes more of them.
     let takeover = vec![("TIDEGATE_STORE__TAKEOVER".to_owned(), "2s".to_owned())];
     let chat = ["--handshake", "0.3", "--delay", "0.05"];
-    let mut all = Nodes::start_with(&cluster.url(), 2, "", &chat, takeover).await;
+    // A message whose attempt was cut off again and again is not to wait half a minute for the next.
+    let sooner = "[integration.delivery]\nretry_max = \"2s\"\n";
+    let mut all = Nodes::start_with(&cluster.url(), 2, sooner, &chat, takeover).await;
     hurry(&all.sandbox).await;
     let stop = AtomicBool::new(false);
     let (sandbox, chat) = (Arc::clone(&all.sandbox), Arc::clone(&all.chat));
@@ -170,6 +174,13 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
         })
         .await;
         typed.push((message, text));
+        // Nobody types for ever without an answer: more than this is not on its way at once.
+        if let Some((earlier, _)) = typed.len().checked_sub(ON_THEIR_WAY).and_then(|place| typed.get(place)) {
+            eventually("an earlier message has its final receipt", async || {
+                (!sandbox.receipts(earlier).await.is_empty()).then_some(())
+            })
+            .await;
+        }
     }
     (customer, typed, said)
 }
