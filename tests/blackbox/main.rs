@@ -19,5 +19,6 @@ mod restart;
 mod sdk;
 mod sdk_conformance;
 mod store_away;
+mod store_copy;
 mod the_loop;
 mod verdict;

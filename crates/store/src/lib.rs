@@ -11,6 +11,7 @@ pub mod conformance;
 mod drive;
 mod error;
 mod json;
+mod portable;
 mod postgres;
 mod projection;
 mod sqlite;
@@ -19,6 +20,7 @@ mod types;
 pub use audit::{Audit, audit};
 pub use drive::{Drive, News};
 pub use error::{AppendError, OpenError, StoreError};
+pub use portable::{Bundle, Copied, Early, Mark, Place, Portable, Seen, copy};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use types::{

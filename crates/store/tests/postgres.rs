@@ -8,7 +8,10 @@ use std::time::Duration;
 use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Record, Report};
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
-use store::{Append, Arrival, Direction, NewMessage, OpenError, PostgresStore, Store, StoreError, Stored, conformance};
+use store::{
+    Append, Arrival, Direction, NewMessage, OpenError, Place, Portable, PostgresStore, SqliteStore, Store, StoreError,
+    Stored, conformance, copy,
+};
 use tokio::time::Instant;
 
 /// How soon another node takes over.
@@ -217,6 +220,43 @@ async fn an_append_that_is_repeated_because_its_answer_was_lost_has_the_effect_o
     store.append(append(Record::Resumed)).await.expect_err("another one is fenced off");
     let dossier = store.dossier(&conversation).await.expect("a read").expect("it is there");
     assert_eq!((dossier.seq, dossier.journal.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_there_and_back_is_the_same_to_the_byte() {
+    let cluster = Cluster::start();
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| format!("sqlite:{}", dir.path().join(name).display());
+    let first = SqliteStore::open(&file("first.db")).expect("it opens");
+    conformance::keeps_its_word(&first).await;
+    // What only one of the two takes as it is.
+    first.accept(message("m-odd", &format!("\0%{}", "x".repeat(10_000)))).await.expect("accepted");
+    let report = Arrival::Report {
+        integration: IntegrationName::new("acme"),
+        id: "r\0".repeat(1_000),
+        received: Timestamp::UNIX_EPOCH,
+        of: MessageRef::Service("x\0".repeat(1_000).into()),
+        report: Report::Delivered,
+    };
+    assert_eq!(first.accept(report.clone()).await.expect("accepted"), Stored::Early);
+    let between = PostgresStore::open_to_fill(&cluster.url()).await.expect("it opens");
+    let there = copy(&first, &between).await.expect("copied");
+    let second = SqliteStore::open(&file("second.db")).expect("it opens");
+    let back = copy(&between, &second).await.expect("copied");
+    assert_eq!(there, back);
+    assert_eq!((there.conversations, there.unchanged, there.messages), (1, 0, 2), "what the suite has not pruned");
+    for id in first.conversations(None, 1_000).await.expect("a read") {
+        let of = first.export(&id).await.expect("a read").expect("it is there");
+        assert_eq!(between.export(&id).await.expect("a read"), Some(of.clone()), "in the database");
+        assert_eq!(second.export(&id).await.expect("a read"), Some(of), "in the file again");
+    }
+    assert_eq!(first.early().await.expect("a read"), second.early().await.expect("a read"));
+    let place = Place::default();
+    assert_eq!(first.events(&place, 100).await.expect("a read"), second.events(&place, 100).await.expect("a read"));
+    // What was seen before the copy is known after it.
+    let node = open(&cluster).await.expect("it opens");
+    assert_eq!(node.accept(report).await.expect("an answer"), Stored::Repeated);
+    conformance::remembers(&node).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,8 +45,39 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = "tidegate.toml")]
         config: PathBuf,
     },
+    /// Look after a store: bring it to this version, copy it into another, give back room.
+    Store {
+        #[command(subcommand)]
+        what: StoreCommand,
+    },
     /// Prove or refute the invariants for every message in a store.
     Audit {
+        /// The store.
+        #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
+        store: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Bring a store to the schema of this version, as `serve` would; a new one is made.
+    Migrate {
+        /// The store.
+        #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
+        store: String,
+    },
+    /// Make one store hold what another holds, and audit both. Beside a running gateway first; once more when that has
+    /// stopped, which copies only what has changed.
+    Copy {
+        /// The store that is read.
+        #[arg(long, value_name = "URL")]
+        from: String,
+        /// The store that is written. What only it has is removed.
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
+    /// Give back the room of what was removed. The gateway has to be stopped.
+    Compact {
         /// The store.
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
         store: String,
@@ -100,7 +131,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     let default = match command {
         Command::Serve { .. } => "info",
-        Command::Sandbox(_) | Command::Demo(_) | Command::Check { .. } | Command::Audit { .. } => "error",
+        Command::Sandbox(_)
+        | Command::Demo(_)
+        | Command::Check { .. }
+        | Command::Audit { .. }
+        | Command::Store { .. } => "error",
     };
     let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // Colours are for people; a file full of escapes cannot be searched.

@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod sandbox_alone;
 mod serve;
+mod stores;
 mod wiring;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Demo(options) => demo::run(options).await,
             Command::Check { config } => check::run(&config).await,
             Command::Audit { store } => audit::run(&store).await,
+            Command::Store { what } => stores::run(what).await,
         }
     })
 }

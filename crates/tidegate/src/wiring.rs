@@ -93,6 +93,6 @@ pub(crate) async fn store_to_read(url: &str) -> Result<Arc<dyn Store>, OpenError
     })
 }
 
-fn is_postgres(url: &str) -> bool {
+pub(crate) fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres")
 }

@@ -88,6 +88,12 @@ impl Nodes {
         Process::start(command, &self.dir.path().join(format!("{name}.log")))
     }
 
+    /// From its next start on a node works on another store.
+    pub(crate) fn move_to(&mut self, number: usize, store: &str) {
+        store.clone_into(&mut self.all[number].store);
+        store.clone_into(&mut self.store);
+    }
+
     /// Starts a node again that was killed or stopped, and waits until it is ready.
     pub(crate) async fn restart(&mut self, number: usize) {
         let Node { port, name, store, .. } = &self.all[number];

@@ -125,8 +125,8 @@ async fn write_conversations(client: &Client, held: &[&Step]) -> Result<(), Erro
 
 /// What a record is about.
 #[derive(Deserialize)]
-struct About {
-    message: Option<String>,
+pub(super) struct About {
+    pub(super) message: Option<String>,
 }
 
 async fn write_journal(client: &Client, held: &[&Step]) -> Result<(), Error> {

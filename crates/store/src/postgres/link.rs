@@ -57,6 +57,14 @@ impl Link {
         done
     }
 
+    /// Runs `work` on a connection made for it, however long it takes.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        work: impl FnOnce(Arc<Client>) -> F,
+    ) -> Result<T, Error> {
+        work(self.connect().await?).await
+    }
+
     /// Runs a query that may share the connection with others.
     async fn shared(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Error> {
         let client = {

@@ -9,6 +9,7 @@ mod hint;
 mod lease;
 mod link;
 mod open;
+mod portable;
 mod prune;
 mod read;
 mod text;
@@ -37,6 +38,9 @@ use writer::{Lane, transaction};
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
+/// What grows and shrinks.
+const TABLES: [&str; 8] = ["message", "journal", "conversation", "outbox", "inbox", "event", "service_name", "early"];
+
 struct Inner {
     readers: Readers,
     /// For what needs a transaction and nobody waits for.
@@ -64,6 +68,24 @@ impl Drop for Writer {
 }
 
 impl PostgresStore {
+    /// Opens `url` to be filled from another store, migrating it as needed; no node of a gateway.
+    pub async fn open_to_fill(url: &str) -> Result<Self, OpenError> {
+        let config = open::config(url)?;
+        let aside = Link::new(&config);
+        open::migrate(&aside).await?;
+        Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: None })))
+    }
+
+    /// Gives back the room of what was removed, and brings the planner's figures up to date.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        for table in TABLES {
+            // The statement is alone: the database does not take it within a transaction.
+            let sql = format!("vacuum (full, analyze) tidegate.{table}");
+            self.0.aside.patiently(async |client| Ok(client.batch_execute(&sql).await?)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether `url` says where a database is. It may name several hosts, each with a port of its own.
     pub fn is_url(url: &str) -> bool {
         open::config(url).is_ok_and(|config| !config.get_hosts().is_empty())

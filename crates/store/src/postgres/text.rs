@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use conversation::MessageId;
-
 /// What stands before text that was escaped.
 const ESCAPED: char = '\u{1}';
 
@@ -24,10 +22,7 @@ pub(super) fn unescape(text: String) -> String {
     }
 }
 
-/// A foreign id as a key: short ones stay readable, others are hashed.
-pub(super) fn key(foreign: &str) -> MessageId {
-    MessageId::from_foreign(foreign)
-}
+pub(super) use crate::portable::key;
 
 #[cfg(test)]
 mod tests {

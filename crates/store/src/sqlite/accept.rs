@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::json::json;
+use crate::portable::key;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
 pub(super) fn accept(connection: &Connection, arrival: Arrival) -> rusqlite::Result<Stored> {
@@ -86,7 +87,7 @@ fn accept_report(
             .optional()?,
         MessageRef::Service(id) => connection
             .prepare_cached("select conversation, id from message where service_id = ?1 and integration = ?2")?
-            .query_row(params![id, integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![key(id).as_str(), integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?,
     };
     if found.is_none() && matches!(of, MessageRef::Ours(_)) {
@@ -105,7 +106,7 @@ fn accept_report(
         (None, MessageRef::Service(service_id)) => {
             connection
                 .prepare_cached("insert into early (service_id, integration, event_id, received, report) values (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![service_id, integration.as_str(), event, received.as_millisecond(), json(&report)])?;
+                .execute(params![key(&service_id).as_str(), integration.as_str(), key(event).as_str(), received.as_millisecond(), json(&report)])?;
             Ok(Stored::Early)
         }
         (None, MessageRef::Ours(_)) => Ok(Stored::Unknown),
@@ -121,7 +122,7 @@ fn is_new_event(
 ) -> rusqlite::Result<bool> {
     let new = connection
         .prepare_cached("insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing")?
-        .execute(params![id, integration.as_str(), received.as_millisecond()])?;
+        .execute(params![key(id).as_str(), integration.as_str(), received.as_millisecond()])?;
     Ok(new > 0)
 }
 

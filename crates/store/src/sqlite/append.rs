@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 use super::accept::put_into_inbox;
 use crate::Append;
 use crate::json::{from_json, json};
+use crate::portable::key;
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
 
@@ -98,10 +99,10 @@ fn name_message(
         .prepare_cached(
             "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
         )?
-        .execute(params![message.as_str(), integration.as_str(), service_id])?;
+        .execute(params![message.as_str(), integration.as_str(), key(service_id).as_str()])?;
     let early: Vec<String> = connection
         .prepare_cached("delete from early where service_id = ?1 and integration = ?2 returning report")?
-        .query_map(params![service_id, integration.as_str()], |row| row.get(0))?
+        .query_map(params![key(service_id).as_str(), integration.as_str()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let some = !early.is_empty();
     for report in early {

@@ -3,6 +3,7 @@
 mod accept;
 mod append;
 mod open;
+mod portable;
 mod prune;
 mod read;
 mod reader;
@@ -30,6 +31,7 @@ pub struct SqliteStore {
     writer: Option<Arc<Writer>>,
     /// What stands in the outbox up to this place was owed by the last process.
     left_behind: u64,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -42,8 +44,8 @@ impl SqliteStore {
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
         let writer = Writer::start(connection, checkpoints, lock)
-            .map_err(|cause| OpenError::Io { path, cause: cause.to_string() })?;
-        Ok(Self { readers, writer: Some(Arc::new(writer)), left_behind })
+            .map_err(|cause| OpenError::Io { path: path.clone(), cause: cause.to_string() })?;
+        Ok(Self { readers, writer: Some(Arc::new(writer)), left_behind, path })
     }
 
     /// Opens `url` only to read it, beside the process that writes it.
@@ -53,7 +55,26 @@ impl SqliteStore {
             return Err(OpenError::Missing(path));
         }
         open::check_version(&path)?;
-        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None, left_behind: 0 })
+        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None, left_behind: 0, path })
+    }
+
+    /// Folds the log back into the file, and gives back the room of what was removed. Nobody else may have it meanwhile.
+    pub fn compact(url: &str) -> Result<(), OpenError> {
+        let path = path_of(url)?;
+        if !path.exists() {
+            return Err(OpenError::Missing(path));
+        }
+        let (connection, _lock) = open::for_writing(&path)?;
+        let done = connection.execute_batch("pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)");
+        done.map_err(|cause| OpenError::Io { path, cause: cause.to_string() })
+    }
+
+    /// Does something that belongs to no conversation's life, in a transaction.
+    async fn work(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.writer()?.run(|answer| Job::Work(Box::new(work), answer)).await
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {

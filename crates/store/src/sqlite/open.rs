@@ -85,6 +85,12 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     }
 }
 
+/// Whether another process has the file for writing.
+pub(super) fn is_locked(path: &Path) -> bool {
+    // Held only for this moment; whoever starts in it tries again.
+    matches!(lock(path), Err(OpenError::InUse(_)))
+}
+
 /// Two processes that drive the same conversations would fence each other off, so the second one is told at once.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();

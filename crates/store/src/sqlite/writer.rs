@@ -35,7 +35,11 @@ pub(super) enum Job {
     Prune(Timestamp, Vec<ConversationId>, Answer<u64>),
     ForgetEvents(Timestamp, Answer<u64>),
     Probe(Answer<()>),
+    Work(Work, Answer<()>),
 }
+
+/// Something that only this thread may do.
+pub(super) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// What a job will answer once its commit has returned.
 enum Outcome {
@@ -158,6 +162,10 @@ impl Job {
             Self::ForgetEvents(before, answer) => Outcome::Prune(prune::forget_events(connection, before)?, answer),
             Self::Probe(answer) => {
                 connection.execute("insert or replace into probe (id, at) values (1, unixepoch() * 1000)", [])?;
+                Outcome::Probe(answer)
+            }
+            Self::Work(work, answer) => {
+                work(connection)?;
                 Outcome::Probe(answer)
             }
         })

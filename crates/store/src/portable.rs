@@ -1,0 +1,206 @@
+//! A store's contents on their way into another store: what `tidegate store copy` moves, a few conversations at a time.
+//!
+//! Everything is copied as it stands, JSON as text, so that what cannot be read is not lost on the way either.
+
+use async_trait::async_trait;
+use conversation::{ConversationId, MessageId};
+
+use crate::{Store, StoreError};
+
+/// How many conversations one transaction copies, and how many events.
+const CONVERSATIONS: usize = 100;
+const EVENTS: usize = 5_000;
+
+/// A store that can be copied from and to.
+#[async_trait]
+pub trait Portable: Store {
+    /// Whether somebody may be writing to it now.
+    async fn is_in_use(&self) -> Result<bool, StoreError>;
+
+    /// What tells whether a conversation has changed.
+    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Mark>, StoreError>;
+
+    /// All that belongs to a conversation, as of one commit.
+    async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError>;
+
+    /// Puts each in the place of what is there under its id; what is only an id goes. All or nothing.
+    async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError>;
+
+    /// The ids of events that were seen, behind `after`, and where to go on: nowhere where these are the last.
+    async fn events(&self, after: &Place, limit: usize) -> Result<(Vec<Seen>, Option<Place>), StoreError>;
+
+    /// Adds ids of events that were seen.
+    async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError>;
+
+    /// Reports that came before the message they name.
+    async fn early(&self) -> Result<Vec<Early>, StoreError>;
+
+    /// Puts these in the place of those that are there.
+    async fn import_early(&self, early: Vec<Early>) -> Result<(), StoreError>;
+}
+
+/// An event's id and integration, as they stand in the store.
+pub type Place = (String, String);
+
+/// What tells whether a conversation has changed. What waits in an inbox may change without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub(crate) seq: u64,
+    pub(crate) pruned_seq: u64,
+    pub(crate) messages: u64,
+    pub(crate) waiting: u64,
+}
+
+/// All that belongs to a conversation. Times are milliseconds since 1970, as both stores have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    pub(crate) id: String,
+    pub(crate) integration: String,
+    pub(crate) customer: String,
+    pub(crate) seq: u64,
+    pub(crate) due: Option<i64>,
+    pub(crate) watched: Option<String>,
+    pub(crate) snapshot: Option<String>,
+    pub(crate) snapshot_seq: u64,
+    pub(crate) pruned_seq: u64,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) inbox: Vec<(bool, String)>,
+    pub(crate) journal: Vec<(u64, i64, String)>,
+    pub(crate) outbox: Vec<OutboxRow>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) integration: String,
+    pub(crate) direction: String,
+    pub(crate) id: String,
+    pub(crate) foreign_id: String,
+    pub(crate) received: i64,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) receipt: Option<String>,
+    pub(crate) settled: Option<i64>,
+    pub(crate) body: Vec<u8>,
+    /// What the chat service calls it, as a key.
+    pub(crate) service_id: Option<String>,
+}
+
+/// One row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutboxRow {
+    pub(crate) integration: String,
+    pub(crate) key: String,
+    pub(crate) lazy: bool,
+    pub(crate) since: i64,
+    pub(crate) owed: String,
+}
+
+/// An event that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub(crate) id: String,
+    pub(crate) integration: String,
+    pub(crate) received: i64,
+}
+
+/// A report that came before the message it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Early {
+    pub(crate) service_id: String,
+    pub(crate) integration: String,
+    pub(crate) event_id: String,
+    pub(crate) received: i64,
+    pub(crate) report: String,
+}
+
+/// What a copy did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Conversations that were copied.
+    pub conversations: u64,
+    /// The messages in them.
+    pub messages: u64,
+    /// Conversations that were there already, and had not changed.
+    pub unchanged: u64,
+    /// Conversations that the source has no more.
+    pub removed: u64,
+}
+
+/// Makes `to` hold what `from` holds. Whoever does it again copies what has changed meanwhile, which takes much less time.
+pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, StoreError> {
+    let mut copied = Copied::default();
+    // First the events: a conversation that is copied must not be told again what it has been told.
+    let mut after = Some(Place::default());
+    while let Some(place) = after {
+        let (page, next) = from.events(&place, EVENTS).await?;
+        to.import_events(page).await?;
+        after = next;
+    }
+    let mut after = None;
+    loop {
+        let page = from.conversations(after.as_ref(), CONVERSATIONS).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.clone());
+        let mut bundles = Vec::new();
+        for id in page {
+            let mark = from.mark(&id).await?;
+            if mark.is_some_and(|mark| mark.waiting == 0) && mark == to.mark(&id).await? {
+                copied.unchanged += 1;
+            } else if let Some(bundle) = from.export(&id).await? {
+                copied.conversations += 1;
+                copied.messages += bundle.messages.len() as u64;
+                bundles.push((id, Some(bundle)));
+            }
+        }
+        to.import(bundles).await?;
+    }
+    to.import_early(from.early().await?).await?;
+    copied.removed = forget(from, to).await?;
+    Ok(copied)
+}
+
+/// Removes what the source has no more.
+async fn forget(from: &dyn Portable, to: &dyn Portable) -> Result<u64, StoreError> {
+    let (mut removed, mut after) = (0, None);
+    loop {
+        let page = to.conversations(after.as_ref(), CONVERSATIONS).await?;
+        let Some(last) = page.last() else { return Ok(removed) };
+        after = Some(last.clone());
+        let mut gone = Vec::new();
+        for id in page {
+            if from.mark(&id).await?.is_none() {
+                gone.push((id, None));
+            }
+        }
+        removed += gone.len() as u64;
+        to.import(gone).await?;
+    }
+}
+
+/// A foreign id as a key that every store takes: short ones stay readable, others are hashed.
+pub(crate) fn key(foreign: &str) -> MessageId {
+    MessageId::from_foreign(foreign)
+}
+
+/// What stands in a file where a key belongs. Files of before have foreign ids there as they came.
+pub(crate) fn as_key(kept: String) -> String {
+    let hash = kept
+        .strip_prefix("sha256-")
+        .is_some_and(|hash| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()));
+    if hash { kept } else { key(&kept).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_stays_what_it_is_and_a_foreign_id_becomes_one() {
+        for foreign in ["plain", "a b", &"x".repeat(10_000), "\0", "sha256-cafe"] {
+            let key = key(foreign).to_string();
+            assert_eq!(as_key(foreign.to_owned()), key, "{foreign:.20}");
+            assert_eq!(as_key(key.clone()), key, "{foreign:.20}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Copying out of the file and into it.
+
+use async_trait::async_trait;
+use conversation::ConversationId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::SqliteStore;
+use crate::StoreError;
+use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
+
+#[async_trait]
+impl Portable for SqliteStore {
+    async fn is_in_use(&self) -> Result<bool, StoreError> {
+        // Whoever may write holds the lock; this one either has it itself or only reads.
+        Ok(self.writer.is_none() && super::open::is_locked(&self.path))
+    }
+
+    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Mark>, StoreError> {
+        let id = conversation.clone();
+        self.readers.run(move |connection| Ok(mark(connection, id.as_str())?)).await
+    }
+
+    async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError> {
+        let id = conversation.clone();
+        self.readers.run(move |connection| Ok(export(&*connection.unchecked_transaction()?, id.as_str())?)).await
+    }
+
+    async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError> {
+        self.work(move |connection| {
+            for (id, bundle) in bundles {
+                remove(connection, id.as_str())?;
+                if let Some(bundle) = bundle {
+                    import(connection, &bundle)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn events(&self, after: &Place, limit: usize) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
+        let (id, integration) = after.clone();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.readers
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "select id, integration, received from event where (id, integration) > (?1, ?2)
+                     order by id, integration limit ?3",
+                )?;
+                let rows = statement.query_map(params![id, integration, limit], |row| {
+                    Ok(Seen { id: row.get(0)?, integration: row.get(1)?, received: row.get(2)? })
+                })?;
+                let mut events: Vec<Seen> = rows.collect::<rusqlite::Result<_>>()?;
+                let next = events.last().map(|last| (last.id.clone(), last.integration.clone()));
+                for event in &mut events {
+                    event.id = as_key(std::mem::take(&mut event.id));
+                }
+                Ok((events, next))
+            })
+            .await
+    }
+
+    async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError> {
+        self.work(move |connection| {
+            for event in events {
+                connection
+                    .prepare_cached(
+                        "insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing",
+                    )?
+                    .execute(params![event.id, event.integration, event.received])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn early(&self) -> Result<Vec<Early>, StoreError> {
+        self.readers
+            .run(|connection| {
+                let mut statement = connection
+                    .prepare_cached("select service_id, integration, event_id, received, report from early")?;
+                let rows = statement.query_map([], |row| {
+                    let (service_id, event_id): (String, String) = (row.get(0)?, row.get(2)?);
+                    Ok(Early {
+                        service_id: as_key(service_id),
+                        integration: row.get(1)?,
+                        event_id: as_key(event_id),
+                        received: row.get(3)?,
+                        report: row.get(4)?,
+                    })
+                })?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn import_early(&self, early: Vec<Early>) -> Result<(), StoreError> {
+        self.work(move |connection| {
+            connection.execute("delete from early", [])?;
+            for one in early {
+                connection
+                    .prepare_cached(
+                        "insert into early (service_id, integration, event_id, received, report)
+                         values (?1, ?2, ?3, ?4, ?5)",
+                    )?
+                    .execute(params![one.service_id, one.integration, one.event_id, one.received, one.report])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
+    connection
+        .prepare_cached(
+            "select seq, pruned_seq, (select count(*) from message where conversation = ?1),
+                    (select count(*) from inbox where conversation = ?1)
+             from conversation where id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok(Mark { seq: row.get(0)?, pruned_seq: row.get(1)?, messages: row.get(2)?, waiting: row.get(3)? })
+        })
+        .optional()
+}
+
+fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>> {
+    let bundle = connection
+        .prepare_cached(
+            "select integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq
+             from conversation where id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok(Bundle {
+                id: id.to_owned(),
+                integration: row.get(0)?,
+                customer: row.get(1)?,
+                seq: row.get(2)?,
+                due: row.get(3)?,
+                watched: row.get(4)?,
+                snapshot: row.get(5)?,
+                snapshot_seq: row.get(6)?,
+                pruned_seq: row.get(7)?,
+                messages: Vec::new(),
+                inbox: Vec::new(),
+                journal: Vec::new(),
+                outbox: Vec::new(),
+            })
+        })
+        .optional()?;
+    let Some(mut bundle) = bundle else { return Ok(None) };
+    bundle.messages = connection
+        .prepare_cached(
+            "select integration, direction, id, foreign_id, received, state, reason, receipt, settled, body, service_id
+             from message where conversation = ?1 order by rowid",
+        )?
+        .query_map([id], |row| {
+            Ok(Message {
+                integration: row.get(0)?,
+                direction: row.get(1)?,
+                id: row.get(2)?,
+                foreign_id: row.get(3)?,
+                received: row.get(4)?,
+                state: row.get(5)?,
+                reason: row.get(6)?,
+                receipt: row.get(7)?,
+                settled: row.get(8)?,
+                body: row.get(9)?,
+                service_id: row.get::<_, Option<String>>(10)?.map(as_key),
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    bundle.inbox = connection
+        .prepare_cached("select customers, input from inbox where conversation = ?1 order by seq")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    bundle.journal = connection
+        .prepare_cached("select seq, at, record from journal where conversation = ?1 order by seq")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    bundle.outbox = connection
+        .prepare_cached("select integration, key, lazy, since, owed from outbox where conversation = ?1 order by seq")?
+        .query_map([id], |row| {
+            let (integration, key, lazy) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(OutboxRow { integration, key, lazy, since: row.get(3)?, owed: row.get(4)? })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(bundle))
+}
+
+fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    for sql in [
+        "delete from outbox where conversation = ?1",
+        "delete from journal where conversation = ?1",
+        "delete from inbox where conversation = ?1",
+        "delete from message where conversation = ?1",
+        "delete from conversation where id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
+fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "insert into conversation (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            b.id,
+            b.integration,
+            b.customer,
+            b.seq,
+            b.due,
+            b.watched,
+            b.snapshot,
+            b.snapshot_seq,
+            b.pruned_seq
+        ])?;
+    for m in &b.messages {
+        connection
+            .prepare_cached(
+                "insert into message (integration, direction, id, foreign_id, conversation, received, state, reason,
+                                      receipt, settled, body, service_id)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                m.integration,
+                m.direction,
+                m.id,
+                m.foreign_id,
+                b.id,
+                m.received,
+                m.state,
+                m.reason,
+                m.receipt,
+                m.settled,
+                m.body,
+                m.service_id
+            ])?;
+    }
+    for (customers, input) in &b.inbox {
+        connection
+            .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
+            .execute(params![b.id, customers, input])?;
+    }
+    for (seq, at, record) in &b.journal {
+        connection
+            .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
+            .execute(params![b.id, seq, at, record])?;
+    }
+    for o in &b.outbox {
+        connection
+            .prepare_cached(
+                "insert into outbox (integration, conversation, key, lazy, since, owed) values (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![o.integration, b.id, o.key, o.lazy, o.since, o.owed])?;
+    }
+    Ok(())
+}
