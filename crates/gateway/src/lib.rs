@@ -34,11 +34,11 @@ pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
 use engine::Engine;
 use metrics::Metrics;
 
-/// A gateway that runs.
+/// A gateway that runs, and listens.
 pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
-    engine: Arc<Engine>,
+    inside: Inside,
     server: JoinHandle<()>,
 }
 
@@ -56,24 +56,56 @@ impl Gateway {
         limits: Limits,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let stop = CancellationToken::new();
-        let metrics = Arc::new(Metrics::new());
-        let engine = Engine::start(store, clock, metrics, limits, integrations, stop.clone());
-        let router = server::router(Arc::clone(&engine));
-        let server = tokio::spawn(connections::serve(listener, router, stop));
-        Ok(Self { address, engine, server })
+        let inside = Inside::start(integrations, store, clock, limits);
+        let stop = inside.engine.stop.clone();
+        let server = tokio::spawn(connections::serve(listener, inside.router(), stop));
+        Ok(Self { address, inside, server })
     }
 
     /// Stops: nothing new is accepted, what is under way ends or is left to the next process, the store is closed.
     /// Takes two seconds longer than [`Limits::shutdown`] at most.
     pub async fn shutdown(self) {
+        let server = self.server;
+        // Connections that idle are closed at once; a request under way is answered.
+        self.inside.shutdown_after(async { drop(server.await) }).await;
+    }
+}
+
+/// A gateway without a listener: whoever has it hands requests to its router, as the simulation does.
+pub struct Inside {
+    engine: Arc<Engine>,
+}
+
+impl Inside {
+    /// Starts: what the last process left is gone on with. It needs a tokio runtime.
+    pub fn start(
+        integrations: Vec<Arc<Integration>>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::new());
+        Self { engine: Engine::start(store, clock, metrics, limits, integrations, stop) }
+    }
+
+    /// Takes requests as they would come over HTTP.
+    pub fn router(&self) -> axum::Router {
+        server::router(Arc::clone(&self.engine))
+    }
+
+    /// As [`Gateway::shutdown`].
+    pub async fn shutdown(self) {
+        self.shutdown_after(async {}).await;
+    }
+
+    async fn shutdown_after(self, requests: impl Future<Output = ()>) {
         let grace = self.engine.limits.shutdown;
         self.engine.stop.cancel();
         self.engine.store.retire();
         self.engine.tasks.close();
         let ended = async {
-            // Connections that idle are closed at once; a request under way is answered.
-            let _ = self.server.await;
+            requests.await;
             self.engine.tasks.wait().await;
         };
         if tokio::time::timeout(grace, ended).await.is_err() {

@@ -262,6 +262,7 @@ async fn grant(shared: Arc<Shared>) {
         match next {
             Some(at) => {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(shared.start + at) => {}
                     () = shared.changed.notified() => {}
                 }

@@ -7,20 +7,22 @@ mod error;
 mod exchange;
 mod rate_limit;
 mod token;
+mod transport;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 pub use self::error::CallError;
-use self::exchange::{Reply, exchange};
+use self::exchange::{Reply, Way};
 pub use self::rate_limit::RateLimit;
 use self::token::Tokens;
+pub use self::transport::{Body, Exchange, Transport};
 use crate::agent::ParticipantPatch;
 use crate::conversation::{MessageConversation, MessageData};
 use crate::inbound::{
@@ -64,7 +66,7 @@ pub struct Answer<T> {
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    http: reqwest::Client,
+    way: Way,
     hosts: Hosts,
     credentials: Credentials,
     timeout: Duration,
@@ -75,14 +77,23 @@ impl Client {
     /// A client that calls over `http`. Give that one a `connect_timeout` below the call's own, so that a host that
     /// cannot be reached counts as [`CallError::NotSent`], and no redirects.
     pub fn new(http: reqwest::Client, hosts: Hosts, credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { http, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }))
+        Self::by(Way::Http(http), hosts, credentials)
+    }
+
+    /// A client whose requests `transport` carries. It has no sockets: [`Self::listen`] does not work.
+    pub fn over(transport: Arc<dyn Transport>, hosts: Hosts, credentials: Credentials) -> Self {
+        Self::by(Way::Other(transport), hosts, credentials)
+    }
+
+    fn by(way: Way, hosts: Hosts, credentials: Credentials) -> Self {
+        Self(Arc::new(Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }))
     }
 
     /// The same client with another time-out for each call, from the connection to the end of the answer.
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        let Inner { http, hosts, credentials, .. } = &*self.0;
-        let (http, hosts, credentials) = (http.clone(), hosts.clone(), credentials.clone());
-        Self(Arc::new(Inner { http, hosts, credentials, timeout, tokens: Tokens::default() }))
+        let Inner { way, hosts, credentials, .. } = &*self.0;
+        let (way, hosts, credentials) = (way.clone(), hosts.clone(), credentials.clone());
+        Self(Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }))
     }
 
     /// The OAuth client's id.
@@ -202,7 +213,10 @@ impl Client {
     /// Opens a channel's socket.
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
-        Frames::connect(&self.0.http, uri).await
+        match &self.0.way {
+            Way::Http(http) => Frames::connect(http, uri).await,
+            Way::Other(_) => Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() }),
+        }
     }
 
     /// A post after which only its success matters: an answer that cannot be read is an empty one.
@@ -237,12 +251,14 @@ impl Client {
         let mut refused = None;
         loop {
             let token = self.0.tokens.get(self, refused.as_ref()).await?;
-            let mut request = self.0.http.request(method.clone(), url.clone()).timeout(self.0.timeout);
-            request = request.bearer_auth(token.expose()).header(http::header::ACCEPT, "application/json");
-            if let Some(body) = &body {
-                request = request.header(http::header::CONTENT_TYPE, "application/json").body(body.clone());
+            let mut request = Request::builder().method(method.clone()).uri(url.as_str());
+            let bearer = authorization(&format!("Bearer {}", token.expose()))?;
+            request = request.header(header::AUTHORIZATION, bearer).header(header::ACCEPT, "application/json");
+            if body.is_some() {
+                request = request.header(header::CONTENT_TYPE, "application/json");
             }
-            let reply = exchange(request).await?;
+            let request = request.body(body.clone().unwrap_or_default()).map_err(unwritable)?;
+            let reply = self.0.way.exchange(request, self.0.timeout).await?;
             if reply.status != StatusCode::UNAUTHORIZED || refused.is_some() {
                 return reply.success();
             }
@@ -262,6 +278,18 @@ impl fmt::Debug for Client {
 
 fn written(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
     serde_json::to_vec(body).map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
+}
+
+/// The header's value; no log shows it.
+fn authorization(value: &str) -> Result<HeaderValue, CallError> {
+    let mut value = HeaderValue::from_str(value).map_err(|error| unwritable(error.into()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
+fn unwritable(error: http::Error) -> CallError {
+    CallError::NotSent { cause: format!("the request cannot be made: {error}") }
 }
 
 /// An answer without which the call was of no use.

@@ -43,7 +43,7 @@ pub mod signature;
 pub mod webhook;
 
 pub use budget::{Budget, BudgetConfig, Lane, Permit};
-pub use client::{Answer, CallError, Client, Credentials, RateLimit};
+pub use client::{Answer, Body, CallError, Client, Credentials, Exchange, RateLimit, Transport};
 pub use envelope::{Envelope, NotJson};
 pub use error_body::ErrorBody;
 pub use message::{Channel, Content, Party};

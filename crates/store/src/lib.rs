@@ -11,9 +11,12 @@ pub mod conformance;
 mod drive;
 mod error;
 mod json;
+#[cfg(feature = "memory")]
+pub mod memory;
 mod portable;
 mod postgres;
 mod projection;
+mod share;
 mod sqlite;
 mod types;
 

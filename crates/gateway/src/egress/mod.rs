@@ -95,20 +95,23 @@ impl Egress {
         loop {
             if !self.read(&mut queue).await {
                 tokio::select! {
-                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+                    biased;
                     () = engine.stop.cancelled() => break,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
             while let Some(due) = queue.next(Instant::now()) {
                 posts.push(self.start(&engine, due));
             }
+            // What ends comes before what begins, so that a flood of news keeps no slot taken.
             tokio::select! {
-                () = self.news.notified() => queue.news(),
+                biased;
+                () = engine.stop.cancelled() => break,
                 Ok(()) = gained.changed() => queue.start_over(),
                 _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
+                () = self.news.notified() => queue.news(),
                 () = sleep_until(queue.wakeup()) => {}
-                () = engine.stop.cancelled() => break,
             }
         }
         // What is under way may end; what was told is in the journal or will be looked for by the next process.

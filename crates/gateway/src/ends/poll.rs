@@ -68,12 +68,13 @@ async fn pause(
 ) -> Pause {
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return Pause::Over,
+            biased;
+            () = engine.stop.cancelled() => return Pause::Stop,
             Some(hint) = hints.recv() => match hint {
                 Hint::Ended(watched) => check(engine, integration, &watched).await,
                 Hint::LookAtAll => return Pause::LookAtAll,
             },
-            () = engine.stop.cancelled() => return Pause::Stop,
+            () = tokio::time::sleep_until(until) => return Pause::Over,
         }
     }
 }

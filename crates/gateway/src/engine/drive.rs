@@ -93,6 +93,7 @@ pub(super) async fn run(
         // Something is under way: wait for its end, for news, or for a deadline.
         let wait = current.wait(&engine);
         tokio::select! {
+            biased;
             Some(answer) = calls.next() => answers.push(answer),
             () = mailbox.arrived.notified() => {}
             () = wait => {}

@@ -7,7 +7,7 @@ mod calls;
 mod drive;
 mod timers;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub(crate) struct Engine {
     pub(crate) stop: CancellationToken,
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
-    lines: HashMap<IntegrationName, Line>,
+    lines: BTreeMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
     /// Room for the bodies of requests, in KiB: whoever calls without a right to holds memory until its signature is
     /// checked.
@@ -299,8 +299,9 @@ impl Engine {
         let (engine, conversation) = (Arc::clone(self), conversation.clone());
         self.tasks.spawn(async move {
             tokio::select! {
-                () = tokio::time::sleep(BROKEN) => engine.wake(&conversation),
+                biased;
                 () = engine.stop.cancelled() => {}
+                () = tokio::time::sleep(BROKEN) => engine.wake(&conversation),
             }
         });
     }
@@ -314,8 +315,9 @@ impl Engine {
     async fn hear_news(self: Arc<Self>) {
         loop {
             let news = tokio::select! {
-                news = self.store.news() => news,
+                biased;
                 () = self.stop.cancelled() => return,
+                news = self.store.news() => news,
             };
             match news {
                 News::Gained => {
@@ -340,9 +342,10 @@ impl Engine {
         loop {
             // What waits there after a while is found also where a commit came true after everybody had given it up.
             let asked = tokio::select! {
-                () = self.room.notified() => true,
-                _ = look.tick() => false,
+                biased;
                 () = self.stop.cancelled() => return,
+                _ = look.tick() => false,
+                () = self.room.notified() => true,
             };
             let turned_away = std::mem::take(&mut self.slots().turned_away);
             if asked && !turned_away {
@@ -374,8 +377,9 @@ impl Engine {
         let mut hours = tokio::time::interval(PRUNE);
         loop {
             tokio::select! {
-                _ = hours.tick() => {}
+                biased;
                 () = self.stop.cancelled() => return,
+                _ = hours.tick() => {}
             }
             let Ok(before) = self.clock.now().checked_sub(self.limits.retention) else { continue };
             match self.store.prune(before).await {
@@ -406,8 +410,9 @@ impl Engine {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                biased;
                 () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(Duration::from_secs(5));
         }

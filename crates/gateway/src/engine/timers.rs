@@ -34,6 +34,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
     let mut gained = engine.gained.subscribe();
     loop {
         tokio::select! {
+            biased;
             () = engine.stop.cancelled() => return,
             Ok(()) = gained.changed() => {
                 timers.horizon = Timestamp::MIN;
@@ -45,11 +46,6 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
                 }
                 look = Box::pin(tokio::time::sleep(HORIZON / 2));
             }
-            Some((conversation, at)) = set.recv() => {
-                if at <= timers.horizon {
-                    timers.set(conversation, until(engine.clock.now(), at));
-                }
-            }
             Some(expired) = timers.queue.next() => {
                 let conversation = expired.into_inner();
                 timers.keys.remove(&conversation);
@@ -60,6 +56,11 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
                     }
                 } else {
                     timers.set(conversation, CROWDED);
+                }
+            }
+            Some((conversation, at)) = set.recv() => {
+                if at <= timers.horizon {
+                    timers.set(conversation, until(engine.clock.now(), at));
                 }
             }
         }

@@ -3,14 +3,15 @@
 //! Called by the client and by its token. It repeats nothing.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-use reqwest::{RequestBuilder, Response};
+use http::{HeaderMap, Request, StatusCode};
+use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use super::rate_limit::retry_after;
-use super::{CallError, RateLimit};
+use super::{CallError, RateLimit, Transport};
 use crate::error_body::ErrorBody;
 
 /// The longest answer that is read. Genesys's largest are conversations of some hundred kilobytes.
@@ -25,17 +26,29 @@ pub(super) struct Reply {
     body: Result<Vec<u8>, String>,
 }
 
-pub(super) async fn exchange(request: RequestBuilder) -> Result<Reply, CallError> {
-    let mut response = request.send().await.map_err(|error| not_answered(&error))?;
-    let headers = response.headers();
-    let correlation_id = headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    Ok(Reply {
-        status: response.status(),
-        limit: RateLimit::from_headers(headers),
-        correlation_id,
-        retry_after: retry_after(headers),
-        body: read(&mut response).await,
-    })
+/// How requests leave.
+#[derive(Clone)]
+pub(super) enum Way {
+    Http(reqwest::Client),
+    Other(Arc<dyn Transport>),
+}
+
+impl Way {
+    pub(super) async fn exchange(&self, request: Request<Vec<u8>>, timeout: Duration) -> Result<Reply, CallError> {
+        match self {
+            Self::Http(client) => {
+                let mut request = reqwest::Request::try_from(request).map_err(|error| not_answered(&error))?;
+                *request.timeout_mut() = Some(timeout);
+                let mut response = client.execute(request).await.map_err(|error| not_answered(&error))?;
+                let body = read(&mut response).await;
+                Ok(Reply::new(response.status(), response.headers(), body))
+            }
+            Self::Other(transport) => {
+                let (parts, body) = transport.exchange(request, timeout).await?.into_parts();
+                Ok(Reply::new(parts.status, &parts.headers, body))
+            }
+        }
+    }
 }
 
 async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
@@ -50,6 +63,17 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
 }
 
 impl Reply {
+    fn new(status: StatusCode, headers: &HeaderMap, body: Result<Vec<u8>, String>) -> Self {
+        let correlation_id = headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        Self {
+            status,
+            limit: RateLimit::from_headers(headers),
+            correlation_id,
+            retry_after: retry_after(headers),
+            body,
+        }
+    }
+
     /// The body as JSON, or why it cannot be had. The reason quotes nothing of it.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         let body = self.body.as_ref().map_err(Clone::clone)?;

@@ -3,10 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{Request, StatusCode, header};
 use tokio::time::Instant;
 
-use super::exchange::{Reply, exchange};
+use super::exchange::Reply;
 use super::{CallError, Client};
 use crate::oauth::{OAuthError, TokenResponse};
 use crate::secret::Secret;
@@ -97,9 +99,13 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
     let asked = Instant::now();
     let url = super::url(&client.0.hosts.login, &["oauth", "token"])?;
     let credentials = &client.0.credentials;
-    let request = client.0.http.post(url).timeout(client.0.timeout);
-    let request = request.basic_auth(&credentials.id, Some(credentials.secret.expose()));
-    let reply = exchange(request.form(&[("grant_type", "client_credentials")])).await.map_err(unsent)?;
+    let basic = STANDARD.encode(format!("{}:{}", credentials.id, credentials.secret.expose()));
+    let request = Request::post(url.as_str())
+        .header(header::AUTHORIZATION, super::authorization(&format!("Basic {basic}"))?)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(b"grant_type=client_credentials".to_vec())
+        .map_err(super::unwritable)?;
+    let reply = client.0.way.exchange(request, client.0.timeout).await.map_err(unsent)?;
     if reply.status.is_client_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
         return Err(refusal(&reply));
     }

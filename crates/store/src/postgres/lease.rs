@@ -1,17 +1,17 @@
 //! Which shards of the conversations this node drives: leases on the database's own clock, renewed by one statement,
-//! shared out evenly among the nodes that live.
+//! shared out evenly among the nodes that live. What a round does is in `share`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::append::unsigned;
 use super::link::{Error, Link};
-use crate::drive::{Leases, News, SHARDS};
+use crate::drive::{Leases, News};
+use crate::share::{self, Round, Table};
 
 /// One node's part in the sharing.
 pub(super) struct Share {
@@ -35,7 +35,7 @@ impl Share {
                 _ = ticks.tick() => {}
                 () = self.bell.notified() => {}
             }
-            match tokio::time::timeout(self.lasts() / 2, self.turn()).await {
+            match tokio::time::timeout(share::lasts(self.takeover) / 2, self.turn()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "cannot renew the leases"),
                 Err(_) => tracing::warn!("cannot renew the leases: the database does not answer"),
@@ -43,48 +43,46 @@ impl Share {
         }
     }
 
-    /// How long a lease lasts when it is not renewed, by the database's clock.
-    fn lasts(&self) -> Duration {
-        self.takeover * 3 / 4
-    }
-
-    /// How long this node relies on it after it asked: less, since clocks do not run alike.
-    fn relied_on(&self) -> Duration {
-        self.lasts() * 19 / 20
-    }
-
-    /// One round: say that this node lives, renew what it has, hand over what is too much, take what is free.
+    /// One round of the sharing, on one connection.
     pub(super) async fn turn(&self) -> Result<(), Error> {
-        let asked = Instant::now();
         self.link
             .alone(async |client| {
-                let millis = i64::try_from(self.lasts().as_millis()).unwrap_or(i64::MAX);
-                let retiring = self.leases.is_retiring();
-                let nodes = live(&client, &self.node, if retiring { 0 } else { millis }).await?;
-                let mine = renew(&client, &self.node, millis).await?;
-                let fair = if retiring { 0 } else { SHARDS.div_ceil(nodes.max(1)) };
-                // What is not among it is lost from here on, and new where it is taken again.
-                let mut new = self.leases.renewed(&mine, asked + self.relied_on());
-                if mine.len() < fair {
-                    new.extend(Leases::taken(&take(&client, &self.node, millis, fair - mine.len()).await?));
-                }
-                if !new.is_empty() {
-                    // After the leases were taken: whatever the last one owed stands at or before this place.
-                    let sql = "select last_value from tidegate.outbox_seq";
-                    let before = unsigned(client.query_typed(sql, &[]).await?[0].try_get(0)?)?;
-                    self.leases.gain(&new, before);
-                    tracing::info!(shards = self.leases.count(), of = SHARDS, nodes, "conversations taken over");
+                let round = Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
+                if round.run(&Database(&client)).await? {
                     // Whoever reads them looks at everything anyway; where too many wait, one of them says so.
                     let _ = self.news.try_send(News::Gained);
-                }
-                let free = self.leases.spare(fair);
-                if !free.is_empty() {
-                    release(&client, &self.node, &free).await?;
-                    tracing::info!(shards = free.len(), of = SHARDS, nodes, "conversations handed over");
                 }
                 Ok(())
             })
             .await
+    }
+}
+
+/// The tables of the leases.
+struct Database<'a>(&'a Client);
+
+impl Table for Database<'_> {
+    type Error = Error;
+
+    async fn live(&self, node: &str, millis: u64) -> Result<usize, Error> {
+        live(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX)).await
+    }
+
+    async fn renew(&self, node: &str, millis: u64) -> Result<Vec<String>, Error> {
+        renew(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX)).await
+    }
+
+    async fn take(&self, node: &str, millis: u64, most: usize) -> Result<Vec<String>, Error> {
+        take(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX), most).await
+    }
+
+    async fn last_owed(&self) -> Result<u64, Error> {
+        let sql = "select last_value from tidegate.outbox_seq";
+        Ok(unsigned(self.0.query_typed(sql, &[]).await?[0].try_get(0)?)?)
+    }
+
+    async fn release(&self, node: &str, shards: &[String]) -> Result<(), Error> {
+        release(self.0, node, shards).await
     }
 }
 

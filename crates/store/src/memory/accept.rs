@@ -1,0 +1,143 @@
+//! What comes in at the door.
+
+use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageRef, Report};
+use jiff::Timestamp;
+
+use super::tables::{EarlyReport, Message, Row, Tables};
+use crate::{Arrival, Direction, MessageRow, NewMessage, Stored};
+
+/// What tells one arrival from another.
+pub(super) fn key_of(arrival: &Arrival) -> String {
+    match arrival {
+        Arrival::Message(new) => format!("{}/{}/{}", new.integration, new.direction.as_str(), new.id),
+        Arrival::Event { integration, id, .. } | Arrival::Report { integration, id, .. } => {
+            format!("{integration}/event/{id}")
+        }
+    }
+}
+
+/// The conversation that an agent's message is for.
+pub(super) fn conversation_of(arrival: &Arrival) -> Option<ConversationId> {
+    match arrival {
+        Arrival::Message(NewMessage { direction: Direction::Outbound, conversation, input: Some(_), .. }) => {
+            Some(conversation.clone())
+        }
+        Arrival::Message(_) | Arrival::Event { .. } | Arrival::Report { .. } => None,
+    }
+}
+
+impl Tables {
+    pub(super) fn accept(&mut self, arrival: Arrival) -> Stored {
+        match arrival {
+            Arrival::Message(message) => {
+                let key = (message.integration.clone(), message.direction, message.id.clone());
+                if self.messages.contains_key(&key) { Stored::Repeated } else { self.take(message) }
+            }
+            Arrival::Event { integration, id, received, conversation, input } => {
+                if self.conversations.get(&conversation).is_none_or(|row| row.integration != integration) {
+                    return Stored::Unknown;
+                }
+                if !self.is_new_event(&integration, id, received) {
+                    return Stored::Repeated;
+                }
+                self.put_into_inbox(&conversation, input);
+                Stored::New(conversation)
+            }
+            Arrival::Report { integration, id, received, of, report } => {
+                self.report(&integration, id, received, of, report)
+            }
+        }
+    }
+
+    /// As if it had not been here before.
+    pub(super) fn accept_anew(&mut self, arrival: Arrival) -> Stored {
+        match arrival {
+            Arrival::Message(message) => self.take(message),
+            other => {
+                if let Arrival::Event { integration, id, .. } | Arrival::Report { integration, id, .. } = &other {
+                    self.events.remove(&(integration.clone(), id.clone()));
+                }
+                self.accept(other)
+            }
+        }
+    }
+
+    fn take(&mut self, new: NewMessage) -> Stored {
+        let NewMessage { integration, direction, id, foreign_id, conversation, customer, received, body, input } = new;
+        let state = if input.is_some() { "accepted" } else { "kept" };
+        let row = MessageRow {
+            id: id.clone(),
+            direction,
+            conversation: conversation.clone(),
+            foreign_id,
+            received,
+            state: state.to_owned(),
+            reason: None,
+            receipt: None,
+            body,
+        };
+        let key = (integration.clone(), direction, id);
+        self.messages.insert(key.clone(), Message { row, settled: None });
+        let of = self.conversations.entry(conversation.clone()).or_insert_with(|| Row {
+            integration,
+            customer: customer.clone(),
+            seq: 0,
+            pruned_seq: 0,
+            due: None,
+            watched: None,
+            snapshot: Conversation::default(),
+            snapshot_seq: 0,
+            journal: Vec::new(),
+            messages: Vec::new(),
+        });
+        // What the customer says of himself is better than what Genesys repeats.
+        if direction == Direction::Inbound {
+            of.customer = customer;
+        }
+        of.messages.push(key);
+        let Some(input) = input else { return Stored::Kept };
+        self.put_into_inbox(&conversation, input);
+        Stored::New(conversation)
+    }
+
+    fn is_new_event(&mut self, integration: &IntegrationName, id: String, received: Timestamp) -> bool {
+        self.events.insert((integration.clone(), id), received).is_none()
+    }
+
+    fn report(
+        &mut self,
+        integration: &IntegrationName,
+        id: String,
+        received: Timestamp,
+        of: MessageRef,
+        report: Report,
+    ) -> Stored {
+        let message = match &of {
+            MessageRef::Ours(id) => Some(id.clone()),
+            MessageRef::Service(id) => self.named.get(&(integration.clone(), id.to_string())).cloned(),
+        };
+        let found = message.and_then(|message| {
+            let key = (integration.clone(), Direction::Outbound, message.clone());
+            self.messages.get(&key).map(|found| (found.row.conversation.clone(), message))
+        });
+        if found.is_none() && matches!(of, MessageRef::Ours(_)) {
+            return Stored::Unknown;
+        }
+        if !self.is_new_event(integration, id, received) {
+            return Stored::Repeated;
+        }
+        match (found, of) {
+            (Some((conversation, message)), _) => {
+                self.put_into_inbox(&conversation, Input::Reported { message, report });
+                Stored::New(conversation)
+            }
+            // The report has overtaken the answer that tells us the service's name for the message.
+            (None, MessageRef::Service(service_id)) => {
+                let (integration, service_id) = (integration.clone(), service_id.into());
+                self.early.push(EarlyReport { integration, service_id, received, report });
+                Stored::Early
+            }
+            (None, MessageRef::Ours(_)) => Stored::Unknown,
+        }
+    }
+}

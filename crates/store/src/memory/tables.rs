@@ -1,0 +1,89 @@
+//! The tables, as the other stores have them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageId, Owed, Record, Report};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::drive::SHARDS;
+use crate::{Direction, MessageRow, News};
+
+/// A message of one integration, in one direction.
+pub(super) type MessageKey = (IntegrationName, Direction, MessageId);
+
+#[derive(Default)]
+pub(super) struct Tables {
+    pub(super) conversations: BTreeMap<ConversationId, Row>,
+    pub(super) messages: HashMap<MessageKey, Message>,
+    /// What a chat service calls a message.
+    pub(super) named: HashMap<(IntegrationName, String), MessageId>,
+    pub(super) events: HashMap<(IntegrationName, String), Timestamp>,
+    pub(super) early: Vec<EarlyReport>,
+    pub(super) inbox: BTreeMap<(ConversationId, u64), (bool, Input)>,
+    pub(super) outbox: BTreeMap<u64, Debt>,
+    pub(super) owed: HashMap<(ConversationId, String), u64>,
+    /// The last place in the inbox, the outbox or among the messages that was given out.
+    pub(super) last: u64,
+    pub(super) nodes: BTreeMap<String, Instant>,
+    pub(super) leases: BTreeMap<usize, (String, Instant)>,
+    pub(super) listeners: BTreeMap<String, mpsc::Sender<News>>,
+}
+
+pub(super) struct Row {
+    pub(super) integration: IntegrationName,
+    pub(super) customer: String,
+    pub(super) seq: u64,
+    pub(super) pruned_seq: u64,
+    pub(super) due: Option<Timestamp>,
+    pub(super) watched: Option<Box<str>>,
+    pub(super) snapshot: Conversation,
+    pub(super) snapshot_seq: u64,
+    pub(super) journal: Vec<(u64, Timestamp, Record)>,
+    /// Its messages, oldest first.
+    pub(super) messages: Vec<MessageKey>,
+}
+
+pub(super) struct Message {
+    pub(super) row: MessageRow,
+    pub(super) settled: Option<Timestamp>,
+}
+
+pub(super) struct EarlyReport {
+    pub(super) integration: IntegrationName,
+    pub(super) service_id: String,
+    pub(super) received: Timestamp,
+    pub(super) report: Report,
+}
+
+pub(super) struct Debt {
+    pub(super) integration: IntegrationName,
+    pub(super) conversation: ConversationId,
+    pub(super) since: Timestamp,
+    pub(super) owed: Owed,
+}
+
+impl Tables {
+    pub(super) fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    pub(super) fn put_into_inbox(&mut self, conversation: &ConversationId, input: Input) {
+        let seq = self.next();
+        let customers = matches!(input, Input::CustomerMessage { .. });
+        self.inbox.insert((conversation.clone(), seq), (customers, input));
+    }
+
+    /// Whether a node that answers for `shards` answers for this conversation.
+    pub(super) fn is_of(shards: Option<&HashSet<&str>>, conversation: &ConversationId) -> bool {
+        shards.is_none_or(|shards| conversation.as_str().get(1..3).is_some_and(|shard| shards.contains(shard)))
+    }
+}
+
+/// For looking up.
+pub(super) fn set(shards: Option<&[String]>) -> Option<HashSet<&str>> {
+    // Whoever has all of them need not look.
+    shards.filter(|shards| shards.len() < SHARDS).map(|shards| shards.iter().map(String::as_str).collect())
+}
