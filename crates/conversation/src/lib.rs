@@ -11,6 +11,7 @@ mod history;
 mod ids;
 mod inbound;
 mod input;
+pub mod mutant;
 mod outbound;
 mod outcome;
 mod policy;

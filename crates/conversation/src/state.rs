@@ -143,6 +143,11 @@ impl Conversation {
         self.attempt.is_some() || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
     }
 
+    /// The message whose attempt is open, and which attempt that is.
+    pub fn open_attempt(&self) -> Option<(&MessageId, u32)> {
+        self.attempt.as_ref().map(|open| (&open.of.message, open.of.attempts))
+    }
+
     /// How many customer's messages wait for their turn at Genesys. Whoever feeds the conversation may leave further ones
     /// where they are until there are few: they go one at a time anyway.
     pub fn inbound_waiting(&self) -> usize {

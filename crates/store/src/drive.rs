@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use conversation::ConversationId;
+use conversation::mutant::{self, Mutant};
 use tokio::time::Instant;
 
 /// The conversations are split into so many shards, by the first byte of the hash in their ids.
@@ -41,12 +42,12 @@ impl Drive {
 
     /// Whether something new may be begun: the right is there, and is not about to be handed over.
     pub fn may_begin(&self) -> bool {
-        self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
+        mutant::is(Mutant::LeaseUnchecked) || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
     }
 
     /// Whether the right is there, so that what was begun may go on.
     pub fn holds(&self) -> bool {
-        self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
+        mutant::is(Mutant::LeaseUnchecked) || self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
     }
 }
 

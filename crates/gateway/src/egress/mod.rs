@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connector::Customer;
+use conversation::mutant::{self, Mutant};
 use conversation::{Clock, Input, PostResult};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -40,6 +41,8 @@ pub(crate) struct Egress {
     metrics: Arc<Metrics>,
     /// Rung when the outbox has something new.
     news: Notify,
+    /// Rung when this node may drive conversations that it could not drive before.
+    gained: Notify,
     typing: tokio::sync::Semaphore,
     rng: Mutex<fastrand::Rng>,
 }
@@ -60,6 +63,7 @@ impl Egress {
             clock,
             metrics,
             news: Notify::new(),
+            gained: Notify::new(),
             typing: tokio::sync::Semaphore::new(MOST_TYPING),
             rng,
         }
@@ -68,6 +72,11 @@ impl Egress {
     /// Says that the outbox has something new.
     pub(crate) fn look(&self) {
         self.news.notify_one();
+    }
+
+    /// Says that what was read before may be this node's matter now.
+    pub(crate) fn look_anew(&self) {
+        self.gained.notify_one();
     }
 
     /// Tells Genesys that the customer types; dropped where that would come too late.
@@ -89,7 +98,6 @@ impl Egress {
         let mut queue = Queue::default();
         queue.news();
         let mut posts = FuturesUnordered::new();
-        let mut gained = engine.gained.subscribe();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -107,7 +115,7 @@ impl Egress {
             tokio::select! {
                 biased;
                 () = engine.stop.cancelled() => break,
-                Ok(()) = gained.changed() => queue.start_over(),
+                () = self.gained.notified() => queue.start_over(),
                 _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = self.news.notified() => queue.news(),
@@ -156,6 +164,7 @@ impl Egress {
     /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
     async fn bring(&self, engine: &Arc<Engine>, due: Due) -> Option<(Duration, Due)> {
         let Due { item, tries, doubt, done } = due;
+        let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         // Another node's by now: that one finds it in the outbox.
         let drive = self.store.drive(&item.conversation)?;
         let name = self.integration.name.as_str();

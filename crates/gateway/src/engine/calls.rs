@@ -2,20 +2,60 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connector::{Customer, Forward, Open, Typing};
+use conversation::mutant::{self, Mutant};
 use conversation::{AttemptOutcome, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode, SessionId};
 use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
+use jiff::Timestamp;
 use store::{Direction, Drive};
 
 use super::Engine;
+use super::drive::{LATE, later};
 use crate::from_genesys;
 use crate::settings::Integration;
 
 /// The calls of one conversation that are under way.
 pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Input> + Send>>>;
+
+/// An attempt that is about to be made. It is called off by whoever decides something else before its bytes leave: a report
+/// may overtake it.
+#[derive(Clone)]
+pub(super) struct Attempt {
+    pub(super) message: MessageId,
+    pub(super) number: u32,
+    pub(super) session: SessionId,
+    /// When it was decided.
+    pub(super) decided: Timestamp,
+    called_off: Arc<AtomicBool>,
+}
+
+impl Attempt {
+    pub(super) fn new(message: MessageId, number: u32, session: SessionId, decided: Timestamp) -> Self {
+        Self { message, number, session, decided, called_off: Arc::default() }
+    }
+
+    pub(super) fn call_off(&self) {
+        self.called_off.store(true, Ordering::Release);
+    }
+
+    /// Why its bytes must not leave any more, if so.
+    fn obstacle(&self, engine: &Engine, drive: &Drive) -> Option<&'static str> {
+        if self.called_off.load(Ordering::Acquire) {
+            Some("its fate was decided meanwhile")
+        } else if !drive.holds() {
+            // A process that was paused finds out here that another may have it now.
+            Some("another node has taken over")
+        } else if engine.clock.now() > later(self.decided, LATE) && !mutant::is(Mutant::LateCallsMade) {
+            Some("the store was slow")
+        } else {
+            None
+        }
+    }
+}
 
 /// What a call needs to know.
 pub(super) struct Call<'a> {
@@ -42,30 +82,29 @@ impl Call<'_> {
     }
 
     /// Forwards a message. Its record is durable; from here on its bytes may leave.
-    pub(super) fn forward(
-        &self,
-        message: MessageId,
-        attempt: u32,
-        session: SessionId,
-    ) -> Pin<Box<dyn Future<Output = Input> + Send>> {
+    pub(super) fn forward(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Input> + Send>> {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
-        let (conversation, id, drive) = (self.conversation.clone(), message.clone(), self.drive.clone());
+        let (conversation, drive) = (self.conversation.clone(), self.drive.clone());
+        let Attempt { message, number, .. } = attempt.clone();
         let task = self.engine.tasks.spawn(async move {
-            match read(&engine, &integration, conversation, id, session).await {
-                // A process that was paused finds out here that another may have it now.
-                Ok(_) if !drive.holds() => AttemptOutcome::NotTaken {
-                    reason: Reason::new(ReasonCode::GeneralError, "another node has taken over"),
-                    after: None,
-                },
-                Ok(forward) => integration.connector.forward(&forward).await,
-                Err(outcome) => outcome,
+            let mut forward = match read(&engine, &integration, conversation, &attempt).await {
+                Ok(forward) => forward,
+                Err(outcome) => return outcome,
+            };
+            if let Some(obstacle) = attempt.obstacle(&engine, &drive) {
+                let reason = Reason::new(ReasonCode::GeneralError, obstacle);
+                return AttemptOutcome::NotTaken { reason, after: None };
             }
+            if mutant::is(Mutant::NewKeyEachTime) && number > 1 {
+                forward.id = MessageId::new(format!("{}-{number}", forward.id));
+            }
+            integration.connector.forward(&forward).await
         });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| AttemptOutcome::Unknown {
                 reason: Reason::new(ReasonCode::GeneralError, format!("the connector broke: {error}")),
             });
-            Input::AttemptEnded { message, attempt, outcome }
+            Input::AttemptEnded { message, attempt: number, outcome }
         })
     }
 
@@ -90,11 +129,10 @@ async fn read(
     engine: &Engine,
     integration: &Integration,
     conversation: ConversationId,
-    id: MessageId,
-    session: SessionId,
+    attempt: &Attempt,
 ) -> Result<Forward, AttemptOutcome> {
     let reason = |what: String| Reason::new(ReasonCode::GeneralError, what);
-    let row = match engine.store.message(&integration.name, Direction::Outbound, &id).await {
+    let row = match engine.store.message(&integration.name, Direction::Outbound, &attempt.message).await {
         Ok(Some(row)) => row,
         Ok(None) => return Err(AttemptOutcome::Rejected { reason: reason("the message's body is gone".into()) }),
         Err(error) => {
@@ -106,11 +144,11 @@ async fn read(
         .map_err(|error| AttemptOutcome::Rejected { reason: reason(error.to_string()) })?;
     Ok(Forward {
         conversation,
-        id,
+        id: attempt.message.clone(),
         time: message.timestamp().unwrap_or(row.received),
         content: from_genesys::content(message.contents()),
         text: message.text,
-        session,
+        session: attempt.session.clone(),
         timeout: integration.policy.delivery.timeout,
     })
 }

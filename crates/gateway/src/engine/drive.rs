@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::Customer;
+use conversation::mutant::{self, Mutant};
 use conversation::{
     AttemptOutcome, Conversation, ConversationId, Effect, Fate, Input, OpenOutcome, Owed, Reason, ReasonCode, Record,
 };
@@ -13,14 +14,14 @@ use jiff::Timestamp;
 use store::{Append, AppendError, Drive, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
-use super::calls::{Call, Calls};
+use super::calls::{Attempt, Call, Calls};
 use super::{Engine, Mailbox};
 use crate::settings::Integration;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
 /// How old a decision may be when it is carried out.
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const LATE: Duration = Duration::from_secs(1);
 /// How many customer's messages a conversation holds in memory.
 const MOST_INBOUND: usize = 100;
 /// A snapshot after so many records bounds what a load has to replay.
@@ -38,6 +39,10 @@ pub(super) struct Live {
     behind: bool,
     /// Genesys's conversation, while its end has to be learnt; as the store has it.
     watched: Option<Box<str>>,
+    /// The attempt that is being made.
+    attempt: Option<Attempt>,
+    /// When the effects of the last turn were decided.
+    decided: Timestamp,
 }
 
 /// Drives one conversation until nothing is left to do now.
@@ -160,9 +165,22 @@ async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
             return None;
         }
     };
-    let interrupted = state.is_calling();
+    let interrupted = state.is_calling() && !mutant::is(Mutant::RecoveredForgotten);
     let watched = state.watched().map(Into::into);
-    Some((Live { integration, customer, state, seq, snapshot_seq, behind: true, watched }, interrupted))
+    Some((
+        Live {
+            integration,
+            customer,
+            state,
+            seq,
+            snapshot_seq,
+            behind: true,
+            watched,
+            attempt: None,
+            decided: Timestamp::MIN,
+        },
+        interrupted,
+    ))
 }
 
 impl Live {
@@ -219,6 +237,7 @@ impl Live {
             records.extend(step.records);
             effects.extend(step.effects);
         }
+        self.call_off();
         if !engine.may_begin(drive) {
             // Journaled as not made, so that the next one makes them without asking itself whether they were.
             self.take_back("the gateway was stopping", now, &mut records, &mut effects);
@@ -233,13 +252,17 @@ impl Live {
         // The store may have been away for long. What was decided then may be too late to be done now (I8), or another's to
         // do (I9).
         let mut decided = now;
-        while effects.iter().any(is_call) && (engine.clock.now() > later(decided, LATE) || !drive.holds()) {
+        while !mutant::is(Mutant::LateCallsMade)
+            && effects.iter().any(is_call)
+            && (engine.clock.now() > later(decided, LATE) || !drive.holds())
+        {
             decided = engine.clock.now();
             let mut records = Vec::new();
             let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
             self.take_back(why, decided, &mut records, &mut effects);
             self.commit(engine, id, decided, records, Vec::new()).await?;
         }
+        self.decided = decided;
         if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
             self.behind = false;
             mailbox.mail().inbox = true;
@@ -250,6 +273,14 @@ impl Live {
             let _ = durable.send(());
         }
         Ok(effects)
+    }
+
+    /// An attempt that is not open any more must not be made any more (I4): its bytes may not have left yet.
+    fn call_off(&mut self) {
+        let open = self.state.open_attempt();
+        if let Some(attempt) = self.attempt.take_if(|made| open != Some((&made.message, made.number))) {
+            attempt.call_off();
+        }
     }
 
     /// Takes back calls that have not been made, and decides anew.
@@ -302,9 +333,16 @@ impl Live {
             watched: self.state.watched().map(Into::into),
             snapshot: snapshot.then(|| self.state.clone()),
         };
+        if mutant::is(Mutant::EffectsBeforeDurable) {
+            let store = Arc::clone(&engine.store);
+            engine.tasks.spawn(async move { drop(store.append(append).await) });
+            self.seq = seq;
+            return Ok(false);
+        }
         let appended = engine.patiently("append to the journal", || async {
             match engine.store.append(append.clone()).await {
                 Ok(early) => Ok(Some(early)),
+                Err(AppendError::Fenced) if mutant::is(Mutant::FenceIgnored) => Ok(Some(false)),
                 Err(AppendError::Fenced) => Ok(None),
                 Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
             }
@@ -348,11 +386,15 @@ impl Live {
     }
 
     /// Starts one effect. Its records are durable.
-    fn perform(&self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
+    fn perform(&mut self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
         let call = Call { engine, integration: &self.integration, conversation: id, drive, customer: &self.customer };
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
-            Effect::Forward { message, attempt, session } => calls.push(call.forward(message, attempt, session)),
+            Effect::Forward { message, attempt, session } => {
+                let attempt = Attempt::new(message, attempt, session, self.decided);
+                calls.push(call.forward(attempt.clone()));
+                self.attempt = Some(attempt);
+            }
             Effect::Typing { on, duration } => call.typing(on, duration),
             Effect::Close => call.close(),
             Effect::CustomerTyping => {
@@ -389,7 +431,7 @@ fn is_call(effect: &Effect) -> bool {
     matches!(effect, Effect::Forward { .. } | Effect::Open { .. })
 }
 
-fn later(at: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 

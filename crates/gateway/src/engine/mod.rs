@@ -12,11 +12,12 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use conversation::mutant::{self, Mutant};
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
 use store::{Arrival, Drive, News, Store, StoreError, Stored, Watched};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -81,8 +82,8 @@ pub(crate) struct Engine {
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
-    /// Changes when this node may drive conversations that it could not drive before.
-    pub(crate) gained: watch::Sender<()>,
+    /// Rung for the timers when this node may drive conversations that it could not drive before.
+    gained: Notify,
 }
 
 /// One integration, and who works for it.
@@ -131,7 +132,7 @@ impl Engine {
             bodies: Arc::new(Semaphore::new(BODIES)),
             room: Notify::new(),
             timers,
-            gained: watch::Sender::new(()),
+            gained: Notify::new(),
         });
         for Line { egress, .. } in engine.lines.values() {
             engine.tasks.spawn(Arc::clone(egress).run(Arc::clone(&engine)));
@@ -166,7 +167,7 @@ impl Engine {
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
     /// again for as long as [`Limits::store_patience`] says.
     pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
-        let mut unheard = Unheard { engine: self, armed: true };
+        let mut unheard = Unheard { engine: self, armed: !mutant::is(Mutant::UnheardForgotten) };
         let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
@@ -185,7 +186,7 @@ impl Engine {
             Err(_) => return Err(last),
         };
         // Asked twice, "it was here before" may mean the first time, whose answer was lost.
-        unheard.armed = repeated && stored == Stored::Repeated;
+        unheard.armed = !mutant::is(Mutant::UnheardForgotten) && repeated && stored == Stored::Repeated;
         if let Stored::New(conversation) = &stored {
             self.wake(conversation);
         }
@@ -321,7 +322,10 @@ impl Engine {
             };
             match news {
                 News::Gained => {
-                    self.gained.send_replace(());
+                    self.gained.notify_one();
+                    for Line { egress, .. } in self.lines.values() {
+                        egress.look_anew();
+                    }
                     self.slots().turned_away = true;
                     self.room.notify_one();
                 }

@@ -31,12 +31,11 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(C
     let mut timers = Timers { queue: DelayQueue::new(), keys: HashMap::new(), horizon: Timestamp::MIN };
     // Deadlines that passed while nobody was there come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
-    let mut gained = engine.gained.subscribe();
     loop {
         tokio::select! {
             biased;
             () = engine.stop.cancelled() => return,
-            Ok(()) = gained.changed() => {
+            () = engine.gained.notified() => {
                 timers.horizon = Timestamp::MIN;
                 look = Box::pin(tokio::time::sleep(Duration::ZERO));
             }

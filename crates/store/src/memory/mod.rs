@@ -80,6 +80,22 @@ pub enum Flaw {
     AnsweredBeforeDurable,
 }
 
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::NoFence,
+        Self::DedupeInMemory,
+        Self::OutboxForgotten,
+        Self::InboxTakenBeforeFence,
+        Self::DueForgotten,
+        Self::SnapshotOffByOne,
+        Self::InboxBackwards,
+        Self::NoDoubt,
+        Self::LeaseStolen,
+        Self::AnsweredBeforeDurable,
+    ];
+}
+
 /// What is told of each step that became durable.
 pub type Journaled = dyn Fn(&ConversationId, u64, Timestamp, &[Record]) + Send + Sync;
 
@@ -104,6 +120,20 @@ impl Database {
     /// Which node has the lease for a conversation now.
     pub fn driver(&self, conversation: &ConversationId) -> Option<String> {
         self.tables().driver(conversation)
+    }
+
+    /// Whether nothing waits in it: no input, nothing that Genesys is owed.
+    pub fn is_done(&self) -> bool {
+        let tables = self.tables();
+        tables.inbox.is_empty() && tables.outbox.is_empty()
+    }
+
+    /// What waits in it, for people.
+    pub fn what_is_open(&self) -> String {
+        let tables = self.tables();
+        let inbox: Vec<_> = tables.inbox.iter().take(3).collect();
+        let outbox: Vec<_> = tables.outbox.values().take(3).map(|debt| &debt.owed).collect();
+        format!("{} inputs {inbox:?} and {} debts {outbox:?}", tables.inbox.len(), tables.outbox.len())
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

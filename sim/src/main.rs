@@ -1,0 +1,114 @@
+//! Simulations: several nodes of the production gateway, a store, a network, a chat service and a Genesys in one process,
+//! in simulated time, every choice from one seed. docs/simulation.md says what is simulated and what is checked.
+
+mod accidents;
+mod chat;
+mod check;
+mod genesys;
+mod mutants;
+mod node;
+mod plan;
+mod run;
+mod traffic;
+mod world;
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Parser;
+
+use run::Verdict;
+
+#[derive(Parser)]
+#[command(about, long_about = None)]
+struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Run one seed, and print all that happens.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// How many messages each has.
+    #[arg(long, default_value_t = 100)]
+    messages: usize,
+    /// How many seeds run at once.
+    #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
+    threads: usize,
+    /// Make deliberate mistakes, one after the other, and see whether each is found.
+    #[arg(long)]
+    mutants: bool,
+    /// Make this one in the seed that is run.
+    #[arg(long)]
+    mutant: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.mutants {
+        return mutants::all(arguments.from, arguments.messages);
+    }
+    let mutant = match arguments.mutant.as_deref().map(mutants::named).transpose() {
+        Ok(mutant) => mutant,
+        Err(error) => {
+            eprintln!("sim: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Some(seed) = arguments.seed {
+        let verdict = mutants::run(mutant, seed, arguments.messages, true);
+        println!("{} steps in {:.1?} of simulated time, hash {:016x}", verdict.steps, verdict.lasted, verdict.hash);
+        return end(&[verdict]);
+    }
+    let next = AtomicU64::new(arguments.from);
+    let verdicts = Mutex::new(Vec::new());
+    let until = arguments.from.saturating_add(arguments.seeds);
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= until {
+                        return;
+                    }
+                    let verdict = mutants::run(mutant, seed, arguments.messages, false);
+                    if !verdict.breaches.is_empty() {
+                        eprintln!("seed {seed}: {}", verdict.breaches[0]);
+                    }
+                    verdicts.lock().expect("no thread broke").push(verdict);
+                }
+            });
+        }
+    });
+    let verdicts = verdicts.into_inner().expect("no thread broke");
+    end(&verdicts)
+}
+
+fn end(verdicts: &[Verdict]) -> ExitCode {
+    let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
+    println!(
+        "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} steps, {:.1} hours of simulated time",
+        verdicts.len(),
+        sum(|verdict| verdict.messages as u64),
+        sum(|verdict| verdict.forwards),
+        sum(|verdict| verdict.repeated_receipts),
+        sum(|verdict| verdict.steps),
+        verdicts.iter().map(|verdict| verdict.lasted.as_secs_f64()).sum::<f64>() / 3600.0,
+    );
+    let broken: Vec<_> = verdicts.iter().filter(|verdict| !verdict.breaches.is_empty()).collect();
+    for verdict in broken.iter().take(10) {
+        println!("seed {}: {} breaches", verdict.seed, verdict.breaches.len());
+        for breach in verdict.breaches.iter().take(5) {
+            println!("  {breach}");
+        }
+    }
+    if broken.is_empty() {
+        println!("no invariant was broken");
+        return ExitCode::SUCCESS;
+    }
+    println!("{} seeds broke an invariant; see one with --seed N and the same --messages", broken.len());
+    ExitCode::FAILURE
+}

@@ -1,0 +1,147 @@
+//! What a seed stands for: how many nodes and customers, which policies, which faults and how often.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use conversation::{
+    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy, NoticeKind,
+    OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+};
+
+/// Everything that is drawn before a simulation begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) messages: usize,
+    pub(crate) nodes: usize,
+    pub(crate) customers: usize,
+    pub(crate) takeover: Duration,
+    pub(crate) policy: Policy,
+    /// Genesys is asked for ends so often; not at all, where there is none.
+    pub(crate) poll: Option<Duration>,
+    pub(crate) faults: Faults,
+}
+
+/// How often things go wrong: chances from 0 to 1 for each occasion. All zero where a class of faults is left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults {
+    /// A request to the store gets lost.
+    pub(crate) store_refuses: f64,
+    /// Its answer gets lost.
+    pub(crate) store_forgets: f64,
+    /// It takes seconds.
+    pub(crate) store_slow: f64,
+    /// The node dies while a request to the store is on its way there or back.
+    pub(crate) crash_at_store: f64,
+    /// A node dies, stops, is cut off, or is restarted in an orderly way: mean time between two, in milliseconds; 0 for
+    /// never.
+    pub(crate) accident_every: u64,
+    /// How far the clocks of the nodes may be apart, in milliseconds.
+    pub(crate) skew: u64,
+    /// Webhooks and events come twice.
+    pub(crate) duplicate: f64,
+    /// Webhooks are on their way for seconds, and overtake each other.
+    pub(crate) late: f64,
+    /// The chat service does not take a message this time, loses it, or loses the answer.
+    pub(crate) chat_fails: f64,
+    /// It refuses a message or a session for good.
+    pub(crate) chat_refuses: f64,
+    /// It loses its session.
+    pub(crate) chat_closes: f64,
+    /// It is slow.
+    pub(crate) chat_slow: f64,
+    /// It says things that are not so, or says them twice.
+    pub(crate) chat_lies: f64,
+    /// Genesys answers 5xx, 429, 401, or nothing at all.
+    pub(crate) genesys_fails: f64,
+    /// One customer's chat service never answers.
+    pub(crate) poisoned: bool,
+}
+
+impl Faults {
+    /// Whether nothing but one customer's chat service goes wrong, so that all others may expect to be served at once.
+    pub(crate) fn only_poison(&self) -> bool {
+        self.poisoned
+    }
+}
+
+impl Plan {
+    /// Draws everything from the seed.
+    pub(crate) fn draw(seed: u64, messages: usize) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let customers = rng.usize(3..=12).min(messages.max(1));
+        let poisoned = rng.u8(..) < 20;
+        let faults = if poisoned { Faults { poisoned, ..Faults::default() } } else { faults(&mut rng) };
+        Self {
+            seed,
+            messages,
+            nodes: rng.usize(2..=5),
+            customers,
+            takeover: Duration::from_secs(rng.u64(4..=10)),
+            policy: policy(&mut rng),
+            poll: (rng.u8(..) < 90).then(|| Duration::from_secs(rng.u64(10..=30))),
+            faults,
+        }
+    }
+}
+
+fn faults(rng: &mut fastrand::Rng) -> Faults {
+    let mut often = |most: f64| if rng.u8(..) < 150 { rng.f64() * most } else { 0.0 };
+    let [store_refuses, store_forgets, store_slow, crash_at_store] =
+        [often(0.02), often(0.02), often(0.02), often(0.001)];
+    let [duplicate, late] = [often(0.1), often(0.1)];
+    let [chat_fails, chat_refuses, chat_closes, chat_slow] = [often(0.3), often(0.05), often(0.05), often(0.1)];
+    let [chat_lies, genesys_fails] = [often(0.1), often(0.2)];
+    Faults {
+        store_refuses,
+        store_forgets,
+        store_slow,
+        crash_at_store,
+        accident_every: if rng.u8(..) < 200 { rng.u64(1_000..=20_000) } else { 0 },
+        skew: if rng.bool() { rng.u64(..=3_000) } else { 0 },
+        duplicate,
+        late,
+        chat_fails,
+        chat_refuses,
+        chat_closes,
+        chat_slow,
+        chat_lies,
+        genesys_fails,
+        poisoned: false,
+    }
+}
+
+fn policy(rng: &mut fastrand::Rng) -> Policy {
+    let notices = [NoticeKind::Held, NoticeKind::Expired, NoticeKind::Failed];
+    Policy {
+        hold: HoldPolicy {
+            limit: Duration::from_secs(rng.u64(5..=30)),
+            max_messages: rng.usize(20..=200),
+            start: *pick(rng, &[HandshakeStart::FirstInbound, HandshakeStart::FirstOutbound]),
+            inbound: *pick(rng, &[InboundPolicy::Forward, InboundPolicy::AfterHandshake]),
+        },
+        delivery: DeliveryPolicy {
+            give_up_after: Duration::from_secs(rng.u64(20..=90)),
+            retry_initial: Duration::from_millis(rng.u64(100..=1_000)),
+            retry_max: Duration::from_secs(rng.u64(1..=8)),
+            timeout: Duration::from_secs(rng.u64(1..=8)),
+            on_unknown: *pick(rng, &[OnUnknown::Retry, OnUnknown::Retry, OnUnknown::Fail]),
+            after_failure: *pick(
+                rng,
+                &[AfterFailure::Continue, AfterFailure::Continue, AfterFailure::FailRest, AfterFailure::Pause],
+            ),
+        },
+        receipts: ReceiptPolicy {
+            send: *pick(rng, &[SendReceipts::Final, SendReceipts::All, SendReceipts::Failures]),
+            delivered_on: *pick(rng, &[DeliveredOn::Auto, DeliveredOn::Accepted, DeliveredOn::Reported]),
+            report_timeout: Duration::from_secs(rng.u64(10..=60)),
+        },
+        notices: notices.into_iter().filter(|_| rng.u8(..) < 80).collect::<BTreeSet<_>>(),
+        on_customer_left: *pick(rng, &[CustomerLeft::Disconnect, CustomerLeft::Ignore]),
+        service_reports: rng.bool(),
+    }
+}
+
+fn pick<'a, T>(rng: &mut fastrand::Rng, from: &'a [T]) -> &'a T {
+    &from[rng.usize(..from.len())]
+}

@@ -1,0 +1,158 @@
+//! One seed from its beginning to its verdict.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use store::Store;
+use store::memory::{Database, Direct, Flaw, MemoryStore};
+
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::world::World;
+use crate::{accidents, traffic};
+
+/// Within this time everything that was begun is finished, once it is calm.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// For how long other customers may have to wait for a session and their turn while one has a dead chat service (I10).
+const UNTOUCHED: Duration = Duration::from_secs(10);
+
+/// What came of one seed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) seed: u64,
+    pub(crate) breaches: Vec<String>,
+    pub(crate) steps: u64,
+    pub(crate) hash: u64,
+    pub(crate) messages: usize,
+    pub(crate) forwards: u64,
+    pub(crate) repeated_receipts: u64,
+    /// In simulated time.
+    pub(crate) lasted: Duration,
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs one seed.
+pub(crate) fn seed(seed: u64, messages: usize, flaw: Option<Flaw>, print: bool) -> Verdict {
+    static HOOK: Once = Once::new();
+    // A task that panics is caught by the runtime, and would be missed.
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()))));
+    });
+    PANICS.take();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let mut verdict = runtime.expect("a runtime").block_on(whole(Plan::draw(seed, messages), flaw, print));
+    verdict.breaches.extend(PANICS.take().into_iter().map(|panic| format!("a task broke: {panic}")));
+    verdict
+}
+
+async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
+    if print {
+        println!("{plan:#?}");
+    }
+    let database = Database::new(flaw);
+    let world = World::new(plan, Arc::clone(&database), print);
+    let watching = Arc::downgrade(&world);
+    database.watch(Arc::new(move |conversation, after, at, records| {
+        if let Some(world) = watching.upgrade() {
+            world.journaled(conversation, after, at, records);
+        }
+    }));
+    *world.nodes() = (0..world.plan.nodes).map(|_| Node::empty()).collect();
+    for place in 0..world.plan.nodes {
+        world.nodes()[place].start(&world, place);
+    }
+    let accidents = tokio::spawn(accidents::run(Arc::clone(&world)));
+    let raising = tokio::spawn(accidents::raise(Arc::clone(&world)));
+    let lateness = tokio::spawn(untouched(Arc::clone(&world)));
+    traffic::run(&world).await;
+    accidents.abort();
+    accidents::calm(&world);
+    let calm = world.passed();
+    while !world.is_over() {
+        if world.passed() - calm > PATIENCE {
+            world.name_what_is_open();
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    lateness.abort();
+    raising.abort();
+    audit(&world).await;
+    let (steps, hash) = world.told();
+    let check = world.check();
+    Verdict {
+        seed: world.plan.seed,
+        breaches: check.breaches.clone(),
+        steps,
+        hash,
+        messages: check.accepted(),
+        forwards: check.forwards,
+        repeated_receipts: check.repeats,
+        lasted: world.passed(),
+    }
+}
+
+impl World {
+    /// Whether everything that was promised is done, and the store owes nobody anything.
+    fn is_over(&self) -> bool {
+        self.check().breaches.len() > 20 || (self.what_is_open().is_empty() && self.database.is_done())
+    }
+
+    fn what_is_open(&self) -> Vec<String> {
+        let mut open = self.check().open();
+        let genesys = self.genesys();
+        for number in 0..self.plan.customers {
+            let share = self.plan.messages / self.plan.customers
+                + usize::from(number < self.plan.messages % self.plan.customers);
+            let heard = genesys.heard(number);
+            if heard < share / 5 {
+                open.push(format!("I11: Genesys has {heard} of {} messages of customer {number}", share / 5));
+            }
+        }
+        open
+    }
+
+    fn name_what_is_open(&self) {
+        let open = self.what_is_open();
+        for what in open.iter().take(10) {
+            self.breach(format!("not finished: {what}"));
+        }
+        if open.is_empty() {
+            self.breach(format!("not finished: the store holds {}", self.database.what_is_open()));
+        }
+    }
+}
+
+/// Watches that a dead chat service of one customer makes nobody else wait.
+async fn untouched(world: Arc<World>) {
+    if !world.plan.faults.only_poison() {
+        return;
+    }
+    let poisoned = format!("0-wrote-");
+    let mut waiting = std::collections::BTreeMap::new();
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let promised: Vec<_> = world.check().promised.iter().cloned().collect();
+        for id in promised.into_iter().filter(|id| !id.as_str().starts_with(&poisoned)) {
+            let since = *waiting.entry(id.clone()).or_insert_with(|| world.passed());
+            let tried = world.check().was_tried(&id);
+            if !tried && world.passed() - since > UNTOUCHED {
+                return world.breach(format!("I10: {id} waits for more than {UNTOUCHED:?}"));
+            }
+        }
+    }
+}
+
+/// The product's own audit of what the store holds at the end.
+async fn audit(world: &Arc<World>) {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::alone(&world.database, Arc::new(Direct)));
+    match store::audit(store.as_ref()).await {
+        Ok(audit) if audit.passed() => {}
+        Ok(audit) => world.breach(format!("the audit does not pass: {audit}")),
+        Err(error) => world.breach(format!("the audit cannot be made: {error}")),
+    }
+}

@@ -1,0 +1,144 @@
+//! Agents and customers: webhooks as Genesys delivers them, events as a chat service does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use conversation::MessageId;
+use genesys::signature;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::node::{self, EVENTS_SECRET, WEBHOOK_SECRET};
+use crate::world::{World, customer};
+
+/// For how long Genesys tries to deliver a webhook.
+const GENESYS_TRIES: Duration = Duration::from_secs(85);
+
+/// Everybody writes, until all has been said.
+pub(crate) async fn run(world: &Arc<World>) {
+    let mut people = JoinSet::new();
+    let customers = world.plan.customers;
+    for number in 0..customers {
+        let share = world.plan.messages / customers + usize::from(number < world.plan.messages % customers);
+        let said = share / 5;
+        people.spawn(agent(Arc::clone(world), number, share - said));
+        people.spawn(talkative(Arc::clone(world), number, said));
+    }
+    while people.join_next().await.is_some() {}
+}
+
+/// Writes to one customer.
+async fn agent(world: Arc<World>, number: usize, messages: usize) {
+    let mut webhooks = JoinSet::new();
+    for count in 0..messages {
+        let pause = if world.dice(0.3) { 50 } else { 3_000 };
+        tokio::time::sleep(world.between(1, pause)).await;
+        let id = format!("{number}-wrote-{count}");
+        let mut body = webhook(&world, number, &id);
+        if world.dice(0.02) {
+            body["type"] = "Unheard".into();
+        }
+        let bytes = body.to_string().into_bytes();
+        webhooks.spawn(deliver(Arc::clone(&world), id.clone(), bytes.clone(), Duration::ZERO));
+        if world.fault(world.plan.faults.duplicate) {
+            let pause = world.between(0, 60_000);
+            webhooks.spawn(deliver(Arc::clone(&world), id, bytes, pause));
+        }
+        if world.plan.poll.is_some() && world.dice(0.01) {
+            world.tell(format_args!("genesys   the agent ends the conversation with customer {number}"));
+            world.genesys().end(number);
+        }
+    }
+    while webhooks.join_next().await.is_some() {}
+}
+
+fn webhook(world: &World, number: usize, id: &str) -> Value {
+    json!({
+        "id": id,
+        "channel": {
+            "id": "integration", "platform": "Open", "type": "Private", "messageId": id,
+            "to": { "id": customer(number), "idType": "Opaque" },
+            "from": { "id": "integration", "idType": "Opaque" },
+            "time": world.now().to_string(),
+        },
+        "type": "Text", "text": format!("these are the words of {id}"),
+        "originatingEntity": "Human", "direction": "Outbound",
+        "conversationId": world.genesys().conversation(number),
+    })
+}
+
+/// As Genesys does: until a 2xx comes or it gives up; a 4xx would be final.
+async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) {
+    tokio::time::sleep(pause).await;
+    if world.fault(world.plan.faults.late) {
+        tokio::time::sleep(world.between(100, 8_000)).await;
+    }
+    let begun = world.passed();
+    while world.passed() - begun < GENESYS_TRIES {
+        let signed = signature::sign(&WEBHOOK_SECRET.into(), &body);
+        let request = Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body.clone()));
+        let to = world.below(world.plan.nodes);
+        let status = node::request(&world, to, request.expect("a request")).await;
+        world.tell(format_args!("webhook   {id} to place {to}: {status:?}"));
+        match status {
+            Some(status) if status.is_success() => {
+                world.check().promised.insert(MessageId::new(&id));
+                return;
+            }
+            Some(status) if status.is_client_error() => {
+                world.breach(format!("I1: the webhook of {id} is refused with {status}"));
+                return;
+            }
+            _ => tokio::time::sleep(world.between(200, 5_000)).await,
+        }
+    }
+}
+
+/// The customer, who waits until the gateway has her words before she goes on.
+async fn talkative(world: Arc<World>, number: usize, messages: usize) {
+    for count in 0..messages {
+        tokio::time::sleep(world.between(1, 8_000)).await;
+        let id = format!("{number}-said-{count}");
+        let body = json!({
+            "type": "message.created", "id": id, "customer": { "id": customer(number) },
+            "text": format!("these are the words of {id}"), "time": world.now().to_string(),
+        });
+        if world.fault(world.plan.faults.duplicate) {
+            let pause = world.between(0, 60_000);
+            // It comes again; never before the first time, which would change the order.
+            let (again, body) = (Arc::clone(&world), body.clone());
+            tell(Arc::clone(&world), id.clone(), body.clone(), Duration::ZERO).await;
+            tokio::spawn(tell(again, id, body, pause));
+        } else {
+            tell(Arc::clone(&world), id, body, Duration::ZERO).await;
+        }
+    }
+}
+
+/// Posts an event until the gateway has it.
+pub(crate) async fn tell(world: Arc<World>, id: String, body: Value, pause: Duration) {
+    tokio::time::sleep(pause).await;
+    let secret: connector::http::Secret = EVENTS_SECRET.parse().expect("a secret");
+    let bytes = body.to_string().into_bytes();
+    loop {
+        tokio::time::sleep(world.between(1, 20)).await;
+        let now = world.now();
+        let request = Request::post("/connectors/acme/events")
+            .header(connector::http::WEBHOOK_ID, &id)
+            .header(connector::http::WEBHOOK_TIMESTAMP, now.as_second())
+            .header(connector::http::WEBHOOK_SIGNATURE, secret.sign(&id, now, &bytes))
+            .body(Body::from(bytes.clone()));
+        let to = world.below(world.plan.nodes);
+        let status = node::request(&world, to, request.expect("a request")).await;
+        world.tell(format_args!("event     {id} ({}) to place {to}: {status:?}", body["type"]));
+        match status {
+            Some(StatusCode::ACCEPTED) => return,
+            Some(status) if status.is_client_error() => {
+                return world.breach(format!("the event {id} is refused with {status}: {body}"));
+            }
+            _ => tokio::time::sleep(world.between(200, 3_000)).await,
+        }
+    }
+}
