@@ -2,6 +2,7 @@
 //! service, each receipt that reaches Genesys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use conversation::{AttemptOutcome, ConversationId, Fate, History, MessageId, Record};
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +45,8 @@ struct Life {
     owed: bool,
     taken: Option<u64>,
     receipts: Vec<String>,
-    last_receipt: bool,
+    /// When Genesys had the final receipt, if it has.
+    receipted: Option<Duration>,
     asked: bool,
 }
 
@@ -123,7 +125,10 @@ impl World {
     }
 
     /// A receipt reaches Genesys.
-    pub(crate) fn receipted(&self, id: &MessageId, status: &str, last: bool, reason: Option<&str>) {
+    ///
+    /// One that was on its way already when another came there could not know of it; it `left` its node before.
+    pub(crate) fn receipted(&self, id: &MessageId, status: &str, last: bool, reason: Option<&str>, left: Duration) {
+        let now = self.passed();
         let said = format!("{status}/{}", reason.unwrap_or_default());
         let mut check = self.check();
         let mut repeated = false;
@@ -136,16 +141,19 @@ impl World {
                     Some(Fate::Sent) => "Sent",
                     None => "",
                 };
-                let wrong = if last && life.last_receipt {
+                let crossed = life.receipted.is_some_and(|at| left < at);
+                let wrong = if last && life.receipted.is_some() {
                     repeated = true;
                     if life.receipts.last() != Some(&said) {
                         Some(format!("I2: a final receipt says {said} after {:?}", life.receipts))
-                    } else if life.asked {
+                    } else if life.asked || crossed {
                         None
                     } else {
                         Some("I2: a final receipt comes twice, and nobody asked".to_owned())
                     }
-                } else if life.last_receipt {
+                } else if life.receipted.is_some() && crossed {
+                    None
+                } else if life.receipted.is_some() {
                     Some(format!("I2: {said} comes after the final receipt"))
                 } else if last && expected != status {
                     Some(format!("I6: the receipt says {said}, the journal {:?}", life.fate))
@@ -154,9 +162,10 @@ impl World {
                 } else {
                     None
                 };
-                life.receipts.push(said);
-                life.last_receipt |= last;
-                life.asked = false;
+                if last {
+                    life.receipts.push(said);
+                    life.receipted.get_or_insert(now);
+                }
                 wrong
             }
         };
@@ -183,7 +192,9 @@ impl Check {
             match self.lives.get(id) {
                 None => open.push(format!("I1: {id} was answered with a 2xx and is in no journal")),
                 Some(life) if life.fate.is_none() => open.push(format!("I2: {id} has no fate")),
-                Some(life) if life.owed && !life.last_receipt => open.push(format!("I2: {id} has no final receipt")),
+                Some(life) if life.owed && life.receipted.is_none() => {
+                    open.push(format!("I2: {id} has no final receipt"))
+                }
                 Some(_) => {}
             }
         }
@@ -216,7 +227,7 @@ fn live(lives: &mut BTreeMap<MessageId, Life>, arrivals: &mut u64, record: &Reco
                 owed: false,
                 taken: None,
                 receipts: Vec::new(),
-                last_receipt: false,
+                receipted: None,
                 asked: false,
             });
         }

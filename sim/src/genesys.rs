@@ -73,6 +73,7 @@ impl SimTransport {
     async fn travel(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
         let world = &self.world;
         let chance = world.plan.faults.genesys_fails / 5.0;
+        let left = world.passed();
         if world.fault(chance) {
             tokio::time::sleep(world.between(1, 2_000)).await;
             return Err(CallError::NotSent { cause: "nobody there".to_owned() });
@@ -91,7 +92,7 @@ impl SimTransport {
             // The token is taken back before its time.
             world.genesys().token += 1;
         }
-        let answered = serve(world, &request);
+        let answered = serve(world, &request, left);
         if world.fault(chance) {
             // It was done, and the answer gets lost, or something between says that it was not.
             if world.dice(0.5) {
@@ -110,7 +111,7 @@ fn answer(status: StatusCode, body: &Value) -> Response<Body> {
     answer
 }
 
-fn serve(world: &World, request: &Request<Vec<u8>>) -> Response<Body> {
+fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<Body> {
     let path: Vec<&str> = request.uri().path().trim_start_matches('/').split('/').collect();
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     if path == ["oauth", "token"] {
@@ -124,7 +125,7 @@ fn serve(world: &World, request: &Request<Vec<u8>>) -> Response<Body> {
     let accepted = |body: Value| answer(StatusCode::ACCEPTED, &body);
     match (request.method(), path.as_slice()) {
         (&Method::POST, [.., "inbound", "open", "receipt"]) => {
-            receipt(world, &body);
+            receipt(world, &body, left);
             accepted(json!({ "id": "receipt" }))
         }
         (&Method::POST, [.., "inbound", "open", "message"]) => {
@@ -157,13 +158,13 @@ fn serve(world: &World, request: &Request<Vec<u8>>) -> Response<Body> {
     }
 }
 
-fn receipt(world: &World, body: &Value) {
+fn receipt(world: &World, body: &Value, left: Duration) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (id, status) = (text(&body["id"]), text(&body["status"]));
     let last = body["isFinalReceipt"].as_bool().unwrap_or(false);
     let reason = body["reasons"][0]["code"].as_str();
     world.tell(format_args!("genesys   receipt about {id}: {status}, final {last}, {reason:?}"));
-    world.receipted(&MessageId::new(&id), &status, last, reason);
+    world.receipted(&MessageId::new(&id), &status, last, reason, left);
     world.genesys().receipts.entry(id).or_default().push(body.clone());
 }
 

@@ -59,6 +59,9 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = arguments.seed {
+        // What the nodes log, where RUST_LOG asks for it, between what the simulation tells.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
         let verdict = mutants::run(mutant, seed, arguments.messages, true);
         println!("{} steps in {:.1?} of simulated time, hash {:016x}", verdict.steps, verdict.lasted, verdict.hash);
         return end(&[verdict]);

@@ -40,6 +40,12 @@ impl Drive {
         Self(None)
     }
 
+    /// Tells this right from those that this node had to the same conversation before: between two terms others may have
+    /// driven it, so that what was known in one is worth nothing in the next.
+    pub fn term(&self) -> u64 {
+        self.0.as_ref().map_or(0, |user| user.epoch)
+    }
+
     /// Whether something new may be begun: the right is there, and is not about to be handed over.
     pub fn may_begin(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked) || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))

@@ -35,6 +35,8 @@ pub(super) struct Live {
     /// The sequence number of the last record in it: the fence.
     seq: u64,
     snapshot_seq: u64,
+    /// In which term of this node's right it was read.
+    term: u64,
     /// The inbox may hold customer's messages that were left there.
     behind: bool,
     /// Genesys's conversation, while its end has to be learnt; as the store has it.
@@ -54,13 +56,13 @@ pub(super) async fn run(
     parked: Option<Live>,
 ) {
     let _slot = Slot { engine: &engine, id: &id };
-    let mut live = parked;
+    let mut live = parked.filter(|live| live.term == drive.term());
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
         let mut current = if let Some(current) = live.take() {
             current
-        } else if let Some((current, interrupted)) = load(&engine, &id).await {
+        } else if let Some((current, interrupted)) = load(&engine, &id, &drive).await {
             if interrupted {
                 answers.push(Input::Recovered);
             }
@@ -148,7 +150,7 @@ impl Drop for Slot<'_> {
 }
 
 /// Reads a conversation from the store, and says whether calls were interrupted by the last process's end.
-async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
+async fn load(engine: &Engine, id: &ConversationId, drive: &Drive) -> Option<(Live, bool)> {
     let loaded = engine.patiently("load a conversation", || engine.store.load(id)).await?;
     let Some(Loaded { integration, customer, state, seq, snapshot_seq }) = loaded else {
         tracing::debug!(conversation = %id, "there is no such conversation");
@@ -174,6 +176,7 @@ async fn load(engine: &Engine, id: &ConversationId) -> Option<(Live, bool)> {
             state,
             seq,
             snapshot_seq,
+            term: drive.term(),
             behind: true,
             watched,
             attempt: None,
@@ -237,12 +240,14 @@ impl Live {
             records.extend(step.records);
             effects.extend(step.effects);
         }
-        self.call_off();
+        self.call_off(&mut effects);
         if !engine.may_begin(drive) {
             // Journaled as not made, so that the next one makes them without asking itself whether they were.
             self.take_back("the gateway was stopping", now, &mut records, &mut effects);
         }
+        let mut current = false;
         if !records.is_empty() || !taken.is_empty() {
+            current = true;
             let early = self.commit(engine, id, now, records, taken).await?;
             if early {
                 mailbox.mail().inbox = true;
@@ -268,16 +273,24 @@ impl Live {
             mailbox.mail().inbox = true;
             mailbox.arrived.notify_one();
         }
-        for durable in waiting {
-            // Whoever asked may have gone.
-            let _ = durable.send(());
+        // Where nothing was to be appended, no fence has told whether somebody else knows more.
+        if current || drive.holds() {
+            for durable in waiting {
+                // Whoever asked may have gone.
+                let _ = durable.send(());
+            }
         }
         Ok(effects)
     }
 
-    /// An attempt that is not open any more must not be made any more (I4): its bytes may not have left yet.
-    fn call_off(&mut self) {
+    /// An attempt that is not open any more must not be made any more (I4), whether its task waits to begin or the very step
+    /// that started it ended it too, since a report had overtaken it.
+    fn call_off(&mut self, effects: &mut Vec<Effect>) {
         let open = self.state.open_attempt();
+        effects.retain(|effect| match effect {
+            Effect::Forward { message, attempt, .. } => open == Some((message, *attempt)),
+            _ => true,
+        });
         if let Some(attempt) = self.attempt.take_if(|made| open != Some((&made.message, made.number))) {
             attempt.call_off();
         }
