@@ -9,6 +9,8 @@ use conversation::ConversationId;
 use conversation::mutant::{self, Mutant};
 use tokio::time::Instant;
 
+use crate::OutboxItem;
+
 /// The conversations are split into so many shards, by the first byte of the hash in their ids.
 pub(crate) const SHARDS: usize = 256;
 
@@ -123,6 +125,19 @@ impl Leases {
         }
         let names = state.shards.iter().enumerate().filter(|(_, shard)| shard.held && !shard.leaving);
         names.map(|(number, _)| name(number)).collect()
+    }
+
+    /// The term of each shard, to be asked for before something is read: see [`Self::mark`].
+    pub(crate) fn terms(&self) -> Vec<u64> {
+        self.state().shards.iter().map(|shard| shard.epoch).collect()
+    }
+
+    /// Says of what was read from the outbox whether another may have told Genesys, and in which term it was read.
+    pub(crate) fn mark(&self, items: &mut [OutboxItem], terms: &[u64]) {
+        for item in items {
+            item.doubt = self.is_old(&item.conversation, item.seq);
+            item.term = shard_of(&item.conversation).and_then(|shard| terms.get(shard)).copied().unwrap_or_default();
+        }
     }
 
     /// Whether what stands at this place of the outbox may have been told to Genesys by another node or process.

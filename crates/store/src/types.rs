@@ -162,6 +162,9 @@ pub struct OutboxItem {
     pub owed: Owed,
     /// It was there before this process had the right to drive the conversation: another may have told Genesys already.
     pub doubt: bool,
+    /// In which term of this process's right to drive the conversation it was read ([`crate::Drive::term`]). In a later one
+    /// another may have brought it to Genesys, and more after it.
+    pub term: u64,
 }
 
 /// One message as people see it.

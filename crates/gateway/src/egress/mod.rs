@@ -165,8 +165,8 @@ impl Egress {
     async fn bring(&self, engine: &Arc<Engine>, due: Due) -> Option<(Duration, Due)> {
         let Due { item, tries, doubt, done } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
-        // Another node's by now: that one finds it in the outbox.
-        let drive = self.store.drive(&item.conversation)?;
+        // Another node's by now: that one finds it in the outbox. Another's meanwhile: it is read again, if it is still owed.
+        let drive = self.store.drive(&item.conversation).filter(|drive| drive.term() == item.term)?;
         let name = self.integration.name.as_str();
         let outcome = if let Some(input) = done {
             Outcome::Done(input)

@@ -190,7 +190,14 @@ mod tests {
     fn item(seq: u64, message: &str, fate: impl Into<Option<Fate>>) -> OutboxItem {
         let fate = fate.into();
         let owed = Owed::Receipt { message: MessageId::new(message), fate };
-        OutboxItem { seq, conversation: ConversationId::new("c"), since: Timestamp::UNIX_EPOCH, owed, doubt: false }
+        OutboxItem {
+            seq,
+            conversation: ConversationId::new("c"),
+            since: Timestamp::UNIX_EPOCH,
+            owed,
+            doubt: false,
+            term: 0,
+        }
     }
 
     fn failed() -> Fate {

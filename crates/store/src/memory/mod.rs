@@ -296,11 +296,14 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let shards = self.shards();
+        let terms = self.sharing.as_ref().map(|sharing| sharing.leases.terms()).unwrap_or_default();
         let mut items =
             self.call("outbox", |tables| tables.outbox(shards.as_deref(), integration, urgent, after, limit)).await?;
-        for item in &mut items {
-            item.doubt = !self.has(Flaw::NoDoubt)
-                && self.sharing.as_ref().is_some_and(|sharing| sharing.leases.is_old(&item.conversation, item.seq));
+        if let Some(sharing) = &self.sharing {
+            sharing.leases.mark(&mut items, &terms);
+        }
+        if self.has(Flaw::NoDoubt) {
+            items.iter_mut().for_each(|item| item.doubt = false);
         }
         Ok(items)
     }

@@ -132,5 +132,5 @@ impl Tables {
 
 fn item((seq, debt): (&u64, &super::tables::Debt)) -> OutboxItem {
     let (conversation, owed) = (debt.conversation.clone(), debt.owed.clone());
-    OutboxItem { seq: *seq, conversation, since: debt.since, owed, doubt: false }
+    OutboxItem { seq: *seq, conversation, since: debt.since, owed, doubt: false, term: 0 }
 }

@@ -184,11 +184,10 @@ impl Store for PostgresStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
+        let terms = self.0.writer.as_ref().map(|writer| writer.leases.terms()).unwrap_or_default();
         let mut items = read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit).await?;
         if let Some(writer) = &self.0.writer {
-            for item in &mut items {
-                item.doubt = writer.leases.is_old(&item.conversation, item.seq);
-            }
+            writer.leases.mark(&mut items, &terms);
         }
         Ok(items)
     }

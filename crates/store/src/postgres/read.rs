@@ -182,7 +182,7 @@ fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
     let (seq, conversation) = (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
     let owed = serde_json::from_str(row.try_get(3)?)
         .map_err(|error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}")))?;
-    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false })
+    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, term: 0 })
 }
 
 pub(super) async fn watched(

@@ -180,7 +180,7 @@ fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, Store
     let damaged =
         |error: serde_json::Error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"));
     let owed = serde_json::from_str(&owed).map_err(damaged)?;
-    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed, doubt: false })
+    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed, doubt: false, term: 0 })
 }
 
 pub(super) fn conversations(
