@@ -109,8 +109,13 @@ fn hide(value: &mut Value, secret: bool) {
         Value::String(text) if secret => *text = hidden(text),
         Value::Array(list) => list.iter_mut().for_each(|element| hide(element, secret)),
         Value::Table(table) => {
-            let unknown = |key: &str| !matches!(key, "env" | "file");
-            table.iter_mut().for_each(|(key, value)| hide(value, is_secret(key) || (secret && unknown(key))));
+            // The name of a variable is no secret, but what stands in its place by mistake may be one.
+            let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let shown = |key: &str, value: &Value| key == "env" && value.as_str().is_some_and(plain);
+            for (key, value) in table.iter_mut() {
+                let secret = is_secret(key) || (secret && !shown(key, value));
+                hide(value, secret);
+            }
         }
         _ => {}
     }
