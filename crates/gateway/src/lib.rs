@@ -12,6 +12,8 @@ mod ends;
 mod engine;
 mod events;
 mod from_genesys;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ingress;
 mod metrics;
 mod server;

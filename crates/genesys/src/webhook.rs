@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_not_written_back_as_its_neighbour() {
+        for number in ["-2.3746237467327688e122", "9.5e-300", "1e23", "123456789012345678901234567890"] {
+            let body = format!(r#"{{"id":"m","x":[{number}]}}"#);
+            let message = WebhookMessage::read(body.as_bytes()).unwrap();
+            let written = serde_json::to_string(&message).unwrap();
+            let number = number.parse::<f64>().unwrap();
+            assert_eq!(message.other["x"][0].as_f64(), Some(number));
+            assert_eq!(WebhookMessage::read(written.as_bytes()).unwrap(), message);
+        }
+    }
+
+    #[test]
     fn half_an_emoji_does_not_cost_the_message() {
         let message = WebhookMessage::read(br#"{"id":"m","text":"on its way \ud83d"}"#).unwrap();
         assert_eq!(message.text.as_deref(), Some("on its way \u{fffd}"));

@@ -104,7 +104,7 @@ impl Put<'_> {
             Value::Table(entries) => entries.is_empty(),
             _ => {
                 if let Origin::Variable(other) = &node.origin {
-                    return Err(format!("{other} is set as well: keep one of the two"));
+                    return Err(format!("{} is set as well: keep one of the two", other.escape_debug()));
                 }
                 true
             }

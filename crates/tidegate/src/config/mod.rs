@@ -78,7 +78,7 @@ impl Config {
     }
 
     /// Reads `text` as if it stood in `file`, with the files of secrets relative to `directory`.
-    fn parse(
+    pub(crate) fn parse(
         file: &str,
         directory: &Path,
         text: &str,

@@ -62,7 +62,8 @@ impl fmt::Display for ConfigErrors {
             match origin {
                 Origin::File => write!(f, "{}: ", self.file)?,
                 Origin::Line(line) => write!(f, "{}:{line}: ", self.file)?,
-                Origin::Variable(name) => write!(f, "{name}: ")?,
+                // A name may hold anything but an equals sign; a line of the report is one line all the same.
+                Origin::Variable(name) => write!(f, "{}: ", name.escape_debug())?,
             }
             // A variable's name already says which key it is.
             let named = matches!(origin, Origin::Variable(name) if *name == env::variable(key));

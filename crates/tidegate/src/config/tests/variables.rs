@@ -119,3 +119,15 @@ fn what_is_missing_in_an_integration_from_a_variable_says_which_key() {
     TIDEGATE_INTEGRATION__1__NAME: integration[1].connector: is missing: write for example [integration.connector] with type, url and secret
     "#);
 }
+
+#[test]
+fn a_strange_name_of_a_variable_makes_no_second_line() {
+    let variables =
+        [("TIDEGATE_SERVER__LISTEN\nTIDEGATE_STORE__URL", "x"), ("TIDEGATE_INTEGRATION__0__\u{1b}[2J", "x")];
+    let report = report(&with(""), &variables);
+    assert_eq!(report.lines().count(), 3, "{report}");
+    assert!(
+        report.contains("TIDEGATE_SERVER__LISTEN\\nTIDEGATE_STORE__URL: ") && !report.contains('\u{1b}'),
+        "{report}"
+    );
+}

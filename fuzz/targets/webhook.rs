@@ -1,0 +1,94 @@
+//! A webhook's body, after its signature was found good: whatever it is, it is kept whole and read the same each time.
+
+#![no_main]
+
+use connector::{Capabilities, ContentKinds, Customer, MediaRange};
+use conversation::{Input, IntegrationName, MessageId};
+use gateway::fuzzing::{Read, webhook};
+use genesys::{Envelope, WebhookMessage};
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use store::NewMessage;
+
+const NOW: Timestamp = Timestamp::constant(1_795_165_443, 482_000_000);
+
+fuzz_target!(|body: &[u8]| {
+    let name = IntegrationName::new("acme");
+    let can = Capabilities {
+        reports_delivery: true,
+        idempotent: true,
+        typing: true,
+        max_text: Some(40),
+        media: vec![MediaRange::any()],
+        content: ContentKinds::Any,
+    };
+    let read = webhook(&name, &can, body, NOW);
+    let again = webhook(&name, &can, body, NOW);
+    assert_eq!(format!("{read:?}"), format!("{again:?}"), "the same bytes mean the same");
+
+    let message = WebhookMessage::read(body);
+    match &read {
+        Read::Typing(..) => assert!(message.as_ref().is_ok_and(WebhookMessage::is_typing)),
+        Read::Kept(kept, why) => {
+            assert_kept(kept, body);
+            if why.is_some() {
+                assert_failed(kept, body);
+            } else {
+                let message = message.as_ref().expect("what has no fault is a message");
+                assert_eq!(kept.foreign_id, message.id);
+                assert_eq!(kept.id, MessageId::from_foreign(&message.id));
+            }
+        }
+    }
+
+    let envelope = Envelope::read(body);
+    match message {
+        Ok(message) => {
+            assert_written_back(&message, body);
+            let envelope = envelope.expect("a message is JSON");
+            assert_eq!(envelope.id.as_ref(), Some(&message.id), "both readers find the same id");
+            assert_eq!(envelope.to_id.as_ref(), message.to().map(|to| &to.id), "both readers find the same customer");
+        }
+        Err(error) => {
+            let error = error.to_string();
+            assert!(error.starts_with("the body is no message: ") && error.len() < 120, "{error}");
+        }
+    }
+});
+
+/// No byte is lost, and what the store will hold can be read again.
+fn assert_kept(kept: &NewMessage, body: &[u8]) {
+    assert_eq!(kept.body, body);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let id = kept.id.as_str();
+    assert!(!id.is_empty() && id.len() <= 80 && id.chars().all(plain), "{id}");
+    let customer: Customer = serde_json::from_str(&kept.customer).expect("a customer is JSON");
+    assert_eq!(serde_json::to_string(&customer).unwrap(), kept.customer);
+    if let Some(input) = &kept.input {
+        let json = serde_json::to_string(input).unwrap();
+        assert_eq!(serde_json::from_str::<Input>(&json).unwrap(), *input);
+    }
+}
+
+/// What is no message fails with a receipt, wherever an id can be found.
+fn assert_failed(kept: &NewMessage, body: &[u8]) {
+    let id = Envelope::read(body).ok().and_then(|envelope| envelope.id).filter(|id| !id.is_empty());
+    match (&kept.input, id) {
+        (Some(Input::AgentMessage { unsuited, .. }), Some(id)) => {
+            assert_eq!(kept.foreign_id, id);
+            assert!(unsuited.is_some());
+        }
+        (None, None) => {}
+        (input, id) => panic!("{id:?} leads to {input:?}"),
+    }
+}
+
+/// What is not understood is written back as it came.
+fn assert_written_back(message: &WebhookMessage, body: &[u8]) {
+    let written = serde_json::to_vec(message).unwrap();
+    assert_eq!(WebhookMessage::read(&written).as_ref(), Ok(message));
+    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+        assert_eq!(serde_json::to_value(message).unwrap(), value);
+    }
+}
