@@ -32,6 +32,7 @@ struct Journal {
 }
 
 /// One agent's message.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
 struct Life {
     place: (Timestamp, u64),
     give_up: Timestamp,
@@ -193,7 +194,7 @@ impl Check {
                 None => open.push(format!("I1: {id} was answered with a 2xx and is in no journal")),
                 Some(life) if life.fate.is_none() => open.push(format!("I2: {id} has no fate")),
                 Some(life) if life.owed && life.receipted.is_none() => {
-                    open.push(format!("I2: {id} has no final receipt"))
+                    open.push(format!("I2: {id} has no final receipt"));
                 }
                 Some(_) => {}
             }

@@ -61,6 +61,12 @@ pub(crate) struct SimTransport {
 impl Transport for SimTransport {
     fn exchange(&self, request: Request<Vec<u8>>, timeout: Duration) -> Exchange<'_> {
         Box::pin(async move {
+            if self.gate.is_stopped() {
+                // Time goes on here where in a stopped process it does not: what a timer began there would have looked at its
+                // right to after the process went on.
+                self.gate.pass().await;
+                return Err(CallError::NotSent { cause: "the process was stopped".to_owned() });
+            }
             self.gate.pass().await;
             let exchanged = tokio::time::timeout(timeout, self.travel(request)).await;
             self.gate.pass().await;
@@ -74,6 +80,10 @@ impl SimTransport {
         let world = &self.world;
         let chance = world.plan.faults.genesys_fails / 5.0;
         let left = world.passed();
+        if let Some(id) = request.uri().path().strip_suffix("/details").and_then(|path| path.rsplit('/').next()) {
+            // Whatever comes of it.
+            world.asked(&MessageId::new(id));
+        }
         if world.fault(chance) {
             tokio::time::sleep(world.between(1, 2_000)).await;
             return Err(CallError::NotSent { cause: "nobody there".to_owned() });
@@ -137,7 +147,6 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
             answer(StatusCode::OK, &json!({ "id": id, "name": "acme" }))
         }
         (&Method::GET, [.., "messages", id, "details"]) => {
-            world.asked(&MessageId::new(id));
             let receipts = world.genesys().receipts.get(*id).cloned().unwrap_or_default();
             answer(StatusCode::OK, &json!({ "id": id, "normalizedReceipts": receipts }))
         }

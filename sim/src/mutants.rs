@@ -69,12 +69,11 @@ pub(crate) fn all(from: u64, messages: usize) -> ExitCode {
             verdict.breaches.first().map(|breach| (seed, breach.clone()))
         });
         let name = name(mutant);
-        match found {
-            Some((seed, breach)) => println!("{name:<24} seed {seed:<4} after {steps:>9} steps: {breach:.110}"),
-            None => {
-                missed += 1;
-                println!("{name:<24} NOT FOUND in {MOST_SEEDS} seeds, {steps} steps");
-            }
+        if let Some((seed, breach)) = found {
+            println!("{name:<24} seed {seed:<4} after {steps:>9} steps: {breach:.110}");
+        } else {
+            missed += 1;
+            println!("{name:<24} NOT FOUND in {MOST_SEEDS} seeds, {steps} steps");
         }
     }
     println!("{} of {} mistakes were found", list().len() - missed, list().len());

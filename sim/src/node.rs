@@ -79,6 +79,10 @@ impl Gate {
         }
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.runs() == Runs::Stopped
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.runs() == Runs::Dead
     }
@@ -113,8 +117,7 @@ impl Node {
         let name = format!("node-{number}.{}", self.generation);
         world.tell(format_args!("{name} starts"));
         let gate = Gate::new();
-        let skew = i64::try_from(world.plan.faults.skew).unwrap_or_default();
-        let ahead_ms = if skew == 0 { 0 } else { world.below(usize::try_from(2 * skew).unwrap_or(1)) as i64 - skew };
+        let ahead_ms = world.ahead();
         let clock: Arc<dyn Clock> = Arc::new(SkewedClock { world: Arc::clone(world), ahead_ms });
         let line = Arc::new(Way { world: Arc::clone(world), gate: gate.clone(), name: name.clone() });
         let store = Arc::new(MemoryStore::shared(&world.database, line, &name, world.plan.takeover));

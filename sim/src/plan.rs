@@ -37,7 +37,7 @@ pub(crate) struct Faults {
     /// never.
     pub(crate) accident_every: u64,
     /// How far the clocks of the nodes may be apart, in milliseconds.
-    pub(crate) skew: u64,
+    pub(crate) skew: i64,
     /// Webhooks and events come twice.
     pub(crate) duplicate: f64,
     /// Webhooks are on their way for seconds, and overtake each other.
@@ -98,7 +98,7 @@ fn faults(rng: &mut fastrand::Rng) -> Faults {
         store_slow,
         crash_at_store,
         accident_every: if rng.u8(..) < 200 { rng.u64(1_000..=20_000) } else { 0 },
-        skew: if rng.bool() { rng.u64(..=3_000) } else { 0 },
+        skew: if rng.bool() { rng.i64(0..=3_000) } else { 0 },
         duplicate,
         late,
         chat_fails,

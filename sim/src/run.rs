@@ -73,7 +73,7 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
     accidents::calm(&world);
     let calm = world.passed();
     while !world.is_over() {
-        if world.passed() - calm > PATIENCE {
+        if world.since(calm) > PATIENCE {
             world.name_what_is_open();
             break;
         }
@@ -132,15 +132,14 @@ async fn untouched(world: Arc<World>) {
     if !world.plan.faults.only_poison() {
         return;
     }
-    let poisoned = format!("0-wrote-");
     let mut waiting = std::collections::BTreeMap::new();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let promised: Vec<_> = world.check().promised.iter().cloned().collect();
-        for id in promised.into_iter().filter(|id| !id.as_str().starts_with(&poisoned)) {
+        for id in promised.into_iter().filter(|id| !id.as_str().starts_with("0-wrote-")) {
             let since = *waiting.entry(id.clone()).or_insert_with(|| world.passed());
             let tried = world.check().was_tried(&id);
-            if !tried && world.passed() - since > UNTOUCHED {
+            if !tried && world.since(since) > UNTOUCHED {
                 return world.breach(format!("I10: {id} waits for more than {UNTOUCHED:?}"));
             }
         }

@@ -37,7 +37,7 @@ async fn agent(world: Arc<World>, number: usize, messages: usize) {
         tokio::time::sleep(world.between(1, pause)).await;
         let id = format!("{number}-wrote-{count}");
         let mut body = webhook(&world, number, &id);
-        if world.dice(0.02) {
+        if world.dice(0.02) && !world.plan.faults.poisoned {
             body["type"] = "Unheard".into();
         }
         let bytes = body.to_string().into_bytes();
@@ -76,7 +76,7 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
         tokio::time::sleep(world.between(100, 8_000)).await;
     }
     let begun = world.passed();
-    while world.passed() - begun < GENESYS_TRIES {
+    while world.since(begun) < GENESYS_TRIES {
         let signed = signature::sign(&WEBHOOK_SECRET.into(), &body);
         let request = Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body.clone()));
         let to = world.below(world.plan.nodes);

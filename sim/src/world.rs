@@ -38,6 +38,7 @@ pub(crate) struct World {
 
 /// Which faults there are at the moment.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may be at the same time")]
 pub(crate) struct Weather {
     /// No more faults: what was begun has to be finished.
     pub(crate) calm: bool,
@@ -125,6 +126,17 @@ impl World {
     /// A time between the two, in milliseconds.
     pub(crate) fn between(&self, shortest: u64, longest: u64) -> Duration {
         Duration::from_millis(lock(&self.rng).u64(shortest..=longest))
+    }
+
+    /// How far the clock of a node is ahead of the true time, in milliseconds.
+    pub(crate) fn ahead(&self) -> i64 {
+        let most = self.plan.faults.skew;
+        if most == 0 { 0 } else { lock(&self.rng).i64(-most..=most) }
+    }
+
+    /// How long ago that was.
+    pub(crate) fn since(&self, then: Duration) -> Duration {
+        self.passed().saturating_sub(then)
     }
 
     pub(crate) fn check(&self) -> MutexGuard<'_, Check> {

@@ -63,7 +63,10 @@ pub struct Answer<T> {
 
 /// Makes calls as one OAuth client. Clones share their token.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Option<Condition>);
+
+/// Whether a call may still leave.
+type Condition = Arc<dyn Fn() -> bool + Send + Sync>;
 
 struct Inner {
     way: Way,
@@ -86,14 +89,20 @@ impl Client {
     }
 
     fn by(way: Way, hosts: Hosts, credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }))
+        Self(Arc::new(Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }), None)
     }
 
     /// The same client with another time-out for each call, from the connection to the end of the answer.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let Inner { way, hosts, credentials, .. } = &*self.0;
         let (way, hosts, credentials) = (way.clone(), hosts.clone(), credentials.clone());
-        Self(Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }))
+        Self(Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }), self.1.clone())
+    }
+
+    /// The same client, whose calls leave only while `condition` says so: it is asked right before each, since a token may
+    /// have to be waited for. A call that does not leave is [`CallError::NotSent`].
+    pub fn only_while(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(self.0, Some(Arc::new(condition)))
     }
 
     /// The OAuth client's id.
@@ -258,6 +267,9 @@ impl Client {
                 request = request.header(header::CONTENT_TYPE, "application/json");
             }
             let request = request.body(body.clone().unwrap_or_default()).map_err(unwritable)?;
+            if self.1.as_ref().is_some_and(|condition| !condition()) {
+                return Err(CallError::NotSent { cause: "it is not this caller's to make any more".to_owned() });
+            }
             let reply = self.0.way.exchange(request, self.0.timeout).await?;
             if reply.status != StatusCode::UNAUTHORIZED || refused.is_some() {
                 return reply.success();

@@ -55,14 +55,8 @@ impl Post<'_> {
     where
         F: Future<Output = Result<Answer<T>, CallError>>,
     {
-        let checked = async |client| {
-            if self.drive.holds() {
-                call(client).await
-            } else {
-                Err(CallError::NotSent { cause: "another node has taken over".to_owned() })
-            }
-        };
-        self.integration.budget.call(lane, checked).await
+        let drive = self.drive.clone();
+        self.integration.budget.call(lane, |client| call(client.only_while(move || drive.holds()))).await
     }
 
     async fn receipt(&self, message: &MessageId, fate: Option<&Fate>, at: Timestamp) -> Result<Outcome, Outcome> {

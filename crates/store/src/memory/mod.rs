@@ -303,7 +303,9 @@ impl Store for MemoryStore {
             sharing.leases.mark(&mut items, &terms);
         }
         if self.has(Flaw::NoDoubt) {
-            items.iter_mut().for_each(|item| item.doubt = false);
+            for item in &mut items {
+                item.doubt = false;
+            }
         }
         Ok(items)
     }
