@@ -47,6 +47,15 @@ pub(super) struct Live {
     decided: Timestamp,
 }
 
+/// Whoever reads the conversation anew takes an open attempt for one whose end is not known, so it must not begin after that.
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(attempt) = &self.attempt {
+            attempt.call_off();
+        }
+    }
+}
+
 /// Drives one conversation until nothing is left to do now.
 pub(super) async fn run(
     engine: Arc<Engine>,
