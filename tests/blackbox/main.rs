@@ -18,6 +18,7 @@ mod postgres_cluster;
 mod restart;
 mod sdk;
 mod sdk_conformance;
+mod secrets;
 mod store_away;
 mod store_copy;
 mod the_loop;

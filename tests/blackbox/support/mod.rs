@@ -9,6 +9,7 @@ mod gateway;
 mod nodes;
 mod process;
 mod sandbox;
+mod tap;
 mod webhook;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,10 +22,11 @@ use tokio::time::Instant;
 pub(crate) use audit::{audit, settled, stored};
 pub(crate) use bodies::{delivered, failed, webhook};
 pub(crate) use chat::PythonChat;
-pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now};
+pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now, store_in};
 pub(crate) use nodes::{Cable, Nodes};
 pub(crate) use process::{Process, output, tidegate};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use tap::Tap;
 pub(crate) use webhook::Webhook;
 
 /// Signs between the gateway and the chat service.
