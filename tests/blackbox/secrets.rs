@@ -34,9 +34,9 @@ impl Told {
         ended.status.code()
     }
 
-    /// Panics where any of these stands, with what stands around it.
+    /// Panics where any of these stands, as it is or in hexadecimal digits, with what stands around it.
     fn lacks(&self, planted: &[String]) {
-        for secret in planted {
+        for secret in planted.iter().flat_map(|secret| [secret.clone(), hex::encode(secret)]) {
             assert!(secret.len() >= 6, "a secret as short as {secret:?} could stand anywhere");
             for (place, bytes) in &self.0 {
                 let text = String::from_utf8_lossy(bytes);

@@ -35,6 +35,25 @@ async fn play(stage: &Stage, told: &mut Told) {
     assert_eq!(sandbox.final_receipt(&message).await.0, "Delivered");
     refused(stage, told).await;
     genesys_fails(stage).await;
+    ends(stage).await;
+}
+
+/// The chat ends at Genesys, of which a notification tells, and begins anew.
+async fn ends(stage: &Stage) {
+    // What is still on its way would begin the chat anew.
+    let last = format!("{TO_AGENT}, the last");
+    assert_eq!(stage.gateway.events(said("last", &last).to_string().as_bytes()).await.0, 202);
+    eventually("Genesys has it", async || {
+        let calls = stage.sandbox.transcript().await;
+        calls.iter().any(|call| call["body"]["text"] == *last && call["status"] == 200).then_some(())
+    })
+    .await;
+    stage.sandbox.post("/sandbox/agent/end", &json!({ "customer": CUSTOMER })).await;
+    eventually("the session is closed", async || (stage.chat.count("close") > 0).then_some(())).await;
+    assert_eq!(stage.gateway.events(said("anew", TO_AGENT).to_string().as_bytes()).await.0, 202);
+    let send = async || stage.sandbox.agent_sends(CUSTOMER, TO_CUSTOMER).await;
+    let message = eventually("the agent has the conversation", send).await;
+    assert_eq!(stage.sandbox.final_receipt(&message).await.0, "Delivered");
 }
 
 /// Whatever comes in and is not taken, or is taken and is no message.
@@ -55,9 +74,9 @@ async fn refused(stage: &Stage, told: &mut Told) {
     let event = said("second", TO_AGENT).to_string();
     let other = "whsec_YW5vdGhlciBzZWNyZXQgdGhhdCBpcyBub3QgaXQ=";
     let (_, unsigned) = gateway.events_signed(event.as_bytes(), other, SignedDuration::ZERO).await;
-    let (_, stale) =
+    let (_, early) =
         gateway.events_signed(event.as_bytes(), crate::support::CONNECTOR_SECRET, SignedDuration::from_hours(1)).await;
-    told.add("the answers to refused events", format!("{unsigned}{stale}"));
+    told.add("the answers to refused events", format!("{unsigned}{early}"));
     for broken in [
         event[..event.len() - 3].to_owned(),
         json!({ "type": TO_AGENT, "id": "third", "text": TO_AGENT }).to_string(),
@@ -77,7 +96,6 @@ async fn genesys_fails(stage: &Stage) {
         json!({ "on": "message", "action": { "status": 503 }, "times": 1 }),
         json!({ "on": "message", "action": "drop_answer", "times": 1 }),
         json!({ "on": "receipt", "action": { "status": 400 }, "times": 1 }),
-        json!({ "on": "notification", "action": "close", "times": 1 }),
     ]
     .into_iter()
     .enumerate()
