@@ -202,7 +202,7 @@ impl Client {
     /// Opens a channel's socket.
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
-        Frames::connect(&self.0.http, uri).await
+        Frames::connect(&self.0.http, &self.0.hosts.api, uri).await
     }
 
     /// A post after which only its success matters: an answer that cannot be read is an empty one.
