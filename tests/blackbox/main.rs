@@ -2,6 +2,7 @@
 
 mod support;
 
+mod addresses;
 mod bad_input;
 mod browser;
 mod clock;
