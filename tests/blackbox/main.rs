@@ -22,5 +22,6 @@ mod sdk_conformance;
 mod secrets;
 mod store_away;
 mod store_copy;
+mod strangers;
 mod the_loop;
 mod verdict;

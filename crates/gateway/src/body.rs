@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
+use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Genesys waits 10 s for the whole call, so whoever is slower than this has given up.
@@ -53,34 +54,37 @@ impl Refusal {
 /// A body, and the room that it takes until it is dropped.
 pub(crate) struct Read {
     pub(crate) bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// At most `limit` bytes, in time, where there is `room` (in KiB) for them.
 pub(crate) async fn read(body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
-    let hint = body.size_hint();
-    if hint.lower() > limit as u64 {
+    if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
-    let most = hint.upper().and_then(|upper| usize::try_from(upper).ok()).map_or(limit, |upper| upper.min(limit));
-    let kib = u32::try_from(most.div_ceil(1024)).unwrap_or(u32::MAX);
-    let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(kib)).await;
-    let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
-    match tokio::time::timeout(SLOWEST, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(Read { bytes, _room: granted }),
-        Ok(Err(error)) if too_large(&error) => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::Broken),
-        Err(_) => Err(Refusal::TooSlow),
-    }
+    tokio::time::timeout(SLOWEST, collect(body, limit, room)).await.unwrap_or(Err(Refusal::TooSlow))
 }
 
-fn too_large(error: &axum::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
+/// Room is taken for what has come: whoever only announces a lot, or sends it drop by drop, takes none from others.
+async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
+    let (mut bytes, mut taken): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Refusal::TooLarge);
         }
-        cause = error.source();
+        let kib = (bytes.len() + data.len()).div_ceil(1024);
+        let more = kib - taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if more > 0 {
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(more)).await;
+            let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
+            match &mut taken {
+                Some(taken) => taken.merge(granted),
+                None => taken = Some(granted),
+            }
+        }
+        bytes.extend_from_slice(&data);
     }
-    false
+    Ok(Read { bytes: bytes.into(), _room: taken })
 }

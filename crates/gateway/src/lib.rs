@@ -58,9 +58,10 @@ impl Gateway {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
+        let most = limits.connections;
         let engine = Engine::start(store, clock, metrics, limits, integrations, stop.clone());
         let router = server::router(Arc::clone(&engine));
-        let server = tokio::spawn(connections::serve(listener, router, stop));
+        let server = tokio::spawn(connections::serve(listener, router, most, stop));
         Ok(Self { address, engine, server })
     }
 

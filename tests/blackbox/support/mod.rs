@@ -12,8 +12,10 @@ mod sandbox;
 mod tap;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -109,10 +111,17 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A port that was free a moment ago. Programs that must come back on the same port cannot ask for any.
+/// A port that was free a moment ago, and that this test has not been given before. Programs that must come back on the
+/// same port cannot ask for any.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        if GIVEN.lock().expect("nobody panicked").insert(port) {
+            return port;
+        }
+    }
 }
 
 /// An HTTP client for tests.
