@@ -37,7 +37,7 @@ impl Refusal {
             Self::TooLarge => "the body is larger than server.max_body\n",
             Self::TooSlow => "the body did not come in time\n",
             Self::Broken => "the body ended early\n",
-            Self::Crowded => "too many bodies are being read; send it again\n",
+            Self::Crowded => "too many requests at once; send it again\n",
         }
     }
 
@@ -51,22 +51,48 @@ impl Refusal {
     }
 }
 
-/// A body, and the room that it takes until it is dropped.
-pub(crate) struct Read {
-    pub(crate) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+/// How many requests may wait for their answers. Whoever comes behind so many would hear it too late to be of use, and make
+/// all others wait as long: it is better told at once to come again.
+const WAITING: usize = 1_024;
+
+/// Room for what callers send, before anybody knows whether they have a right to send it.
+pub(crate) struct Room {
+    /// For bodies, in KiB.
+    kib: Arc<Semaphore>,
+    /// For requests that have come and wait for their answers.
+    waiting: Arc<Semaphore>,
 }
 
-/// At most `limit` bytes, in time, where there is `room` (in KiB) for them.
-pub(crate) async fn read(body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
+impl Room {
+    pub(crate) fn new(kib: usize) -> Self {
+        Self { kib: Arc::new(Semaphore::new(kib)), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+/// A body, and the room that it and its request take until it is dropped.
+pub(crate) struct Read {
+    pub(crate) bytes: Bytes,
+    _room: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+/// At most `limit` bytes, in time, where there is `room` for them.
+pub(crate) async fn read(body: Body, limit: usize, room: &Room) -> Result<Read, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(SLOWEST, collect(body, limit, room)).await.unwrap_or(Err(Refusal::TooSlow))
+    let collected = tokio::time::timeout(SLOWEST, collect(body, limit, &room.kib)).await;
+    let (bytes, taken) = collected.unwrap_or(Err(Refusal::TooSlow))?;
+    // Only now: whoever sends drop by drop must not take a place from others meanwhile.
+    let waiting = Arc::clone(&room.waiting).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
+    Ok(Read { bytes, _room: (taken, waiting) })
 }
 
 /// Room is taken for what has come: whoever only announces a lot, or sends it drop by drop, takes none from others.
-async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
     let (mut bytes, mut taken): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
@@ -86,5 +112,5 @@ async fn collect(mut body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(Read { bytes: bytes.into(), _room: taken })
+    Ok((bytes.into(), taken))
 }

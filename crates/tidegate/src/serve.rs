@@ -1,17 +1,20 @@
 //! `tidegate serve`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
 use gateway::{Gateway, Limits, SteadyClock, SystemClock};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::wiring;
 
+/// How many connections may wait to be accepted; the system may have a lower limit.
+const BACKLOG: u32 = 16_384;
 /// How many files the store and the calls to others may need.
 const OTHER_FILES: usize = 1_024;
 
@@ -24,7 +27,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+    let listener = listen(config.server.listen).map_err(|error| {
         let listen = config.server.listen;
         Failure::configuration(format!(
             "tidegate: cannot listen on {listen}: {error}\n  change server.listen, or stop who has it"
@@ -63,6 +66,15 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::failed("cannot wait for signals", error))
+}
+
+/// As tokio binds, but for the backlog: a connection that finds no room in it is tried again by the caller's system after 1 s,
+/// 3 s, 7 s, and by then Genesys has almost given up.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How many connections callers may have: `most`, or fewer where the system lets this process open fewer files. The rest is
