@@ -11,6 +11,7 @@ mod crash;
 mod disk;
 mod ingress;
 mod openapi;
+mod overload;
 mod policies;
 mod postgres;
 mod postgres_around;

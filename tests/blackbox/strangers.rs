@@ -1,6 +1,6 @@
 //! Callers who hold connections open, slowly or for nothing: others are answered in time, and the gateway stays small.
 
-mod callers;
+pub(crate) mod callers;
 
 use std::time::Duration;
 

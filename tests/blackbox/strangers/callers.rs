@@ -31,7 +31,7 @@ pub(super) struct Callers {
 }
 
 /// How many files this process may open, after it has asked for as many as it may have.
-pub(super) fn files() -> usize {
+pub(crate) fn files() -> usize {
     let limit = |what: &str| {
         let limits = std::fs::read_to_string("/proc/self/limits").expect("limits");
         let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line").to_owned();
