@@ -2,6 +2,7 @@
 
 mod support;
 
+mod addresses;
 mod bad_input;
 mod browser;
 mod clock;
@@ -10,6 +11,7 @@ mod crash;
 mod disk;
 mod ingress;
 mod openapi;
+mod overload;
 mod policies;
 mod postgres;
 mod postgres_around;
@@ -18,7 +20,9 @@ mod postgres_cluster;
 mod restart;
 mod sdk;
 mod sdk_conformance;
+mod secrets;
 mod store_away;
 mod store_copy;
+mod strangers;
 mod the_loop;
 mod verdict;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::StatusCode;
+use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Genesys waits 10 s for the whole call, so whoever is slower than this has given up.
@@ -36,7 +37,7 @@ impl Refusal {
             Self::TooLarge => "the body is larger than server.max_body\n",
             Self::TooSlow => "the body did not come in time\n",
             Self::Broken => "the body ended early\n",
-            Self::Crowded => "too many bodies are being read; send it again\n",
+            Self::Crowded => "too many requests at once; send it again\n",
         }
     }
 
@@ -50,37 +51,66 @@ impl Refusal {
     }
 }
 
-/// A body, and the room that it takes until it is dropped.
+/// How many requests may wait for their answers. Whoever comes behind so many would hear it too late to be of use, and make
+/// all others wait as long: it is better told at once to come again.
+const WAITING: usize = 1_024;
+
+/// Room for what callers send, before anybody knows whether they have a right to send it.
+pub(crate) struct Room {
+    /// For bodies, in KiB.
+    kib: Arc<Semaphore>,
+    /// For requests that have come and wait for their answers.
+    waiting: Arc<Semaphore>,
+}
+
+impl Room {
+    pub(crate) fn new(kib: usize) -> Self {
+        Self { kib: Arc::new(Semaphore::new(kib)), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+/// A body, and the room that it and its request take until it is dropped.
 pub(crate) struct Read {
     pub(crate) bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
-/// At most `limit` bytes, in time, where there is `room` (in KiB) for them.
-pub(crate) async fn read(body: Body, limit: usize, room: &Arc<Semaphore>) -> Result<Read, Refusal> {
-    let hint = body.size_hint();
-    if hint.lower() > limit as u64 {
+/// At most `limit` bytes, in time, where there is `room` for them.
+pub(crate) async fn read(body: Body, limit: usize, room: &Room) -> Result<Read, Refusal> {
+    if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
-    let most = hint.upper().and_then(|upper| usize::try_from(upper).ok()).map_or(limit, |upper| upper.min(limit));
-    let kib = u32::try_from(most.div_ceil(1024)).unwrap_or(u32::MAX);
-    let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(kib)).await;
-    let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
-    match tokio::time::timeout(SLOWEST, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(Read { bytes, _room: granted }),
-        Ok(Err(error)) if too_large(&error) => Err(Refusal::TooLarge),
-        Ok(Err(_)) => Err(Refusal::Broken),
-        Err(_) => Err(Refusal::TooSlow),
-    }
+    let collected = tokio::time::timeout(SLOWEST, collect(body, limit, &room.kib)).await;
+    let (bytes, taken) = collected.unwrap_or(Err(Refusal::TooSlow))?;
+    // Only now: whoever sends drop by drop must not take a place from others meanwhile.
+    let waiting = Arc::clone(&room.waiting).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
+    Ok(Read { bytes, _room: (taken, waiting) })
 }
 
-fn too_large(error: &axum::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
+/// Room is taken for what has come: whoever only announces a lot, or sends it drop by drop, takes none from others.
+async fn collect(
+    mut body: Body,
+    limit: usize,
+    room: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
+    let (mut bytes, mut taken): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Refusal::TooLarge);
         }
-        cause = error.source();
+        let kib = (bytes.len() + data.len()).div_ceil(1024);
+        let more = kib - taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if more > 0 {
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(more)).await;
+            let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
+            match &mut taken {
+                Some(taken) => taken.merge(granted),
+                None => taken = Some(granted),
+            }
+        }
+        bytes.extend_from_slice(&data);
     }
-    false
+    Ok((bytes.into(), taken))
 }

@@ -58,9 +58,10 @@ impl Gateway {
         limits: Limits,
     ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
+        let most = limits.connections;
         let inside = Inside::start(integrations, store, clock, limits);
         let stop = inside.engine.stop.clone();
-        let server = tokio::spawn(connections::serve(listener, inside.router(), stop));
+        let server = tokio::spawn(connections::serve(listener, inside.router(), most, stop));
         Ok(Self { address, inside, server })
     }
 

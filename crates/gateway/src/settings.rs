@@ -84,6 +84,8 @@ impl Default for NoticeTexts {
 pub struct Limits {
     /// The largest body of a webhook or an event, in bytes.
     pub max_body: usize,
+    /// How many connections there may be from callers; for more, those make room that keep the gateway waiting.
+    pub connections: usize,
     /// How long a webhook waits for a store that cannot take it, before it is answered 503.
     pub store_patience: Duration,
     /// How long what is under way may go on after the gateway was told to stop.
@@ -96,6 +98,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_body: 1 << 20,
+            connections: 16_384,
             store_patience: Duration::from_secs(8),
             shutdown: Duration::from_secs(8),
             retention: Duration::from_hours(30 * 24),

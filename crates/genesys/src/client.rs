@@ -223,7 +223,7 @@ impl Client {
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
         match &self.0.way {
-            Way::Http(http) => Frames::connect(http, uri).await,
+            Way::Http(http) => Frames::connect(http, &self.0.hosts.api, uri).await,
             Way::Other(_) => Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() }),
         }
     }

@@ -11,9 +11,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 use tungstenite::protocol::WebSocketConfig;
+use url::Url;
 
 use crate::client::CallError;
 use crate::record::record;
+use crate::region::{REGIONS, Region};
 
 /// Genesys sends a heartbeat about every 30 s (developer forum, "behavior of WebSocket heartbeats"); a socket that is
 /// silent for this long is dead.
@@ -74,8 +76,13 @@ pub enum SocketEnd {
 }
 
 impl Frames {
-    /// Connects to a channel's socket. The address holds what it takes to be let in.
-    pub async fn connect(http: &reqwest::Client, uri: &str) -> Result<Self, CallError> {
+    /// Connects to a channel's socket, as the answer of the API at `api` named it. The address holds what it takes to be
+    /// let in.
+    pub async fn connect(http: &reqwest::Client, api: &Url, uri: &str) -> Result<Self, CallError> {
+        if !Url::parse(uri).is_ok_and(|uri| may_lead_to(api, &uri)) {
+            let cause = "the notification socket is neither where the API is nor at a host of Genesys";
+            return Err(CallError::NotSent { cause: cause.to_owned() });
+        }
         // The cause may quote the address, which is a secret for as long as the channel lives.
         let refused = |_| CallError::NotSent { cause: "the notification socket cannot be opened".to_owned() };
         let config =
@@ -110,6 +117,25 @@ impl Frames {
     }
 }
 
+/// Whether the socket of a channel may be there. An answer that is not Genesys's own must not lead this program to
+/// addresses that only it can reach, so there are two: the very host and port of the API, and, encrypted, the hosts of
+/// Genesys's regions.
+fn may_lead_to(api: &Url, socket: &Url) -> bool {
+    let encrypted = match socket.scheme() {
+        "wss" => true,
+        "ws" => false,
+        _ => return false,
+    };
+    let port = socket.port_or_known_default();
+    let is_api =
+        encrypted == (api.scheme() == "https") && (socket.host(), port) == (api.host(), api.port_or_known_default());
+    let of_region = |host: &str| {
+        let domain = |region: &Region| host.strip_suffix(region.domain).is_some_and(|name| name.ends_with('.'));
+        REGIONS.iter().any(domain)
+    };
+    is_api || (encrypted && port == Some(443) && socket.host_str().is_some_and(of_region))
+}
+
 fn read(text: &str) -> Option<Frame> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -125,6 +151,58 @@ fn read(text: &str) -> Option<Frame> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn leads(api: &str, socket: &str) -> bool {
+        may_lead_to(&Url::parse(api).unwrap(), &Url::parse(socket).unwrap())
+    }
+
+    #[test]
+    fn the_socket_is_where_the_api_is_or_at_genesys() {
+        let genesys = "https://api.mypurecloud.com.au";
+        let private = "https://gw.example.net/genesys/";
+        for (api, socket) in [
+            (genesys, "wss://streaming.mypurecloud.com.au/channels/streaming-5-a"),
+            (genesys, "wss://streaming.mypurecloud.com.au:443/channels/streaming-5-a"),
+            (genesys, "wss://api.mypurecloud.com.au/channels/a"),
+            (private, "wss://gw.example.net/channels/a"),
+            (private, "wss://streaming.usw2.pure.cloud/channels/a"),
+            ("http://127.0.0.1:8082", "ws://127.0.0.1:8082/channels/a"),
+            ("http://[::1]:8082", "ws://[::1]:8082/channels/a"),
+            ("http://localhost", "ws://localhost:80/channels/a"),
+        ] {
+            assert!(leads(api, socket), "{api} {socket}");
+        }
+        for region in REGIONS {
+            let at = |host: &str| format!("{host}.{}", region.domain);
+            assert!(leads(&at("https://api"), &at("wss://streaming")), "{region:?}");
+        }
+    }
+
+    #[test]
+    fn and_nowhere_else() {
+        let genesys = "https://api.mypurecloud.com";
+        for (api, socket) in [
+            (genesys, "wss://169.254.169.254/channels/a"),
+            (genesys, "wss://127.0.0.1/channels/a"),
+            (genesys, "wss://[::ffff:10.0.0.1]/channels/a"),
+            (genesys, "wss://localhost/channels/a"),
+            (genesys, "wss://evil.example/streaming.mypurecloud.com"),
+            (genesys, "wss://streaming.mypurecloud.com@evil.example/a"),
+            (genesys, "wss://streaming.mypurecloud.com.evil.example/a"),
+            (genesys, "wss://evilmypurecloud.com/a"),
+            (genesys, "wss://streaming.mypurecloud.com:22/a"),
+            (genesys, "ws://streaming.mypurecloud.com/a"),
+            (genesys, "ws://api.mypurecloud.com/a"),
+            (genesys, "https://streaming.mypurecloud.com/a"),
+            (genesys, "file:///etc/passwd"),
+            ("http://127.0.0.1:8082", "ws://127.0.0.1:22/a"),
+            ("http://127.0.0.1:8082", "wss://127.0.0.1:8082/a"),
+            ("http://127.0.0.1:8082", "ws://127.0.0.2:8082/a"),
+            ("https://gw.example.net", "wss://db.example.net/a"),
+        ] {
+            assert!(!leads(api, socket), "{api} {socket}");
+        }
+    }
 
     #[test]
     fn an_envelope_is_read() {

@@ -27,9 +27,9 @@ pub enum AppendError {
 /// A store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is of no known kind.
-    #[error("`{0}` is no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")]
-    Url(String),
+    /// The URL is of no known kind. A password may stand in it, so it is not repeated.
+    #[error("the URL is that of no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")]
+    Url,
     /// There is no such file.
     #[error("there is no store at {}", .0.display())]
     Missing(PathBuf),

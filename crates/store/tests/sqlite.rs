@@ -30,7 +30,7 @@ async fn a_second_process_is_told_that_the_file_is_in_use() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_is_wrong_with_a_file() {
     let dir = tempfile::tempdir().expect("a folder");
-    assert!(matches!(SqliteStore::open("mysql://x"), Err(OpenError::Url(_))));
+    assert!(matches!(SqliteStore::open("mysql://x"), Err(OpenError::Url)));
     assert!(matches!(SqliteStore::open_read_only(&url(&dir)), Err(OpenError::Missing(_))));
     let nowhere = format!("sqlite:{}", dir.path().join("no/such/folder/x.db").display());
     assert!(matches!(SqliteStore::open(&nowhere), Err(OpenError::Io { .. })));

@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The gateway between Genesys Cloud Open Messaging and a chat service that loses no word.
 #[derive(Debug, Parser)]
@@ -141,8 +145,16 @@ pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     // Colours are for people; a file full of escapes cannot be searched.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let discreet = filter_fn(|line| !quotes_people(line));
     match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Text => lines.finish().with(discreet).init(),
+        LogFormat::Json => lines.json().finish().with(discreet).init(),
     }
+}
+
+/// Whether a line may hold what somebody wrote, or who it was: no level lets it through. The library for sockets writes
+/// down whole frames.
+fn quotes_people(line: &Metadata<'_>) -> bool {
+    let frames = line.target() == "tungstenite" || line.target().starts_with("tungstenite::");
+    frames && *line.level() > Level::INFO
 }

@@ -1,15 +1,22 @@
 //! `tidegate serve`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
 use gateway::{Gateway, Limits, SteadyClock, SystemClock};
-use tokio::net::TcpListener;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::wiring;
+
+/// How many connections may wait to be accepted; the system may have a lower limit.
+const BACKLOG: u32 = 16_384;
+/// How many files the store and the calls to others may need.
+const OTHER_FILES: usize = 1_024;
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
@@ -20,7 +27,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+    let listener = listen(config.server.listen).map_err(|error| {
         let listen = config.server.listen;
         Failure::configuration(format!(
             "tidegate: cannot listen on {listen}: {error}\n  change server.listen, or stop who has it"
@@ -28,7 +35,12 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (genesys, connector) = (wiring::genesys_client()?, wiring::connector_client()?);
-    let limits = Limits { max_body: config.server.max_body, retention: config.store.retention, ..Limits::default() };
+    let limits = Limits {
+        max_body: config.server.max_body,
+        connections: connections(Limits::default().connections),
+        retention: config.store.retention,
+        ..Limits::default()
+    };
     let mut integrations = Vec::new();
     for integration in config.integrations {
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
@@ -54,4 +66,23 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::failed("cannot wait for signals", error))
+}
+
+/// As tokio binds, but for the backlog: a connection that finds no room in it is tried again by the caller's system after 1 s,
+/// 3 s, 7 s, and by then Genesys has almost given up.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// How many connections callers may have: `most`, or fewer where the system lets this process open fewer files. The rest is
+/// left to the store and to calls to others. Many systems start processes with far fewer than they may have.
+fn connections(most: usize) -> usize {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    // That it may have no more than before is told by what it has then.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed });
+    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    most.min(files - OTHER_FILES.min(files / 2))
 }

@@ -264,7 +264,7 @@ fn what_is_no_store_ends_with_2_and_is_left_as_it_is() {
     assert_eq!(code, 2);
     assert_eq!(
         errors,
-        "tidegate: `mysql://somewhere` is no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`\n  \
+        "tidegate: the URL is that of no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`\n  \
          --store says where it is\n"
     );
 }

@@ -1,6 +1,7 @@
 //! `tidegate serve`, and what Genesys and chat services send to it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -67,14 +68,18 @@ reports_delivery = true
 
     /// Starts the gateway, and waits until it is ready.
     pub(crate) async fn start(config: &Path, port: u16) -> Self {
-        let mut gateway = Self::launch(config, port, &[]);
+        Self::start_as(tidegate(), config, port).await
+    }
+
+    /// The same by a command of the test's own that leads to the program.
+    pub(crate) async fn start_as(command: Command, config: &Path, port: u16) -> Self {
+        let mut gateway = Self::launch(command, config, port, &[]);
         gateway.ready().await;
         gateway
     }
 
-    fn launch(config: &Path, port: u16, options: &[&str]) -> Self {
+    fn launch(mut command: Command, config: &Path, port: u16, options: &[&str]) -> Self {
         let log = config.with_file_name("gateway.log");
-        let mut command = tidegate();
         command.args(["serve", "--config"]).arg(config).args(options);
         let process = Process::start(command, &log);
         let (config, url) = (config.to_owned(), format!("http://127.0.0.1:{port}"));
@@ -100,7 +105,7 @@ reports_delivery = true
 
     /// The same, with options for `tidegate serve`.
     pub(crate) async fn restart_with(&mut self, options: &[&str]) {
-        self.process = Self::launch(&self.config, self.port, options).process;
+        self.process = Self::launch(tidegate(), &self.config, self.port, options).process;
         self.ready().await;
     }
 

@@ -9,10 +9,13 @@ mod gateway;
 mod nodes;
 mod process;
 mod sandbox;
+mod tap;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -21,10 +24,11 @@ use tokio::time::Instant;
 pub(crate) use audit::{audit, settled, stored};
 pub(crate) use bodies::{delivered, failed, webhook};
 pub(crate) use chat::PythonChat;
-pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now};
+pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now, store_in};
 pub(crate) use nodes::{Cable, Nodes};
 pub(crate) use process::{Process, output, tidegate};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use tap::Tap;
 pub(crate) use webhook::Webhook;
 
 /// Signs between the gateway and the chat service.
@@ -107,10 +111,17 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A port that was free a moment ago. Programs that must come back on the same port cannot ask for any.
+/// A port that was free a moment ago, and that this test has not been given before. Programs that must come back on the
+/// same port cannot ask for any.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        if GIVEN.lock().expect("nobody panicked").insert(port) {
+            return port;
+        }
+    }
 }
 
 /// An HTTP client for tests.

@@ -17,10 +17,11 @@ use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
 use store::{Arrival, Drive, News, Store, StoreError, Stored, Watched};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::body::Room;
 use crate::egress::Egress;
 use crate::ends;
 use crate::metrics::Metrics;
@@ -76,9 +77,8 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     lines: BTreeMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
-    /// Room for the bodies of requests, in KiB: whoever calls without a right to holds memory until its signature is
-    /// checked.
-    pub(crate) bodies: Arc<Semaphore>,
+    /// Room for requests: whoever calls without a right to holds memory until its signature is checked.
+    pub(crate) bodies: Room,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
@@ -129,7 +129,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
-            bodies: Arc::new(Semaphore::new(BODIES)),
+            bodies: Room::new(BODIES),
             room: Notify::new(),
             timers,
             gained: Notify::new(),

@@ -13,7 +13,7 @@ const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("leases.
 
 pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(OpenError::Url(url.to_owned()));
+        return Err(OpenError::Url);
     }
     url.parse().map_err(|error: tokio_postgres::Error| OpenError::Database(Error::Postgres(error).to_string()))
 }

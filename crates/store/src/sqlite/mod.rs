@@ -85,7 +85,7 @@ impl SqliteStore {
 fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     match url.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => Ok(path.into()),
-        Some(_) | None => Err(OpenError::Url(url.to_owned())),
+        Some(_) | None => Err(OpenError::Url),
     }
 }
 
