@@ -6,42 +6,42 @@
 pub enum Mutant {
     /// What was decided is done before it is durable.
     EffectsBeforeDurable,
-    /// A node whose append was refused goes on as if it had not been.
-    FenceIgnored,
     /// A node does not look whether its lease is still there.
     LeaseUnchecked,
     /// Whether a call was under way when a process died is forgotten.
     RecoveredForgotten,
     /// What was decided long ago, while the store was away, is done all the same.
     LateCallsMade,
-    /// Nobody looks whether a commit came true whose answer was lost.
-    UnheardForgotten,
     /// A receipt that Genesys may have is sent again without asking.
     DoubtForgotten,
     /// Each attempt has an idempotency key of its own.
     NewKeyEachTime,
-    /// A message's time is not looked at again while it waits.
-    DeadlineNotRechecked,
+    /// A message's time is up a minute later than was said.
+    DeadlineMoved,
     /// Where nobody knows what became of an attempt, it is taken for a success.
     UnknownIsDelivered,
     /// The newest message goes first.
     NewestFirst,
+    /// A conversation that was in memory before another node drove it is gone on with as it was.
+    StaleMemory,
+    /// An attempt whose message was settled before its bytes left is made all the same.
+    NotCalledOff,
 }
 
 impl Mutant {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::EffectsBeforeDurable,
-        Self::FenceIgnored,
         Self::LeaseUnchecked,
         Self::RecoveredForgotten,
         Self::LateCallsMade,
-        Self::UnheardForgotten,
         Self::DoubtForgotten,
         Self::NewKeyEachTime,
-        Self::DeadlineNotRechecked,
+        Self::DeadlineMoved,
         Self::UnknownIsDelivered,
         Self::NewestFirst,
+        Self::StaleMemory,
+        Self::NotCalledOff,
     ];
 }
 

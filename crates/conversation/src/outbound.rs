@@ -53,9 +53,7 @@ impl Turn<'_> {
         else {
             return;
         };
-        let newest = mutant::is(Mutant::NewestFirst);
-        let head = if newest { conversation.waiting.back() } else { conversation.waiting.front() };
-        let Some(head) = head else { return };
+        let Some(head) = conversation.waiting.front() else { return };
         // A message that waits for its retry holds up those behind it: that is what keeps the order (I3).
         if head.retry_at.is_some_and(|at| at > self.now) {
             return;
@@ -135,7 +133,7 @@ impl Turn<'_> {
     fn retry_or_fail(&mut self, of: Waiting, outcome: AttemptOutcome, after: Option<Duration>, reason: Reason) {
         let pause = self.pause_of_message(&of).max(after.unwrap_or_default());
         let retry_at = later(self.now, pause);
-        if retry_at < of.give_up || mutant::is(Mutant::DeadlineNotRechecked) {
+        if retry_at < of.give_up {
             self.end_attempt(&of, outcome, Some(retry_at));
         } else {
             // No other attempt would start in time, so the agent may know now.
@@ -174,9 +172,6 @@ impl Turn<'_> {
 
     /// Fails what has waited too long.
     pub(crate) fn expire_messages(&mut self) {
-        if mutant::is(Mutant::DeadlineNotRechecked) {
-            return;
-        }
         let now = self.now;
         // A failure may change whose time is up, so each is looked for anew.
         while let Some(late) = self.conversation.waiting.iter().find(|w| self.conversation.deadline(w) <= now) {

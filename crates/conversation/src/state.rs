@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::input::Owed;
+use crate::mutant::{self, Mutant};
 use crate::policy::Policy;
 use crate::record::{Fate, PostResult, Record};
 use crate::{AttemptOutcome, MessageId, Reason, SessionId};
@@ -184,6 +185,9 @@ impl Conversation {
     /// When a waiting message's time is up.
     pub(crate) fn deadline(&self, waiting: &Waiting) -> Timestamp {
         match self.session {
+            Session::Open { .. } if mutant::is(Mutant::DeadlineMoved) => {
+                later(waiting.give_up, std::time::Duration::from_mins(1))
+            }
             Session::Open { .. } => waiting.give_up,
             Session::Closed | Session::Opening { .. } => {
                 let hold = self.hold_until.map_or(waiting.hold_until, |until| until.max(waiting.hold_until));
@@ -327,6 +331,9 @@ impl Conversation {
 
     /// Puts a message into its place of the order.
     fn enqueue(&mut self, waiting: Waiting) {
+        if mutant::is(Mutant::NewestFirst) {
+            return self.waiting.push_front(waiting);
+        }
         let place = self.waiting.partition_point(|other| other.place() <= waiting.place());
         self.waiting.insert(place, waiting);
     }

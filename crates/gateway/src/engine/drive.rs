@@ -65,7 +65,7 @@ pub(super) async fn run(
     parked: Option<Live>,
 ) {
     let _slot = Slot { engine: &engine, id: &id };
-    let mut live = parked.filter(|live| live.term == drive.term());
+    let mut live = parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
@@ -295,6 +295,9 @@ impl Live {
     /// An attempt that is not open any more must not be made any more (I4), whether its task waits to begin or the very step
     /// that started it ended it too, since a report had overtaken it.
     fn call_off(&mut self, effects: &mut Vec<Effect>) {
+        if mutant::is(Mutant::NotCalledOff) {
+            return;
+        }
         let open = self.state.open_attempt();
         effects.retain(|effect| match effect {
             Effect::Forward { message, attempt, .. } => open == Some((message, *attempt)),
@@ -364,7 +367,6 @@ impl Live {
         let appended = engine.patiently("append to the journal", || async {
             match engine.store.append(append.clone()).await {
                 Ok(early) => Ok(Some(early)),
-                Err(AppendError::Fenced) if mutant::is(Mutant::FenceIgnored) => Ok(Some(false)),
                 Err(AppendError::Fenced) => Ok(None),
                 Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
             }

@@ -12,7 +12,6 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use conversation::mutant::{self, Mutant};
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
@@ -167,7 +166,7 @@ impl Engine {
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
     /// again for as long as [`Limits::store_patience`] says.
     pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
-        let mut unheard = Unheard { engine: self, armed: !mutant::is(Mutant::UnheardForgotten) };
+        let mut unheard = Unheard { engine: self, armed: true };
         let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
@@ -186,7 +185,7 @@ impl Engine {
             Err(_) => return Err(last),
         };
         // Asked twice, "it was here before" may mean the first time, whose answer was lost.
-        unheard.armed = !mutant::is(Mutant::UnheardForgotten) && repeated && stored == Stored::Repeated;
+        unheard.armed = repeated && stored == Stored::Repeated;
         if let Stored::New(conversation) = &stored {
             self.wake(conversation);
         }
