@@ -51,7 +51,7 @@ impl Refusal {
     }
 }
 
-/// How many requests may wait for their answers. Whoever comes behind so many would hear it too late to be of use, and make
+/// How many requests of a door may wait for their answers. Whoever comes behind so many would hear it too late to be of use, and make
 /// all others wait as long: it is better told at once to come again.
 const WAITING: usize = 1_024;
 
@@ -59,13 +59,30 @@ const WAITING: usize = 1_024;
 pub(crate) struct Room {
     /// For bodies, in KiB.
     kib: Arc<Semaphore>,
-    /// For requests that have come and wait for their answers.
-    waiting: Arc<Semaphore>,
+    /// For webhooks that have come and wait for their answers.
+    webhooks: Arc<Semaphore>,
+    /// The same for events: a chat service that has a lot to tell must not stand in Genesys's way.
+    events: Arc<Semaphore>,
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy)]
+pub(crate) enum Door {
+    Webhooks,
+    Events,
 }
 
 impl Room {
     pub(crate) fn new(kib: usize) -> Self {
-        Self { kib: Arc::new(Semaphore::new(kib)), waiting: Arc::new(Semaphore::new(WAITING)) }
+        let [kib, webhooks, events] = [kib, WAITING, WAITING].map(|places| Arc::new(Semaphore::new(places)));
+        Self { kib, webhooks, events }
+    }
+
+    fn waiting(&self, door: Door) -> &Arc<Semaphore> {
+        match door {
+            Door::Webhooks => &self.webhooks,
+            Door::Events => &self.events,
+        }
     }
 }
 
@@ -76,14 +93,14 @@ pub(crate) struct Read {
 }
 
 /// At most `limit` bytes, in time, where there is `room` for them.
-pub(crate) async fn read(body: Body, limit: usize, room: &Room) -> Result<Read, Refusal> {
+pub(crate) async fn read(body: Body, limit: usize, room: &Room, door: Door) -> Result<Read, Refusal> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
     let collected = tokio::time::timeout(SLOWEST, collect(body, limit, &room.kib)).await;
     let (bytes, taken) = collected.unwrap_or(Err(Refusal::TooSlow))?;
     // Only now: whoever sends drop by drop must not take a place from others meanwhile.
-    let waiting = Arc::clone(&room.waiting).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
+    let waiting = Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
     Ok(Read { bytes, _room: (taken, waiting) })
 }
 

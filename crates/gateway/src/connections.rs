@@ -54,6 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, most: usize, st
         let crowded = Arc::clone(&room.crowded);
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 ended = connection => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection ended early");

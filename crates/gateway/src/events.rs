@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use store::{Arrival, Direction, NewMessage, Stored};
 
-use crate::body;
+use crate::body::{self, Door};
 use crate::engine::Engine;
 use crate::from_genesys;
 
@@ -46,7 +46,7 @@ pub(crate) async fn events(
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return refused(StatusCode::NOT_FOUND, "no such integration");
     };
-    let body = match body::read(body, engine.limits.max_body, &engine.bodies).await {
+    let body = match body::read(body, engine.limits.max_body, &engine.bodies, Door::Events).await {
         Ok(body) => body,
         Err(refusal) => {
             engine.metrics.event(&name, refusal.word());

@@ -11,7 +11,7 @@ use conversation::{Input, IntegrationName};
 use genesys::signature;
 use store::{Arrival, Stored};
 
-use crate::body;
+use crate::body::{self, Door};
 use crate::engine::Engine;
 use crate::from_genesys::{self, Webhook};
 
@@ -25,7 +25,7 @@ pub(crate) async fn webhook(
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return (StatusCode::NOT_FOUND, "no such integration\n");
     };
-    let body = match body::read(body, engine.limits.max_body, &engine.bodies).await {
+    let body = match body::read(body, engine.limits.max_body, &engine.bodies, Door::Webhooks).await {
         Ok(body) => body,
         Err(refusal) => {
             engine.metrics.webhook(&name, refusal.word());

@@ -133,7 +133,10 @@ fn may_lead_to(api: &Url, socket: &Url) -> bool {
         let domain = |region: &Region| host.strip_suffix(region.domain).is_some_and(|name| name.ends_with('.'));
         REGIONS.iter().any(domain)
     };
-    is_api || (encrypted && port == Some(443) && socket.host_str().is_some_and(of_region))
+    // A region that the table does not have yet.
+    let sister = |api: &str| Some(format!("streaming.{}", api.strip_prefix("api.")?));
+    let is_sister = api.scheme() == "https" && api.host_str().and_then(sister).as_deref() == socket.host_str();
+    is_api || (encrypted && port == Some(443) && (is_sister || socket.host_str().is_some_and(of_region)))
 }
 
 fn read(text: &str) -> Option<Frame> {
@@ -164,6 +167,7 @@ mod tests {
             (genesys, "wss://streaming.mypurecloud.com.au/channels/streaming-5-a"),
             (genesys, "wss://streaming.mypurecloud.com.au:443/channels/streaming-5-a"),
             (genesys, "wss://api.mypurecloud.com.au/channels/a"),
+            ("https://api.of-tomorrow.example", "wss://streaming.of-tomorrow.example/channels/a"),
             (private, "wss://gw.example.net/channels/a"),
             (private, "wss://streaming.usw2.pure.cloud/channels/a"),
             ("http://127.0.0.1:8082", "ws://127.0.0.1:8082/channels/a"),

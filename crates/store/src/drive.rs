@@ -42,6 +42,11 @@ impl Drive {
         Self(None)
     }
 
+    /// Whether the right is gone for good: one that has only run out comes back where nobody else has had it meanwhile.
+    pub fn is_lost(&self) -> bool {
+        self.0.as_ref().is_some_and(|user| user.leases.has_lost(user))
+    }
+
     /// Tells this right from those that this node had to the same conversation before: between two terms others may have
     /// driven it, so that what was known in one is worth nothing in the next.
     pub fn term(&self) -> u64 {
@@ -115,6 +120,11 @@ impl Leases {
         let state = self.state();
         let of = &state.shards[user.shard];
         of.held && of.epoch == user.epoch && (leaving_too || !of.leaving) && Instant::now() < state.until
+    }
+
+    fn has_lost(&self, user: &User) -> bool {
+        let of = &self.state().shards[user.shard];
+        !of.held || of.epoch != user.epoch
     }
 
     /// The names of the shards whose conversations this node may begin something in.

@@ -70,11 +70,12 @@ async fn pause(
         tokio::select! {
             biased;
             () = engine.stop.cancelled() => return Pause::Stop,
+            // Before the hints: those may come faster than they can be looked at, and the round is what finds the others.
+            () = tokio::time::sleep_until(until) => return Pause::Over,
             Some(hint) = hints.recv() => match hint {
                 Hint::Ended(watched) => check(engine, integration, &watched).await,
                 Hint::LookAtAll => return Pause::LookAtAll,
             },
-            () = tokio::time::sleep_until(until) => return Pause::Over,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connector::{Customer, Forward, Open, Typing};
@@ -12,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
 use jiff::Timestamp;
 use store::{Direction, Drive};
+use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::drive::{LATE, later};
@@ -30,21 +30,21 @@ pub(super) struct Attempt {
     pub(super) session: SessionId,
     /// When it was decided.
     pub(super) decided: Timestamp,
-    called_off: Arc<AtomicBool>,
+    called_off: CancellationToken,
 }
 
 impl Attempt {
     pub(super) fn new(message: MessageId, number: u32, session: SessionId, decided: Timestamp) -> Self {
-        Self { message, number, session, decided, called_off: Arc::default() }
+        Self { message, number, session, decided, called_off: CancellationToken::new() }
     }
 
     pub(super) fn call_off(&self) {
-        self.called_off.store(true, Ordering::Release);
+        self.called_off.cancel();
     }
 
     /// Why its bytes must not leave any more, if so.
     fn obstacle(&self, engine: &Engine, drive: &Drive) -> Option<&'static str> {
-        if self.called_off.load(Ordering::Acquire) {
+        if self.called_off.is_cancelled() {
             Some("its fate was decided meanwhile")
         } else if !drive.holds() {
             // A process that was paused finds out here that another may have it now.
@@ -98,7 +98,14 @@ impl Call<'_> {
             if mutant::is(Mutant::NewKeyEachTime) && number > 1 {
                 forward.id = MessageId::new(format!("{}-{number}", forward.id));
             }
-            integration.connector.forward(&forward).await
+            // It may still have to connect. What becomes of it is of no interest once it is called off.
+            tokio::select! {
+                biased;
+                () = attempt.called_off.cancelled() => AttemptOutcome::Unknown {
+                    reason: Reason::new(ReasonCode::GeneralError, "its fate was decided meanwhile"),
+                },
+                outcome = integration.connector.forward(&forward) => outcome,
+            }
         });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| AttemptOutcome::Unknown {

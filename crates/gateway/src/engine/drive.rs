@@ -37,6 +37,8 @@ pub(super) struct Live {
     snapshot_seq: u64,
     /// In which term of this node's right it was read.
     term: u64,
+    /// An append has shown in this run that nobody else knows more.
+    proven: bool,
     /// The inbox may hold customer's messages that were left there.
     behind: bool,
     /// Genesys's conversation, while its end has to be learnt; as the store has it.
@@ -66,6 +68,9 @@ pub(super) async fn run(
 ) {
     let _slot = Slot { engine: &engine, id: &id };
     let mut live = parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
+    if let Some(live) = &mut live {
+        live.proven = false;
+    }
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
@@ -88,7 +93,11 @@ pub(super) async fn run(
                 }
             }
             // Whoever has taken over goes on with it.
-            Err(Lost::Fenced) if !drive.holds() => return give_up(&engine, &id, &drive, &mailbox),
+            Err(Lost::Fenced) if !drive.holds() => {
+                // Before anybody else can drive it: what it began must be called off by then.
+                drop(current);
+                return give_up(&engine, &id, &drive, &mailbox);
+            }
             Err(Lost::Fenced) => {
                 tracing::warn!(conversation = %id, "somebody else drives the conversation; its state is read anew");
                 mailbox.mail().inbox = true;
@@ -96,11 +105,16 @@ pub(super) async fn run(
                 continue;
             }
             // What was decided is not durable, so it did not happen.
-            Err(Lost::Store) => return give_up(&engine, &id, &drive, &mailbox),
+            Err(Lost::Store) => {
+                drop(current);
+                return give_up(&engine, &id, &drive, &mailbox);
+            }
         }
         if calls.is_empty() {
             let wakeup = current.state.next_wakeup(&current.integration.policy);
-            live = Some(current);
+            // The last append of a node that lost the conversation may have come through behind this node's reading. Where
+            // no append of this run has shown that it did not, the conversation is read anew the next time.
+            live = Some(current).filter(|current| current.proven || !engine.store.is_shared());
             if engine.finish(&id, &drive, &mailbox, &mut live, wakeup) {
                 return;
             }
@@ -186,6 +200,7 @@ async fn load(engine: &Engine, id: &ConversationId, drive: &Drive) -> Option<(Li
             seq,
             snapshot_seq,
             term: drive.term(),
+            proven: false,
             behind: true,
             watched,
             attempt: None,
@@ -257,7 +272,8 @@ impl Live {
         let mut current = false;
         if !records.is_empty() || !taken.is_empty() {
             current = true;
-            let early = self.commit(engine, id, now, records, taken).await?;
+            let early = self.commit(engine, id, drive, now, records, taken).await?;
+            self.proven = true;
             if early {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
@@ -274,7 +290,7 @@ impl Live {
             let mut records = Vec::new();
             let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
             self.take_back(why, decided, &mut records, &mut effects);
-            self.commit(engine, id, decided, records, Vec::new()).await?;
+            self.commit(engine, id, drive, decided, records, Vec::new()).await?;
         }
         self.decided = decided;
         if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
@@ -339,6 +355,7 @@ impl Live {
         &mut self,
         engine: &Engine,
         id: &ConversationId,
+        drive: &Drive,
         now: Timestamp,
         records: Vec<Record>,
         taken: Vec<u64>,
@@ -365,6 +382,13 @@ impl Live {
             return Ok(false);
         }
         let appended = engine.patiently("append to the journal", || async {
+            // The fence refuses what is based on old news; a node that has read the newest without a right to is refused here.
+            if drive.is_lost() {
+                return Ok(None);
+            }
+            if !drive.holds() {
+                return Err(StoreError::Unavailable("the lease has run out".to_owned()));
+            }
             match engine.store.append(append.clone()).await {
                 Ok(early) => Ok(Some(early)),
                 Err(AppendError::Fenced) => Ok(None),
