@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::ports::free_port;
+
 /// A running cluster, durable as one in life. It stops when it is dropped.
 pub(crate) struct Cluster {
     dir: tempfile::TempDir,
@@ -29,7 +31,7 @@ impl Cluster {
     /// A place for one.
     pub(crate) fn empty() -> Self {
         let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir().expect("a folder");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port();
+        let port = free_port();
         if let Some(user) = unprivileged() {
             std::os::unix::fs::chown(dir.path(), Some(user), Some(user)).expect("the folder changes hands");
         }

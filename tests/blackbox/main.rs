@@ -13,6 +13,8 @@ mod ingress;
 mod openapi;
 mod overload;
 mod policies;
+#[path = "../ports.rs"]
+mod ports;
 mod postgres;
 mod postgres_around;
 #[path = "../postgres_cluster.rs"]

@@ -144,8 +144,7 @@ pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, Stor
         after = Some(last.clone());
         let mut bundles = Vec::new();
         for id in page {
-            let mark = from.mark(&id).await?;
-            if mark.is_some_and(|mark| mark.waiting == 0) && mark == to.mark(&id).await? {
+            if is_unchanged(&id, from, to).await? {
                 copied.unchanged += 1;
             } else if let Some(bundle) = from.export(&id).await? {
                 copied.conversations += 1;
@@ -158,6 +157,17 @@ pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, Stor
     to.import_early(from.early().await?).await?;
     copied.removed = forget(from, to).await?;
     Ok(copied)
+}
+
+/// Whether both hold the same of a conversation.
+async fn is_unchanged(id: &ConversationId, from: &dyn Portable, to: &dyn Portable) -> Result<bool, StoreError> {
+    let mark = from.mark(id).await?;
+    let Some(Mark { waiting, .. }) = mark else { return Ok(false) };
+    if mark != to.mark(id).await? {
+        return Ok(false);
+    }
+    // One input may have come in the place of another.
+    Ok(waiting == 0 || from.export(id).await? == to.export(id).await?)
 }
 
 /// Removes what the source has no more.

@@ -1,5 +1,7 @@
 //! The PostgreSQL store against the suite that every store must pass, and what only a database can suffer.
 
+#[path = "../../../tests/ports.rs"]
+mod ports;
 #[path = "../../../tests/postgres_cluster.rs"]
 mod postgres_cluster;
 

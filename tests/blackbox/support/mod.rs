@@ -12,15 +12,13 @@ mod sandbox;
 mod tap;
 mod webhook;
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub(crate) use crate::ports::free_port;
 pub(crate) use audit::{audit, settled, stored};
 pub(crate) use bodies::{delivered, failed, webhook};
 pub(crate) use chat::PythonChat;
@@ -109,19 +107,6 @@ impl Loop {
 /// The repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// A port that was free a moment ago, and that this test has not been given before. Programs that must come back on the
-/// same port cannot ask for any.
-pub(crate) fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        if GIVEN.lock().expect("nobody panicked").insert(port) {
-            return port;
-        }
-    }
 }
 
 /// An HTTP client for tests.

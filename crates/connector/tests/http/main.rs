@@ -4,6 +4,8 @@
 
 mod answers;
 mod broken;
+#[path = "../../../../tests/ports.rs"]
+mod ports;
 
 mod python_chat;
 mod requests;

@@ -1,5 +1,6 @@
 //! The connector and the example of the docs (examples/python-chat), over real connections in both directions.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use crate::ports::free_port;
 use crate::service::{RealClock, SECRET, client, connector_to, message};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python-chat/chat_service.py");
@@ -198,9 +200,7 @@ async fn delivery_is_told_at_once_or_fails_later_as_the_option_says() {
 
 #[tokio::test]
 async fn a_gateway_that_is_away_gets_every_event_later_and_in_order() {
-    let reserved = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = reserved.local_addr().unwrap();
-    drop(reserved);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
     let chat = Chat::start(&format!("http://{address}"), &[]).await;
     for number in 0..150 {
         chat.say("noor", &number.to_string()).await;
