@@ -1,0 +1,191 @@
+//! Whoever posts the webhooks: as fast as they are answered, so many a second, or so many under way until their receipt.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::stubs::Seen;
+use crate::webhook;
+
+/// How long anything may take before a measurement is given up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One connection that is kept open.
+pub(crate) struct Caller(SendRequest<Full<Bytes>>);
+
+impl Caller {
+    pub(crate) async fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).await.expect("the program listens");
+        stream.set_nodelay(true).expect("a socket");
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
+        // It ends with the sender.
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// Posts one webhook, and reads the answer to its end.
+    pub(crate) async fn post(&mut self, id: &str, customer: &str) -> StatusCode {
+        self.0.ready().await.expect("the connection stands");
+        let answer = self.0.send_request(webhook::request(id, customer)).await.expect("an answer");
+        let status = answer.status();
+        answer.into_body().collect().await.expect("the whole answer");
+        status
+    }
+}
+
+/// Makes ids and customers: each webhook is another message, over so many conversations.
+pub(crate) struct Source {
+    run: String,
+    conversations: usize,
+    next: AtomicUsize,
+}
+
+impl Source {
+    pub(crate) fn new(run: &str, conversations: usize) -> Arc<Self> {
+        Arc::new(Self { run: run.to_owned(), conversations, next: AtomicUsize::new(0) })
+    }
+
+    /// The next message's id and customer.
+    pub(crate) fn next(&self) -> (String, String) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        (format!("{}-{number:09}", self.run), webhook::customer(number % self.conversations))
+    }
+}
+
+/// What came of a load.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    pub(crate) count: usize,
+    pub(crate) over: Duration,
+    /// How long each took, the shortest first.
+    pub(crate) took: Vec<Duration>,
+}
+
+impl Outcome {
+    fn of(mut took: Vec<Duration>, over: Duration) -> Self {
+        took.sort_unstable();
+        Self { count: took.len(), over, took }
+    }
+
+    /// So many a second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.count as f64 / self.over.as_secs_f64()
+    }
+
+    /// The longest of all but one in a hundred, in milliseconds.
+    pub(crate) fn p99(&self) -> f64 {
+        self.at(0.99)
+    }
+
+    /// The one in the middle, in milliseconds.
+    pub(crate) fn p50(&self) -> f64 {
+        self.at(0.5)
+    }
+
+    fn at(&self, part: f64) -> f64 {
+        let index = (self.took.len() as f64 * part) as usize;
+        self.took
+            .get(index.min(self.took.len().saturating_sub(1)))
+            .map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
+    }
+}
+
+/// Each connection posts the next webhook as soon as the last was answered.
+pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, source: &Arc<Source>) -> Outcome {
+    let (begun, end) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let mut callers = JoinSet::new();
+    for _ in 0..connections {
+        let (source, end) = (Arc::clone(source), Arc::clone(&end));
+        callers.spawn(async move {
+            let mut caller = Caller::connect(to).await;
+            let mut took = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                let (id, customer) = source.next();
+                let asked = Instant::now();
+                assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
+                took.push(asked.elapsed());
+            }
+            took
+        });
+    }
+    tokio::time::sleep_until(begun + over).await;
+    end.store(true, Ordering::Relaxed);
+    let all = callers.join_all().await;
+    Outcome::of(all.concat(), begun.elapsed())
+}
+
+/// So many webhooks a second, evenly over the connections, whatever becomes of them. Each is timed from when it was due, so
+/// that a program that makes others wait does not look fast.
+pub(crate) async fn open(
+    to: SocketAddr,
+    connections: usize,
+    rate: f64,
+    over: Duration,
+    source: &Arc<Source>,
+) -> Outcome {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    let each = Duration::from_secs_f64(connections as f64 / rate);
+    for number in 0..connections {
+        let source = Arc::clone(source);
+        callers.spawn(async move {
+            let mut caller = Caller::connect(to).await;
+            let mut took = Vec::new();
+            let mut due = begun + each.mul_f64(number as f64 / connections as f64);
+            while due < begun + over {
+                tokio::time::sleep_until(due).await;
+                // A timer fires up to a millisecond late, for both sides alike: that is the caller's.
+                let asked = Instant::now().min(due + Duration::from_millis(1)).max(due);
+                let (id, customer) = source.next();
+                assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
+                took.push(asked.elapsed());
+                due += each;
+            }
+            took
+        });
+    }
+    let all = callers.join_all().await;
+    Outcome::of(all.concat(), begun.elapsed())
+}
+
+/// So many messages are under way at once, each from its webhook to its final receipt.
+pub(crate) async fn loops(
+    to: SocketAddr,
+    under_way: usize,
+    over: Duration,
+    source: &Arc<Source>,
+    seen: &Arc<Seen>,
+) -> Outcome {
+    let (begun, end) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let mut callers = JoinSet::new();
+    for _ in 0..under_way {
+        let (source, end, seen) = (Arc::clone(source), Arc::clone(&end), Arc::clone(seen));
+        callers.spawn(async move {
+            let mut caller = Caller::connect(to).await;
+            let mut took = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                let (id, customer) = source.next();
+                let receipt = seen.receipt(&id);
+                let asked = Instant::now();
+                assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
+                tokio::time::timeout(PATIENCE, receipt).await.expect("a receipt in time").expect("a receipt");
+                took.push(asked.elapsed());
+            }
+            took
+        });
+    }
+    tokio::time::sleep_until(begun + over).await;
+    end.store(true, Ordering::Relaxed);
+    let all = callers.join_all().await;
+    Outcome::of(all.concat(), begun.elapsed())
+}

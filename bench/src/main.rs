@@ -1,0 +1,106 @@
+//! Measures the built `tidegate` beside reference implementations, on the same machine in the same run:
+//! `cargo run --release -p bench`. What each figure means, and how it is taken, is in docs/performance.md.
+
+mod disk;
+mod load;
+mod measures;
+mod peers;
+#[path = "../../tests/ports.rs"]
+mod ports;
+mod programs;
+mod stubs;
+mod table;
+mod webhook;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use measures::{ALL, Bench, Scale};
+use programs::Programs;
+use table::Row;
+
+#[derive(Parser)]
+#[command(about = "What Tidegate can do and what it costs, beside reference implementations in the same run")]
+struct Cli {
+    /// Measure only these, such as B1,B3
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// A smoke test: everything once and small, without a verdict
+    #[arg(long)]
+    quick: bool,
+    /// How often both sides take turns
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// How long one side is measured at a time, in seconds
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Write the figures here as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// The program to measure; it is built where none is named
+    #[arg(long)]
+    program: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<What>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Be one of the reference implementations
+    #[command(hide = true)]
+    Peer(peers::Place),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        match cli.command {
+            Some(What::Peer(place)) => {
+                peers::serve(place).await;
+                ExitCode::SUCCESS
+            }
+            None => measure(cli).await,
+        }
+    })
+}
+
+async fn measure(cli: Cli) -> ExitCode {
+    if let Some(unknown) = cli.only.iter().find(|id| !ALL.contains(&id.as_str())) {
+        eprintln!("bench: there is no measurement {unknown}; there are {}", ALL.join(", "));
+        return ExitCode::from(2);
+    }
+    let tidegate = cli.program.clone().unwrap_or_else(built);
+    let scale = if cli.quick {
+        Scale { rounds: 1, slice: Duration::from_millis(400), quick: true }
+    } else {
+        Scale { rounds: cli.rounds.max(1), slice: Duration::from_secs_f64(cli.seconds), quick: false }
+    };
+    let bench = Bench { programs: Programs { tidegate }, scale };
+    println!("{}", table::HEAD);
+    let mut rows: Vec<Row> = Vec::new();
+    for id in ALL.iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == *id)) {
+        for row in bench.measure(id).await {
+            println!("{}", table::line(&row, !cli.quick));
+            rows.push(row);
+        }
+    }
+    if let Some(file) = &cli.json {
+        let text = serde_json::to_string_pretty(&rows).expect("JSON");
+        std::fs::write(file, text + "\n").expect("the JSON file is written");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Builds the program, and says where it is.
+fn built() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut build = Command::new(cargo);
+    build.args(["build", "--release", "--locked", "--package", "tidegate"]).current_dir(root);
+    assert!(build.status().is_ok_and(|status| status.success()), "tidegate could not be built");
+    std::env::current_exe().expect("this program").with_file_name("tidegate")
+}

@@ -1,0 +1,44 @@
+//! What is measured, one file each. Both sides run in turns, in short slices, and the ratio of two neighbours counts: the
+//! machine may be half as fast a minute later.
+
+mod accept;
+mod delay;
+mod start;
+mod whole;
+
+use std::time::Duration;
+
+use crate::programs::Programs;
+use crate::table::Row;
+
+/// How much is measured.
+pub(crate) struct Scale {
+    pub(crate) rounds: usize,
+    /// How long one side is measured at a time.
+    pub(crate) slice: Duration,
+    /// It is a smoke test: everything is small, and times mean nothing.
+    pub(crate) quick: bool,
+}
+
+pub(crate) struct Bench {
+    pub(crate) programs: Programs,
+    pub(crate) scale: Scale,
+}
+
+impl Bench {
+    /// Measures what has this name: B1 and so on.
+    pub(crate) async fn measure(&self, id: &str) -> Vec<Row> {
+        match id {
+            "B1" => self.accepting().await,
+            "B2" => self.accepting_in_time().await,
+            "B3" => self.whole_loop().await,
+            "B4" => self.whole_loop_of_express().await,
+            "B5" => self.delay().await,
+            "B11" => self.start().await,
+            _ => panic!("there is no measurement {id}"),
+        }
+    }
+}
+
+/// The names of all measurements, in the order in which they are made.
+pub(crate) const ALL: [&str; 6] = ["B11", "B5", "B1", "B2", "B3", "B4"];

@@ -1,0 +1,106 @@
+//! The whole loop without a promise: verified, parsed, queued in memory for each customer, forwarded and receipted by the
+//! same libraries as the gateway's. What is missing is what makes a gateway: a crash loses everything, a failure is
+//! final, nothing is deduplicated and nothing waits for a handshake.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use connector::http::{HttpConfig, HttpConnector, Secret, Secrets, client_settings};
+use connector::{Connector, Forward};
+use conversation::{AttemptOutcome, ConversationId, IntegrationName, MessageId, SessionId};
+use genesys::inbound::InboundReceipt;
+use genesys::message::IdType;
+use genesys::receipt::ReceiptStatus;
+use genesys::{Client, Party, WebhookMessage, signature};
+use url::Url;
+
+use crate::programs::CONNECTOR_SECRET;
+use crate::webhook;
+
+struct Relay {
+    secrets: [genesys::Secret; 1],
+    name: IntegrationName,
+    connector: HttpConnector,
+    genesys: Client,
+    /// What waits for each customer; whoever finds nothing here begins to work.
+    queues: Mutex<HashMap<ConversationId, VecDeque<WebhookMessage>>>,
+}
+
+pub(super) fn router(chat: Url, genesys: Url) -> Router {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let secret: Secret = CONNECTOR_SECRET.parse().expect("a secret");
+    let config = HttpConfig::new(connector::http::BaseUrl::new(chat).expect("a URL"), Secrets::from(secret));
+    let http = client_settings(reqwest::Client::builder()).build().expect("a client");
+    let hosts = genesys::Hosts { api: genesys.clone(), login: genesys };
+    let credentials = genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
+    let relay = Relay {
+        secrets: [webhook::SECRET.into()],
+        name: IntegrationName::new("acme"),
+        connector: HttpConnector::new(config, http.clone(), Arc::new(gateway::SystemClock)),
+        genesys: Client::new(http, hosts, credentials),
+        queues: Mutex::default(),
+    };
+    Router::new().route("/genesys/{integration}", post(accept)).with_state(Arc::new(relay))
+}
+
+async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let header = headers.get(signature::HEADER).map(axum::http::HeaderValue::as_bytes);
+    if signature::verify(&relay.secrets, header, &body).is_err() {
+        return StatusCode::UNAUTHORIZED;
+    }
+    let Ok(message) = WebhookMessage::read(&body) else { return StatusCode::OK };
+    let customer = message.to().map(|to| to.id.as_str()).unwrap_or_default();
+    let conversation = ConversationId::of(&relay.name, customer);
+    let mut queues = relay.queues.lock().expect("nobody panicked");
+    if let Some(queue) = queues.get_mut(&conversation) {
+        queue.push_back(message);
+    } else {
+        queues.insert(conversation.clone(), VecDeque::from([message]));
+        drop(queues);
+        tokio::spawn(work(relay, conversation));
+    }
+    StatusCode::OK
+}
+
+/// One message after the other, until there is none.
+async fn work(relay: Arc<Relay>, conversation: ConversationId) {
+    loop {
+        let message = {
+            let mut queues = relay.queues.lock().expect("nobody panicked");
+            let Some(message) = queues.get_mut(&conversation).and_then(VecDeque::pop_front) else {
+                queues.remove(&conversation);
+                return;
+            };
+            message
+        };
+        let forward = Forward {
+            conversation: conversation.clone(),
+            id: MessageId::from_foreign(&message.id),
+            time: message.timestamp().unwrap_or_default(),
+            text: message.text.clone(),
+            content: Vec::new(),
+            session: SessionId::new("s"),
+            timeout: Duration::from_secs(10),
+        };
+        let status = match relay.connector.forward(&forward).await {
+            AttemptOutcome::Delivered { .. } => ReceiptStatus::Delivered,
+            _ => ReceiptStatus::Failed,
+        };
+        let relay = Arc::clone(&relay);
+        tokio::spawn(async move {
+            let to = message
+                .to()
+                .map_or_else(|| Party::new("unknown", IdType::Opaque), |to| Party::new(&to.id, IdType::Opaque));
+            let receipt = InboundReceipt::new(&message.id, to, jiff::Timestamp::now(), status, true);
+            if let Err(error) = relay.genesys.post_receipt("b3f0", &receipt).await {
+                eprintln!("a receipt was lost: {error}");
+            }
+        });
+    }
+}

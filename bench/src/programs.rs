@@ -1,0 +1,208 @@
+//! The programs that are measured, each a process of its own, and what the system says about them.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::load::PATIENCE;
+use crate::ports::free_port;
+use crate::stubs::Stubs;
+use crate::webhook;
+
+/// Signs between a gateway and the chat service.
+pub(crate) const CONNECTOR_SECRET: &str = "whsec_YmVuY2gtb2YtdGlkZWdhdGUtaXMtaG9uZXN0LXRvbw==";
+
+/// A process that never outlives its measurement.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    log: PathBuf,
+    pub(crate) dir: TempDir,
+}
+
+/// What a process has used since it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    /// Time on a processor.
+    pub(crate) cpu: Duration,
+    /// Bytes that it had written to the disk.
+    pub(crate) written: u64,
+}
+
+impl Program {
+    fn start(mut command: Command, port: u16, dir: TempDir) -> Self {
+        let log = dir.path().join("log");
+        let file = File::options().create(true).append(true).open(&log).expect("a log");
+        command.stdin(Stdio::null()).stdout(file.try_clone().expect("a log")).stderr(file);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, dir }
+    }
+
+    /// Waits until it takes connections. Returns how long that took.
+    pub(crate) async fn listens(&mut self) -> Duration {
+        let begun = Instant::now();
+        while TcpStream::connect(self.address).await.is_err() {
+            let ended = self.child.try_wait().expect("it can be asked");
+            assert!(ended.is_none(), "it ended:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+            assert!(begun.elapsed() < PATIENCE * 5, "it does not listen");
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        begun.elapsed()
+    }
+
+    /// How much memory it has now, and the most that it ever had, in bytes.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let status = self.proc("status");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+            line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
+        };
+        (field("VmRSS:"), field("VmHWM:"))
+    }
+
+    pub(crate) fn used(&self) -> Used {
+        let stat = self.proc("stat");
+        // Behind the name, which may contain anything: the 12th and 13th field, in hundredths of a second.
+        let fields = stat.rsplit_once(") ").expect("a stat").1;
+        let ticks = |index| fields.split(' ').nth(index).and_then(|field| field.parse::<u64>().ok()).expect("a number");
+        let io = self.proc("io");
+        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("a line");
+        Used { cpu: Duration::from_millis(10 * (ticks(11) + ticks(12))), written: written.parse().expect("a number") }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("it runs")
+    }
+
+    /// Ends it at once. What it has written stays as long as the folder is held.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.end();
+        std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"))
+    }
+
+    fn end(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Where everything is that a measurement may start.
+pub(crate) struct Programs {
+    /// The built `tidegate`.
+    pub(crate) tidegate: PathBuf,
+}
+
+impl Programs {
+    /// A gateway with an empty store, ready, its configuration being the default but for addresses, secrets and `extra`.
+    pub(crate) async fn gateway(&self, stubs: &Stubs, extra: &str) -> Program {
+        self.gateway_in(folder(), None, stubs, extra).await
+    }
+
+    /// The same on the store that is in `dir`, or at `store`.
+    pub(crate) async fn gateway_in(&self, dir: TempDir, store: Option<&str>, stubs: &Stubs, extra: &str) -> Program {
+        let mut gateway = self.launch(dir, store, stubs, extra);
+        gateway.listens().await;
+        gateway
+    }
+
+    /// The same, not waited for.
+    pub(crate) fn launch(&self, dir: TempDir, store: Option<&str>, stubs: &Stubs, extra: &str) -> Program {
+        let port = free_port();
+        let config = configure(dir.path(), port, store, stubs, extra);
+        let mut command = Command::new(&self.tidegate);
+        command.arg("serve").arg("--config").arg(config);
+        Program::start(command, port, dir)
+    }
+
+    /// A reference implementation of `peers/`, in a process of its own: this program once more.
+    pub(crate) async fn peer(&self, name: &str, stubs: &Stubs) -> Program {
+        let port = free_port();
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args(["peer", name, "--port", &port.to_string()]);
+        command.args(["--chat", &format!("http://{}", stubs.chat), "--genesys", &format!("http://{}", stubs.genesys)]);
+        let mut peer = Program::start(command, port, folder());
+        peer.listens().await;
+        peer
+    }
+
+    /// The Express middleware of `bench/peers/express`.
+    pub(crate) async fn express(&self, stubs: &Stubs) -> Program {
+        let port = free_port();
+        let mut command = Command::new("node");
+        command
+            .arg("server.js")
+            .current_dir(express_folder())
+            .env("PORT", port.to_string())
+            .env("NODE_ENV", "production");
+        command.env("WEBHOOK_SECRET", webhook::SECRET).env("CONNECTOR_SECRET", CONNECTOR_SECRET);
+        command.env("CHAT_URL", format!("http://{}", stubs.chat));
+        command.env("GENESYS_URL", format!("http://{}", stubs.genesys));
+        command.env("INTEGRATION_ID", "b3f0").env("CLIENT_ID", "bench").env("CLIENT_SECRET", "bench-secret");
+        let mut peer = Program::start(command, port, folder());
+        peer.listens().await;
+        peer
+    }
+}
+
+/// Where the Express middleware is.
+pub(crate) fn express_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/express")
+}
+
+/// A folder on a disk: what is in memory has no `fdatasync`.
+pub(crate) fn folder() -> TempDir {
+    let target = std::env::current_exe().expect("this program");
+    tempfile::tempdir_in(target.parent().expect("a folder")).expect("a folder")
+}
+
+fn configure(dir: &Path, port: u16, store: Option<&str>, stubs: &Stubs, extra: &str) -> PathBuf {
+    let file = format!("sqlite:{}", dir.join("tidegate.db").display());
+    let (store, Stubs { chat, genesys, .. }) = (store.unwrap_or(&file), stubs);
+    let text = format!(
+        r#"
+[server]
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
+
+[store]
+url = "{store}"
+
+[[integration]]
+name = "acme"
+api_url = "http://{genesys}"
+login_url = "http://{genesys}"
+integration_id = "b3f0"
+clients = [{{ id = "bench", secret = "bench-secret" }}]
+webhook_secret = "{secret}"
+end = {{ detect = "off" }}
+
+[integration.connector]
+type = "http"
+url = "http://{chat}"
+secret = "{CONNECTOR_SECRET}"
+
+{extra}
+"#,
+        secret = webhook::SECRET
+    );
+    let config = dir.join("tidegate.toml");
+    std::fs::write(&config, text).expect("a configuration");
+    config
+}
