@@ -18,7 +18,7 @@ use crate::stubs::Seen;
 use crate::webhook;
 
 /// How long anything may take before a measurement is given up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One connection that is kept open.
 pub(crate) struct Caller(SendRequest<Full<Bytes>>);

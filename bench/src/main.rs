@@ -1,6 +1,13 @@
 //! Measures the built `tidegate` beside reference implementations, on the same machine in the same run:
 //! `cargo run --release -p bench`. What each figure means, and how it is taken, is in docs/performance.md.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "figures for people: counts and times far below what a float tells apart"
+)]
+
 mod disk;
 mod load;
 mod measures;

@@ -26,15 +26,6 @@ pub(crate) struct Program {
     pub(crate) dir: TempDir,
 }
 
-/// What a process has used since it started.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Used {
-    /// Time on a processor.
-    pub(crate) cpu: Duration,
-    /// Bytes that it had written to the disk.
-    pub(crate) written: u64,
-}
-
 impl Program {
     fn start(mut command: Command, port: u16, dir: TempDir) -> Self {
         let log = dir.path().join("log");
@@ -64,20 +55,6 @@ impl Program {
             line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
         };
         (field("VmRSS:"), field("VmHWM:"))
-    }
-
-    pub(crate) fn used(&self) -> Used {
-        let stat = self.proc("stat");
-        // Behind the name, which may contain anything: the 12th and 13th field, in hundredths of a second.
-        let fields = stat.rsplit_once(") ").expect("a stat").1;
-        let ticks = |index| fields.split(' ').nth(index).and_then(|field| field.parse::<u64>().ok()).expect("a number");
-        let io = self.proc("io");
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).expect("a line");
-        Used { cpu: Duration::from_millis(10 * (ticks(11) + ticks(12))), written: written.parse().expect("a number") }
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     fn proc(&self, file: &str) -> String {

@@ -13,7 +13,7 @@ impl Bench {
         let stubs = Stubs::start().await;
         let (mut ready, mut memory) = (Vec::new(), Vec::new());
         let mut dir = folder();
-        for round in 0..self.scale.rounds + 1 {
+        for round in 0..=self.scale.rounds {
             let begun = Instant::now();
             let mut gateway = self.programs.launch(dir, None, &stubs, "");
             gateway.listens().await;

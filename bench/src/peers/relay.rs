@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use connector::http::{HttpConfig, HttpConnector, Secret, Secrets, client_settings};
 use connector::{Connector, Forward};
+use conversation::Clock as _;
 use conversation::{AttemptOutcome, ConversationId, IntegrationName, MessageId, SessionId};
 use genesys::inbound::InboundReceipt;
 use genesys::message::IdType;
@@ -97,7 +98,7 @@ async fn work(relay: Arc<Relay>, conversation: ConversationId) {
             let to = message
                 .to()
                 .map_or_else(|| Party::new("unknown", IdType::Opaque), |to| Party::new(&to.id, IdType::Opaque));
-            let receipt = InboundReceipt::new(&message.id, to, jiff::Timestamp::now(), status, true);
+            let receipt = InboundReceipt::new(&message.id, to, gateway::SystemClock.now(), status, true);
             if let Err(error) = relay.genesys.post_receipt("b3f0", &receipt).await {
                 eprintln!("a receipt was lost: {error}");
             }

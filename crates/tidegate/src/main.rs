@@ -18,7 +18,13 @@ use clap::Parser;
 use cli::{Cli, Command};
 use failure::Failure;
 
+/// Every message is some hundred small allocations on threads that pass them on to each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    // Each thread's few kilobytes would become two megabytes. Where the system does not know the call, they do.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
     cli::start_logging(cli.log_format, &cli.command);
     match run(cli.command) {

@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and those of ours that it may use.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("genesys", &[]),
     ("conversation", &[]),
     ("store", &["conversation"]),
     ("connector", &["conversation"]),
     ("gateway", &["connector", "conversation", "genesys", "store"]),
     ("sandbox", &["genesys"]),
+    ("bench", &["connector", "conversation", "gateway", "genesys"]),
     ("sim", &["connector", "conversation", "gateway", "genesys", "store"]),
     ("tidegate", &["connector", "conversation", "gateway", "genesys", "sandbox", "store"]),
 ];

@@ -100,17 +100,23 @@ fn name_message(
             "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
         )?
         .execute(params![message.as_str(), integration.as_str(), key(service_id).as_str()])?;
+    // There are none, nearly always; a `delete … returning` would build a table in memory to say so.
     let early: Vec<String> = connection
-        .prepare_cached("delete from early where service_id = ?1 and integration = ?2 returning report")?
+        .prepare_cached("select report from early where service_id = ?1 and integration = ?2")?
         .query_map(params![key(service_id).as_str(), integration.as_str()], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let some = !early.is_empty();
+    if early.is_empty() {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached("delete from early where service_id = ?1 and integration = ?2")?
+        .execute(params![key(service_id).as_str(), integration.as_str()])?;
     for report in early {
         if let Ok(report) = from_json::<Report>(&report) {
             put_into_inbox(connection, conversation, &Input::Reported { message: message.clone(), report })?;
         }
     }
-    Ok(some)
+    Ok(true)
 }
 
 struct Outbox<'a> {

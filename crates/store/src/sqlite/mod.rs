@@ -40,6 +40,7 @@ impl SqliteStore {
         let path = path_of(url)?;
         let (connection, lock) = open::for_writing(&path)?;
         let io = |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
+        open::enlarge_cache(&connection).map_err(io)?;
         let left_behind = open::last_in_outbox(&connection).map_err(io)?;
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
@@ -112,7 +113,7 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |connection| read::inbox(connection, &conversation, customers, limit)).await
+        self.readers.glance(move |connection| read::inbox(connection, &conversation, customers, limit)).await
     }
 
     async fn message(
@@ -122,7 +123,7 @@ impl Store for SqliteStore {
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError> {
         let (integration, id) = (integration.clone(), id.clone());
-        self.readers.run(move |connection| read::message(connection, &integration, direction, &id)).await
+        self.readers.glance(move |connection| read::message(connection, &integration, direction, &id)).await
     }
 
     async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
@@ -143,7 +144,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let integration = integration.clone();
         let read = move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
-        let mut items = self.readers.run(read).await?;
+        let mut items = self.readers.glance(read).await?;
         for item in &mut items {
             item.doubt = item.seq <= self.left_behind;
         }

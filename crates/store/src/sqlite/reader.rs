@@ -36,6 +36,17 @@ impl Readers {
         Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)) })
     }
 
+    /// Runs a query of a few pages, which were written a moment ago, right here: to have another thread do it takes several
+    /// times as long as the query. Where every connection is busy it waits for its turn elsewhere.
+    pub(super) async fn glance<T: Send + 'static>(
+        self: &Arc<Self>,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else { return self.run(query).await };
+        let connection = self.idle().pop();
+        self.ask(connection, permit, query)
+    }
+
     /// Runs a query away from the async threads.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
@@ -47,12 +58,21 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             // Whoever asked may have gone; the connection is taken until the query has ended all the same.
             let connection = readers.idle().pop();
-            let taken = Taken { readers: &readers, connection, _permit: permit };
-            // There are as many as permits.
-            let none = || StoreError::Unavailable("every reader is busy".into());
-            query(taken.connection.as_ref().ok_or_else(none)?)
+            readers.ask(connection, permit, query)
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+    }
+
+    fn ask<T>(
+        &self,
+        connection: Option<Connection>,
+        permit: OwnedSemaphorePermit,
+        query: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let taken = Taken { readers: self, connection, _permit: permit };
+        // There are as many as permits.
+        let none = || StoreError::Unavailable("every reader is busy".into());
+        query(taken.connection.as_ref().ok_or_else(none)?)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

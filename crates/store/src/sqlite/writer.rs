@@ -129,11 +129,12 @@ fn commit(connection: &Connection, batch: &mut Vec<Job>, outcomes: &mut Vec<Outc
     connection.execute_batch("commit")
 }
 
-/// Folds the rest of the log back into the file, and starts it anew. Most of it has been folded back already.
+/// Folds the rest of the log back into the file, and starts it anew. Most of it has been folded back already. The log keeps
+/// its length: to write over what is there takes the disk less than to make a file longer.
 fn end_log(connection: &Connection) {
     // Whoever reads for long must not stop those who write.
     let _ = connection.busy_timeout(READERS);
-    let _ = connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));
+    let _ = connection.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
     let _ = connection.busy_timeout(open::BUSY);
 }
 
