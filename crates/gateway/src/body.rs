@@ -14,6 +14,10 @@ const SLOWEST: Duration = Duration::from_secs(10);
 /// How long a body waits for room.
 const CROWDED: Duration = Duration::from_secs(1);
 
+/// How many times as much as may come is still read of a body that is too large: most callers look for an answer only when they
+/// have sent all they have, and a connection that closes before that looks to them like a failure of the network.
+const SPARE: usize = 4;
+
 /// Why a body was not read.
 #[derive(Clone, Copy)]
 pub(crate) enum Refusal {
@@ -93,20 +97,35 @@ pub(crate) struct Read {
 }
 
 /// At most `limit` bytes, in time, where there is `room` for them.
-pub(crate) async fn read(body: Body, limit: usize, room: &Room, door: Door) -> Result<Read, Refusal> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Refusal::TooLarge);
+pub(crate) async fn read(mut body: Body, limit: usize, room: &Room, door: Door) -> Result<Read, Refusal> {
+    let collected = if body.size_hint().lower() > limit as u64 {
+        Err(Refusal::TooLarge)
+    } else {
+        let collected = tokio::time::timeout(SLOWEST, collect(&mut body, limit, &room.kib)).await;
+        collected.unwrap_or(Err(Refusal::TooSlow))
+    };
+    if matches!(collected, Err(Refusal::TooLarge)) {
+        let _ = tokio::time::timeout(CROWDED, pass_over(body, limit.saturating_mul(SPARE))).await;
     }
-    let collected = tokio::time::timeout(SLOWEST, collect(body, limit, &room.kib)).await;
-    let (bytes, taken) = collected.unwrap_or(Err(Refusal::TooSlow))?;
+    let (bytes, taken) = collected?;
     // Only now: whoever sends drop by drop must not take a place from others meanwhile.
     let waiting = Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
     Ok(Read { bytes, _room: (taken, waiting) })
 }
 
+/// Reads what is left, up to so many bytes, and keeps none of it.
+async fn pass_over(mut body: Body, mut most: usize) {
+    while let Some(Ok(frame)) = body.frame().await {
+        most = most.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if most == 0 {
+            return;
+        }
+    }
+}
+
 /// Room is taken for what has come: whoever only announces a lot, or sends it drop by drop, takes none from others.
 async fn collect(
-    mut body: Body,
+    body: &mut Body,
     limit: usize,
     room: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
