@@ -7,7 +7,7 @@ use store::memory::Flaw;
 use crate::run::{self, Verdict};
 
 /// How many seeds a mistake may hide in.
-const MOST_SEEDS: u64 = 5_000;
+const MOST_SEEDS: u64 = 1_000;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
