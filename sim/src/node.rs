@@ -228,7 +228,7 @@ impl Way {
             self.gate.set(Runs::Dead);
         }
         if world.fault(faults.store_slow) {
-            tokio::time::sleep(world.between(200, 6_000)).await;
+            tokio::time::sleep(world.between(200, faults.store_slowest)).await;
         } else if world.dice(0.2) {
             tokio::time::sleep(world.between(1, 8)).await;
         }

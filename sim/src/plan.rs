@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     pub(crate) store_forgets: f64,
     /// It takes seconds.
     pub(crate) store_slow: f64,
+    /// How long that is at most, in milliseconds.
+    pub(crate) store_slowest: u64,
     /// The node dies while a request to the store is on its way there or back.
     pub(crate) crash_at_store: f64,
     /// A node dies, stops, is cut off, or is restarted in an orderly way: mean time between two, in milliseconds; 0 for
@@ -63,6 +65,14 @@ impl Faults {
     pub(crate) fn only_poison(&self) -> bool {
         self.poisoned
     }
+
+    /// Requests to the store are often under way for longer than a lease lasts, while nodes stop and go on: what a node has
+    /// asked for comes true, or is refused, when another has long taken over.
+    fn long_way(&mut self, rng: &mut fastrand::Rng) {
+        self.store_slow = 0.05 + rng.f64() * 0.15;
+        self.store_slowest = 15_000;
+        self.accident_every = rng.u64(500..=4_000);
+    }
 }
 
 impl Plan {
@@ -72,7 +82,7 @@ impl Plan {
         let customers = rng.usize(3..=12).min(messages.max(1));
         let poisoned = rng.u8(..) < 20;
         let faults = if poisoned { Faults { poisoned, ..Faults::default() } } else { faults(&mut rng) };
-        Self {
+        let mut plan = Self {
             seed,
             messages,
             nodes: rng.usize(2..=5),
@@ -81,7 +91,12 @@ impl Plan {
             policy: policy(&mut rng),
             poll: (rng.u8(..) < 90).then(|| Duration::from_secs(rng.u64(10..=30))),
             faults,
+        };
+        // Behind all other draws, so that the other seeds stay what they were.
+        if !poisoned && rng.u8(..) < 32 {
+            plan.faults.long_way(&mut rng);
         }
+        plan
     }
 }
 
@@ -96,6 +111,7 @@ fn faults(rng: &mut fastrand::Rng) -> Faults {
         store_refuses,
         store_forgets,
         store_slow,
+        store_slowest: 6_000,
         crash_at_store,
         accident_every: if rng.u8(..) < 200 { rng.u64(1_000..=20_000) } else { 0 },
         skew: if rng.bool() { rng.i64(0..=3_000) } else { 0 },

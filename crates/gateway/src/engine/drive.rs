@@ -114,7 +114,8 @@ pub(super) async fn run(
             let wakeup = current.state.next_wakeup(&current.integration.policy);
             // The last append of a node that lost the conversation may have come through behind this node's reading. Where
             // no append of this run has shown that it did not, the conversation is read anew the next time.
-            live = Some(current).filter(|current| current.proven || !engine.store.is_shared());
+            let kept = |live: &Live| live.proven || !engine.store.is_shared() || mutant::is(Mutant::StaleMemory);
+            live = Some(current).filter(kept);
             if engine.finish(&id, &drive, &mailbox, &mut live, wakeup) {
                 return;
             }
