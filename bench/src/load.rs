@@ -102,17 +102,42 @@ impl Outcome {
 
 /// Each connection posts the next webhook as soon as the last was answered.
 pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, source: &Arc<Source>) -> Outcome {
+    in_turn(to, connections, over, source, None).await
+}
+
+/// So many messages are under way at once, each from its webhook to its final receipt.
+pub(crate) async fn loops(
+    to: SocketAddr,
+    under_way: usize,
+    over: Duration,
+    source: &Arc<Source>,
+    seen: &Arc<Seen>,
+) -> Outcome {
+    in_turn(to, under_way, over, source, Some(seen)).await
+}
+
+async fn in_turn(
+    to: SocketAddr,
+    callers: usize,
+    over: Duration,
+    source: &Arc<Source>,
+    receipts: Option<&Arc<Seen>>,
+) -> Outcome {
     let (begun, end) = (Instant::now(), Arc::new(AtomicBool::new(false)));
-    let mut callers = JoinSet::new();
-    for _ in 0..connections {
-        let (source, end) = (Arc::clone(source), Arc::clone(&end));
-        callers.spawn(async move {
+    let mut all = JoinSet::new();
+    for _ in 0..callers {
+        let (source, end, receipts) = (Arc::clone(source), Arc::clone(&end), receipts.cloned());
+        all.spawn(async move {
             let mut caller = Caller::connect(to).await;
             let mut took = Vec::new();
             while !end.load(Ordering::Relaxed) {
                 let (id, customer) = source.next();
+                let receipt = receipts.as_ref().map(|seen| seen.receipt(&id));
                 let asked = Instant::now();
                 assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
+                if let Some(receipt) = receipt {
+                    tokio::time::timeout(PATIENCE, receipt).await.expect("a receipt in time").expect("a receipt");
+                }
                 took.push(asked.elapsed());
             }
             took
@@ -120,8 +145,7 @@ pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, s
     }
     tokio::time::sleep_until(begun + over).await;
     end.store(true, Ordering::Relaxed);
-    let all = callers.join_all().await;
-    Outcome::of(all.concat(), begun.elapsed())
+    Outcome::of(all.join_all().await.concat(), begun.elapsed())
 }
 
 /// So many webhooks a second, evenly over the connections, whatever becomes of them. Each is timed from when it was due, so
@@ -154,38 +178,6 @@ pub(crate) async fn open(
             took
         });
     }
-    let all = callers.join_all().await;
-    Outcome::of(all.concat(), begun.elapsed())
-}
-
-/// So many messages are under way at once, each from its webhook to its final receipt.
-pub(crate) async fn loops(
-    to: SocketAddr,
-    under_way: usize,
-    over: Duration,
-    source: &Arc<Source>,
-    seen: &Arc<Seen>,
-) -> Outcome {
-    let (begun, end) = (Instant::now(), Arc::new(AtomicBool::new(false)));
-    let mut callers = JoinSet::new();
-    for _ in 0..under_way {
-        let (source, end, seen) = (Arc::clone(source), Arc::clone(&end), Arc::clone(seen));
-        callers.spawn(async move {
-            let mut caller = Caller::connect(to).await;
-            let mut took = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                let (id, customer) = source.next();
-                let receipt = seen.receipt(&id);
-                let asked = Instant::now();
-                assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
-                tokio::time::timeout(PATIENCE, receipt).await.expect("a receipt in time").expect("a receipt");
-                took.push(asked.elapsed());
-            }
-            took
-        });
-    }
-    tokio::time::sleep_until(begun + over).await;
-    end.store(true, Ordering::Relaxed);
     let all = callers.join_all().await;
     Outcome::of(all.concat(), begun.elapsed())
 }

@@ -35,8 +35,8 @@ impl Program {
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, dir }
     }
 
-    /// Waits until it takes connections. Returns how long that took.
-    pub(crate) async fn listens(&mut self) -> Duration {
+    /// Waits until it takes connections.
+    pub(crate) async fn listens(&mut self) {
         let begun = Instant::now();
         while TcpStream::connect(self.address).await.is_err() {
             let ended = self.child.try_wait().expect("it can be asked");
@@ -44,21 +44,13 @@ impl Program {
             assert!(begun.elapsed() < PATIENCE * 5, "it does not listen");
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
-        begun.elapsed()
     }
 
-    /// How much memory it has now, and the most that it ever had, in bytes.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let status = self.proc("status");
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
-            line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
-        };
-        (field("VmRSS:"), field("VmHWM:"))
-    }
-
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("it runs")
+    /// How much memory it has now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
     }
 
     /// Ends it at once. What it has written stays as long as the folder is held.
@@ -89,20 +81,15 @@ pub(crate) struct Programs {
 impl Programs {
     /// A gateway with an empty store, ready, its configuration being the default but for addresses, secrets and `extra`.
     pub(crate) async fn gateway(&self, stubs: &Stubs, extra: &str) -> Program {
-        self.gateway_in(folder(), None, stubs, extra).await
-    }
-
-    /// The same on the store that is in `dir`, or at `store`.
-    pub(crate) async fn gateway_in(&self, dir: TempDir, store: Option<&str>, stubs: &Stubs, extra: &str) -> Program {
-        let mut gateway = self.launch(dir, store, stubs, extra);
+        let mut gateway = self.launch(folder(), stubs, extra);
         gateway.listens().await;
         gateway
     }
 
-    /// The same, not waited for.
-    pub(crate) fn launch(&self, dir: TempDir, store: Option<&str>, stubs: &Stubs, extra: &str) -> Program {
+    /// The same on the store that is in `dir`, if there is one, and not waited for.
+    pub(crate) fn launch(&self, dir: TempDir, stubs: &Stubs, extra: &str) -> Program {
         let port = free_port();
-        let config = configure(dir.path(), port, store, stubs, extra);
+        let config = configure(dir.path(), port, stubs, extra);
         let mut command = Command::new(&self.tidegate);
         command.arg("serve").arg("--config").arg(config);
         Program::start(command, port, dir)
@@ -149,9 +136,9 @@ pub(crate) fn folder() -> TempDir {
     tempfile::tempdir_in(target.parent().expect("a folder")).expect("a folder")
 }
 
-fn configure(dir: &Path, port: u16, store: Option<&str>, stubs: &Stubs, extra: &str) -> PathBuf {
-    let file = format!("sqlite:{}", dir.join("tidegate.db").display());
-    let (store, Stubs { chat, genesys, .. }) = (store.unwrap_or(&file), stubs);
+fn configure(dir: &Path, port: u16, stubs: &Stubs, extra: &str) -> PathBuf {
+    let store = format!("sqlite:{}", dir.join("tidegate.db").display());
+    let Stubs { chat, genesys, .. } = stubs;
     let text = format!(
         r#"
 [server]

@@ -50,8 +50,12 @@ impl Row {
         pairs: &[(f64, f64)],
         goal: Goal,
     ) -> Self {
-        let ratios: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
-        Self::paired(id, what, unit, pairs, &ratios, goal)
+        let judged: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours / theirs).collect();
+        Self {
+            reference: Some(middle(pairs, |pair| pair.1)),
+            ours: middle(pairs, |pair| pair.0),
+            ..Self::figure(id, what, unit, &judged, goal)
+        }
     }
 
     /// The same; the difference is judged.
@@ -62,25 +66,12 @@ impl Row {
         pairs: &[(f64, f64)],
         goal: Goal,
     ) -> Self {
-        let differences: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours - theirs).collect();
-        Self::paired(id, what, unit, pairs, &differences, goal)
-    }
-
-    fn paired(
-        id: &'static str,
-        what: impl Into<String>,
-        unit: &'static str,
-        pairs: &[(f64, f64)],
-        judged: &[f64],
-        goal: Goal,
-    ) -> Self {
-        let ours: Vec<f64> = pairs.iter().map(|pair| pair.0).collect();
-        let theirs: Vec<f64> = pairs.iter().map(|pair| pair.1).collect();
-        let all = sorted(judged);
-        let (judged, what) = (median(judged), what.into());
-        let (ours, reference) = (median(&ours), Some(median(&theirs)));
-        let spread = all.first().copied().zip(all.last().copied());
-        Self { id, what, unit, ours, reference, judged, spread, goal, reached: goal.is_reached(judged) }
+        let one: Vec<(f64, f64)> = pairs.iter().map(|(ours, theirs)| (ours - theirs, 1.0)).collect();
+        Self {
+            reference: Some(middle(pairs, |pair| pair.1)),
+            ours: middle(pairs, |pair| pair.0),
+            ..Self::ratio(id, what, unit, &one, goal)
+        }
     }
 
     /// A figure without a reference.
@@ -106,6 +97,10 @@ impl Row {
             reached: goal.is_reached(ours),
         }
     }
+}
+
+fn middle(pairs: &[(f64, f64)], of: fn(&(f64, f64)) -> f64) -> f64 {
+    median(&pairs.iter().map(of).collect::<Vec<_>>())
 }
 
 fn sorted(all: &[f64]) -> Vec<f64> {

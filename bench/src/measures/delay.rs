@@ -16,8 +16,7 @@ impl Bench {
         let stubs = Stubs::start().await;
         let gateway = self.programs.gateway(&stubs, "").await;
         let mut caller = Caller::connect(gateway.address).await;
-        let mut relay = self.programs.peer("relay", &stubs).await;
-        relay.listens().await;
+        let relay = self.programs.peer("relay", &stubs).await;
         let mut beside = Caller::connect(relay.address).await;
         let source = Source::new("b5", 1);
         let dir = folder();

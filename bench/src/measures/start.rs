@@ -15,7 +15,7 @@ impl Bench {
         let mut dir = folder();
         for round in 0..=self.scale.rounds {
             let begun = Instant::now();
-            let mut gateway = self.programs.launch(dir, None, &stubs, "");
+            let mut gateway = self.programs.launch(dir, &stubs, "");
             gateway.listens().await;
             let took = begun.elapsed();
             // The first start makes the store.
@@ -28,7 +28,7 @@ impl Bench {
             let receipt = stubs.seen.receipt(&id);
             Caller::connect(gateway.address).await.post(&id, &customer).await;
             receipt.await.expect("a receipt");
-            memory.push(gateway.memory().0 as f64 / f64::from(1 << 20));
+            memory.push(gateway.memory() as f64 / f64::from(1 << 20));
             dir = gateway.kill();
         }
         let size = std::fs::metadata(&self.programs.tidegate).expect("the program").len();

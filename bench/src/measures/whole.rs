@@ -20,7 +20,6 @@ impl Bench {
         loops(program.address, UNDER_WAY, self.scale.slice / 2, &source, &stubs.seen).await;
         let outcome = loops(program.address, UNDER_WAY, self.scale.slice, &source, &stubs.seen).await;
         assert_eq!(stubs.seen.failed.load(Ordering::Relaxed), 0, "no message fails");
-        assert_eq!(stubs.seen.out_of_order.load(Ordering::Relaxed), 0, "order is kept");
         (outcome.rate(), outcome.p99())
     }
 
