@@ -122,6 +122,12 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
     // Its length says it, so that not a byte of it need be sent.
     let announced = head(&format!("content-length: {}", over.len()));
     assert_eq!(status_of(&all, &announced).await, 413);
+    // Whoever looks only when all of it is sent finds the answer, and no broken connection.
+    let mut whole = head(&format!("content-length: {}", 3 * limit));
+    whole.resize(whole.len() + 3 * limit, b'x');
+    for _ in 0..10 {
+        assert_eq!(status_once_sent(&all, &whole).await, 413);
+    }
     // Nothing says it before it is there.
     let mut chunked = head("transfer-encoding: chunked");
     for chunk in over.as_bytes().chunks(8 * 1024) {
@@ -302,4 +308,14 @@ async fn status_of(all: &Loop, request: &[u8]) -> u16 {
     // The answer may come before the request has been sent, and end the connection.
     let (status, _) = tokio::join!(answer, to.write_all(request));
     status
+}
+
+/// The same for a caller who looks for the answer only when all is sent.
+async fn status_once_sent(all: &Loop, request: &[u8]) -> u16 {
+    let address = all.gateway.url.strip_prefix("http://").expect("an address");
+    let mut connection = TcpStream::connect(address).await.expect("a connection");
+    connection.write_all(request).await.expect("all of it is taken");
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).await.expect("an answer");
+    String::from_utf8_lossy(&answer[9..]).parse().expect("a status")
 }

@@ -241,8 +241,18 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
         report: Report::Delivered,
     };
     assert_eq!(first.accept(report.clone()).await.expect("accepted"), Stored::Early);
+    let waits = Arrival::Report {
+        integration: IntegrationName::new("acme"),
+        id: "waits".to_owned(),
+        received: Timestamp::UNIX_EPOCH,
+        of: MessageRef::Ours(MessageId::new("m-odd")),
+        report: Report::Delivered,
+    };
+    assert!(matches!(first.accept(waits).await, Ok(Stored::New(_))), "it waits in the inbox");
     let between = PostgresStore::open_to_fill(&cluster.url()).await.expect("it opens");
     let there = copy(&first, &between).await.expect("copied");
+    let again = copy(&first, &between).await.expect("copied");
+    assert_eq!((again.conversations, again.unchanged), (0, 1), "nothing has changed, the inbox neither");
     let second = SqliteStore::open(&file("second.db")).expect("it opens");
     let back = copy(&between, &second).await.expect("copied");
     assert_eq!(there, back);
