@@ -97,11 +97,12 @@ impl Programs {
 
     /// A reference implementation of `peers/`, in a process of its own: this program once more.
     pub(crate) async fn peer(&self, name: &str, stubs: &Stubs) -> Program {
-        let port = free_port();
+        let (port, dir) = (free_port(), folder());
         let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.current_dir(dir.path());
         command.args(["peer", name, "--port", &port.to_string()]);
         command.args(["--chat", &format!("http://{}", stubs.chat), "--genesys", &format!("http://{}", stubs.genesys)]);
-        let mut peer = Program::start(command, port, folder());
+        let mut peer = Program::start(command, port, dir);
         peer.listens().await;
         peer
     }

@@ -19,7 +19,7 @@ impl Bench {
     pub(super) async fn accepting(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (connections, goal) in [(64, 0.5), (256, 0.65)] {
-            let mut pairs = Vec::new();
+            let (mut pairs, mut floors) = (Vec::new(), Vec::new());
             for round in 0..self.scale.rounds {
                 let stubs = Stubs::start().await;
                 stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
@@ -31,10 +31,17 @@ impl Bench {
                 let bare = self.programs.peer("bare", &stubs).await;
                 closed(bare.address, connections, self.scale.slice / 4, &source).await;
                 let theirs = closed(bare.address, connections, self.scale.slice, &source).await;
+                drop(bare);
+                let floor = self.programs.peer("floor", &stubs).await;
+                closed(floor.address, connections, self.scale.slice / 4, &source).await;
+                let least = closed(floor.address, connections, self.scale.slice, &source).await;
                 pairs.push((ours.rate(), theirs.rate()));
+                floors.push((least.rate(), theirs.rate()));
             }
             let what = format!("webhooks accepted, {connections} connections");
             rows.push(Row::ratio("B1", what, "/s", &pairs, Goal::AtLeast(goal)));
+            let what = format!("a file and nothing else, {connections} connections");
+            rows.push(Row::ratio("B1", what, "/s", &floors, Goal::Told));
         }
         rows
     }

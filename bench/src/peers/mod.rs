@@ -1,6 +1,7 @@
 //! What the figures are compared with, in processes of their own.
 
 mod bare;
+mod floor;
 mod relay;
 
 use std::net::SocketAddr;
@@ -13,6 +14,8 @@ use tokio::net::TcpListener;
 pub(crate) enum Peer {
     /// A handler that reads the body.
     Bare,
+    /// A handler that appends the body to a file.
+    Floor,
     /// The whole loop in memory, without a store.
     Relay,
 }
@@ -34,6 +37,7 @@ pub(crate) async fn serve(place: Place) {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], place.port))).await.expect("the port is free");
     let router = match place.peer {
         Peer::Bare => bare::router(),
+        Peer::Floor => floor::router(),
         Peer::Relay => relay::router(place.chat, place.genesys),
     };
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));

@@ -7,14 +7,15 @@
 mod post;
 mod queue;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use connector::Customer;
 use conversation::mutant::{self, Mutant};
 use conversation::{Clock, Input, PostResult};
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use genesys::Lane;
 use store::{OutboxItem, Store};
 use tokio::sync::Notify;
@@ -33,6 +34,42 @@ const SWEEP: Duration = Duration::from_secs(15);
 /// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
 const MOST_TYPING: usize = 32;
 
+/// How many posts of a lane may wait for the budget: they keep their conversations from being handed to another node.
+const MOST_WAITING: usize = 32;
+
+/// How many posts wait for the budget, of each lane.
+#[derive(Default)]
+struct Waiting {
+    urgent: AtomicUsize,
+    lazy: AtomicUsize,
+    /// Rung when one has waited long enough.
+    granted: Notify,
+}
+
+impl Waiting {
+    fn of(&self, urgent: bool) -> &AtomicUsize {
+        if urgent { &self.urgent } else { &self.lazy }
+    }
+
+    fn has_room(&self, urgent: bool) -> bool {
+        self.of(urgent).load(Ordering::Relaxed) < MOST_WAITING
+    }
+}
+
+/// A post that waits for the budget, until it is dropped.
+struct Waits {
+    egress: Arc<Egress>,
+    urgent: bool,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let Waiting { granted, .. } = &self.egress.queue;
+        self.egress.queue.of(self.urgent).fetch_sub(1, Ordering::Relaxed);
+        granted.notify_one();
+    }
+}
+
 /// One integration's way to Genesys.
 pub(crate) struct Egress {
     integration: Arc<Integration>,
@@ -44,6 +81,7 @@ pub(crate) struct Egress {
     /// Rung when this node may drive conversations that it could not drive before.
     gained: Notify,
     typing: tokio::sync::Semaphore,
+    queue: Waiting,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -65,6 +103,7 @@ impl Egress {
             news: Notify::new(),
             gained: Notify::new(),
             typing: tokio::sync::Semaphore::new(MOST_TYPING),
+            queue: Waiting::default(),
             rng,
         }
     }
@@ -108,7 +147,7 @@ impl Egress {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
-            while let Some(due) = queue.next(Instant::now()) {
+            while let Some(due) = queue.next(Instant::now(), |urgent| self.queue.has_room(urgent)) {
                 posts.push(self.start(&engine, due));
             }
             // What ends comes before what begins, so that a flood of news keeps no slot taken.
@@ -119,7 +158,12 @@ impl Egress {
                 _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = self.news.notified() => queue.news(),
+                () = self.queue.granted.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
+            }
+            // All that has ended meanwhile makes room at once, so that one look into the store serves it all.
+            while let Some(Some((item, tries, again))) = posts.next().now_or_never() {
+                queue.ended(&item, tries, again);
             }
         }
         // What is under way may end; what was told is in the journal or will be looked for by the next process.
@@ -150,7 +194,9 @@ impl Egress {
     ) -> impl Future<Output = (OutboxItem, u32, Option<(Instant, Due)>)> + use<> {
         let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
         let (item, tries) = (due.item.clone(), due.tries);
-        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due).await });
+        self.queue.of(item.owed.is_urgent()).fetch_add(1, Ordering::Relaxed);
+        let waits = Waits { egress: Arc::clone(self), urgent: item.owed.is_urgent() };
+        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due, waits).await });
         async move {
             let again = task.await.unwrap_or_else(|_| {
                 // A task that broke has told nobody; what it was about may have been done.
@@ -162,7 +208,7 @@ impl Egress {
     }
 
     /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
-    async fn bring(&self, engine: &Arc<Engine>, due: Due) -> Option<(Duration, Due)> {
+    async fn bring(&self, engine: &Arc<Engine>, due: Due, waits: Waits) -> Option<(Duration, Due)> {
         let Due { item, tries, doubt, done } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         // Another node's by now: that one finds it in the outbox. Another's meanwhile: it is read again, if it is still owed.
@@ -171,8 +217,8 @@ impl Egress {
         let outcome = if let Some(input) = done {
             Outcome::Done(input)
         } else {
-            let (integration, store) = (&self.integration, self.store.as_ref());
-            Post { integration, store, drive: &drive, doubt }.bring(&item).await
+            let (integration, store, waits) = (&self.integration, self.store.as_ref(), Mutex::new(Some(waits)));
+            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, waits }.bring(&item).await
         };
         match outcome {
             Outcome::Done(input) => {

@@ -1,5 +1,6 @@
 //! One thing that Genesys is owed: which call it is, and what the answer means.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use connector::{Customer, Event};
@@ -10,7 +11,9 @@ use genesys::receipt::ReceiptStatus;
 use genesys::{Answer, CallError, Lane};
 use jiff::Timestamp;
 use store::{Direction, Drive, MessageRow, OutboxItem, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 
+use super::Waits;
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
 
@@ -20,6 +23,10 @@ pub(super) struct Post<'a> {
     pub(super) drive: &'a Drive,
     /// It may have been done already.
     pub(super) doubt: bool,
+    /// Nothing waits for its turn any more once the gateway stops: the next process or node finds it in the outbox.
+    pub(super) stop: &'a CancellationToken,
+    /// Its place among those that wait for the budget; it is left when the first call goes.
+    pub(super) waits: Mutex<Option<Waits>>,
 }
 
 pub(super) enum Outcome {
@@ -56,7 +63,19 @@ impl Post<'_> {
         F: Future<Output = Result<Answer<T>, CallError>>,
     {
         let drive = self.drive.clone();
-        self.integration.budget.call(lane, |client| call(client.only_while(move || drive.holds()))).await
+        let turn = self.integration.budget.permit(lane);
+        let permit = tokio::select! {
+            biased;
+            permit = turn => permit,
+            () = self.stop.cancelled() => None,
+        };
+        drop(self.waits.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Some(permit) = permit else {
+            return Err(CallError::NotSent { cause: "the gateway was stopping".to_owned() });
+        };
+        let outcome = call(permit.client().clone().only_while(move || drive.holds())).await;
+        permit.done(&outcome);
+        outcome
     }
 
     async fn receipt(&self, message: &MessageId, fate: Option<&Fate>, at: Timestamp) -> Result<Outcome, Outcome> {

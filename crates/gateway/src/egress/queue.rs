@@ -12,7 +12,7 @@ const PAGE: usize = 500;
 /// How many may wait for another try before nothing more is read.
 const MOST_PAUSED: usize = 10_000;
 /// How many calls of a lane are under way at once.
-const UNDER_WAY: usize = 32;
+const UNDER_WAY: usize = 256;
 /// How many of them may be made again: what never works must not keep others from being tried (I10).
 const AGAIN: usize = UNDER_WAY / 2;
 
@@ -113,15 +113,15 @@ impl Queue {
         }
     }
 
-    /// The next that may go now.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Due> {
+    /// The next that may go now, of a lane that has room.
+    pub(super) fn next(&mut self, now: Instant, has_room: impl Fn(bool) -> bool) -> Option<Due> {
         while let Some(entry) = self.paused.first_entry()
             && entry.key().0 <= now
         {
             let due = entry.remove();
             self.lane(due.item.owed.is_urgent()).again.push_back(due);
         }
-        LANES.into_iter().find_map(|urgent| self.next_of(urgent))
+        LANES.into_iter().filter(|urgent| has_room(*urgent)).find_map(|urgent| self.next_of(urgent))
     }
 
     fn next_of(&mut self, urgent: bool) -> Option<Due> {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| queue.next(now)).map(|due| due.item.seq).collect()
+        std::iter::from_fn(|| queue.next(now, |_| true)).map(|due| due.item.seq).collect()
     }
 
     #[test]
@@ -237,9 +237,9 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", None)]);
-        let sent = queue.next(now).expect("it goes");
+        let sent = queue.next(now, |_| true).expect("it goes");
         reads(&mut queue, vec![item(2, "a", failed())]);
-        assert_eq!(queue.next(now), None, "not beside the first");
+        assert_eq!(queue.next(now, |_| true), None, "not beside the first");
         let first = item(1, "a", None);
         queue.ended(&first, 0, Some((now + Duration::from_secs(1), sent)));
         assert_eq!(drain(&mut queue, now + Duration::from_secs(5)), [2]);
@@ -252,7 +252,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", failed()), item(2, "b", failed())]);
-        let first = queue.next(now).expect("it goes");
+        let first = queue.next(now, |_| true).expect("it goes");
         let of = item(1, "a", failed());
         queue.ended(&of, 0, Some((now + Duration::from_secs(1), first)));
         assert_eq!(queue.wakeup(), Some(now + Duration::from_secs(1)));
@@ -281,7 +281,7 @@ mod tests {
         let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
         reads(&mut queue, (1..=UNDER_WAY as u64).map(bad).collect());
         let later = now + Duration::from_secs(1);
-        let first: Vec<_> = std::iter::from_fn(|| queue.next(now)).collect();
+        let first: Vec<_> = std::iter::from_fn(|| queue.next(now, |_| true)).collect();
         for due in first {
             queue.ended(&bad(due.item.seq), 0, Some((later, Due { tries: 1, ..due })));
         }
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(drain(&mut queue, now).len(), UNDER_WAY);
         for seq in 1..=PAGE as u64 {
             queue.ended(&item(seq, &format!("m{seq}"), failed()), 0, None);
-            while queue.next(now).is_some() {}
+            while queue.next(now, |_| true).is_some() {}
             if seq > PAGE as u64 / 2 {
                 assert_eq!(queue.wants(true), Some((PAGE as u64, PAGE)), "the page was full: there may be more");
             }
