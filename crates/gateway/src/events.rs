@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use connector::{Event, IncomingEvent};
@@ -146,7 +146,7 @@ fn arrival(name: &IntegrationName, incoming: IncomingEvent, received: Timestamp)
                 conversation: ConversationId::of(name, &customer.id),
                 customer: from_genesys::json(&customer),
                 received,
-                body: incoming.raw.get().as_bytes().to_vec(),
+                body: Bytes::copy_from_slice(incoming.raw.get().as_bytes()),
                 input: Some(Input::CustomerMessage { message }),
             })))
         }

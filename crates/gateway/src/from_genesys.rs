@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use connector::{Capabilities, Customer};
 use conversation::{ConversationId, Input, IntegrationName, MessageId, Reason, ReasonCode};
 use genesys::message::MessageType;
@@ -113,7 +114,8 @@ fn new_message(
         conversation: ConversationId::of(name, &customer.id),
         customer: json(customer),
         received: now,
-        body: body.to_vec(),
+        // A copy of its own: what came with the request is a part of a larger piece of memory.
+        body: Bytes::copy_from_slice(body),
         input,
     }
 }

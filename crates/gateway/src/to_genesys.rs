@@ -7,7 +7,7 @@ use genesys::inbound::{
 };
 use genesys::message::IdType;
 use genesys::receipt::{self, ReceiptStatus};
-use genesys::{Content, Envelope, Party, WebhookMessage};
+use genesys::{Content, Envelope, Party};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -28,12 +28,10 @@ pub(crate) fn receipt(foreign_id: &str, body: &[u8], fate: Option<&Fate>, at: Ti
 /// To whom the message went: the webhook's `channel.to`, as far as it could be read. Only what a receipt needs: an odd
 /// field that came with a webhook would make Genesys refuse the receipt, and nobody would learn the message's fate.
 fn recipient(body: &[u8]) -> Party {
-    let to = WebhookMessage::read(body).ok().and_then(|message| message.to().cloned());
-    let Some(Party { id, id_type, .. }) = to else {
-        let id = Envelope::read(body).ok().and_then(|envelope| envelope.to_id);
-        return Party::new(id.unwrap_or_else(|| "unknown".to_owned()), IdType::Opaque);
-    };
-    Party::new(id, id_type.filter(|kind| !matches!(kind, IdType::Other(_))).unwrap_or(IdType::Opaque))
+    let Envelope { to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
+    let Some(id) = to_id else { return Party::new("unknown", IdType::Opaque) };
+    let kind = to_id_type.as_deref().map_or(IdType::Opaque, IdType::from);
+    Party::new(id, if matches!(kind, IdType::Other(_)) { IdType::Opaque } else { kind })
 }
 
 /// What a customer wrote: a message, or the answer to a button.

@@ -42,7 +42,7 @@ fn agent_message(id: &str, millis: i64) -> Arrival {
         conversation: conversation(),
         customer: r#"{"id":"noor"}"#.to_owned(),
         received: at(millis),
-        body: b"{\"text\":\"hello\"}".to_vec(),
+        body: b"{\"text\":\"hello\"}"[..].into(),
         input: Some(input),
     })
 }

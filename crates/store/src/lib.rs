@@ -27,7 +27,7 @@ pub use portable::{Bundle, Copied, Early, Mark, Place, Portable, Seen, copy};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use types::{
-    Append, Arrival, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem,
+    Append, Arrival, Body, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem,
     Stored, Watched,
 };
 
@@ -65,6 +65,16 @@ pub trait Store: Send + Sync + 'static {
         direction: Direction,
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError>;
+
+    /// What was accepted as a message: what [`Store::message`] tells, less what changes, from memory where it came a moment ago.
+    async fn body(
+        &self,
+        integration: &IntegrationName,
+        direction: Direction,
+        id: &MessageId,
+    ) -> Result<Option<Body>, StoreError> {
+        Ok(self.message(integration, direction, id).await?.map(Body::from))
+    }
 
     /// Conversations that have something in the inbox, by id, behind `after`.
     async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError>;

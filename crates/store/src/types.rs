@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it.
 
+use bytes::Bytes;
 use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record, Report};
 use jiff::Timestamp;
 
@@ -73,7 +74,7 @@ pub struct NewMessage {
     /// When it came.
     pub received: Timestamp,
     /// Its bytes.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// What it means to the conversation; nothing, where it is only kept.
     pub input: Option<Input>,
 }
@@ -165,6 +166,23 @@ pub struct OutboxItem {
     /// In which term of this process's right to drive the conversation it was read ([`crate::Drive::term`]). In a later one
     /// another may have brought it to Genesys, and more after it.
     pub term: u64,
+}
+
+/// What was accepted as a message, and never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// What its sender calls it.
+    pub foreign_id: String,
+    /// When it came.
+    pub received: Timestamp,
+    /// Its bytes, exactly as they came.
+    pub bytes: Bytes,
+}
+
+impl From<MessageRow> for Body {
+    fn from(row: MessageRow) -> Self {
+        Self { foreign_id: row.foreign_id, received: row.received, bytes: row.body.into() }
+    }
 }
 
 /// One message as people see it.

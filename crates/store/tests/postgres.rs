@@ -146,7 +146,7 @@ fn message(id: &str, foreign_id: &str) -> Arrival {
         foreign_id: foreign_id.to_owned(),
         customer: "{}".to_owned(),
         received: Timestamp::UNIX_EPOCH,
-        body: vec![0, 255],
+        body: vec![0, 255].into(),
         input: None,
     })
 }

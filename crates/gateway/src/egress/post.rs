@@ -10,7 +10,7 @@ use genesys::conversation::{ParticipantState, Purpose};
 use genesys::receipt::ReceiptStatus;
 use genesys::{Answer, CallError, Lane};
 use jiff::Timestamp;
-use store::{Direction, Drive, MessageRow, OutboxItem, Store, StoreError};
+use store::{Body, Direction, Drive, OutboxItem, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::Waits;
@@ -81,12 +81,12 @@ impl Post<'_> {
     async fn receipt(&self, message: &MessageId, fate: Option<&Fate>, at: Timestamp) -> Result<Outcome, Outcome> {
         let last = fate.is_some();
         let done = |result| Input::ReceiptDone { message: message.clone(), last, result };
-        let Some(row) = self.row(Direction::Outbound, message).await? else {
+        let Some(kept) = self.body(Direction::Outbound, message).await? else {
             return Ok(lost(done));
         };
-        let receipt = to_genesys::receipt(&row.foreign_id, &row.body, fate, at);
+        let receipt = to_genesys::receipt(&kept.foreign_id, &kept.bytes, fate, at);
         let lane = if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
-        if self.doubt && last && self.is_there(&row.foreign_id, lane).await? {
+        if self.doubt && last && self.is_there(&kept.foreign_id, lane).await? {
             return Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id: None }))));
         }
         let id = &self.integration.genesys_id;
@@ -132,15 +132,15 @@ impl Post<'_> {
             result,
             genesys: genesys.map(String::into_boxed_str),
         };
-        let Some(row) = self.row(Direction::Inbound, message).await? else {
+        let Some(kept) = self.body(Direction::Inbound, message).await? else {
             return Ok(lost(|result| done(result, None)));
         };
-        let event = connector::protocol::parse(&row.body).ok().and_then(|events| events.into_iter().next());
+        let event = connector::protocol::parse(&kept.bytes).ok().and_then(|events| events.into_iter().next());
         let Some(Ok(Event::Message { id, customer, text, content, time })) = event.map(|e| e.map(|e| e.event)) else {
             let why = "the stored event is no message".into();
             return Ok(Outcome::Done(Box::new(done(PostResult::Refused { why }, None))));
         };
-        let at = time.map_or(row.received, |time| time.min(row.received));
+        let at = time.map_or(kept.received, |time| time.min(kept.received));
         let integration = &self.integration.genesys_id;
         let (answer, genesys) = match to_genesys::inbound(&id, &customer, text, &content, at) {
             Inbound::Message(message) => {
@@ -197,8 +197,8 @@ impl Post<'_> {
         settled(answer.map(|_| None), done, Final::All)
     }
 
-    async fn row(&self, direction: Direction, message: &MessageId) -> Result<Option<MessageRow>, Outcome> {
-        Ok(self.store.message(&self.integration.name, direction, message).await?)
+    async fn body(&self, direction: Direction, message: &MessageId) -> Result<Option<Body>, Outcome> {
+        Ok(self.store.body(&self.integration.name, direction, message).await?)
     }
 }
 

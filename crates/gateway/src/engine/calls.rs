@@ -139,7 +139,7 @@ async fn read(
     attempt: &Attempt,
 ) -> Result<Forward, AttemptOutcome> {
     let reason = |what: String| Reason::new(ReasonCode::GeneralError, what);
-    let row = match engine.store.message(&integration.name, Direction::Outbound, &attempt.message).await {
+    let row = match engine.store.body(&integration.name, Direction::Outbound, &attempt.message).await {
         Ok(Some(row)) => row,
         Ok(None) => return Err(AttemptOutcome::Rejected { reason: reason("the message's body is gone".into()) }),
         Err(error) => {
@@ -147,7 +147,7 @@ async fn read(
             return Err(AttemptOutcome::NotTaken { reason, after: None });
         }
     };
-    let message = WebhookMessage::read(&row.body)
+    let message = WebhookMessage::read(&row.bytes)
         .map_err(|error| AttemptOutcome::Rejected { reason: reason(error.to_string()) })?;
     Ok(Forward {
         conversation,

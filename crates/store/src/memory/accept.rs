@@ -74,7 +74,7 @@ impl Tables {
             state: state.to_owned(),
             reason: None,
             receipt: None,
-            body,
+            body: body.to_vec(),
         };
         let key = (integration.clone(), direction, id);
         self.messages.insert(key.clone(), Message { row, settled: None });

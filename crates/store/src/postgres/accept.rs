@@ -55,7 +55,7 @@ async fn accept_messages(
     let foreign: Vec<_> = messages.iter().map(|(_, m)| escape(&m.foreign_id)).collect();
     let foreign: Vec<&str> = foreign.iter().map(AsRef::as_ref).collect();
     let received: Vec<i64> = messages.iter().map(|(_, m)| m.received.as_millisecond()).collect();
-    let bodies: Vec<&[u8]> = messages.iter().map(|(_, m)| m.body.as_slice()).collect();
+    let bodies: Vec<&[u8]> = messages.iter().map(|(_, m)| &m.body[..]).collect();
     let inputs: Vec<Option<String>> = messages.iter().map(|(_, m)| m.input.as_ref().map(json)).collect();
     let customers: Vec<bool> = messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
     let rows = client

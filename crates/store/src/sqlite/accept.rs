@@ -1,16 +1,21 @@
 //! What comes in at the door: deduplicated, then put into the inbox, in the writer's transaction.
 
-use conversation::{Input, IntegrationName, MessageId, MessageRef, Report};
+use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Report};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::recent::Change;
 use crate::json::json;
 use crate::portable::key;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
-pub(super) fn accept(connection: &Connection, arrival: Arrival) -> rusqlite::Result<Stored> {
+pub(super) fn accept(
+    connection: &Connection,
+    arrival: Arrival,
+    changes: &mut Vec<Change>,
+) -> rusqlite::Result<Stored> {
     match arrival {
-        Arrival::Message(message) => accept_message(connection, message),
+        Arrival::Message(message) => accept_message(connection, message, changes),
         Arrival::Event { integration, id, received, conversation, input } => {
             let known = connection
                 .prepare_cached("select 1 from conversation where id = ?1 and integration = ?2")?
@@ -21,16 +26,20 @@ pub(super) fn accept(connection: &Connection, arrival: Arrival) -> rusqlite::Res
             if !is_new_event(connection, &integration, &id, received)? {
                 return Ok(Stored::Repeated);
             }
-            put_into_inbox(connection, conversation.as_str(), &input)?;
+            put_into_inbox(connection, &conversation, input, changes)?;
             Ok(Stored::New(conversation))
         }
         Arrival::Report { integration, id, received, of, report } => {
-            accept_report(connection, &integration, &id, received, of, report)
+            accept_report(connection, &integration, &id, received, (of, report), changes)
         }
     }
 }
 
-fn accept_message(connection: &Connection, message: NewMessage) -> rusqlite::Result<Stored> {
+fn accept_message(
+    connection: &Connection,
+    message: NewMessage,
+    changes: &mut Vec<Change>,
+) -> rusqlite::Result<Stored> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(
@@ -45,7 +54,7 @@ fn accept_message(connection: &Connection, message: NewMessage) -> rusqlite::Res
             message.conversation.as_str(),
             message.received.as_millisecond(),
             state,
-            message.body,
+            &message.body[..],
         ])?;
     if new == 0 {
         return Ok(Stored::Repeated);
@@ -66,7 +75,7 @@ fn accept_message(connection: &Connection, message: NewMessage) -> rusqlite::Res
         message.customer
     ])?;
     let Some(input) = message.input else { return Ok(Stored::Kept) };
-    put_into_inbox(connection, message.conversation.as_str(), &input)?;
+    put_into_inbox(connection, &message.conversation, input, changes)?;
     Ok(Stored::New(message.conversation))
 }
 
@@ -75,8 +84,8 @@ fn accept_report(
     integration: &IntegrationName,
     event: &str,
     received: Timestamp,
-    of: MessageRef,
-    report: Report,
+    (of, report): (MessageRef, Report),
+    changes: &mut Vec<Change>,
 ) -> rusqlite::Result<Stored> {
     let found: Option<(String, String)> = match &of {
         MessageRef::Ours(id) => connection
@@ -99,8 +108,9 @@ fn accept_report(
     match (found, of) {
         (Some((conversation, message)), _) => {
             let input = Input::Reported { message: MessageId::new(message), report };
-            put_into_inbox(connection, &conversation, &input)?;
-            Ok(Stored::New(conversation::ConversationId::new(conversation)))
+            let conversation = ConversationId::new(conversation);
+            put_into_inbox(connection, &conversation, input, changes)?;
+            Ok(Stored::New(conversation))
         }
         // The report has overtaken the answer that tells us the service's name for the message.
         (None, MessageRef::Service(service_id)) => {
@@ -126,9 +136,15 @@ fn is_new_event(
     Ok(new > 0)
 }
 
-pub(super) fn put_into_inbox(connection: &Connection, conversation: &str, input: &Input) -> rusqlite::Result<()> {
-    connection
+pub(super) fn put_into_inbox(
+    connection: &Connection,
+    conversation: &ConversationId,
+    input: Input,
+    changes: &mut Vec<Change>,
+) -> rusqlite::Result<()> {
+    let seq = connection
         .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
-        .execute(params![conversation, matches!(input, Input::CustomerMessage { .. }), json(input)])?;
+        .insert(params![conversation.as_str(), matches!(input, Input::CustomerMessage { .. }), json(&input)])?;
+    changes.push(Change::Came(conversation.clone(), seq.unsigned_abs(), input));
     Ok(())
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::accept::put_into_inbox;
+use super::recent::Change as InboxChange;
 use crate::Append;
 use crate::json::{from_json, json};
 use crate::portable::key;
@@ -12,7 +13,11 @@ use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
 
 /// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
-pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Result<Option<bool>> {
+pub(super) fn append(
+    connection: &Connection,
+    append: &Append,
+    inbox: &mut Vec<InboxChange>,
+) -> rusqlite::Result<Option<bool>> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
     let held = connection
@@ -27,10 +32,11 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
         connection
             .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
             .execute(params![conversation, seq, at, json(record)])?;
-        early |= project(connection, &append.integration, conversation, append.at, record)?;
+        early |= project(connection, append, record, inbox)?;
     }
     for seq in &append.taken {
         connection.prepare_cached("delete from inbox where seq = ?1")?.execute([seq])?;
+        inbox.push(InboxChange::Went(append.conversation.clone(), *seq));
     }
     if let Some(state) = &append.snapshot {
         connection
@@ -43,12 +49,12 @@ pub(super) fn append(connection: &Connection, append: &Append) -> rusqlite::Resu
 /// Carries one record into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
 fn project(
     connection: &Connection,
-    integration: &IntegrationName,
-    conversation: &str,
-    at: Timestamp,
+    append: &Append,
     record: &Record,
+    inbox: &mut Vec<InboxChange>,
 ) -> rusqlite::Result<bool> {
-    let outbox = Outbox { connection, integration, conversation, at };
+    let Append { integration, conversation, at, .. } = append;
+    let outbox = Outbox { connection, integration, conversation: conversation.as_str(), at: *at };
     let mut early = false;
     for change in changes(record) {
         match change {
@@ -76,7 +82,7 @@ fn project(
                     .execute(params![message.as_str(), integration.as_str(), word])?;
             }
             Change::Named { message, service_id } => {
-                early |= name_message(connection, integration, conversation, message, service_id)?;
+                early |= name_message(connection, append, message, service_id, inbox)?;
             }
             Change::Owe(owed) => outbox.put(&owed)?,
             Change::Paid(owed) => outbox.take(&owed)?,
@@ -90,11 +96,12 @@ fn project(
 /// there were any.
 fn name_message(
     connection: &Connection,
-    integration: &IntegrationName,
-    conversation: &str,
+    append: &Append,
     message: &MessageId,
     service_id: &str,
+    inbox: &mut Vec<InboxChange>,
 ) -> rusqlite::Result<bool> {
+    let Append { integration, conversation, .. } = append;
     connection
         .prepare_cached(
             "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
@@ -113,7 +120,8 @@ fn name_message(
         .execute(params![key(service_id).as_str(), integration.as_str()])?;
     for report in early {
         if let Ok(report) = from_json::<Report>(&report) {
-            put_into_inbox(connection, conversation, &Input::Reported { message: message.clone(), report })?;
+            let input = Input::Reported { message: message.clone(), report };
+            put_into_inbox(connection, conversation, input, inbox)?;
         }
     }
     Ok(true)

@@ -7,6 +7,7 @@ mod portable;
 mod prune;
 mod read;
 mod reader;
+mod recent;
 mod writer;
 
 use std::path::PathBuf;
@@ -17,10 +18,11 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
+    Append, AppendError, Arrival, Body, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
     StoreError, Stored, Watched,
 };
 use reader::Readers;
+use recent::{Answer, Recent};
 use writer::{Job, Writer};
 
 /// The embedded store.
@@ -29,6 +31,7 @@ pub struct SqliteStore {
     readers: Arc<Readers>,
     /// `None` where the file was opened only to be read.
     writer: Option<Arc<Writer>>,
+    recent: Arc<Recent>,
     /// What stands in the outbox up to this place was owed by the last process.
     left_behind: u64,
     path: PathBuf,
@@ -44,9 +47,10 @@ impl SqliteStore {
         let left_behind = open::last_in_outbox(&connection).map_err(io)?;
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
-        let writer = Writer::start(connection, checkpoints, lock)
+        let recent = Arc::new(Recent::new());
+        let writer = Writer::start(connection, checkpoints, lock, Arc::clone(&recent))
             .map_err(|cause| OpenError::Io { path: path.clone(), cause: cause.to_string() })?;
-        Ok(Self { readers, writer: Some(Arc::new(writer)), left_behind, path })
+        Ok(Self { readers, writer: Some(Arc::new(writer)), recent, left_behind, path })
     }
 
     /// Opens `url` only to read it, beside the process that writes it.
@@ -56,7 +60,8 @@ impl SqliteStore {
             return Err(OpenError::Missing(path));
         }
         open::check_version(&path)?;
-        Ok(Self { readers: Arc::new(Readers::open(&path)?), writer: None, left_behind: 0, path })
+        let (readers, recent) = (Arc::new(Readers::open(&path)?), Arc::new(Recent::new()));
+        Ok(Self { readers, writer: None, recent, left_behind: 0, path })
     }
 
     /// Folds the log back into the file, and gives back the room of what was removed. Nobody else may have it meanwhile.
@@ -93,7 +98,17 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
-        self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await
+        let Arrival::Message(message) = &arrival else {
+            return self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await;
+        };
+        let (integration, direction, id) = (message.integration.clone(), message.direction, message.id.clone());
+        let bytes = message.body.clone();
+        let body = Body { foreign_id: message.foreign_id.clone(), received: message.received, bytes };
+        let stored = self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await?;
+        if matches!(stored, Stored::New(_)) {
+            self.recent.keep(integration, direction, id, body);
+        }
+        Ok(stored)
     }
 
     async fn append(&self, append: Append) -> Result<bool, AppendError> {
@@ -112,8 +127,20 @@ impl Store for SqliteStore {
         customers: bool,
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        let conversation = conversation.clone();
-        self.readers.glance(move |connection| read::inbox(connection, &conversation, customers, limit)).await
+        let last = match self.recent.inbox(conversation, customers, limit) {
+            Answer::Whole(items) => return Ok(items),
+            Answer::Ask(last) => last,
+        };
+        let (conversation, recent) = (conversation.clone(), Arc::clone(&self.recent));
+        let ask = move |connection: &rusqlite::Connection| {
+            if let Some(last) = last
+                && !read::has_inbox_up_to(connection, last)?
+            {
+                recent.has_none_up_to(last);
+            }
+            read::inbox(connection, &conversation, customers, limit)
+        };
+        self.readers.glance(ask).await
     }
 
     async fn message(
@@ -124,6 +151,18 @@ impl Store for SqliteStore {
     ) -> Result<Option<MessageRow>, StoreError> {
         let (integration, id) = (integration.clone(), id.clone());
         self.readers.glance(move |connection| read::message(connection, &integration, direction, &id)).await
+    }
+
+    async fn body(
+        &self,
+        integration: &IntegrationName,
+        direction: Direction,
+        id: &MessageId,
+    ) -> Result<Option<Body>, StoreError> {
+        if let Some(body) = self.recent.body(integration, direction, id) {
+            return Ok(Some(body));
+        }
+        Ok(self.message(integration, direction, id).await?.map(Body::from))
     }
 
     async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
@@ -167,6 +206,7 @@ impl Store for SqliteStore {
         while let Some((old, last)) =
             self.readers.run(move |connection| prune::candidates(connection, before, &after)).await?
         {
+            self.recent.drop_bodies();
             for page in old.chunks(prune::PAGE) {
                 gone += writer.run(|answer| Job::Prune(before, page.to_vec(), answer)).await?;
             }

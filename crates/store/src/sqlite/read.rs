@@ -62,6 +62,11 @@ pub(super) fn inbox(
     .collect()
 }
 
+/// Whether any inbox has a row up to this one.
+pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached("select 1 from inbox where seq <= ?1 limit 1")?.exists([last])?)
+}
+
 const MESSAGE: &str =
     "select id, direction, conversation, foreign_id, received, state, reason, receipt, body from message";
 const MESSAGE_HEAD: &str =

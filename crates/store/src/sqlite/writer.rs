@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::recent::{Change, Recent};
 use super::{accept, append, open, prune};
 use crate::{Append, Arrival, StoreError, Stored};
 
@@ -55,7 +56,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, checkpoints: Connection, lock: File) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Connection,
+        lock: File,
+        recent: Arc<Recent>,
+    ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (stopped, stop) = std_mpsc::channel();
         let log = Arc::new(AtomicBool::new(false));
@@ -63,7 +69,7 @@ impl Writer {
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
             // The lock and the channel's end live as long as the thread.
             let _held = (lock, stopped);
-            write(&connection, queue, &full);
+            write(&connection, queue, &full, &recent);
         })?;
         let checkpoints = std::thread::Builder::new()
             .name("store-checkpoint".into())
@@ -96,12 +102,17 @@ impl Writer {
     }
 }
 
-fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicBool) {
+fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicBool, recent: &Recent) {
     let mut batch = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut outcomes = Vec::with_capacity(batch.len());
-        match commit(connection, &mut batch, &mut outcomes) {
-            Ok(()) => outcomes.into_iter().for_each(Outcome::tell),
+        let mut changes = Vec::new();
+        match commit(connection, &mut batch, &mut outcomes, &mut changes) {
+            Ok(()) => {
+                // Before anybody can ask for it.
+                recent.committed(changes);
+                outcomes.into_iter().for_each(Outcome::tell);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store cannot write");
                 if !connection.is_autocommit()
@@ -109,6 +120,8 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicB
                 {
                     tracing::error!(%error, "the store cannot roll back");
                 }
+                // It may have come true all the same, as far as anybody knows.
+                recent.forget();
                 // Nothing of the batch is durable: those who asked hear it by their dropped answers.
                 batch.clear();
             }
@@ -121,10 +134,15 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicB
 
 /// One transaction for the whole batch. A job that is refused (a repeat, a lost fence) changes nothing; only the disk
 /// can make a batch fail.
-fn commit(connection: &Connection, batch: &mut Vec<Job>, outcomes: &mut Vec<Outcome>) -> rusqlite::Result<()> {
+fn commit(
+    connection: &Connection,
+    batch: &mut Vec<Job>,
+    outcomes: &mut Vec<Outcome>,
+    changes: &mut Vec<Change>,
+) -> rusqlite::Result<()> {
     connection.execute_batch("begin immediate")?;
     for job in batch.drain(..) {
-        outcomes.push(job.run(connection)?);
+        outcomes.push(job.run(connection, changes)?);
     }
     connection.execute_batch("commit")
 }
@@ -153,10 +171,10 @@ fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>, full: &Ato
 }
 
 impl Job {
-    fn run(self, connection: &Connection) -> rusqlite::Result<Outcome> {
+    fn run(self, connection: &Connection, changes: &mut Vec<Change>) -> rusqlite::Result<Outcome> {
         Ok(match self {
-            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival)?, answer),
-            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step)?, answer),
+            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival, changes)?, answer),
+            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step, changes)?, answer),
             Self::Prune(before, conversations, answer) => {
                 Outcome::Prune(prune::prune(connection, before, &conversations)?, answer)
             }
