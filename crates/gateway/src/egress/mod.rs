@@ -4,10 +4,10 @@
 //! brought is told to its conversation, whose journal takes it out of the outbox. All repetition towards Genesys stands
 //! here.
 
+mod places;
 mod post;
 mod queue;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::settings::Integration;
 use crate::to_genesys;
+use places::{Place, Places};
 use post::{Outcome, Post};
 use queue::{Due, LANES, Queue};
 
@@ -33,42 +34,6 @@ use queue::{Due, LANES, Queue};
 const SWEEP: Duration = Duration::from_secs(15);
 /// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
 const MOST_TYPING: usize = 32;
-
-/// How many posts of a lane may wait for the budget: they keep their conversations from being handed to another node.
-const MOST_WAITING: usize = 32;
-
-/// How many posts wait for the budget, of each lane.
-#[derive(Default)]
-struct Waiting {
-    urgent: AtomicUsize,
-    lazy: AtomicUsize,
-    /// Rung when one has waited long enough.
-    granted: Notify,
-}
-
-impl Waiting {
-    fn of(&self, urgent: bool) -> &AtomicUsize {
-        if urgent { &self.urgent } else { &self.lazy }
-    }
-
-    fn has_room(&self, urgent: bool) -> bool {
-        self.of(urgent).load(Ordering::Relaxed) < MOST_WAITING
-    }
-}
-
-/// A post that waits for the budget, until it is dropped.
-struct Waits {
-    egress: Arc<Egress>,
-    urgent: bool,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        let Waiting { granted, .. } = &self.egress.queue;
-        self.egress.queue.of(self.urgent).fetch_sub(1, Ordering::Relaxed);
-        granted.notify_one();
-    }
-}
 
 /// One integration's way to Genesys.
 pub(crate) struct Egress {
@@ -81,7 +46,7 @@ pub(crate) struct Egress {
     /// Rung when this node may drive conversations that it could not drive before.
     gained: Notify,
     typing: tokio::sync::Semaphore,
-    queue: Waiting,
+    places: Arc<Places>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -103,7 +68,7 @@ impl Egress {
             news: Notify::new(),
             gained: Notify::new(),
             typing: tokio::sync::Semaphore::new(MOST_TYPING),
-            queue: Waiting::default(),
+            places: Arc::default(),
             rng,
         }
     }
@@ -147,7 +112,7 @@ impl Egress {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
-            while let Some(due) = queue.next(Instant::now(), |urgent| self.queue.has_room(urgent)) {
+            while let Some(due) = queue.next(Instant::now(), |urgent| self.places.has_room(urgent)) {
                 posts.push(self.start(&engine, due));
             }
             // What ends comes before what begins, so that a flood of news keeps no slot taken.
@@ -158,7 +123,7 @@ impl Egress {
                 _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = self.news.notified() => queue.news(),
-                () = self.queue.granted.notified() => {}
+                () = self.places.moved.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
             }
             // All that has ended meanwhile makes room at once, so that one look into the store serves it all.
@@ -194,9 +159,8 @@ impl Egress {
     ) -> impl Future<Output = (OutboxItem, u32, Option<(Instant, Due)>)> + use<> {
         let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
         let (item, tries) = (due.item.clone(), due.tries);
-        self.queue.of(item.owed.is_urgent()).fetch_add(1, Ordering::Relaxed);
-        let waits = Waits { egress: Arc::clone(self), urgent: item.owed.is_urgent() };
-        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due, waits).await });
+        let place = self.places.take(item.owed.is_urgent());
+        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due, place).await });
         async move {
             let again = task.await.unwrap_or_else(|_| {
                 // A task that broke has told nobody; what it was about may have been done.
@@ -208,21 +172,29 @@ impl Egress {
     }
 
     /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
-    async fn bring(&self, engine: &Arc<Engine>, due: Due, waits: Waits) -> Option<(Duration, Due)> {
+    async fn bring(&self, engine: &Arc<Engine>, due: Due, place: Place) -> Option<(Duration, Due)> {
         let Due { item, tries, doubt, done } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         // Another node's by now: that one finds it in the outbox. Another's meanwhile: it is read again, if it is still owed.
         let drive = self.store.drive(&item.conversation).filter(|drive| drive.term() == item.term)?;
         let name = self.integration.name.as_str();
         let outcome = if let Some(input) = done {
+            drop(place);
             Outcome::Done(input)
         } else {
-            let (integration, store, waits) = (&self.integration, self.store.as_ref(), Mutex::new(Some(waits)));
-            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, waits }.bring(&item).await
+            let (integration, store, place) = (&self.integration, self.store.as_ref(), Mutex::new(place));
+            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, place }.bring(&item).await
         };
         match outcome {
             Outcome::Done(input) => {
-                if engine.deliver(&item.conversation, drive, (*input).clone()).await.is_ok() {
+                // Nothing waits for this but the outbox.
+                let passing = if is_last(&input) { self.places.pass() } else { None };
+                let heard = if passing.is_some() {
+                    engine.deliver_in_passing(&item.conversation, drive, (*input).clone())
+                } else {
+                    engine.deliver(&item.conversation, drive, (*input).clone())
+                };
+                if heard.await.is_ok() {
                     self.count(&item, &input);
                     return None;
                 }
@@ -265,6 +237,11 @@ impl Egress {
         let share = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         ceiling.mul_f64(share)
     }
+}
+
+/// Whether a message's last receipt has reached Genesys.
+fn is_last(input: &Input) -> bool {
+    matches!(input, Input::ReceiptDone { last: true, .. })
 }
 
 async fn sleep_until(at: Option<Instant>) {

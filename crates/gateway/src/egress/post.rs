@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use store::{Body, Direction, Drive, OutboxItem, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::Waits;
+use super::places::Place;
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
 
@@ -25,8 +25,8 @@ pub(super) struct Post<'a> {
     pub(super) doubt: bool,
     /// Nothing waits for its turn any more once the gateway stops: the next process or node finds it in the outbox.
     pub(super) stop: &'a CancellationToken,
-    /// Its place among those that wait for the budget; it is left when the first call goes.
-    pub(super) waits: Mutex<Option<Waits>>,
+    /// Its place among those that are under way.
+    pub(super) place: Mutex<Place>,
 }
 
 pub(super) enum Outcome {
@@ -69,7 +69,7 @@ impl Post<'_> {
             permit = turn => permit,
             () = self.stop.cancelled() => None,
         };
-        drop(self.waits.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).goes();
         let Some(permit) = permit else {
             return Err(CallError::NotSent { cause: "the gateway was stopping".to_owned() });
         };

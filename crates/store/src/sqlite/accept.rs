@@ -9,11 +9,7 @@ use crate::json::json;
 use crate::portable::key;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
-pub(super) fn accept(
-    connection: &Connection,
-    arrival: Arrival,
-    changes: &mut Vec<Change>,
-) -> rusqlite::Result<Stored> {
+pub(super) fn accept(connection: &Connection, arrival: Arrival, changes: &mut Vec<Change>) -> rusqlite::Result<Stored> {
     match arrival {
         Arrival::Message(message) => accept_message(connection, message, changes),
         Arrival::Event { integration, id, received, conversation, input } => {
@@ -35,11 +31,7 @@ pub(super) fn accept(
     }
 }
 
-fn accept_message(
-    connection: &Connection,
-    message: NewMessage,
-    changes: &mut Vec<Change>,
-) -> rusqlite::Result<Stored> {
+fn accept_message(connection: &Connection, message: NewMessage, changes: &mut Vec<Change>) -> rusqlite::Result<Stored> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(

@@ -18,8 +18,8 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Body, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem, Store,
-    StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Body, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem,
+    Store, StoreError, Stored, Watched,
 };
 use reader::Readers;
 use recent::{Answer, Recent};

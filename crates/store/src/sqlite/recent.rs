@@ -198,7 +198,10 @@ mod tests {
         recent.has_none_up_to(6);
         assert_eq!(seqs(&recent, "a"), Err(Some(7)), "that was about another question");
         recent.has_none_up_to(7);
-        assert_eq!((seqs(&recent, "a"), seqs(&recent, "b"), seqs(&recent, "c")), (Ok(vec![8]), Ok(vec![9]), Ok(vec![])));
+        assert_eq!(
+            (seqs(&recent, "a"), seqs(&recent, "b"), seqs(&recent, "c")),
+            (Ok(vec![8]), Ok(vec![9]), Ok(vec![]))
+        );
         recent.committed(vec![Change::Went(ConversationId::new("a"), 8), came("a", 10)]);
         assert_eq!(seqs(&recent, "a"), Ok(vec![10]));
         recent.forget();
@@ -234,11 +237,8 @@ mod tests {
     fn bodies_have_so_much_room_and_no_more() {
         let recent = Recent::new();
         let (acme, id) = (IntegrationName::new("acme"), |number: usize| MessageId::new(format!("m{number}")));
-        let big = Body {
-            foreign_id: "m".into(),
-            received: jiff::Timestamp::UNIX_EPOCH,
-            bytes: vec![b'x'; BYTES / 4].into(),
-        };
+        let big =
+            Body { foreign_id: "m".into(), received: jiff::Timestamp::UNIX_EPOCH, bytes: vec![b'x'; BYTES / 4].into() };
         for number in 0..10 {
             recent.keep(acme.clone(), Direction::Outbound, id(number), big.clone());
         }
