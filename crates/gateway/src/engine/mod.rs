@@ -264,8 +264,8 @@ impl Engine {
         first: impl FnOnce(&mut Mail),
     ) {
         let mailbox = Arc::new(Mailbox::default());
-        if let Some((_, deliveries)) = slots.passing.remove(conversation) {
-            mailbox.mail().deliveries.extend(deliveries);
+        if let Some(unheard) = slots.passing.remove(conversation) {
+            mailbox.mail().deliveries.extend(unheard.deliveries);
         }
         first(&mut mailbox.mail());
         mailbox.arrived.notify_one();

@@ -18,8 +18,16 @@ use super::{Delivery, Engine};
 /// How long a conversation may go without hearing it.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// Deliveries to conversations that have no task, by whose right they were made.
-pub(super) type Passing = HashMap<ConversationId, (Drive, Vec<Delivery>)>;
+/// Conversations that have no task, and what they have not heard.
+pub(super) type Passing = HashMap<ConversationId, Unheard>;
+
+pub(super) struct Unheard {
+    /// By whose right it was delivered.
+    drive: Drive,
+    /// When they have to hear it.
+    at: Instant,
+    pub(super) deliveries: Vec<Delivery>,
+}
 
 /// When which conversation has to hear what it has not heard yet.
 pub(super) type Moments = mpsc::UnboundedSender<(Instant, ConversationId)>;
@@ -34,7 +42,8 @@ impl Engine {
     ) -> oneshot::Receiver<()> {
         let (done, durable) = oneshot::channel();
         let mut slots = self.slots();
-        if self.moments.send((Instant::now() + MOMENT, conversation.clone())).is_err() {
+        let at = Instant::now() + MOMENT;
+        if self.moments.send((at, conversation.clone())).is_err() {
             // The gateway stops: nothing comes that it could ride along with.
             drop(slots);
             self.put(conversation, drive, (input, Some(done)));
@@ -43,8 +52,9 @@ impl Engine {
         if let Some(mailbox) = slots.running.get(conversation) {
             mailbox.mail().deliveries.push_back((input, Some(done)));
         } else {
-            let waiting = slots.passing.entry(conversation.clone());
-            waiting.or_insert_with(|| (drive, Vec::new())).1.push((input, Some(done)));
+            let unheard = slots.passing.entry(conversation.clone());
+            let unheard = unheard.or_insert_with(|| Unheard { drive, at, deliveries: Vec::new() });
+            unheard.deliveries.push((input, Some(done)));
         }
         durable
     }
@@ -57,18 +67,20 @@ impl Engine {
                 () = self.stop.cancelled() => moments.close(),
                 () = tokio::time::sleep_until(at) => {}
             }
-            self.hear(&conversation);
+            self.hear(&conversation, at);
         }
     }
 
-    /// Lets a conversation hear now what it would have heard in passing.
-    fn hear(self: &Arc<Self>, conversation: &ConversationId) {
+    /// Lets a conversation hear what it should have heard in passing by now. What came later has a moment of its own.
+    fn hear(self: &Arc<Self>, conversation: &ConversationId, now: Instant) {
         let mut slots = self.slots();
         if let Some(mailbox) = slots.running.get(conversation) {
             if !mailbox.mail().deliveries.is_empty() {
                 mailbox.arrived.notify_one();
             }
-        } else if let Some((drive, deliveries)) = slots.passing.remove(conversation) {
+        } else if slots.passing.get(conversation).is_some_and(|unheard| unheard.at <= now)
+            && let Some(Unheard { drive, deliveries, .. }) = slots.passing.remove(conversation)
+        {
             self.begin(&mut slots, conversation, drive, |mail| mail.deliveries.extend(deliveries));
         }
     }
