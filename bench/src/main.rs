@@ -9,6 +9,7 @@
 )]
 
 mod disk;
+mod events;
 mod load;
 mod measures;
 mod peers;

@@ -18,6 +18,9 @@ use crate::webhook;
 /// Signs between a gateway and the chat service.
 pub(crate) const CONNECTOR_SECRET: &str = "whsec_YmVuY2gtb2YtdGlkZWdhdGUtaXMtaG9uZXN0LXRvbw==";
 
+/// The file of a gateway's store, in its folder.
+pub(crate) const STORE: &str = "tidegate.db";
+
 /// A process that never outlives its measurement.
 pub(crate) struct Program {
     child: Child,
@@ -48,9 +51,18 @@ impl Program {
 
     /// How much memory it has now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join(STORE)
     }
 
     /// Ends it at once. What it has written stays as long as the folder is held.
@@ -137,7 +149,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 fn configure(dir: &Path, port: u16, stubs: &Stubs, extra: &str) -> PathBuf {
-    let store = format!("sqlite:{}", dir.join("tidegate.db").display());
+    let store = format!("sqlite:{}", dir.join(STORE).display());
     let Stubs { chat, genesys, .. } = stubs;
     let text = format!(
         r#"

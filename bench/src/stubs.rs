@@ -29,6 +29,37 @@ pub(crate) struct Seen {
     pub(crate) failed: AtomicU64,
     /// Handshakes go on until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
+    /// What came to the chat service, where somebody begins it.
+    pub(crate) forwarded: Log,
+    /// Which final receipts came to Genesys, where somebody begins it.
+    pub(crate) receipted: Log,
+}
+
+/// What came, by the message's id, in the order in which it came.
+#[derive(Default)]
+pub(crate) struct Log(Mutex<Option<Vec<(String, Instant)>>>);
+
+impl Log {
+    /// From now on it is written down.
+    pub(crate) fn begin(&self) {
+        *self.0.lock().expect("nobody panicked") = Some(Vec::new());
+    }
+
+    /// How much has come.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().expect("nobody panicked").as_ref().map_or(0, Vec::len)
+    }
+
+    /// Ends it.
+    pub(crate) fn take(&self) -> Vec<(String, Instant)> {
+        self.0.lock().expect("nobody panicked").take().unwrap_or_default()
+    }
+
+    fn note(&self, id: &str, at: Instant) {
+        if let Some(all) = self.0.lock().expect("nobody panicked").as_mut() {
+            all.push((id.to_owned(), at));
+        }
+    }
 }
 
 impl Seen {
@@ -109,6 +140,7 @@ fn chat(seen: &Seen, path: &str, headers: &HeaderMap, _: &Bytes) -> Answer {
         "open" => json(StatusCode::OK, r#"{"session":"s"}"#),
         "messages" => {
             let id = headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+            seen.forwarded.note(id, now);
             tell(&seen.forwards, id, now);
             json(StatusCode::OK, r#"{"status":"delivered","message_id":"x"}"#)
         }
@@ -137,6 +169,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
             if receipt.status == "Failed" {
                 seen.failed.fetch_add(1, Ordering::Relaxed);
             }
+            seen.receipted.note(receipt.id, now);
             tell(&seen.receipts, receipt.id, now);
         }
     }
