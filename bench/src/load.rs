@@ -49,7 +49,8 @@ impl Caller {
 
 /// Makes ids and customers: each webhook is another message, over so many conversations.
 pub(crate) struct Source {
-    run: String,
+    /// Ids begin with it; none where they are random.
+    run: Option<String>,
     conversations: usize,
     /// The number of the first customer.
     first: usize,
@@ -63,14 +64,30 @@ impl Source {
 
     /// The same for other customers: those behind so many.
     pub(crate) fn behind(run: &str, conversations: usize, first: usize) -> Arc<Self> {
-        Arc::new(Self { run: run.to_owned(), conversations, first, next: AtomicUsize::new(0) })
+        Arc::new(Self { run: Some(run.to_owned()), conversations, first, next: AtomicUsize::new(0) })
+    }
+
+    /// The same with ids like Genesys's, each of which belongs somewhere else in an index.
+    pub(crate) fn random(conversations: usize, first: usize) -> Arc<Self> {
+        Arc::new(Self { run: None, conversations, first, next: AtomicUsize::new(0) })
     }
 
     /// The next message's id and customer.
     pub(crate) fn next(&self) -> (String, String) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (format!("{}-{number:09}", self.run), webhook::customer(self.first + number % self.conversations))
+        let customer = self.first + number % self.conversations;
+        let id = match &self.run {
+            Some(run) => format!("{run}-{number:09}"),
+            None => random_id(customer, number / self.conversations),
+        };
+        (id, webhook::customer(customer))
     }
+}
+
+/// The id of a customer's message at this place among his: always the same, and as random as Genesys's.
+pub(crate) fn random_id(customer: usize, place: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(((customer as u64) << 24) | place as u64);
+    format!("{:032x}", random.u128(..))
 }
 
 /// What came of a load.

@@ -16,6 +16,7 @@ mod peers;
 #[path = "../../tests/ports.rs"]
 mod ports;
 mod programs;
+mod stock;
 mod stubs;
 mod table;
 mod webhook;

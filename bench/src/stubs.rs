@@ -29,6 +29,10 @@ pub(crate) struct Seen {
     pub(crate) failed: AtomicU64,
     /// Handshakes go on until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
+    /// Whoever asks for a session hears that there is none now.
+    pub(crate) away: AtomicBool,
+    /// Whoever asks for a session hears nothing.
+    pub(crate) silent: AtomicBool,
     /// What came to the chat service, where somebody begins it.
     pub(crate) forwarded: Log,
     /// Which final receipts came to Genesys, where somebody begins it.
@@ -119,6 +123,9 @@ async fn serve(seen: &Arc<Seen>, answer: fn(&Seen, &str, &HeaderMap, &Bytes) -> 
                 async move {
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                    if seen.silent.load(Ordering::Relaxed) && head.uri.path().ends_with("/open") {
+                        std::future::pending::<()>().await;
+                    }
                     Ok::<_, Infallible>(answer(&seen, head.uri.path(), &head.headers, &body))
                 }
             });
@@ -136,6 +143,7 @@ fn json(status: StatusCode, body: &'static str) -> Answer {
 fn chat(seen: &Seen, path: &str, headers: &HeaderMap, _: &Bytes) -> Answer {
     let now = Instant::now();
     match path.rsplit('/').next().unwrap_or_default() {
+        "open" if seen.away.load(Ordering::Relaxed) => json(StatusCode::SERVICE_UNAVAILABLE, "{}"),
         "open" if seen.slow_handshakes.load(Ordering::Relaxed) => json(StatusCode::ACCEPTED, "{}"),
         "open" => json(StatusCode::OK, r#"{"session":"s"}"#),
         "messages" => {

@@ -4,9 +4,11 @@
 mod accept;
 mod deadlines;
 mod delay;
+mod full;
 mod held;
 mod memory;
 mod release;
+mod restart;
 mod start;
 mod whole;
 
@@ -46,6 +48,8 @@ impl Bench {
             "B6" => self.memory_of_the_held().await,
             "B7" => self.deadlines().await,
             "B8" => self.release().await,
+            "B9" => self.restart().await,
+            "B10" => self.accepting_into_a_full_store().await,
             "B11" => self.start().await,
             _ => panic!("there is no measurement {id}"),
         }
@@ -53,4 +57,4 @@ impl Bench {
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 9] = ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8"];
+pub(crate) const ALL: [&str; 11] = ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B9", "B10"];
