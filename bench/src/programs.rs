@@ -59,6 +59,29 @@ impl Program {
         self.status("VmHWM:")
     }
 
+    /// Waits until it does nothing, and returns how long that was.
+    pub(crate) async fn rests(&self) -> Duration {
+        let begun = Instant::now();
+        let (mut used, mut since) = (self.ticks(), Instant::now());
+        while since.elapsed() < Duration::from_millis(500) {
+            assert!(begun.elapsed() < PATIENCE * 10, "it does not come to rest");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = self.ticks();
+            if now > used {
+                (used, since) = (now, Instant::now());
+            }
+        }
+        since.duration_since(begun)
+    }
+
+    /// How much processor time it has used, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        // Behind the name, which may have spaces, and eleven other fields.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
+        fields.take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+    }
+
     fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");

@@ -28,32 +28,38 @@ impl Bench {
         let conversations = if self.scale.quick { 1_000 } else { 1_000_000 };
         let mut full = self.build_finished(conversations).await;
         let size = std::fs::metadata(full.path().join(STORE)).expect("the store").len() as f64 / 1e9;
-        let mut pairs = Vec::new();
+        let (mut pairs, mut looked) = (Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
             // Other customers than those in the store, so that both sides have the same to do.
             let first = conversations + round * CONVERSATIONS;
-            let (rate, dir) = self.accepts(full, first).await;
+            let (rate, took, dir) = self.accepts(full, first).await;
             full = dir;
-            let (beside, _) = self.accepts(folder(), first).await;
+            let (beside, ..) = self.accepts(folder(), first).await;
             pairs.push((rate, beside));
+            looked.push(took.as_secs_f64());
         }
         let what = format!(
             "webhooks accepted with {} messages in the store ({size:.1} GB), beside an empty one",
             conversations * EACH
         );
-        vec![Row::ratio("B10", what, "/s", &pairs, Goal::AtLeast(0.8))]
+        vec![
+            Row::ratio("B10", what, "/s", &pairs, Goal::AtLeast(0.8)),
+            Row::figure("B10", "its look for what is older than the retention time", "s", &looked, Goal::Told),
+        ]
     }
 
-    /// How many a second are accepted into the store in `dir`.
-    async fn accepts(&self, dir: TempDir, first: usize) -> (f64, TempDir) {
+    /// How many a second are accepted into the store in `dir`, and how long the gateway had to do something before that by itself.
+    async fn accepts(&self, dir: TempDir, first: usize) -> (f64, Duration, TempDir) {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
         let mut gateway = self.programs.launch(dir, &stubs, HELD);
         gateway.listens().await;
+        // When it starts, and every hour, it looks through the whole store for what is old enough to go.
+        let looked = gateway.rests().await;
         let source = Source::random(CONVERSATIONS, first);
         closed(gateway.address, CONNECTIONS, self.scale.slice / 4, &source).await;
         let outcome = closed(gateway.address, CONNECTIONS, self.scale.slice, &source).await;
-        (outcome.rate(), gateway.kill())
+        (outcome.rate(), looked, gateway.kill())
     }
 
     /// A store with so many conversations whose messages are all delivered.

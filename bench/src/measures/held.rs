@@ -24,6 +24,10 @@ pub(super) struct Held {
     pub(super) gateway: Program,
     /// Its memory before, in bytes.
     pub(super) idle: u64,
+    /// Its memory with half of them.
+    pub(super) half: u64,
+    /// Its memory with all of them.
+    pub(super) memory: u64,
 }
 
 impl Bench {
@@ -32,7 +36,7 @@ impl Bench {
         if self.scale.quick { 500 } else { 100_000 }
     }
 
-    /// Holds one message in each of them. Returns once they are taken, and not before the gateway has been idle.
+    /// Holds one message in each of them, and returns when the gateway has nothing left to do.
     pub(super) async fn hold(&self, run: &str, config: &str) -> Held {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
@@ -42,8 +46,14 @@ impl Bench {
         all_held(&gateway.store()).await;
         let idle = self.settled(&gateway).await;
         let source = Source::new(run, self.many());
-        all(gateway.address, CONNECTIONS, self.many(), &source).await;
-        Held { stubs, gateway, idle }
+        let mut memory = [0; 2];
+        for memory in &mut memory {
+            all(gateway.address, CONNECTIONS, self.many() / 2, &source).await;
+            all_held(&gateway.store()).await;
+            *memory = self.settled(&gateway).await;
+        }
+        let [half, memory] = memory;
+        Held { stubs, gateway, idle, half, memory }
     }
 }
 
@@ -73,7 +83,7 @@ pub(super) async fn all_held(store: &Path) {
 impl Bench {
     /// A program's memory once it stays the same, to within a hundredth, for some seconds.
     pub(super) async fn settled(&self, program: &Program) -> u64 {
-        let long = Duration::from_secs(if self.scale.quick { 1 } else { 3 });
+        let long = Duration::from_secs(if self.scale.quick { 1 } else { 20 });
         let begun = Instant::now();
         let (mut memory, mut since) = (program.memory(), Instant::now());
         while since.elapsed() < long && begun.elapsed() < PATIENCE {
