@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -35,8 +35,12 @@ impl Caller {
 
     /// Posts one webhook, and reads the answer to its end.
     pub(crate) async fn post(&mut self, id: &str, customer: &str) -> StatusCode {
+        self.send(webhook::request(id, customer)).await
+    }
+
+    pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> StatusCode {
         self.0.ready().await.expect("the connection stands");
-        let answer = self.0.send_request(webhook::request(id, customer)).await.expect("an answer");
+        let answer = self.0.send_request(request).await.expect("an answer");
         let status = answer.status();
         answer.into_body().collect().await.expect("the whole answer");
         status
@@ -45,21 +49,45 @@ impl Caller {
 
 /// Makes ids and customers: each webhook is another message, over so many conversations.
 pub(crate) struct Source {
-    run: String,
+    /// Ids begin with it; none where they are random.
+    run: Option<String>,
     conversations: usize,
+    /// The number of the first customer.
+    first: usize,
     next: AtomicUsize,
 }
 
 impl Source {
     pub(crate) fn new(run: &str, conversations: usize) -> Arc<Self> {
-        Arc::new(Self { run: run.to_owned(), conversations, next: AtomicUsize::new(0) })
+        Self::behind(run, conversations, 0)
+    }
+
+    /// The same for other customers: those behind so many.
+    pub(crate) fn behind(run: &str, conversations: usize, first: usize) -> Arc<Self> {
+        Arc::new(Self { run: Some(run.to_owned()), conversations, first, next: AtomicUsize::new(0) })
+    }
+
+    /// The same with ids like Genesys's, each of which belongs somewhere else in an index.
+    pub(crate) fn random(conversations: usize, first: usize) -> Arc<Self> {
+        Arc::new(Self { run: None, conversations, first, next: AtomicUsize::new(0) })
     }
 
     /// The next message's id and customer.
     pub(crate) fn next(&self) -> (String, String) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (format!("{}-{number:09}", self.run), webhook::customer(number % self.conversations))
+        let customer = self.first + number % self.conversations;
+        let id = match &self.run {
+            Some(run) => format!("{run}-{number:09}"),
+            None => random_id(customer, number / self.conversations),
+        };
+        (id, webhook::customer(customer))
     }
+}
+
+/// The id of a customer's message at this place among his: always the same, and as random as Genesys's.
+pub(crate) fn random_id(customer: usize, place: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(((customer as u64) << 24) | place as u64);
+    format!("{:032x}", random.u128(..))
 }
 
 /// What came of a load.
@@ -72,7 +100,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn of(mut took: Vec<Duration>, over: Duration) -> Self {
+    pub(crate) fn of(mut took: Vec<Duration>, over: Duration) -> Self {
         took.sort_unstable();
         Self { count: took.len(), over, took }
     }
@@ -92,7 +120,7 @@ impl Outcome {
         self.at(0.5)
     }
 
-    fn at(&self, part: f64) -> f64 {
+    pub(crate) fn at(&self, part: f64) -> f64 {
         let index = (self.took.len() as f64 * part) as usize;
         self.took
             .get(index.min(self.took.len().saturating_sub(1)))
@@ -103,6 +131,29 @@ impl Outcome {
 /// Each connection posts the next webhook as soon as the last was answered.
 pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, source: &Arc<Source>) -> Outcome {
     in_turn(to, connections, over, source, None).await
+}
+
+/// So many webhooks, as fast as they are answered.
+pub(crate) async fn all(to: SocketAddr, connections: usize, count: usize, source: &Arc<Source>) -> Outcome {
+    let begun = Instant::now();
+    let mut callers = JoinSet::new();
+    for number in 0..connections {
+        let source = Arc::clone(source);
+        let share = count / connections + usize::from(number < count % connections);
+        callers.spawn(async move {
+            let mut caller = Caller::connect(to).await;
+            let mut took = Vec::with_capacity(share);
+            for _ in 0..share {
+                let (id, customer) = source.next();
+                let asked = Instant::now();
+                assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
+                took.push(asked.elapsed());
+            }
+            took
+        });
+    }
+    let all = callers.join_all().await;
+    Outcome::of(all.concat(), begun.elapsed())
 }
 
 /// So many messages are under way at once, each from its webhook to its final receipt.

@@ -9,12 +9,14 @@
 )]
 
 mod disk;
+mod events;
 mod load;
 mod measures;
 mod peers;
 #[path = "../../tests/ports.rs"]
 mod ports;
 mod programs;
+mod stock;
 mod stubs;
 mod table;
 mod webhook;

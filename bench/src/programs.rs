@@ -18,6 +18,9 @@ use crate::webhook;
 /// Signs between a gateway and the chat service.
 pub(crate) const CONNECTOR_SECRET: &str = "whsec_YmVuY2gtb2YtdGlkZWdhdGUtaXMtaG9uZXN0LXRvbw==";
 
+/// The file of a gateway's store, in its folder.
+pub(crate) const STORE: &str = "tidegate.db";
+
 /// A process that never outlives its measurement.
 pub(crate) struct Program {
     child: Child,
@@ -48,9 +51,46 @@ impl Program {
 
     /// How much memory it has now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it has ever had, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Waits until it does nothing, and returns how long that was.
+    pub(crate) async fn rests(&self) -> Duration {
+        let begun = Instant::now();
+        let (mut used, mut since) = (self.ticks(), Instant::now());
+        while since.elapsed() < Duration::from_millis(500) {
+            assert!(begun.elapsed() < PATIENCE * 10, "it does not come to rest");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = self.ticks();
+            if now > used {
+                (used, since) = (now, Instant::now());
+            }
+        }
+        since.duration_since(begun)
+    }
+
+    /// How much processor time it has used, in hundredths of a second.
+    fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        // Behind the name, which may have spaces, and eleven other fields.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
+        fields.take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
+    }
+
+    fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.dir.path().join(STORE)
     }
 
     /// Ends it at once. What it has written stays as long as the folder is held.
@@ -138,7 +178,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 fn configure(dir: &Path, port: u16, stubs: &Stubs, extra: &str) -> PathBuf {
-    let store = format!("sqlite:{}", dir.join("tidegate.db").display());
+    let store = format!("sqlite:{}", dir.join(STORE).display());
     let Stubs { chat, genesys, .. } = stubs;
     let text = format!(
         r#"

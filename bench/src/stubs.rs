@@ -29,6 +29,41 @@ pub(crate) struct Seen {
     pub(crate) failed: AtomicU64,
     /// Handshakes go on until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
+    /// Whoever asks for a session hears that there is none now.
+    pub(crate) away: AtomicBool,
+    /// Whoever asks for a session hears nothing.
+    pub(crate) silent: AtomicBool,
+    /// What came to the chat service, where somebody begins it.
+    pub(crate) forwarded: Log,
+    /// Which final receipts came to Genesys, where somebody begins it.
+    pub(crate) receipted: Log,
+}
+
+/// What came, by the message's id, in the order in which it came.
+#[derive(Default)]
+pub(crate) struct Log(Mutex<Option<Vec<(String, Instant)>>>);
+
+impl Log {
+    /// From now on it is written down.
+    pub(crate) fn begin(&self) {
+        *self.0.lock().expect("nobody panicked") = Some(Vec::new());
+    }
+
+    /// How much has come.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().expect("nobody panicked").as_ref().map_or(0, Vec::len)
+    }
+
+    /// Ends it.
+    pub(crate) fn take(&self) -> Vec<(String, Instant)> {
+        self.0.lock().expect("nobody panicked").take().unwrap_or_default()
+    }
+
+    fn note(&self, id: &str, at: Instant) {
+        if let Some(all) = self.0.lock().expect("nobody panicked").as_mut() {
+            all.push((id.to_owned(), at));
+        }
+    }
 }
 
 impl Seen {
@@ -88,6 +123,9 @@ async fn serve(seen: &Arc<Seen>, answer: fn(&Seen, &str, &HeaderMap, &Bytes) -> 
                 async move {
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                    if seen.silent.load(Ordering::Relaxed) && head.uri.path().ends_with("/open") {
+                        std::future::pending::<()>().await;
+                    }
                     Ok::<_, Infallible>(answer(&seen, head.uri.path(), &head.headers, &body))
                 }
             });
@@ -105,10 +143,12 @@ fn json(status: StatusCode, body: &'static str) -> Answer {
 fn chat(seen: &Seen, path: &str, headers: &HeaderMap, _: &Bytes) -> Answer {
     let now = Instant::now();
     match path.rsplit('/').next().unwrap_or_default() {
+        "open" if seen.away.load(Ordering::Relaxed) => json(StatusCode::SERVICE_UNAVAILABLE, "{}"),
         "open" if seen.slow_handshakes.load(Ordering::Relaxed) => json(StatusCode::ACCEPTED, "{}"),
         "open" => json(StatusCode::OK, r#"{"session":"s"}"#),
         "messages" => {
             let id = headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+            seen.forwarded.note(id, now);
             tell(&seen.forwards, id, now);
             json(StatusCode::OK, r#"{"status":"delivered","message_id":"x"}"#)
         }
@@ -137,6 +177,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
             if receipt.status == "Failed" {
                 seen.failed.fetch_add(1, Ordering::Relaxed);
             }
+            seen.receipted.note(receipt.id, now);
             tell(&seen.receipts, receipt.id, now);
         }
     }

@@ -11,6 +11,9 @@ pub(crate) const SECRET: &str = "bench-webhook-secret-0123456789abcdef";
 /// How long a body is, in bytes.
 const LENGTH: usize = 640;
 
+/// When the agent wrote each of them, as it stands in the body.
+pub(crate) const TIME: &str = "2026-11-20T09:14:03.482Z";
+
 /// The name of a customer, of which each is a conversation.
 pub(crate) fn customer(number: usize) -> String {
     format!("customer-{number:07}")
@@ -19,7 +22,7 @@ pub(crate) fn customer(number: usize) -> String {
 /// The body of a message with this id for this customer.
 pub(crate) fn body(id: &str, customer: &str) -> String {
     let mut body = format!(
-        r#"{{"id":"{id}","channel":{{"id":"6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10","platform":"Open","type":"Private","messageId":"{id}","to":{{"id":"{customer}","idType":"Opaque"}},"from":{{"nickname":"acme","id":"6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10","idType":"Opaque"}},"time":"2026-11-20T09:14:03.482Z"}},"type":"Text","originatingEntity":"Human","direction":"Outbound","text":""#
+        r#"{{"id":"{id}","channel":{{"id":"6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10","platform":"Open","type":"Private","messageId":"{id}","to":{{"id":"{customer}","idType":"Opaque"}},"from":{{"nickname":"acme","id":"6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10","idType":"Opaque"}},"time":"{TIME}"}},"type":"Text","originatingEntity":"Human","direction":"Outbound","text":""#
     );
     for word in ["Your ", "parcel ", "left ", "us ", "yesterday. "].into_iter().cycle() {
         if body.len() + 2 >= LENGTH {

@@ -2,7 +2,13 @@
 //! machine may be half as fast a minute later.
 
 mod accept;
+mod deadlines;
 mod delay;
+mod full;
+mod held;
+mod memory;
+mod release;
+mod restart;
 mod start;
 mod whole;
 
@@ -26,6 +32,11 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// How often something is measured that takes a minute at a time.
+    fn few_rounds(&self) -> usize {
+        self.scale.rounds.min(3)
+    }
+
     /// Measures what has this name: B1 and so on.
     pub(crate) async fn measure(&self, id: &str) -> Vec<Row> {
         match id {
@@ -34,6 +45,11 @@ impl Bench {
             "B3" => self.whole_loop().await,
             "B4" => self.whole_loop_of_express().await,
             "B5" => self.delay().await,
+            "B6" => self.memory_of_the_held().await,
+            "B7" => self.deadlines().await,
+            "B8" => self.release().await,
+            "B9" => self.restart().await,
+            "B10" => self.accepting_into_a_full_store().await,
             "B11" => self.start().await,
             _ => panic!("there is no measurement {id}"),
         }
@@ -41,4 +57,4 @@ impl Bench {
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 6] = ["B11", "B5", "B1", "B2", "B3", "B4"];
+pub(crate) const ALL: [&str; 11] = ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B9", "B10"];

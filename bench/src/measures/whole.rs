@@ -23,6 +23,12 @@ impl Bench {
         (outcome.rate(), outcome.p99())
     }
 
+    /// Messages a second of a gateway.
+    pub(super) async fn rate_of_loops(&self, round: &str) -> f64 {
+        let stubs = Stubs::start().await;
+        self.loops_of(self.programs.gateway(&stubs, "").await, &stubs, round).await.0
+    }
+
     pub(super) async fn whole_loop(&self) -> Vec<Row> {
         let (mut rates, mut times) = (Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {

@@ -1,0 +1,124 @@
+//! B7: how late a held message fails when its time is up, where very many are up in a few seconds.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use conversation::Clock as _;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::Bench;
+use super::held::{CONNECTIONS, all_held, look_into};
+use crate::load::{Outcome, PATIENCE, Source, all};
+use crate::programs::{Program, folder};
+use crate::stubs::Stubs;
+use crate::table::{Goal, Row};
+
+/// In which time the deadlines of all parts begin; to take the last part takes some time too.
+const WITHIN: Duration = Duration::from_secs(7);
+
+/// How late each was, in one round.
+struct Late {
+    decided: Outcome,
+    receipted: Outcome,
+    /// In which time all deadlines fell, in seconds.
+    within: f64,
+}
+
+impl Bench {
+    pub(super) async fn deadlines(&self) -> Vec<Row> {
+        let mut all = Vec::new();
+        for round in 0..self.few_rounds() {
+            all.push(self.late(&format!("b7-{round}")).await);
+        }
+        let each = |of: fn(&Late) -> f64| all.iter().map(of).collect::<Vec<_>>();
+        let what = format!("lateness of the decision that a held message has failed, {} of them, p99", self.many());
+        vec![
+            Row::figure("B7", what, "ms", &each(|late| late.decided.p99()), Goal::AtMost(100.0)),
+            Row::figure("B7", "p50 of it", "ms", &each(|late| late.decided.p50()), Goal::Told),
+            Row::figure("B7", "the latest", "ms", &each(|late| late.decided.at(1.0)), Goal::Told),
+            Row::figure("B7", "p99 of the receipt at Genesys", "ms", &each(|late| late.receipted.p99()), Goal::Told),
+            Row::figure("B7", "all deadlines within", "s", &each(|late| late.within), Goal::Told),
+        ]
+    }
+
+    async fn late(&self, run: &str) -> Late {
+        let stubs = Stubs::start().await;
+        stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
+        stubs.seen.receipted.begin();
+        let gateway = self.hold_until_a_time(run, &stubs).await;
+        let begun = Instant::now();
+        while stubs.seen.receipted.len() < self.many() {
+            assert!(begun.elapsed() < PATIENCE * 5, "they do not fail");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // The two clocks by which the times of the stubs become those of the program.
+        let (clock, instant) = (gateway::SystemClock.now().as_millisecond(), Instant::now());
+        let receipts: HashMap<String, i64> = stubs
+            .seen
+            .receipted
+            .take()
+            .into_iter()
+            .map(|(id, at)| (id, clock - instant.duration_since(at).as_millis() as i64))
+            .collect();
+        let deadlines = deadlines(&gateway);
+        assert_eq!(deadlines.len(), self.many(), "each has failed");
+        // Whole milliseconds of two clocks may differ by one.
+        let millis = |late: i64| Duration::from_millis(late.max(0).unsigned_abs());
+        let decided = deadlines.iter().map(|(_, deadline, decided)| {
+            assert!(decided >= deadline, "none fails before its time");
+            millis(decided - deadline)
+        });
+        let receipted = deadlines.iter().map(|(id, deadline, _)| millis(receipts[id] - deadline));
+        let first = deadlines.iter().map(|(_, deadline, _)| *deadline).min().unwrap_or_default();
+        let last = deadlines.iter().map(|(_, deadline, _)| *deadline).max().unwrap_or_default();
+        Late {
+            decided: Outcome::of(decided.collect(), begun.elapsed()),
+            receipted: Outcome::of(receipted.collect(), begun.elapsed()),
+            within: (last - first) as f64 / 1e3,
+        }
+    }
+
+    /// To take so many takes longer than the time in which they are all to be up, and a deadline is counted from when a
+    /// message was taken. So they are taken in parts, by one process after the other, each with a shorter `hold.for`.
+    async fn hold_until_a_time(&self, run: &str, stubs: &Stubs) -> Program {
+        let (parts, ahead) = if self.scale.quick { (2, Duration::from_secs(4)) } else { (10, Duration::from_mins(2)) };
+        let up = Instant::now() + ahead;
+        let mut dir = folder();
+        for part in 0..parts {
+            let hold = (up + WITHIN * part / parts).duration_since(Instant::now());
+            let config = format!("[integration.hold]\nfor = \"{}ms\"", hold.as_millis());
+            let mut gateway = self.programs.launch(dir, stubs, &config);
+            gateway.listens().await;
+            let each = self.many() / parts as usize;
+            let source = Source::behind(&format!("{run}-{part}"), each, each * part as usize);
+            all(gateway.address, CONNECTIONS, each, &source).await;
+            all_held(&gateway.store()).await;
+            assert!(Instant::now() < up, "the first are up before the last are held");
+            if part + 1 == parts {
+                return gateway;
+            }
+            dir = gateway.kill();
+        }
+        unreachable!("there is a last part")
+    }
+}
+
+/// Each message that has failed: its deadline, and when it was decided that it has. Both stand in the journal as the gateway's
+/// clock had them, in whole milliseconds; the time of a record is that of the decision, which its commit follows.
+fn deadlines(gateway: &Program) -> Vec<(String, i64, i64)> {
+    let store = look_into(&gateway.store());
+    let mut query = store
+        .prepare(
+            "select id, record ->> '$.hold_until', settled from message join journal using (conversation)
+             where state = 'failed' and record ->> '$.kind' = 'accepted' and record ->> '$.message' = id",
+        )
+        .expect("SQL");
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))).expect("rows");
+    rows.map(|row| {
+        let (id, hold_until, settled) = row.expect("a row");
+        (id, hold_until.parse::<Timestamp>().expect("a time").as_millisecond(), settled)
+    })
+    .collect()
+}

@@ -1,0 +1,95 @@
+//! B10: accepting with very many messages in the store, beside an empty one.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::Bench;
+use super::accept::HELD;
+use super::held::{CONNECTIONS, look_into};
+use crate::load::{PATIENCE, Source, all, closed};
+use crate::programs::{STORE, folder};
+use crate::stock::multiply;
+use crate::stubs::Stubs;
+use crate::table::{Goal, Row};
+
+/// Messages of each conversation in the store.
+const EACH: usize = 10;
+/// Conversations of the small store.
+const SMALL: usize = 100;
+/// Those of the load, as in B1.
+const CONVERSATIONS: usize = 1_000;
+
+impl Bench {
+    pub(super) async fn accepting_into_a_full_store(&self) -> Vec<Row> {
+        let conversations = if self.scale.quick { 1_000 } else { 1_000_000 };
+        let mut full = self.build_finished(conversations).await;
+        let size = std::fs::metadata(full.path().join(STORE)).expect("the store").len() as f64 / 1e9;
+        let (mut pairs, mut looked) = (Vec::new(), Vec::new());
+        for round in 0..self.scale.rounds {
+            // Other customers than those in the store, so that both sides have the same to do.
+            let first = conversations + round * CONVERSATIONS;
+            let (rate, took, dir) = self.accepts(full, first).await;
+            full = dir;
+            let (beside, ..) = self.accepts(folder(), first).await;
+            pairs.push((rate, beside));
+            looked.push(took.as_secs_f64());
+        }
+        let what = format!(
+            "webhooks accepted with {} messages in the store ({size:.1} GB), beside an empty one",
+            conversations * EACH
+        );
+        vec![
+            Row::ratio("B10", what, "/s", &pairs, Goal::AtLeast(0.8)),
+            Row::figure("B10", "its look for what is older than the retention time", "s", &looked, Goal::Told),
+        ]
+    }
+
+    /// How many a second are accepted into the store in `dir`, and how long the gateway had to do something before that by itself.
+    async fn accepts(&self, dir: TempDir, first: usize) -> (f64, Duration, TempDir) {
+        let stubs = Stubs::start().await;
+        stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
+        let mut gateway = self.programs.launch(dir, &stubs, HELD);
+        gateway.listens().await;
+        // When it starts, and every hour, it looks through the whole store for what is old enough to go.
+        let looked = gateway.rests().await;
+        let source = Source::random(CONVERSATIONS, first);
+        closed(gateway.address, CONNECTIONS, self.scale.slice / 4, &source).await;
+        let outcome = closed(gateway.address, CONNECTIONS, self.scale.slice, &source).await;
+        (outcome.rate(), looked, gateway.kill())
+    }
+
+    /// A store with so many conversations whose messages are all delivered.
+    async fn build_finished(&self, conversations: usize) -> TempDir {
+        let stubs = Stubs::start().await;
+        let gateway = self.programs.gateway(&stubs, "").await;
+        let count = SMALL * EACH;
+        all(gateway.address, CONNECTIONS, count, &Source::random(SMALL, 0)).await;
+        let begun = Instant::now();
+        let store = look_into(&gateway.store());
+        let done = "select count(*) from message where receipt = 'posted'";
+        while store.query_row(done, [], |row| row.get::<_, usize>(0)).expect("SQL") < count {
+            assert!(begun.elapsed() < PATIENCE, "the small store is not made");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        drop(store);
+        let (small, large) = (gateway.kill(), folder());
+        shorten(&small);
+        // As after a month less a day.
+        let spread = Duration::from_hours(29 * 24).as_millis() as u64;
+        tokio::task::block_in_place(|| {
+            multiply(&small.path().join(STORE), &large.path().join(STORE), conversations, 0, spread);
+        });
+        large
+    }
+}
+
+/// Nobody reads the bodies of old messages; they need not fill the disk.
+fn shorten(dir: &TempDir) {
+    let store = Connection::open(dir.path().join(STORE)).expect("the small store");
+    store.execute("update message set body = '{\"id\":\"' || id || '\",\"type\":\"Text\"}'", []).expect("SQL");
+    store.execute("update message set body = cast(body as blob)", []).expect("SQL");
+}

@@ -1,0 +1,287 @@
+//! A store of millions of messages, made in minutes: what a gateway itself left in a small one, written again and again for
+//! other customers. Every row of every table is copied, with ids, names and times that fit together, so that `tidegate audit`
+//! finds nothing. Ids are as random as Genesys's, and the trees as full as they would be.
+
+use std::path::Path;
+
+use conversation::{ConversationId, IntegrationName};
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Statement};
+
+use crate::load::random_id;
+use crate::webhook;
+
+/// Every table whose rows belong to a conversation, and the column that says to which.
+const TABLES: [(&str, &str); 5] = [
+    ("conversation", "id"),
+    ("message", "conversation"),
+    ("inbox", "conversation"),
+    ("journal", "conversation"),
+    ("outbox", "conversation"),
+];
+/// Columns that are times.
+const TIMES: [&str; 5] = ["due", "received", "settled", "at", "since"];
+/// What every message is called by the chat service of the bench, which no other would do.
+const SERVICE_ID: &str = "x";
+
+/// Writes `conversations` copies of what is in `from` into the new store `to`; the customers' numbers begin with `first`. Each
+/// copy is moved into the past, by less than `spread` milliseconds.
+pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usize, spread: u64) {
+    let source = Connection::open(from).expect("the small store");
+    let patterns = patterns(&source);
+    let name = IntegrationName::new("acme");
+    // In the order of the trees, which makes it fast.
+    let mut all: Vec<(ConversationId, usize)> = (0..conversations)
+        .map(|number| (ConversationId::of(&name, &webhook::customer(first + number)), number))
+        .collect();
+    all.sort_unstable();
+
+    let store = Connection::open(to).expect("a new store");
+    store
+        .execute_batch("pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -262144; begin")
+        .expect("SQL");
+    for sql in schema(&source, "table") {
+        store.execute_batch(&sql).expect("a table");
+    }
+    let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, _)| writer(&store, table)).collect();
+    let mut buffer = Vec::new();
+    for (id, number) in &all {
+        let pattern = &patterns[number % patterns.len()];
+        let copy = Copy {
+            conversation: id.as_str(),
+            customer: webhook::customer(first + number),
+            messages: (0..pattern.messages).map(|at| random_id(first + number, at)).collect(),
+            past: (*number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % spread.max(1),
+        };
+        for (table, cells) in &pattern.rows {
+            copy.write(&mut writers[*table], cells, &mut buffer);
+        }
+    }
+    drop(writers);
+    for sql in schema(&source, "index") {
+        store.execute_batch(&sql).expect("an index");
+    }
+    let version: u32 = source.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+    store.execute_batch("commit").expect("written");
+    store.pragma_update(None, "user_version", version).expect("a version");
+    store.pragma_update(None, "journal_mode", "wal").expect("a log");
+    store.close().expect("closed");
+    // What has to be written is not to be written while something is measured.
+    std::fs::File::open(to).and_then(|file| file.sync_all()).expect("on the disk");
+}
+
+fn schema(source: &Connection, kind: &str) -> Vec<String> {
+    // SQLite makes what is its own by itself.
+    let mut sql = source
+        .prepare("select sql from sqlite_schema where type = ?1 and sql is not null and name not like 'sqlite_%'")
+        .expect("SQL");
+    sql.query_map([kind], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("the schema")
+}
+
+/// The columns of a table, but for a number that the store gives by itself.
+fn columns(store: &Connection, table: &str) -> Vec<String> {
+    let mut sql =
+        store.prepare("select name from pragma_table_info(?1) where not (name = 'seq' and pk = 1)").expect("SQL");
+    sql.query_map([table], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("the columns")
+}
+
+fn writer<'a>(store: &'a Connection, table: &str) -> Statement<'a> {
+    let columns = columns(store, table);
+    let places = vec!["?"; columns.len()].join(", ");
+    store.prepare(&format!("insert into {table} ({}) values ({places})", columns.join(", "))).expect("SQL")
+}
+
+/// One conversation, to be written again.
+struct Pattern {
+    messages: usize,
+    /// The table, and a row of it.
+    rows: Vec<(usize, Vec<Cell>)>,
+}
+
+/// What stands in one column.
+enum Cell {
+    Same(Value),
+    Time(i64),
+    Text(Vec<Piece>),
+    Bytes(Vec<Piece>),
+}
+
+#[derive(Clone)]
+enum Piece {
+    Same(String),
+    Conversation,
+    Customer,
+    /// The id of one of the conversation's messages.
+    Message(usize),
+    /// What the chat service calls it.
+    Service(usize),
+    /// A time in JSON, in milliseconds.
+    Time(i64),
+}
+
+fn patterns(source: &Connection) -> Vec<Pattern> {
+    for unheard in ["event", "early"] {
+        let rows: u64 =
+            source.query_row(&format!("select count(*) from {unheard}"), [], |row| row.get(0)).expect("SQL");
+        assert_eq!(rows, 0, "rows of {unheard} would have to be copied too");
+    }
+    let mut sql = source.prepare("select id, customer ->> '$.id' from conversation").expect("SQL");
+    let all = sql.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    all.map(|row| pattern(source, row.expect("a conversation"))).collect()
+}
+
+fn pattern(source: &Connection, (conversation, customer): (String, String)) -> Pattern {
+    let mut sql = source.prepare_cached("select id from message where conversation = ?1 order by rowid").expect("SQL");
+    let messages: Vec<String> =
+        sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
+    let mut needles = vec![(conversation.clone(), Piece::Conversation), (customer, Piece::Customer)];
+    needles.extend(messages.iter().enumerate().map(|(at, id)| (id.clone(), Piece::Message(at))));
+    let mut rows = Vec::new();
+    for (table, (name, owner)) in TABLES.iter().enumerate() {
+        let columns = columns(source, name);
+        let order = if *name == "conversation" {
+            "id"
+        } else if *name == "message" {
+            "rowid"
+        } else {
+            "seq"
+        };
+        let sql = format!("select {} from {name} where {owner} = ?1 order by {order}", columns.join(", "));
+        let mut sql = source.prepare(&sql).expect("SQL");
+        let mut found = sql.query([&conversation]).expect("rows");
+        while let Some(row) = found.next().expect("a row") {
+            let values: Vec<Value> = (0..columns.len()).map(|at| row.get(at).expect("a value")).collect();
+            let of = messages
+                .iter()
+                .position(|id| values.iter().any(|value| text(value).is_some_and(|text| text.contains(id.as_str()))));
+            let cells = columns.iter().zip(values).map(|(column, value)| cell(column, value, &needles, of)).collect();
+            rows.push((table, cells));
+        }
+    }
+    Pattern { messages: messages.len(), rows }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    if let Value::Text(text) = value { Some(text) } else { None }
+}
+
+/// A row of which column, and about which message, if it is about one.
+fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usize>) -> Cell {
+    match value {
+        Value::Integer(at) if TIMES.contains(&column) => Cell::Time(at),
+        Value::Text(text) if column == "service_id" && text == SERVICE_ID => {
+            Cell::Text(vec![Piece::Service(of.expect("a message"))])
+        }
+        Value::Text(text) => {
+            let mut pieces = split(text, needles);
+            if let Some(of) = of {
+                pieces = replace(
+                    pieces,
+                    &format!("\"service_id\":\"{SERVICE_ID}\""),
+                    &[Piece::Same("\"service_id\":\"".into()), Piece::Service(of), Piece::Same("\"".into())],
+                );
+            }
+            Cell::Text(pieces.into_iter().flat_map(times).collect())
+        }
+        // Its time is when the agent wrote it, long before.
+        Value::Blob(body) => Cell::Bytes(split(String::from_utf8(body).expect("JSON"), needles)),
+        other => Cell::Same(other),
+    }
+}
+
+fn split(text: String, needles: &[(String, Piece)]) -> Vec<Piece> {
+    let whole = vec![Piece::Same(text)];
+    needles.iter().fold(whole, |pieces, (needle, piece)| replace(pieces, needle, std::slice::from_ref(piece)))
+}
+
+fn replace(pieces: Vec<Piece>, needle: &str, by: &[Piece]) -> Vec<Piece> {
+    let mut all = Vec::new();
+    for piece in pieces {
+        let Piece::Same(text) = piece else {
+            all.push(piece);
+            continue;
+        };
+        for (at, part) in text.split(needle).enumerate() {
+            if at > 0 {
+                all.extend_from_slice(by);
+            }
+            if !part.is_empty() {
+                all.push(Piece::Same(part.to_owned()));
+            }
+        }
+    }
+    all
+}
+
+/// Parts a text at its times; the one that all webhooks have stays.
+fn times(piece: Piece) -> Vec<Piece> {
+    let Piece::Same(text) = piece else { return vec![piece] };
+    let mut all: Vec<Piece> = Vec::new();
+    for (at, part) in text.split('"').enumerate() {
+        let quote = if at > 0 { "\"" } else { "" };
+        match part.parse::<Timestamp>() {
+            Ok(time) if part != webhook::TIME => {
+                all.extend([Piece::Same(quote.to_owned()), Piece::Time(time.as_millisecond())]);
+            }
+            _ => match all.last_mut() {
+                Some(Piece::Same(before)) => {
+                    before.push_str(quote);
+                    before.push_str(part);
+                }
+                _ => all.push(Piece::Same(format!("{quote}{part}"))),
+            },
+        }
+    }
+    all
+}
+
+/// For whom a pattern is written.
+struct Copy<'a> {
+    conversation: &'a str,
+    customer: String,
+    messages: Vec<String>,
+    /// How long ago it was, in milliseconds before the pattern.
+    past: u64,
+}
+
+impl Copy<'_> {
+    fn write(&self, writer: &mut Statement<'_>, cells: &[Cell], buffer: &mut Vec<u8>) {
+        for (at, cell) in (1..).zip(cells) {
+            match cell {
+                Cell::Same(value) => writer.raw_bind_parameter(at, value),
+                Cell::Time(time) => writer.raw_bind_parameter(at, time - self.past.cast_signed()),
+                Cell::Text(pieces) => {
+                    self.render(pieces, buffer);
+                    writer.raw_bind_parameter(at, str::from_utf8(buffer).expect("text"))
+                }
+                Cell::Bytes(pieces) => {
+                    self.render(pieces, buffer);
+                    writer.raw_bind_parameter(at, buffer.as_slice())
+                }
+            }
+            .expect("a value");
+        }
+        writer.raw_execute().expect("a row");
+    }
+
+    fn render(&self, pieces: &[Piece], buffer: &mut Vec<u8>) {
+        buffer.clear();
+        for piece in pieces {
+            match piece {
+                Piece::Same(text) => buffer.extend_from_slice(text.as_bytes()),
+                Piece::Conversation => buffer.extend_from_slice(self.conversation.as_bytes()),
+                Piece::Customer => buffer.extend_from_slice(self.customer.as_bytes()),
+                Piece::Message(at) => buffer.extend_from_slice(self.messages[*at].as_bytes()),
+                Piece::Service(at) => {
+                    buffer.push(b's');
+                    buffer.extend_from_slice(self.messages[*at].as_bytes());
+                }
+                Piece::Time(time) => {
+                    let time = Timestamp::from_millisecond(time - self.past.cast_signed()).expect("a time");
+                    buffer.extend_from_slice(time.to_string().as_bytes());
+                }
+            }
+        }
+    }
+}
