@@ -21,7 +21,7 @@ const TABLES: [(&str, &str); 5] = [
     ("outbox", "conversation"),
 ];
 /// Columns that are times.
-const TIMES: [&str; 5] = ["due", "received", "settled", "at", "since"];
+const TIMES: [&str; 6] = ["due", "received", "settled", "at", "since", "oldest"];
 /// What every message is called by the chat service of the bench, which no other would do.
 const SERVICE_ID: &str = "x";
 

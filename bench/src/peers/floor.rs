@@ -51,7 +51,9 @@ fn write(mut file: File, mut entries: mpsc::Receiver<Entry>) {
     let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::new());
     while entries.blocking_recv_many(&mut batch, BATCH) > 0 {
         bytes.clear();
-        batch.iter().for_each(|(body, _)| bytes.extend_from_slice(body));
+        for (body, _) in &batch {
+            bytes.extend_from_slice(body);
+        }
         file.write_all(&bytes).expect("the disk has room");
         file.sync_data().expect("the disk is there");
         for (_, done) in batch.drain(..) {

@@ -22,7 +22,9 @@ impl Turn<'_> {
 
     pub(crate) fn start_handshake(&mut self) {
         if self.conversation.session == Session::Closed {
-            self.call_open(later(self.now, self.policy.hold.limit));
+            // When nobody waits for it any more it is given up, in the same step that fails the first message.
+            let waiting = self.conversation.waiting.iter().map(|waiting| self.conversation.deadline(waiting)).min();
+            self.call_open(waiting.unwrap_or_else(|| later(self.now, self.policy.hold.limit)));
         }
     }
 

@@ -10,7 +10,7 @@ use conversation::{
 };
 use jiff::Timestamp;
 
-use crate::{Append, AppendError, Arrival, Direction, NewMessage, OutboxItem, Store, Stored, audit};
+use crate::{Append, AppendError, Arrival, Direction, Due, NewMessage, OutboxItem, Store, Stored, audit};
 
 /// 2026-11-20T09:00:00Z and so many milliseconds.
 fn at(millis: i64) -> Timestamp {
@@ -85,6 +85,7 @@ impl Driver<'_> {
             due: self.state.next_wakeup(&policy()),
             watched: self.state.watched().map(Into::into),
             snapshot: None,
+            lazy: false,
         }
     }
 }
@@ -172,6 +173,8 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
     driver.step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![]).await;
     let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
     assert_eq!((row.state.as_str(), row.body.as_slice()), ("delivered", b"{\"text\":\"hello\"}".as_slice()));
+    let body = driver.store.body(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    assert_eq!(body, row.into(), "what does not change is the same from memory");
     let owed = outbox(driver.store, &acme()).await;
     assert_eq!(owed.len(), 1, "a receipt is owed: {owed:?}");
     let result = PostResult::Posted { genesys_id: None };
@@ -229,6 +232,7 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
         due: None,
         watched: None,
         snapshot: None,
+        lazy: false,
     };
     let of = IntegrationName::new("receipts");
     driver.store.append(append(0, vec![sent])).await.expect("an append");
@@ -287,11 +291,15 @@ async fn knows_what_is_due(driver: &mut Driver<'_>) {
     driver.now = 30_000;
     driver.take_inbox().await;
     let wakeup = driver.state.next_wakeup(&policy()).expect("a message is held");
-    let due = driver.store.due(at(0), wakeup, 10).await.expect("a read");
+    let due = driver.store.due(None, wakeup, 10).await.expect("a read");
     assert_eq!(due.iter().map(|due| &due.conversation).collect::<Vec<_>>(), [&conversation()]);
     assert!(due[0].at >= wakeup, "never woken before its time");
     let before = wakeup.checked_sub(Duration::from_millis(2)).expect("in range");
-    assert!(driver.store.due(at(0), before, 10).await.expect("a read").is_empty());
+    assert!(driver.store.due(None, before, 10).await.expect("a read").is_empty());
+    // Those that share a millisecond are told apart by their ids.
+    let same = Due { conversation: ConversationId::new(""), ..due[0].clone() };
+    assert_eq!(driver.store.due(Some(&same), wakeup, 10).await.expect("a read"), due);
+    assert!(driver.store.due(Some(&due[0]), wakeup, 10).await.expect("a read").is_empty(), "none is behind it");
 }
 
 async fn snapshots(driver: &mut Driver<'_>) {

@@ -79,8 +79,9 @@ pub trait Store: Send + Sync + 'static {
     /// Conversations that have something in the inbox, by id, behind `after`.
     async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError>;
 
-    /// Conversations that want to be woken in `from..=until`, earliest first, at most `limit`.
-    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+    /// Conversations that want to be woken by `until`, earliest first and by id within a millisecond, behind `after`, at most
+    /// `limit`.
+    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
 
     /// What Genesys is owed for an integration behind `after`, oldest first, at most `limit`: what somebody waits for
     /// ([`conversation::Owed::is_urgent`]), or the rest. What becomes owed later comes behind everything that was read.

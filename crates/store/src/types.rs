@@ -115,6 +115,8 @@ pub struct Append {
     pub watched: Option<Box<str>>,
     /// The state after this step, where it is time for a snapshot.
     pub snapshot: Option<Conversation>,
+    /// Nobody waits for it: a store that has much to do may let others go first.
+    pub lazy: bool,
 }
 
 /// A conversation as it was left.
@@ -148,6 +150,18 @@ pub struct Due {
     pub conversation: ConversationId,
     /// When, in whole milliseconds, not before it is due.
     pub at: Timestamp,
+}
+
+impl Due {
+    /// Before all that are due at `at`.
+    pub fn before(at: Timestamp) -> Self {
+        Self { conversation: ConversationId::new(""), at }
+    }
+
+    /// Its place among others, and that of one that all others come behind.
+    pub(crate) fn place(due: Option<&Self>) -> (i64, &str) {
+        due.map_or((i64::MIN, ""), |due| (due.at.as_millisecond(), due.conversation.as_str()))
+    }
 }
 
 /// Something that Genesys is owed.

@@ -216,6 +216,7 @@ async fn an_append_that_is_repeated_because_its_answer_was_lost_has_the_effect_o
         due: None,
         watched: None,
         snapshot: None,
+        lazy: false,
     };
     store.append(append(Record::Paused)).await.expect("an append");
     store.append(append(Record::Paused)).await.expect("the same one again is known");

@@ -34,10 +34,18 @@ const BEST_EFFORT: Duration = Duration::from_secs(5);
 /// How long a connection may take to come about, so that a dead host is found before the attempt's time is over.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How many connections are kept for the next call to a host, and for how long: a burst leaves many behind.
+const IDLE: usize = 256;
+const IDLE_FOR: Duration = Duration::from_secs(10);
+
 /// What every client for [`HttpConnector::new`] needs: no redirects (a 3xx is an answer like any other that is tried
-/// again), and a limit for the time to connect.
+/// again), a limit for the time to connect, and one for connections that do nothing.
 pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT)
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(IDLE)
+        .pool_idle_timeout(IDLE_FOR)
 }
 
 /// A chat service that speaks the connector protocol.

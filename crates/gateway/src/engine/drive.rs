@@ -364,6 +364,9 @@ impl Live {
         let seq = self.seq + records.len() as u64;
         let snapshot = seq >= self.snapshot_seq + SNAPSHOT_EVERY;
         let wakeup = self.state.next_wakeup(&self.integration.policy);
+        // That Genesys has a receipt is the last that happens to a message: nothing follows from it.
+        let lazy =
+            taken.is_empty() && records.iter().all(|record| matches!(record, Record::ReceiptDone { last: true, .. }));
         let append = Append {
             conversation: id.clone(),
             integration: self.integration.name.clone(),
@@ -375,6 +378,7 @@ impl Live {
             due: if self.state.is_calling() { Some(now) } else { wakeup },
             watched: self.state.watched().map(Into::into),
             snapshot: snapshot.then(|| self.state.clone()),
+            lazy,
         };
         if mutant::is(Mutant::EffectsBeforeDurable) {
             let store = Arc::clone(&engine.store);

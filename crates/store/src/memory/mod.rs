@@ -283,9 +283,9 @@ impl Store for MemoryStore {
         self.call("waiting", |tables| tables.waiting(shards.as_deref(), after, limit)).await
     }
 
-    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
         let shards = self.shards();
-        self.call("due", |tables| tables.due(shards.as_deref(), from, until, limit)).await
+        self.call("due", |tables| tables.due(shards.as_deref(), after, until, limit)).await
     }
 
     async fn outbox(

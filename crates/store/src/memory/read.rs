@@ -60,14 +60,21 @@ impl Tables {
         found
     }
 
-    pub(super) fn due(&self, shards: Option<&[String]>, from: Timestamp, until: Timestamp, limit: usize) -> Vec<Due> {
+    pub(super) fn due(
+        &self,
+        shards: Option<&[String]>,
+        after: Option<&Due>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Vec<Due> {
         let shards = set(shards);
         let due = |(id, row): (&ConversationId, &super::tables::Row)| {
-            let at = row.due.filter(|at| (from..=until).contains(at))?;
-            Self::is_of(shards.as_ref(), id).then(|| Due { conversation: id.clone(), at })
+            let due = Due { conversation: id.clone(), at: row.due.filter(|at| *at <= until)? };
+            let behind = Due::place(Some(&due)) > Due::place(after);
+            (behind && Self::is_of(shards.as_ref(), id)).then_some(due)
         };
         let mut found: Vec<Due> = self.conversations.iter().filter_map(due).collect();
-        found.sort_by_key(|due| due.at);
+        found.sort_by(|one, other| Due::place(Some(one)).cmp(&Due::place(Some(other))));
         found.truncate(limit);
         found
     }

@@ -173,8 +173,8 @@ impl Store for PostgresStore {
         read::waiting(&self.0.readers, &self.shards(), after, limit).await
     }
 
-    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        read::due(&self.0.readers, &self.shards(), from, until, limit).await
+    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        read::due(&self.0.readers, &self.shards(), after, until, limit).await
     }
 
     async fn outbox(

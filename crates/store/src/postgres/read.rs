@@ -133,16 +133,19 @@ pub(super) async fn conversations(
 pub(super) async fn due(
     readers: &Readers,
     shards: &[String],
-    from: Timestamp,
+    after: Option<&Due>,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
+    let (at, id) = Due::place(after);
     let rows = readers
         .query(
             "select id, due from tidegate.conversation
-             where due between $1 and $2 and substr(id, 2, 2) = any($4) order by due limit $3",
+             where due >= $1 and (due, id) > ($1, $2) and due <= $3 and substr(id, 2, 2) = any($5)
+             order by due, id limit $4",
             &[
-                (&from.as_millisecond(), Type::INT8),
+                (&at, Type::INT8),
+                (&id, Type::TEXT),
                 (&until.as_millisecond(), Type::INT8),
                 (&most(limit), Type::INT8),
                 (&shards, Type::TEXT_ARRAY),

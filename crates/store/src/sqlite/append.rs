@@ -28,6 +28,11 @@ pub(super) fn append(
     }
     let mut early = false;
     let at = append.at.as_millisecond();
+    if append.after == 0 && !append.records.is_empty() {
+        connection
+            .prepare_cached("update conversation set oldest = ?2 where id = ?1")?
+            .execute(params![conversation, at])?;
+    }
     for (seq, record) in (append.after + 1..).zip(&append.records) {
         connection
             .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?

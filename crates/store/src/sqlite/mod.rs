@@ -170,8 +170,9 @@ impl Store for SqliteStore {
         self.readers.run(move |connection| read::waiting(connection, after.as_ref(), limit)).await
     }
 
-    async fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
-        self.readers.run(move |connection| read::due(connection, from, until, limit)).await
+    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let after = after.cloned();
+        self.readers.run(move |connection| read::due(connection, after.as_ref(), until, limit)).await
     }
 
     async fn outbox(
@@ -202,9 +203,9 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         let writer = self.writer()?;
-        let (mut gone, mut after) = (0, String::new());
+        let (mut gone, mut after) = (0, prune::Place::default());
         while let Some((old, last)) =
-            self.readers.run(move |connection| prune::candidates(connection, before, &after)).await?
+            self.readers.run(move |connection| prune::candidates(connection, before, after)).await?
         {
             self.recent.drop_bodies();
             for page in old.chunks(prune::PAGE) {

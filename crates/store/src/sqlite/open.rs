@@ -55,7 +55,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
 
 /// How many pages (of 4 KiB) the writer keeps in memory: what it changes is spread over the trees, and a page that it must
 /// read again costs a call. They take room only once they are in use.
-const WRITER_CACHE: u32 = 8_192;
+const WRITER_CACHE: u32 = 4_096;
 
 pub(super) fn enlarge_cache(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", WRITER_CACHE)

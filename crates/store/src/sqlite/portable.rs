@@ -204,8 +204,9 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
 fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "insert into conversation (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "insert into conversation (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq,
+                                       oldest)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             b.id,
@@ -216,7 +217,8 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
             b.watched,
             b.snapshot,
             b.snapshot_seq,
-            b.pruned_seq
+            b.pruned_seq,
+            b.journal.first().map_or(0, |(_, at, _)| *at)
         ])?;
     for m in &b.messages {
         connection

@@ -13,22 +13,25 @@ const LOOKED_AT: usize = 1_000;
 /// How many events one transaction forgets.
 const EVENTS: usize = 500;
 
-/// Conversations that may have something to prune, and where to go on looking; none where all were looked at.
+/// When a conversation's first record was decided, and its id: the order in which they are looked at.
+pub(super) type Place = (i64, String);
+
+/// Conversations behind `after` that may have something to prune, and where to go on looking; none where all were looked
+/// at. Those that have nothing so old are not touched: there may be millions.
 pub(super) fn candidates(
     connection: &Connection,
     before: Timestamp,
-    after: &str,
-) -> Result<Option<(Vec<ConversationId>, String)>, StoreError> {
+    (oldest, id): Place,
+) -> Result<Option<(Vec<ConversationId>, Place)>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select id, coalesce((select at from journal where conversation = id order by seq limit 1), 0)
-         from conversation where id > ?1 order by id limit ?2",
+        "select oldest, id from conversation where oldest >= ?1 and (oldest, id) > (?1, ?2) and oldest < ?3
+         order by oldest, id limit ?4",
     )?;
-    let rows = statement.query_map(params![after, LOOKED_AT], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-    let rows = rows.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
-    let Some((last, _)) = rows.last() else { return Ok(None) };
-    let last = last.clone();
-    let old = rows.into_iter().filter(|(_, oldest)| *oldest < before.as_millisecond());
-    Ok(Some((old.map(|(id, _)| ConversationId::new(id)).collect(), last)))
+    let params = params![oldest, id, before.as_millisecond(), LOOKED_AT];
+    let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<Place>>>()?;
+    let Some(last) = rows.last().cloned() else { return Ok(None) };
+    Ok(Some((rows.into_iter().map(|(_, id)| ConversationId::new(id)).collect(), last)))
 }
 
 /// Removes what was finished before `before`. Returns how many messages went.
@@ -109,7 +112,10 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
         .execute(params![id, cut])?;
     if gone > 0 {
         connection
-            .prepare_cached("update conversation set pruned_seq = ?2 where id = ?1")?
+            .prepare_cached(
+                "update conversation set pruned_seq = ?2, oldest = coalesce(
+                    (select at from journal where conversation = ?1 order by seq limit 1), 0) where id = ?1",
+            )?
             .execute(params![id, cut])?;
     }
     Ok(())

@@ -122,13 +122,16 @@ pub(super) fn waiting(
 
 pub(super) fn due(
     connection: &Connection,
-    from: Timestamp,
+    after: Option<&Due>,
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select id, due from conversation where due between ?1 and ?2 order by due limit ?3")?;
-    let rows = statement.query_map(params![from.as_millisecond(), until.as_millisecond(), most(limit)], |row| {
+    let mut statement = connection.prepare_cached(
+        "select id, due from conversation where due >= ?1 and (due, id) > (?1, ?2) and due <= ?3
+         order by due, id limit ?4",
+    )?;
+    let (at, id) = Due::place(after);
+    let rows = statement.query_map(params![at, id, until.as_millisecond(), most(limit)], |row| {
         Ok(Due { conversation: ConversationId::new(row.get::<_, String>(0)?), at: time(row, 1)? })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

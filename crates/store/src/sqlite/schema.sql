@@ -10,8 +10,10 @@ create table conversation (
     watched      text,                          -- Genesys's conversation, while its end has to be learnt
     snapshot     text,                          -- JSON, the state after snapshot_seq
     snapshot_seq integer not null default 0,
-    pruned_seq   integer not null default 0
+    pruned_seq   integer not null default 0,
+    oldest       integer not null default 0     -- when the first record was decided that its journal has; 0: it has none
 ) without rowid;
+create index conversation_oldest on conversation (oldest);
 create index conversation_due on conversation (due) where due is not null;
 create index conversation_watched on conversation (integration, id) where watched is not null;
 
