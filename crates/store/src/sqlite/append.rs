@@ -2,7 +2,7 @@
 
 use conversation::{Input, IntegrationName, MessageId, Owed, Record, Report};
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::put_into_inbox;
 use super::recent::Change as InboxChange;
@@ -20,23 +20,23 @@ pub(super) fn append(
 ) -> rusqlite::Result<Option<bool>> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
-    let held = connection
-        .prepare_cached("update conversation set seq = ?3, due = ?4, watched = ?5 where id = ?1 and seq = ?2")?
-        .execute(params![conversation, append.after, last, append.due.map(ceil_to_millis), append.watched])?;
-    if held == 0 {
-        return Ok(None);
-    }
-    let mut early = false;
+    let before: Option<Option<i64>> = connection
+        .prepare_cached("select step from conversation where id = ?1 and seq = ?2")?
+        .query_row(params![conversation, append.after], |row| row.get(0))
+        .optional()?;
+    let Some(before) = before else { return Ok(None) };
     let at = append.at.as_millisecond();
-    if append.after == 0 && !append.records.is_empty() {
+    let step = write_step(connection, conversation, before, (append.after + 1, at), append.records.iter().map(json))?;
+    connection
+        .prepare_cached("update conversation set seq = ?2, due = ?3, watched = ?4, step = ?5 where id = ?1")?
+        .execute(params![conversation, last, append.due.map(ceil_to_millis), append.watched, step])?;
+    if before.is_none() && step.is_some() {
         connection
             .prepare_cached("update conversation set oldest = ?2 where id = ?1")?
             .execute(params![conversation, at])?;
     }
-    for (seq, record) in (append.after + 1..).zip(&append.records) {
-        connection
-            .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
-            .execute(params![conversation, seq, at, json(record)])?;
+    let mut early = false;
+    for record in &append.records {
         early |= project(connection, append, record, inbox)?;
     }
     for seq in &append.taken {
@@ -49,6 +49,30 @@ pub(super) fn append(
             .execute(params![conversation, json(state), last])?;
     }
     Ok(Some(early))
+}
+
+/// Writes the records of one step, of which the first has the sequence number `seq`. Returns the conversation's last step.
+pub(super) fn write_step(
+    connection: &Connection,
+    conversation: &str,
+    before: Option<i64>,
+    (seq, at): (u64, i64),
+    records: impl Iterator<Item = String>,
+) -> rusqlite::Result<Option<i64>> {
+    let mut lines = String::new();
+    for record in records {
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        lines.push_str(&record);
+    }
+    if lines.is_empty() {
+        return Ok(before);
+    }
+    connection
+        .prepare_cached("insert into journal (before, conversation, seq, at, records) values (?1, ?2, ?3, ?4, ?5)")?
+        .insert(params![before, conversation, seq, at, lines])
+        .map(Some)
 }
 
 /// Carries one record into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.

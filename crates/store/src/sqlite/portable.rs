@@ -2,9 +2,13 @@
 
 use async_trait::async_trait;
 use conversation::ConversationId;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
+use super::append::write_step;
+use super::prune::remove_steps;
+use super::read::steps;
 use crate::StoreError;
 use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
 
@@ -174,10 +178,13 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
         .prepare_cached("select customers, input from inbox where conversation = ?1 order by seq")?
         .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    bundle.journal = connection
-        .prepare_cached("select seq, at, record from journal where conversation = ?1 order by seq")?
-        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+    for step in steps(connection, id, 0)? {
+        for (seq, record) in (step.seq..).zip(step.records) {
+            let record = String::from_utf8(record)
+                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error)))?;
+            bundle.journal.push((seq, step.at, record));
+        }
+    }
     bundle.outbox = connection
         .prepare_cached("select integration, key, lazy, since, owed from outbox where conversation = ?1 order by seq")?
         .query_map([id], |row| {
@@ -189,9 +196,9 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
 }
 
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    remove_steps(connection, id)?;
     for sql in [
         "delete from outbox where conversation = ?1",
-        "delete from journal where conversation = ?1",
         "delete from inbox where conversation = ?1",
         "delete from message where conversation = ?1",
         "delete from conversation where id = ?1",
@@ -202,11 +209,17 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
 }
 
 fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
+    let mut step = None;
+    // What was decided at one moment may have been several steps; nobody can tell, and nobody has to.
+    for records in b.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+        let (seq, at, _) = records[0];
+        step = write_step(connection, &b.id, step, (seq, at), records.iter().map(|(_, _, record)| record.clone()))?;
+    }
     connection
         .prepare_cached(
             "insert into conversation (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq,
-                                       oldest)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                       step, oldest)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             b.id,
@@ -218,6 +231,7 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
             b.snapshot,
             b.snapshot_seq,
             b.pruned_seq,
+            step,
             b.journal.first().map_or(0, |(_, at, _)| *at)
         ])?;
     for m in &b.messages {
@@ -246,11 +260,6 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
         connection
             .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
             .execute(params![b.id, customers, input])?;
-    }
-    for (seq, at, record) in &b.journal {
-        connection
-            .prepare_cached("insert into journal (conversation, seq, at, record) values (?1, ?2, ?3, ?4)")?
-            .execute(params![b.id, seq, at, record])?;
     }
     for o in &b.outbox {
         connection

@@ -1,9 +1,12 @@
 //! What goes after the retention time, a few conversations at a time: the writer has other work between.
 
+use std::collections::HashSet;
+
 use conversation::ConversationId;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
+use super::read::{Step, steps};
 use crate::StoreError;
 
 /// How many conversations one transaction prunes.
@@ -76,60 +79,74 @@ fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<b
                 and not exists (select 1 from outbox where conversation = ?1)
                 and not exists (select 1 from message
                     where conversation = ?1 and (state = 'accepted' or received >= ?2 or settled >= ?2))
-                and coalesce((select at from journal where conversation = ?1 order by seq desc limit 1), 0) < ?2",
+                and coalesce((select at from journal where step = conversation.step), 0) < ?2",
         )?
         .exists(params![id, before])
 }
 
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     let messages = connection.prepare_cached("delete from message where conversation = ?1")?.execute([id])?;
-    connection.prepare_cached("delete from journal where conversation = ?1")?.execute([id])?;
+    remove_steps(connection, id)?;
     connection.prepare_cached("delete from conversation where id = ?1")?.execute([id])?;
     Ok(messages)
 }
 
 /// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
-/// still open.
+/// still open. A step goes as a whole.
 fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<()> {
-    let old: Option<u64> = connection
-        .prepare_cached(
-            "select max(journal.seq) from journal, conversation as c
-             where c.id = ?1 and journal.conversation = ?1 and journal.seq <= c.snapshot_seq and journal.at < ?2",
-        )?
-        .query_row(params![id, before], |row| row.get(0))?;
-    let Some(old) = old else { return Ok(()) };
-    let open: Option<u64> = connection
-        .prepare_cached(
-            "select seq from journal where conversation = ?1 and seq <= ?2
-                and case when json_valid(record) then json_extract(record, '$.message') end in
-                (select id from message where conversation = ?1 and state = 'accepted') order by seq limit 1",
-        )?
-        .query_row(params![id, old], |row| row.get(0))
-        .optional()?;
-    let cut = open.map_or(old, |open| open - 1);
-    let gone = connection
-        .prepare_cached("delete from journal where conversation = ?1 and seq <= ?2")?
-        .execute(params![id, cut])?;
-    if gone > 0 {
-        connection
-            .prepare_cached(
-                "update conversation set pruned_seq = ?2, oldest = coalesce(
-                    (select at from journal where conversation = ?1 order by seq limit 1), 0) where id = ?1",
-            )?
-            .execute(params![id, cut])?;
+    let snapshot: u64 = connection
+        .prepare_cached("select snapshot_seq from conversation where id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    let mut open =
+        connection.prepare_cached("select id from message where conversation = ?1 and state = 'accepted'")?;
+    let open = open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
+    let all = steps(connection, id, 0)?;
+    let is_open = |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
+    let goes = |step: &&Step| step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open);
+    let going: Vec<&Step> = all.iter().take_while(goes).collect();
+    let Some(last) = going.last().map(|step| step.last()) else { return Ok(()) };
+    let oldest = all.get(going.len()).map_or(0, |first| first.at);
+    for step in going {
+        connection.prepare_cached("delete from journal where step = ?1")?.execute([step.id])?;
     }
+    connection
+        .prepare_cached("update conversation set pruned_seq = ?2, oldest = ?3 where id = ?1")?
+        .execute(params![id, last, oldest])?;
     Ok(())
 }
 
 /// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
 fn remove_old_messages(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "delete from message where conversation = ?1 and state <> 'accepted'
-                and received < ?2 and coalesce(settled, received) < ?2
-                and not exists (select 1 from outbox where conversation = ?1)
-                and id not in (select coalesce(case when json_valid(record) then json_extract(record, '$.message') end, '')
-                    from journal where conversation = ?1)",
-        )?
-        .execute(params![id, before])
+    let all = steps(connection, id, 0)?;
+    let spoken_of: HashSet<String> = all.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
+    let mut old = connection.prepare_cached(
+        "select rowid, id from message where conversation = ?1 and state <> 'accepted'
+            and received < ?2 and coalesce(settled, received) < ?2
+            and not exists (select 1 from outbox where conversation = ?1)",
+    )?;
+    let old = old.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut gone = 0;
+    for (row, message) in old.collect::<rusqlite::Result<Vec<(i64, String)>>>()? {
+        if !spoken_of.contains(&message) {
+            gone += connection.prepare_cached("delete from message where rowid = ?1")?.execute([row])?;
+        }
+    }
+    Ok(gone)
+}
+
+/// Removes the whole journal of a conversation.
+pub(super) fn remove_steps(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    for step in steps(connection, id, 0)? {
+        connection.prepare_cached("delete from journal where step = ?1")?.execute([step.id])?;
+    }
+    Ok(())
+}
+
+/// Which message a record is about; none where it is about none, or cannot be read.
+fn message_of(record: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct About {
+        message: Option<String>,
+    }
+    serde_json::from_slice::<About>(record).ok()?.message
 }

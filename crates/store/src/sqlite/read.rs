@@ -37,6 +37,9 @@ pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Optio
             row.record.map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq)))?;
         records.push((row.at, record));
     }
+    if records.len() as u64 != seq - snapshot_seq {
+        return Err(StoreError::Corrupt(format!("journal of {id}: steps are missing behind seq {snapshot_seq}")));
+    }
     let state = Conversation::replay(snapshot, records);
     Ok(Some(Loaded { integration: IntegrationName::new(integration), customer, state, seq, snapshot_seq }))
 }
@@ -231,15 +234,51 @@ fn rows_of_journal(
     conversation: &ConversationId,
     after: u64,
 ) -> Result<Vec<JournalRow>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select seq, at, record from journal where conversation = ?1 and seq > ?2 order by seq")?;
-    let rows = statement.query_map(params![conversation.as_str(), after], |row| {
-        // Damaged bytes are this row's trouble alone: whoever audits must be able to read the others.
-        let record = row.get_ref(2)?.as_str().map_err(|error| error.to_string());
-        let record = record.and_then(|json| serde_json::from_str::<Record>(json).map_err(|error| error.to_string()));
-        Ok(JournalRow { seq: row.get(0)?, at: time(row, 1)?, record })
+    let mut rows = Vec::new();
+    for step in steps(connection, conversation.as_str(), after)? {
+        let at =
+            Timestamp::from_millisecond(step.at).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, step.at))?;
+        for (seq, record) in (step.seq..).zip(step.records).filter(|(seq, _)| *seq > after) {
+            // Damaged bytes are this record's trouble alone: whoever audits must be able to read the others.
+            let record = serde_json::from_slice::<Record>(&record).map_err(|error| error.to_string());
+            rows.push(JournalRow { seq, at, record });
+        }
+    }
+    Ok(rows)
+}
+
+/// What a conversation decided at once, as it stands in the journal.
+pub(super) struct Step {
+    pub(super) id: i64,
+    /// The sequence number of the first record.
+    pub(super) seq: u64,
+    pub(super) at: i64,
+    pub(super) records: Vec<Vec<u8>>,
+}
+
+impl Step {
+    /// The sequence number of the last record.
+    pub(super) fn last(&self) -> u64 {
+        self.seq + self.records.len() as u64 - 1
+    }
+}
+
+/// The steps of a conversation that have records behind `after`, in order.
+pub(super) fn steps(connection: &Connection, conversation: &str, after: u64) -> rusqlite::Result<Vec<Step>> {
+    let mut statement = connection.prepare_cached(
+        "with recursive steps (step, before, seq, at, records) as (
+            select step, before, seq, at, records from journal
+                where step = (select step from conversation where id = ?1 and seq > ?2)
+            union all
+            select journal.step, journal.before, journal.seq, journal.at, journal.records
+                from steps join journal on journal.step = steps.before where steps.seq > ?2 + 1
+         ) select step, seq, at, records from steps order by seq",
+    )?;
+    let steps = statement.query_map(params![conversation, after], |row| {
+        let records = row.get_ref(3)?.as_bytes()?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        Ok(Step { id: row.get(0)?, seq: row.get(1)?, at: row.get(2)?, records })
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    steps.collect()
 }
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {

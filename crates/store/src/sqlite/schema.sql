@@ -11,7 +11,8 @@ create table conversation (
     snapshot     text,                          -- JSON, the state after snapshot_seq
     snapshot_seq integer not null default 0,
     pruned_seq   integer not null default 0,
-    oldest       integer not null default 0     -- when the first record was decided that its journal has; 0: it has none
+    step         integer,                       -- the last of its steps in the journal
+    oldest       integer not null default 0     -- when the first of them was decided; 0: there are none
 ) without rowid;
 create index conversation_oldest on conversation (oldest);
 create index conversation_due on conversation (due) where due is not null;
@@ -65,14 +66,16 @@ create table inbox (
 );
 create index inbox_conversation on inbox (conversation, customers, seq);
 
--- What each conversation decided.
+-- What each conversation decided, step by step. Steps are written one behind the other, whosever they are, and each names the
+-- one before it: sorted by conversation, each would change a page of its own.
 create table journal (
+    step         integer primary key,
+    before       integer,                       -- the conversation's step before this one
     conversation text not null,
-    seq          integer not null,
+    seq          integer not null,              -- of the first of its records
     at           integer not null,
-    record       text not null,                 -- JSON
-    primary key (conversation, seq)
-) without rowid;
+    records      text not null                  -- JSON, a line each
+);
 
 -- What Genesys is owed.
 create table outbox (
