@@ -9,6 +9,7 @@
 )]
 
 mod disk;
+mod limit;
 mod load;
 mod measures;
 mod peers;

@@ -3,6 +3,7 @@
 
 mod accept;
 mod delay;
+mod limited;
 mod start;
 mod whole;
 
@@ -35,10 +36,11 @@ impl Bench {
             "B4" => self.whole_loop_of_express().await,
             "B5" => self.delay().await,
             "B11" => self.start().await,
+            "B12" => self.limited_rate().await,
             _ => panic!("there is no measurement {id}"),
         }
     }
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 6] = ["B11", "B5", "B1", "B2", "B3", "B4"];
+pub(crate) const ALL: [&str; 7] = ["B11", "B5", "B1", "B2", "B3", "B4", "B12"];
