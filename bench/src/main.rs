@@ -18,6 +18,7 @@ mod ports;
 mod programs;
 mod stubs;
 mod table;
+mod usage;
 mod webhook;
 
 use std::path::{Path, PathBuf};

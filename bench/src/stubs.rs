@@ -29,6 +29,8 @@ pub(crate) struct Seen {
     receipts: Waiting,
     forwards: Waiting,
     pub(crate) failed: AtomicU64,
+    /// Final receipts.
+    pub(crate) finals: AtomicU64,
     /// Handshakes go on until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
     /// Genesys takes so many calls, and the chat service refuses some messages.
@@ -167,6 +169,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
                     limit.failed(receipt.id, now);
                 }
             }
+            seen.finals.fetch_add(1, Ordering::Relaxed);
             tell(&seen.receipts, receipt.id, now);
         }
     }

@@ -121,6 +121,9 @@ pub(crate) fn median(all: &[f64]) -> f64 {
 
 /// A number for people: three places that count.
 pub(crate) fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "not counted".to_owned();
+    }
     let places = match value.abs() {
         big if big >= 1_000.0 => return thousands(value),
         big if big >= 100.0 => 0,

@@ -2,6 +2,7 @@
 //! machine may be half as fast a minute later.
 
 mod accept;
+mod cost;
 mod delay;
 mod limited;
 mod start;
@@ -37,10 +38,11 @@ impl Bench {
             "B5" => self.delay().await,
             "B11" => self.start().await,
             "B12" => self.limited_rate().await,
+            "B14" => self.cost_of_a_message().await,
             _ => panic!("there is no measurement {id}"),
         }
     }
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 7] = ["B11", "B5", "B1", "B2", "B3", "B4", "B12"];
+pub(crate) const ALL: [&str; 8] = ["B11", "B5", "B1", "B2", "B3", "B4", "B12", "B14"];
