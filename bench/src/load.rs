@@ -77,6 +77,11 @@ impl Outcome {
         Self { count: took.len(), over, took }
     }
 
+    /// Those of two loads at the same time.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self::of([self.took, other.took].concat(), self.over.max(other.over))
+    }
+
     /// So many a second.
     pub(crate) fn rate(&self) -> f64 {
         self.count as f64 / self.over.as_secs_f64()

@@ -16,6 +16,8 @@ mod peers;
 mod plot;
 #[path = "../../tests/ports.rs"]
 mod ports;
+#[path = "../../tests/postgres_cluster.rs"]
+mod postgres_cluster;
 mod programs;
 mod stubs;
 mod table;

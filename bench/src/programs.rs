@@ -100,6 +100,17 @@ impl Programs {
         Program::start(command, port, dir)
     }
 
+    /// One node of several on a PostgreSQL database; the rest as above.
+    pub(crate) async fn node(&self, stubs: &Stubs, store: &str) -> Program {
+        let (dir, port) = (folder(), free_port());
+        let config = configure(dir.path(), port, stubs, "");
+        let mut command = Command::new(&self.tidegate);
+        command.arg("serve").arg("--config").arg(config).env("TIDEGATE_STORE__URL", store);
+        let mut node = Program::start(command, port, dir);
+        node.listens().await;
+        node
+    }
+
     /// A reference implementation of `peers/`, in a process of its own: this program once more.
     pub(crate) async fn peer(&self, name: &str, stubs: &Stubs) -> Program {
         let port = free_port();

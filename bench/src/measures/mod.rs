@@ -5,6 +5,7 @@ mod accept;
 mod cost;
 mod delay;
 mod limited;
+mod nodes;
 mod start;
 mod whole;
 
@@ -38,6 +39,7 @@ impl Bench {
             "B5" => self.delay().await,
             "B11" => self.start().await,
             "B12" => self.limited_rate().await,
+            "B13" => self.two_nodes().await,
             "B14" => self.cost_of_a_message().await,
             _ => panic!("there is no measurement {id}"),
         }
@@ -45,4 +47,4 @@ impl Bench {
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 8] = ["B11", "B5", "B1", "B2", "B3", "B4", "B12", "B14"];
+pub(crate) const ALL: [&str; 9] = ["B11", "B5", "B1", "B2", "B3", "B4", "B12", "B13", "B14"];
