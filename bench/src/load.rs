@@ -105,6 +105,11 @@ impl Outcome {
         Self { count: took.len(), over, took }
     }
 
+    /// Those of two loads at the same time.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self::of([self.took, other.took].concat(), self.over.max(other.over))
+    }
+
     /// So many a second.
     pub(crate) fn rate(&self) -> f64 {
         self.count as f64 / self.over.as_secs_f64()
@@ -121,11 +126,14 @@ impl Outcome {
     }
 
     pub(crate) fn at(&self, part: f64) -> f64 {
-        let index = (self.took.len() as f64 * part) as usize;
-        self.took
-            .get(index.min(self.took.len().saturating_sub(1)))
-            .map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
+        quantile(&self.took, part)
     }
+}
+
+/// The longest of this part of them, in milliseconds; they are in order.
+pub(crate) fn quantile(took: &[Duration], part: f64) -> f64 {
+    let index = (took.len() as f64 * part) as usize;
+    took.get(index.min(took.len().saturating_sub(1))).map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
 }
 
 /// Each connection posts the next webhook as soon as the last was answered.

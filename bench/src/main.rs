@@ -10,15 +10,20 @@
 
 mod disk;
 mod events;
+mod limit;
 mod load;
 mod measures;
 mod peers;
+mod plot;
 #[path = "../../tests/ports.rs"]
 mod ports;
+#[path = "../../tests/postgres_cluster.rs"]
+mod postgres_cluster;
 mod programs;
 mod stock;
 mod stubs;
 mod table;
+mod usage;
 mod webhook;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +54,12 @@ struct Cli {
     /// Write the figures here as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Draw the figures into this folder as SVG
+    #[arg(long)]
+    plots: Option<PathBuf>,
+    /// Measure nothing: take the figures that `--json` has written
+    #[arg(long, conflicts_with_all = ["only", "quick", "json", "program"])]
+    from_json: Option<PathBuf>,
     /// The program to measure; it is built where none is named
     #[arg(long)]
     program: Option<PathBuf>,
@@ -82,6 +93,20 @@ async fn measure(cli: Cli) -> ExitCode {
         eprintln!("bench: there is no measurement {unknown}; there are {}", ALL.join(", "));
         return ExitCode::from(2);
     }
+    let rows = match &cli.from_json {
+        Some(file) => {
+            let text = std::fs::read_to_string(file).expect("the JSON file can be read");
+            serde_json::from_str(&text).expect("figures that `--json` has written")
+        }
+        None => measured(&cli).await,
+    };
+    if let Some(dir) = &cli.plots {
+        plot::write(dir, &rows).expect("the plots are written");
+    }
+    ExitCode::SUCCESS
+}
+
+async fn measured(cli: &Cli) -> Vec<Row> {
     let tidegate = cli.program.clone().unwrap_or_else(built);
     let scale = if cli.quick {
         Scale { rounds: 1, slice: Duration::from_millis(400), quick: true }
@@ -101,7 +126,7 @@ async fn measure(cli: Cli) -> ExitCode {
         let text = serde_json::to_string_pretty(&rows).expect("JSON");
         std::fs::write(file, text + "\n").expect("the JSON file is written");
     }
-    ExitCode::SUCCESS
+    rows
 }
 
 /// Builds the program, and says where it is.

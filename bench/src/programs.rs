@@ -49,6 +49,11 @@ impl Program {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How much memory it has now, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
@@ -133,6 +138,17 @@ impl Programs {
         let mut command = Command::new(&self.tidegate);
         command.arg("serve").arg("--config").arg(config);
         Program::start(command, port, dir)
+    }
+
+    /// One node of several on a PostgreSQL database; the rest as above.
+    pub(crate) async fn node(&self, stubs: &Stubs, store: &str) -> Program {
+        let (dir, port) = (folder(), free_port());
+        let config = configure(dir.path(), port, stubs, "");
+        let mut command = Command::new(&self.tidegate);
+        command.arg("serve").arg("--config").arg(config).env("TIDEGATE_STORE__URL", store);
+        let mut node = Program::start(command, port, dir);
+        node.listens().await;
+        node
     }
 
     /// A reference implementation of `peers/`, in a process of its own: this program once more.

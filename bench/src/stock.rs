@@ -45,18 +45,20 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
         store.execute_batch(&sql).expect("a table");
     }
     let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, _)| writer(&store, table)).collect();
-    let mut buffer = Vec::new();
+    let (mut buffer, mut steps) = (Vec::new(), 0);
     for (id, number) in &all {
         let pattern = &patterns[number % patterns.len()];
         let copy = Copy {
             conversation: id.as_str(),
             customer: webhook::customer(first + number),
+            first_step: steps + 1,
             messages: (0..pattern.messages).map(|at| random_id(first + number, at)).collect(),
             past: (*number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % spread.max(1),
         };
         for (table, cells) in &pattern.rows {
             copy.write(&mut writers[*table], cells, &mut buffer);
         }
+        steps += pattern.steps;
     }
     drop(writers);
     for sql in schema(&source, "index") {
@@ -95,6 +97,7 @@ fn writer<'a>(store: &'a Connection, table: &str) -> Statement<'a> {
 /// One conversation, to be written again.
 struct Pattern {
     messages: usize,
+    steps: usize,
     /// The table, and a row of it.
     rows: Vec<(usize, Vec<Cell>)>,
 }
@@ -103,6 +106,8 @@ struct Pattern {
 enum Cell {
     Same(Value),
     Time(i64),
+    /// One of the steps of its journal.
+    Step(usize),
     Text(Vec<Piece>),
     Bytes(Vec<Piece>),
 }
@@ -135,6 +140,9 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
     let mut sql = source.prepare_cached("select id from message where conversation = ?1 order by rowid").expect("SQL");
     let messages: Vec<String> =
         sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
+    let mut sql = source.prepare_cached("select step from journal where conversation = ?1 order by step").expect("SQL");
+    let steps: Vec<i64> =
+        sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("steps");
     let mut needles = vec![(conversation.clone(), Piece::Conversation), (customer, Piece::Customer)];
     needles.extend(messages.iter().enumerate().map(|(at, id)| (id.clone(), Piece::Message(at))));
     let mut rows = Vec::new();
@@ -144,6 +152,8 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
             "id"
         } else if *name == "message" {
             "rowid"
+        } else if *name == "journal" {
+            "step"
         } else {
             "seq"
         };
@@ -152,14 +162,30 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
         let mut found = sql.query([&conversation]).expect("rows");
         while let Some(row) = found.next().expect("a row") {
             let values: Vec<Value> = (0..columns.len()).map(|at| row.get(at).expect("a value")).collect();
-            let of = messages
-                .iter()
-                .position(|id| values.iter().any(|value| text(value).is_some_and(|text| text.contains(id.as_str()))));
-            let cells = columns.iter().zip(values).map(|(column, value)| cell(column, value, &needles, of)).collect();
+            let of = |values: &[Value]| {
+                let is_in = |id: &String, value| text(value).is_some_and(|text| text.contains(id.as_str()));
+                messages.iter().position(|id| values.iter().any(|value| is_in(id, value)))
+            };
+            let cells = columns.iter().zip(values.clone()).map(|(column, value)| match value {
+                Value::Integer(step) if ["step", "before"].contains(&column.as_str()) => {
+                    Cell::Step(steps.iter().position(|one| *one == step).expect("its own step"))
+                }
+                // Each record is about a message of its own.
+                Value::Text(lines) if column == "records" => {
+                    let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
+                    let lines = lines.map(|line| match cell(column, line.clone(), &needles, of(&[line])) {
+                        Cell::Text(pieces) => pieces,
+                        Cell::Same(_) | Cell::Time(_) | Cell::Step(_) | Cell::Bytes(_) => unreachable!("it is text"),
+                    });
+                    Cell::Text(lines.collect::<Vec<_>>().join(&Piece::Same("\n".to_owned())))
+                }
+                value => cell(column, value, &needles, of(&values)),
+            });
+            let cells = cells.collect();
             rows.push((table, cells));
         }
     }
-    Pattern { messages: messages.len(), rows }
+    Pattern { messages: messages.len(), steps: steps.len(), rows }
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -240,6 +266,7 @@ fn times(piece: Piece) -> Vec<Piece> {
 struct Copy<'a> {
     conversation: &'a str,
     customer: String,
+    first_step: usize,
     messages: Vec<String>,
     /// How long ago it was, in milliseconds before the pattern.
     past: u64,
@@ -251,6 +278,7 @@ impl Copy<'_> {
             match cell {
                 Cell::Same(value) => writer.raw_bind_parameter(at, value),
                 Cell::Time(time) => writer.raw_bind_parameter(at, time - self.past.cast_signed()),
+                Cell::Step(step) => writer.raw_bind_parameter(at, self.first_step + step),
                 Cell::Text(pieces) => {
                     self.render(pieces, buffer);
                     writer.raw_bind_parameter(at, str::from_utf8(buffer).expect("text"))

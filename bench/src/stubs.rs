@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -18,6 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::limit::{Admission, Limit};
+
 /// What somebody waits for, by the message's id.
 type Waiting = Mutex<HashMap<String, oneshot::Sender<Instant>>>;
 
@@ -27,6 +29,8 @@ pub(crate) struct Seen {
     receipts: Waiting,
     forwards: Waiting,
     pub(crate) failed: AtomicU64,
+    /// Final receipts.
+    pub(crate) finals: AtomicU64,
     /// Handshakes go on until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
     /// Whoever asks for a session hears that there is none now.
@@ -37,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) forwarded: Log,
     /// Which final receipts came to Genesys, where somebody begins it.
     pub(crate) receipted: Log,
+    /// Genesys takes so many calls, and the chat service refuses some messages.
+    pub(crate) limit: OnceLock<Limit>,
 }
 
 /// What came, by the message's id, in the order in which it came.
@@ -150,6 +156,9 @@ fn chat(seen: &Seen, path: &str, headers: &HeaderMap, _: &Bytes) -> Answer {
             let id = headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
             seen.forwarded.note(id, now);
             tell(&seen.forwards, id, now);
+            if seen.limit.get().is_some_and(|limit| limit.refuses(id, now)) {
+                return json(StatusCode::FORBIDDEN, "{}");
+            }
             json(StatusCode::OK, r#"{"status":"delivered","message_id":"x"}"#)
         }
         _ => json(StatusCode::OK, "{}"),
@@ -164,10 +173,30 @@ struct Receipt<'a> {
     is_final: bool,
 }
 
+/// The body of a 429.
+const LIMITED: &str = r#"{"message":"Rate limit exceeded the maximum","code":"too.many.requests","status":429,"limit":{"key":"client.credentials.token.rate.per.minute","namespace":"platform.api","value":300}}"#;
+
 fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
     let now = Instant::now();
     if path.ends_with("/oauth/token") {
         return json(StatusCode::OK, r#"{"access_token":"t","token_type":"bearer","expires_in":86400}"#);
+    }
+    // As many calls as anybody wants, where nothing limits them.
+    let mut limits =
+        [("inin-ratelimit-count", 1_u64), ("inin-ratelimit-allowed", 60_000_000), ("inin-ratelimit-reset", 60)];
+    if let Some(limit) = seen.limit.get() {
+        match limit.admit(now) {
+            Admission::Taken { count, reset } => {
+                for (header, value) in limits.iter_mut().zip([count.into(), limit.allowed().into(), reset]) {
+                    header.1 = value;
+                }
+            }
+            Admission::Limited { reset } => {
+                let mut answer = json(StatusCode::TOO_MANY_REQUESTS, LIMITED);
+                answer.headers_mut().insert("retry-after", reset.into());
+                return answer;
+            }
+        }
     }
     if path.ends_with("/inbound/open/receipt") {
         // What cannot be read is no receipt; whoever waits for it says so.
@@ -176,16 +205,17 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
         {
             if receipt.status == "Failed" {
                 seen.failed.fetch_add(1, Ordering::Relaxed);
+                if let Some(limit) = seen.limit.get() {
+                    limit.failed(receipt.id, now);
+                }
             }
             seen.receipted.note(receipt.id, now);
+            seen.finals.fetch_add(1, Ordering::Relaxed);
             tell(&seen.receipts, receipt.id, now);
         }
     }
     let mut answer = json(StatusCode::OK, "{}");
-    // As many calls as anybody wants.
-    for (name, value) in
-        [("inin-ratelimit-count", 1_u32), ("inin-ratelimit-allowed", 60_000_000), ("inin-ratelimit-reset", 60)]
-    {
+    for (name, value) in limits {
         answer.headers_mut().insert(name, value.into());
     }
     answer

@@ -1,28 +1,41 @@
 //! The figures, and whether they reach their goals.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One line of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     pub(crate) what: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     /// The median of the rounds.
+    #[serde(deserialize_with = "number_or_none")]
     pub(crate) ours: f64,
     pub(crate) reference: Option<f64>,
     /// The median of the rounds' ratios, each of two neighbours; or the one number that the goal is about.
+    #[serde(deserialize_with = "number_or_none")]
     pub(crate) judged: f64,
+    pub(crate) judged_by: Judged,
     /// The least and the most of the rounds.
     pub(crate) spread: Option<(f64, f64)>,
     pub(crate) goal: Goal,
     pub(crate) reached: Option<bool>,
 }
 
+/// What `judged` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Judged {
+    Figure,
+    Ratio,
+    Difference,
+}
+
 /// What `judged` is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
     AtLeast(f64),
@@ -54,6 +67,7 @@ impl Row {
         Self {
             reference: Some(middle(pairs, |pair| pair.1)),
             ours: middle(pairs, |pair| pair.0),
+            judged_by: Judged::Ratio,
             ..Self::figure(id, what, unit, &judged, goal)
         }
     }
@@ -70,6 +84,7 @@ impl Row {
         Self {
             reference: Some(middle(pairs, |pair| pair.1)),
             ours: middle(pairs, |pair| pair.0),
+            judged_by: Judged::Difference,
             ..Self::ratio(id, what, unit, &one, goal)
         }
     }
@@ -86,17 +101,23 @@ impl Row {
         let ours = median(rounds);
         let spread = (all.len() > 1).then(|| (all[0], all[all.len() - 1]));
         Self {
-            id,
+            id: id.into(),
             what: what.into(),
-            unit,
+            unit: unit.into(),
             ours,
             reference: None,
             judged: ours,
+            judged_by: Judged::Figure,
             spread,
             goal,
             reached: goal.is_reached(ours),
         }
     }
+}
+
+/// What was not counted is no number, which JSON has no word for.
+fn number_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 fn middle(pairs: &[(f64, f64)], of: fn(&(f64, f64)) -> f64) -> f64 {
@@ -121,6 +142,9 @@ pub(crate) fn median(all: &[f64]) -> f64 {
 
 /// A number for people: three places that count.
 pub(crate) fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "not counted".to_owned();
+    }
     let places = match value.abs() {
         big if big >= 1_000.0 => return thousands(value),
         big if big >= 100.0 => 0,
@@ -160,7 +184,7 @@ pub(crate) fn line(row: &Row, verdict: bool) -> String {
         Some(_) | None => "",
     };
     let reference = row.reference.map(number).unwrap_or_default();
-    let (ours, unit) = (number(row.ours), row.unit);
+    let (ours, unit) = (number(row.ours), &row.unit);
     format!("| {} | {} | {ours} {unit} | {reference} | {} | {goal} | {reached} |", row.id, row.what, judged.trim())
 }
 
@@ -175,6 +199,18 @@ mod tests {
     fn numbers_are_short() {
         let all = [0.0312, 0.5, 1.0, 12.345, 123.4, 1_234.5, 1_234_567.0, -1_234.0];
         assert_eq!(all.map(number), ["0.031", "0.500", "1.00", "12.3", "123", "1,234", "1,234,567", "-1,234"]);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let rows = [
+            Row::ratio("B0", "it", "/s", &[(50.0, 100.0), (26.0, 50.0)], Goal::AtLeast(0.5)),
+            Row::figure("B0", "not counted", "", &[], Goal::Told),
+        ];
+        for row in rows {
+            let read: Row = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
+            assert_eq!(line(&read, true), line(&row, true));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
 
+use plan::Size;
 use run::Verdict;
 
 #[derive(Parser)]
@@ -35,6 +36,9 @@ struct Arguments {
     /// How many messages each has.
     #[arg(long, default_value_t = 100)]
     messages: usize,
+    /// Run so many nodes in each, instead of two to five, with more customers to share out; tells what each asks of the store.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    nodes: Option<u16>,
     /// How many seeds run at once.
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
     threads: usize,
@@ -48,8 +52,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let size = Size { messages: arguments.messages, nodes: arguments.nodes.map(usize::from) };
     if arguments.mutants {
-        return mutants::all(arguments.from, arguments.messages);
+        return mutants::all(arguments.from, size);
     }
     let mutant = match arguments.mutant.as_deref().map(mutants::named).transpose() {
         Ok(mutant) => mutant,
@@ -62,9 +67,9 @@ fn main() -> ExitCode {
         // What the nodes log, where RUST_LOG asks for it, between what the simulation tells.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
-        let verdict = mutants::run(mutant, seed, arguments.messages, true);
+        let verdict = mutants::run(mutant, seed, size, true);
         println!("{} steps in {:.1?} of simulated time, hash {:016x}", verdict.steps, verdict.lasted, verdict.hash);
-        return end(&[verdict]);
+        return end(&[verdict], size);
     }
     let next = AtomicU64::new(arguments.from);
     let verdicts = Mutex::new(Vec::new());
@@ -77,7 +82,7 @@ fn main() -> ExitCode {
                     if seed >= until {
                         return;
                     }
-                    let verdict = mutants::run(mutant, seed, arguments.messages, false);
+                    let verdict = mutants::run(mutant, seed, size, false);
                     if !verdict.breaches.is_empty() {
                         eprintln!("seed {seed}: {}", verdict.breaches[0]);
                     }
@@ -87,10 +92,10 @@ fn main() -> ExitCode {
         }
     });
     let verdicts = verdicts.into_inner().expect("no thread broke");
-    end(&verdicts)
+    end(&verdicts, size)
 }
 
-fn end(verdicts: &[Verdict]) -> ExitCode {
+fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
     let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
     println!(
         "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} steps, {:.1} hours of simulated time",
@@ -101,6 +106,9 @@ fn end(verdicts: &[Verdict]) -> ExitCode {
         sum(|verdict| verdict.steps),
         verdicts.iter().map(|verdict| verdict.lasted.as_secs_f64()).sum::<f64>() / 3600.0,
     );
+    if size.nodes.is_some() {
+        tell_nodes(verdicts);
+    }
     let broken: Vec<_> = verdicts.iter().filter(|verdict| !verdict.breaches.is_empty()).collect();
     for verdict in broken.iter().take(10) {
         println!("seed {}: {} breaches", verdict.seed, verdict.breaches.len());
@@ -114,4 +122,24 @@ fn end(verdicts: &[Verdict]) -> ExitCode {
     }
     println!("{} seeds broke an invariant; see one with --seed N and the same --messages", broken.len());
     ExitCode::FAILURE
+}
+
+/// What each node asked of the store, and how evenly the conversations were shared out.
+fn tell_nodes(verdicts: &[Verdict]) {
+    let nodes = |verdict: &Verdict| u32::try_from(verdict.shards.len()).unwrap_or(u32::MAX);
+    let node_seconds: f64 = verdicts.iter().map(|it| it.lasted.as_secs_f64() * f64::from(nodes(it))).sum();
+    let mut all = std::collections::BTreeMap::new();
+    for (what, times) in verdicts.iter().flat_map(|verdict| &verdict.requests) {
+        *all.entry(*what).or_insert(0) += *times;
+    }
+    for (what, times) in all {
+        println!("{what:<8} {:>8.3} a second and node", f64::from(times) / node_seconds);
+    }
+    let shards = || verdicts.iter().flat_map(|verdict| verdict.shards.iter().copied());
+    let (least, most) = (shards().min().unwrap_or_default(), shards().max().unwrap_or_default());
+    let none = shards().filter(|shards| *shards == 0).count();
+    println!(
+        "at the end a node had {least} to {most} of 256 parts of the conversations; {none} of {} had none",
+        shards().count()
+    );
 }

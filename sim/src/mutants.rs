@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use store::memory::Flaw;
 
+use crate::plan::Size;
 use crate::run::{self, Verdict};
 
 /// How many seeds a mistake may hide in.
@@ -45,7 +46,7 @@ pub(crate) fn named(wanted: &str) -> Result<Mutant, String> {
 }
 
 /// Runs a seed with a mistake, or without.
-pub(crate) fn run(mutant: Option<Mutant>, seed: u64, messages: usize, print: bool) -> Verdict {
+pub(crate) fn run(mutant: Option<Mutant>, seed: u64, size: Size, print: bool) -> Verdict {
     let flaw = match mutant {
         Some(Mutant::Store(flaw)) => Some(flaw),
         _ => None,
@@ -55,16 +56,16 @@ pub(crate) fn run(mutant: Option<Mutant>, seed: u64, messages: usize, print: boo
         Some(Mutant::Code(mutant)) => Some(mutant),
         _ => None,
     });
-    run::seed(seed, messages, flaw, print)
+    run::seed(seed, size, flaw, print)
 }
 
 /// Makes each, and prints which seed found it.
-pub(crate) fn all(from: u64, messages: usize) -> ExitCode {
+pub(crate) fn all(from: u64, size: Size) -> ExitCode {
     let mut missed = 0;
     for mutant in list() {
         let mut steps = 0;
         let found = (from..from + MOST_SEEDS).find_map(|seed| {
-            let verdict = run(Some(mutant), seed, messages, false);
+            let verdict = run(Some(mutant), seed, size, false);
             steps += verdict.steps;
             verdict.breaches.first().map(|breach| (seed, breach.clone()))
         });

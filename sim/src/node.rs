@@ -107,6 +107,11 @@ impl Node {
         Self { generation: 0, process: None }
     }
 
+    /// What its process calls itself in the store.
+    pub(crate) fn name(&self) -> String {
+        self.process.as_ref().map(|process| process.name.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn runs(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.gate.is_dead())
     }
@@ -246,6 +251,7 @@ impl Way {
 impl Line for Way {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
         self.gate.pass().await;
+        self.world.request(what);
         // From here on the request is on its way, whatever becomes of who sent it.
         self.travel(what, self.world.plan.faults.store_refuses).await?;
         if self.world.weather().database_full && matches!(what, "accept" | "append" | "ready" | "prune") {

@@ -8,6 +8,14 @@ use conversation::{
     OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 
+/// How large a simulation is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) messages: usize,
+    /// Where it is not drawn.
+    pub(crate) nodes: Option<usize>,
+}
+
 /// Everything that is drawn before a simulation begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -77,7 +85,7 @@ impl Faults {
 
 impl Plan {
     /// Draws everything from the seed.
-    pub(crate) fn draw(seed: u64, messages: usize) -> Self {
+    pub(crate) fn draw(seed: u64, Size { messages, nodes }: Size) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let customers = rng.usize(3..=12).min(messages.max(1));
         let poisoned = rng.u8(..) < 20;
@@ -92,6 +100,11 @@ impl Plan {
             poll: (rng.u8(..) < 90).then(|| Duration::from_secs(rng.u64(10..=30))),
             faults,
         };
+        if let Some(nodes) = nodes {
+            plan.nodes = nodes;
+            // One for each node, as far as there are ten messages for each.
+            plan.customers = plan.customers.max(nodes.min(messages / 10));
+        }
         // Behind all other draws, so that the other seeds stay what they were.
         if !poisoned && rng.u8(..) < 32 {
             plan.faults.long_way(&mut rng);

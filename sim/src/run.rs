@@ -1,6 +1,7 @@
 //! One seed from its beginning to its verdict.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use store::Store;
 use store::memory::{Database, Direct, Flaw, MemoryStore};
 
 use crate::node::Node;
-use crate::plan::Plan;
+use crate::plan::{Plan, Size};
 use crate::world::World;
 use crate::{accidents, traffic};
 
@@ -29,6 +30,10 @@ pub(crate) struct Verdict {
     pub(crate) repeated_receipts: u64,
     /// In simulated time.
     pub(crate) lasted: Duration,
+    /// What all nodes together asked of the store, how often.
+    pub(crate) requests: BTreeMap<&'static str, u32>,
+    /// How many shards each place's node had at the end.
+    pub(crate) shards: Vec<usize>,
 }
 
 thread_local! {
@@ -36,7 +41,7 @@ thread_local! {
 }
 
 /// Runs one seed.
-pub(crate) fn seed(seed: u64, messages: usize, flaw: Option<Flaw>, print: bool) -> Verdict {
+pub(crate) fn seed(seed: u64, size: Size, flaw: Option<Flaw>, print: bool) -> Verdict {
     static HOOK: Once = Once::new();
     // A task that panics is caught by the runtime, and would be missed.
     HOOK.call_once(|| {
@@ -44,7 +49,7 @@ pub(crate) fn seed(seed: u64, messages: usize, flaw: Option<Flaw>, print: bool) 
     });
     PANICS.take();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let mut verdict = runtime.expect("a runtime").block_on(whole(Plan::draw(seed, messages), flaw, print));
+    let mut verdict = runtime.expect("a runtime").block_on(whole(Plan::draw(seed, size), flaw, print));
     verdict.breaches.extend(PANICS.take().into_iter().map(|panic| format!("a task broke: {panic}")));
     verdict
 }
@@ -79,6 +84,7 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let shards = world.nodes().iter().map(|node| database.shards(&node.name())).collect();
     lateness.abort();
     raising.abort();
     audit(&world).await;
@@ -96,6 +102,8 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         forwards: check.forwards,
         repeated_receipts: check.repeats,
         lasted: world.passed(),
+        requests: world.requests(),
+        shards,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What everything in one simulation shares: the seed's dice, the time, the faults, the history, and the checks.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ pub(crate) struct World {
     weather: Mutex<Weather>,
     history: Mutex<History>,
     steps: AtomicU64,
+    requests: Mutex<BTreeMap<&'static str, u32>>,
 }
 
 /// Which faults there are at the moment.
@@ -74,6 +76,7 @@ impl World {
             weather: Mutex::default(),
             history: Mutex::new(History { print, hash: 0xcbf2_9ce4_8422_2325 }),
             steps: AtomicU64::new(0),
+            requests: Mutex::default(),
             plan,
         })
     }
@@ -101,6 +104,16 @@ impl World {
         if history.print {
             println!("{line}");
         }
+    }
+
+    /// A node asks something of the store.
+    pub(crate) fn request(&self, what: &'static str) {
+        *lock(&self.requests).entry(what).or_default() += 1;
+    }
+
+    /// What was asked of the store, how often.
+    pub(crate) fn requests(&self) -> BTreeMap<&'static str, u32> {
+        lock(&self.requests).clone()
     }
 
     /// How many things have happened, and the hash of all of them.

@@ -2,11 +2,14 @@
 //! machine may be half as fast a minute later.
 
 mod accept;
+mod cost;
 mod deadlines;
 mod delay;
 mod full;
 mod held;
+mod limited;
 mod memory;
+mod nodes;
 mod release;
 mod restart;
 mod start;
@@ -51,10 +54,14 @@ impl Bench {
             "B9" => self.restart().await,
             "B10" => self.accepting_into_a_full_store().await,
             "B11" => self.start().await,
+            "B12" => self.limited_rate().await,
+            "B13" => self.two_nodes().await,
+            "B14" => self.cost_of_a_message().await,
             _ => panic!("there is no measurement {id}"),
         }
     }
 }
 
 /// The names of all measurements, in the order in which they are made.
-pub(crate) const ALL: [&str; 11] = ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B9", "B10"];
+pub(crate) const ALL: [&str; 14] =
+    ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B9", "B10", "B12", "B13", "B14"];

@@ -129,6 +129,12 @@ impl Tables {
         let (node, until) = self.leases.get(&shard)?;
         (*until > Instant::now()).then(|| node.clone())
     }
+
+    /// How many shards a node has the lease for now.
+    pub(super) fn shards(&self, node: &str) -> usize {
+        let now = Instant::now();
+        self.leases.values().filter(|(of, until)| of == node && *until > now).count()
+    }
 }
 
 fn name(shard: usize) -> String {

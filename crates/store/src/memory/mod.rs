@@ -122,6 +122,11 @@ impl Database {
         self.tables().driver(conversation)
     }
 
+    /// How many of the shards a node has the lease for now.
+    pub fn shards(&self, node: &str) -> usize {
+        self.tables().shards(node)
+    }
+
     /// Whether nothing waits in it: no input, nothing that Genesys is owed.
     pub fn is_done(&self) -> bool {
         let tables = self.tables();

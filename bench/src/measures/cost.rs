@@ -1,0 +1,116 @@
+//! B14: what a message costs, at three rates that are wanted.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Bench;
+use crate::load::{PATIENCE, Source, loops, open};
+use crate::programs::Program;
+use crate::stubs::Stubs;
+use crate::table::{Goal, Row};
+use crate::usage::{Syncs, Usage};
+
+const CONVERSATIONS: usize = 1_000;
+/// Messages a second that are wanted; the last is more than the machine can do.
+const RATES: [u32; 3] = [1, 100, 10_000];
+
+/// What a message costs at one rate, round by round.
+#[derive(Default)]
+struct Costs {
+    cpu: Vec<f64>,
+    written: Vec<f64>,
+    syncs: Vec<f64>,
+    rates: Vec<f64>,
+}
+
+impl Bench {
+    pub(super) async fn cost_of_a_message(&self) -> Vec<Row> {
+        let mut idle = Vec::new();
+        let mut all = RATES.map(|_| Costs::default());
+        for round in 0..self.scale.rounds {
+            let stubs = Stubs::start().await;
+            let gateway = self.programs.gateway(&stubs, "").await;
+            let source = Source::new(&format!("b14-{round}"), CONVERSATIONS);
+            // The first of each conversation opens its session.
+            loops(gateway.address, 256, self.scale.slice / 2, &source, &stubs.seen).await;
+            settled(&gateway).await;
+            idle.push(self.idle(&gateway).await);
+            for (rate, costs) in RATES.into_iter().zip(&mut all) {
+                self.cost_at(rate, &gateway, &stubs, &source, costs).await;
+                settled(&gateway).await;
+            }
+        }
+        let figure = |what: String, unit, rounds: &[f64]| Row::figure("B14", what, unit, rounds, Goal::Told);
+        let mut rows = vec![figure("processor time of an idle gateway, each second".to_owned(), "µs", &idle)];
+        for (rate, costs) in RATES.into_iter().zip(all) {
+            let wanted = crate::table::number(rate.into()).replace(".00", "");
+            if rate > 100 {
+                rows.push(figure(format!("reached where {wanted} a second are wanted"), "/s", &costs.rates));
+            }
+            rows.push(figure(format!("processor time of a message, {wanted} a second"), "µs", &costs.cpu));
+            rows.push(figure(format!("written to the disk for it, {wanted} a second"), "B", &costs.written));
+            rows.push(figure(format!("fdatasync for it, {wanted} a second"), "", &costs.syncs));
+        }
+        rows
+    }
+
+    /// Microseconds a second without a message.
+    async fn idle(&self, gateway: &Program) -> f64 {
+        let (before, begun) = (Usage::of(gateway.id()), Instant::now());
+        tokio::time::sleep(self.scale.slice).await;
+        Usage::of(gateway.id()).since(before).cpu.as_secs_f64() * 1e6 / begun.elapsed().as_secs_f64()
+    }
+
+    async fn cost_at(
+        &self,
+        rate: u32,
+        gateway: &Program,
+        stubs: &Stubs,
+        source: &std::sync::Arc<Source>,
+        to: &mut Costs,
+    ) {
+        let (over, connections) = match rate {
+            1 => (self.scale.slice * 5, 1),
+            100 => (self.scale.slice, 4),
+            // What is wanted in this time takes several times as long.
+            _ => (self.scale.slice / if self.scale.quick { 8 } else { 1 }, 64),
+        };
+        let finals = || stubs.seen.finals.load(Ordering::Relaxed);
+        let (finals_before, before, begun) = (finals(), Usage::of(gateway.id()), Instant::now());
+        let syncs = Syncs::count(gateway.id()).await;
+        let sent = open(gateway.address, connections, rate.into(), over, source).await.count;
+        while finals() < finals_before + sent as u64 {
+            assert!(begun.elapsed() < PATIENCE + over, "{} of {sent} are receipted", finals() - finals_before);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        to.rates.push(sent as f64 / begun.elapsed().as_secs_f64());
+        settled(gateway).await;
+        let used = Usage::of(gateway.id()).since(before);
+        let each = |all: f64| all / sent as f64;
+        to.cpu.push(each(used.cpu.as_secs_f64() * 1e6));
+        to.written.push(each(used.written as f64));
+        if let Some(syncs) = syncs
+            && let Some(syncs) = syncs.end().await
+        {
+            to.syncs.push(each(syncs as f64));
+        }
+    }
+}
+
+/// Waits until it has written down what it has to: for a while it uses next to nothing.
+async fn settled(gateway: &Program) {
+    let begun = Instant::now();
+    let mut last = Usage::of(gateway.id());
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = Usage::of(gateway.id());
+        let used = now.since(last);
+        if used.written == 0 && used.cpu < Duration::from_millis(2) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never rests");
+        last = now;
+    }
+}
