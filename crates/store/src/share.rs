@@ -12,8 +12,8 @@ pub(crate) trait Table {
     /// Why it could not be asked.
     type Error: std::fmt::Display;
 
-    /// Says that this node lives for so long. Returns how many do.
-    async fn live(&self, node: &str, millis: u64) -> Result<usize, Self::Error>;
+    /// Says that this node lives for so long. Returns how many do, and how many of them come before it by name.
+    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), Self::Error>;
 
     /// Renews what this node has. What another has taken meanwhile is not among it.
     async fn renew(&self, node: &str, millis: u64) -> Result<Vec<String>, Self::Error>;
@@ -38,6 +38,12 @@ fn relied_on(takeover: Duration) -> Duration {
     lasts(takeover) * 19 / 20
 }
 
+/// How many shards a node should have, of so many nodes of which so many come before it: all of them together have all.
+fn fair(nodes: usize, before: usize) -> usize {
+    let nodes = nodes.max(1);
+    SHARDS / nodes + usize::from(before < SHARDS % nodes)
+}
+
 /// One round of one node.
 pub(crate) struct Round<'a> {
     pub(crate) node: &'a str,
@@ -52,9 +58,9 @@ impl Round<'_> {
         let asked = Instant::now();
         let millis = u64::try_from(lasts(self.takeover).as_millis()).unwrap_or(u64::MAX);
         let retiring = self.leases.is_retiring();
-        let nodes = table.live(self.node, if retiring { 0 } else { millis }).await?;
+        let (nodes, before) = table.live(self.node, if retiring { 0 } else { millis }).await?;
         let mine = table.renew(self.node, millis).await?;
-        let fair = if retiring { 0 } else { SHARDS.div_ceil(nodes.max(1)) };
+        let fair = if retiring { 0 } else { fair(nodes, before) };
         // What is not among it is lost from here on, and new where it is taken again.
         let mut new = self.leases.renewed(&mine, asked + relied_on(self.takeover));
         if mine.len() < fair {
@@ -75,5 +81,21 @@ impl Round<'_> {
             }
         }
         Ok(!new.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_left_without_a_share_and_no_shard_without_a_node() {
+        for nodes in [1, 2, 3, 100, SHARDS] {
+            let shares: Vec<usize> = (0..nodes).map(|before| fair(nodes, before)).collect();
+            assert_eq!(shares.iter().sum::<usize>(), SHARDS, "{nodes} nodes");
+            let (least, most) = (shares.iter().min(), shares.iter().max());
+            assert!(most <= least.map(|least| least + 1).as_ref() && least >= Some(&1), "{shares:?}");
+        }
+        assert_eq!(fair(0, 0), SHARDS, "whoever asks lives");
     }
 }

@@ -125,6 +125,25 @@ async fn a_node_that_cannot_renew_its_leases_stops_by_itself_before_another_has_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_on_an_empty_database_all_start() {
+    let cluster = Cluster::start();
+    for _ in 0..5 {
+        let mut starting = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let url = cluster.url();
+            starting.spawn(async move { PostgresStore::open(&url, TAKEOVER).await.map(drop) });
+        }
+        for started in starting.join_all().await {
+            started.expect("it opens");
+        }
+        let (client, connection) =
+            tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client.batch_execute("drop schema tidegate cascade").await.expect("it is empty again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_says_what_is_wrong() {
     assert!(matches!(PostgresStore::open("mysql://x", TAKEOVER).await, Err(OpenError::Url)));
     assert!(matches!(

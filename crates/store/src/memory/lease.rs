@@ -53,12 +53,13 @@ impl Share {
 impl Table for Share {
     type Error = StoreError;
 
-    async fn live(&self, node: &str, millis: u64) -> Result<usize, StoreError> {
+    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), StoreError> {
         self.call(|tables| {
             let now = Instant::now();
             tables.nodes.insert(node.to_owned(), now + Duration::from_millis(millis));
             tables.nodes.retain(|_, until| *until + Duration::from_mins(1) > now);
-            tables.nodes.values().filter(|until| **until > now).count()
+            let living = tables.nodes.iter().filter(|(_, until)| **until > now);
+            living.fold((0, 0), |(nodes, before), (name, _)| (nodes + 1, before + usize::from(name.as_str() < node)))
         })
         .await
     }

@@ -64,7 +64,7 @@ struct Database<'a>(&'a Client);
 impl Table for Database<'_> {
     type Error = Error;
 
-    async fn live(&self, node: &str, millis: u64) -> Result<usize, Error> {
+    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), Error> {
         live(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX)).await
     }
 
@@ -86,8 +86,8 @@ impl Table for Database<'_> {
     }
 }
 
-/// Says that this node lives. Returns how many do.
-async fn live(client: &Client, node: &str, millis: i64) -> Result<usize, Error> {
+/// Says that this node lives. Returns how many do, and how many of them come before it by name.
+async fn live(client: &Client, node: &str, millis: i64) -> Result<(usize, usize), Error> {
     client
         .query_typed(
             "insert into tidegate.node (name, until) values ($1, now() + $2 * interval '1 millisecond')
@@ -98,9 +98,10 @@ async fn live(client: &Client, node: &str, millis: i64) -> Result<usize, Error> 
     let sql = "delete from tidegate.node where name in
                   (select name from tidegate.node where until < now() - interval '1 minute' for update skip locked)";
     client.query_typed(sql, &[]).await?;
-    let rows = client.query_typed("select count(*) from tidegate.node where until > now()", &[]).await?;
-    let nodes = unsigned(rows[0].try_get(0)?)?;
-    Ok(usize::try_from(nodes).unwrap_or(usize::MAX))
+    let sql = "select count(*), count(*) filter (where name < $1) from tidegate.node where until > now()";
+    let rows = client.query_typed(sql, &[(&node, Type::TEXT)]).await?;
+    let (nodes, before) = (unsigned(rows[0].try_get(0)?)?, unsigned(rows[0].try_get(1)?)?);
+    Ok((usize::try_from(nodes).unwrap_or(usize::MAX), usize::try_from(before).unwrap_or(usize::MAX)))
 }
 
 /// Renews what this node has. What another has taken meanwhile is not among it.

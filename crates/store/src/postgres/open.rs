@@ -18,6 +18,9 @@ pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     url.parse().map_err(|error: tokio_postgres::Error| OpenError::Database(Error::Postgres(error).to_string()))
 }
 
+/// How often a schema is made that another node makes at the same time.
+const TRIES: u32 = 5;
+
 fn known() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
@@ -28,28 +31,38 @@ pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
     if found >= known() {
         return check(found);
     }
-    let found = link
-        .alone(async |client| {
-            client
-                .batch_execute(
-                    "create schema if not exists tidegate;
-                     create table if not exists tidegate.version (number integer not null)",
-                )
-                .await?;
-            client.batch_execute("begin; lock table tidegate.version in exclusive mode").await?;
-            let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
-            let found: i32 = rows[0].try_get(0)?;
-            for (number, sql) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
-                client.batch_execute(sql).await?;
-                let sql = "insert into tidegate.version (number) values ($1)";
-                client.query_typed(sql, &[(&number, Type::INT4)]).await?;
-            }
-            client.batch_execute("commit").await?;
-            Ok(found)
-        })
-        .await
-        .map_err(|error| OpenError::Database(error.to_string()))?;
-    check(found)
+    let mut tries = 0;
+    loop {
+        match apply(link).await {
+            Ok(found) => return check(found),
+            // Another node made the schema at the same moment: `if not exists` does not see what is not committed.
+            Err(error) if error.is_of_the_data() && tries < TRIES => tries += 1,
+            Err(error) => return Err(OpenError::Database(error.to_string())),
+        }
+    }
+}
+
+/// Applies what is missing. Returns how much there was.
+async fn apply(link: &Link) -> Result<i32, Error> {
+    link.alone(async |client| {
+        client
+            .batch_execute(
+                "create schema if not exists tidegate;
+                 create table if not exists tidegate.version (number integer not null)",
+            )
+            .await?;
+        client.batch_execute("begin; lock table tidegate.version in exclusive mode").await?;
+        let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+        let found: i32 = rows[0].try_get(0)?;
+        for (number, sql) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
+            client.batch_execute(sql).await?;
+            let sql = "insert into tidegate.version (number) values ($1)";
+            client.query_typed(sql, &[(&number, Type::INT4)]).await?;
+        }
+        client.batch_execute("commit").await?;
+        Ok(found)
+    })
+    .await
 }
 
 /// Refuses a database that this version cannot read, without changing it.

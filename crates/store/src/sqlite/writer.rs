@@ -27,6 +27,9 @@ const QUEUE: usize = 4_096;
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
+/// How many pages in the log are worth to be folded back at once, and how many seconds fewer may wait.
+const WORTH: i64 = 1_000;
+const AT_LEAST: u32 = 30;
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
 const READERS: Duration = Duration::from_millis(100);
 
@@ -204,10 +207,19 @@ fn end_log(connection: &Connection) {
 /// Folds the log back into the file, beside the writer; at once first, because a process that is killed again and again
 /// would otherwise find an ever longer log to read when it starts.
 fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>, full: &AtomicBool) {
-    loop {
-        let pages = connection.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
-        if pages.is_ok_and(|pages| pages > LOG_MOST) {
-            full.store(true, Ordering::Relaxed);
+    let pages = |how: &str| {
+        connection.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap_or_default()
+    };
+    let mut next = 0;
+    for second in 0_u32.. {
+        // Each time costs the disk as much as some commits: for a few pages it is not worth it.
+        let (log, folded) = pages("pragma wal_checkpoint(noop)");
+        if second >= next || log - folded >= WORTH {
+            let (log, _) = pages("pragma wal_checkpoint(passive)");
+            next = second.saturating_add(AT_LEAST);
+            if log > LOG_MOST {
+                full.store(true, Ordering::Relaxed);
+            }
         }
         if stop.recv_timeout(Duration::from_secs(1)) != Err(std_mpsc::RecvTimeoutError::Timeout) {
             return;
