@@ -111,8 +111,9 @@ fn deadlines(gateway: &Program) -> Vec<(String, i64, i64)> {
     let store = look_into(&gateway.store());
     let mut query = store
         .prepare(
-            "select id, record ->> '$.hold_until', settled from message join journal using (conversation)
-             where state = 'failed' and record ->> '$.kind' = 'accepted' and record ->> '$.message' = id",
+            "select id, value ->> '$.hold_until', settled from message join journal using (conversation),
+                json_each('[' || replace(records, char(10), ',') || ']')
+             where state = 'failed' and value ->> '$.kind' = 'accepted' and value ->> '$.message' = id",
         )
         .expect("SQL");
     let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))).expect("rows");

@@ -1,10 +1,11 @@
 //! Connections that only read. WAL lets them see the last commit while the next one is written.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::open;
 use crate::{OpenError, StoreError};
@@ -15,7 +16,11 @@ const READERS: usize = 4;
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
+    /// For threads that belong to the store: those of the runtime may all be waiting for names to be looked up.
+    queries: mpsc::Sender<Query>,
 }
+
+type Query = Box<dyn FnOnce() + Send>;
 
 /// A connection that comes back even if its query panics.
 struct Taken<'a> {
@@ -33,7 +38,15 @@ impl Drop for Taken<'_> {
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let idle = (0..READERS).map(|_| open::connect(path)).collect::<Result<_, _>>()?;
-        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)) })
+        let (queries, asked) = mpsc::channel::<Query>();
+        let asked = Arc::new(Mutex::new(asked));
+        for _ in 0..READERS {
+            let asked = Arc::clone(&asked);
+            let read = move || answer_all(&asked);
+            let started = std::thread::Builder::new().name("store-read".into()).spawn(read);
+            started.map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+        }
+        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)), queries })
     }
 
     /// Runs a query of a few pages, which were written a moment ago, right here: to have another thread do it takes several
@@ -55,12 +68,15 @@ impl Readers {
         let closed = |_| StoreError::Unavailable("it is closed".into());
         let permit = Arc::clone(&self.free).acquire_owned().await.map_err(closed)?;
         let readers = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = oneshot::channel();
+        let query = move || {
             // Whoever asked may have gone; the connection is taken until the query has ended all the same.
             let connection = readers.idle().pop();
-            readers.ask(connection, permit, query)
-        });
-        task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string())))
+            let _ = answer.send(readers.ask(connection, permit, query));
+        };
+        let broken = || StoreError::Unavailable("reading it broke; the log says why".into());
+        self.queries.send(Box::new(query)).map_err(|_| broken())?;
+        answered.await.unwrap_or_else(|_| Err(broken()))
     }
 
     fn ask<T>(
@@ -77,5 +93,17 @@ impl Readers {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a thread does, until the store is gone.
+fn answer_all(asked: &Mutex<mpsc::Receiver<Query>>) {
+    loop {
+        let query = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(query) = query else { return };
+        // Whoever asked hears it by the dropped answer; others go on.
+        if std::panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
+            tracing::error!("a query of the store broke");
+        }
     }
 }

@@ -13,6 +13,7 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::recent::{Change, Recent};
 use super::{accept, append, open, prune};
@@ -27,9 +28,12 @@ const QUEUE: usize = 4_096;
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
-/// How many pages in the log are worth to be folded back at once, and how many seconds fewer may wait.
+/// How many pages in the log are worth to be folded back at once, and how long fewer may wait.
 const WORTH: i64 = 1_000;
-const AT_LEAST: u32 = 30;
+const AT_LEAST: Duration = Duration::from_secs(30);
+/// How often the log is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
 const READERS: Duration = Duration::from_millis(100);
 
@@ -210,18 +214,21 @@ fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>, full: &Ato
     let pages = |how: &str| {
         connection.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap_or_default()
     };
-    let mut next = 0;
-    for second in 0_u32.. {
+    let mut last = None;
+    loop {
         // Each time costs the disk as much as some commits: for a few pages it is not worth it.
         let (log, folded) = pages("pragma wal_checkpoint(noop)");
-        if second >= next || log - folded >= WORTH {
+        let much = log - folded >= WORTH;
+        if much || last.is_none_or(|last: Instant| last.elapsed() >= AT_LEAST) {
             let (log, _) = pages("pragma wal_checkpoint(passive)");
-            next = second.saturating_add(AT_LEAST);
+            last = Some(Instant::now());
             if log > LOG_MOST {
                 full.store(true, Ordering::Relaxed);
             }
         }
-        if stop.recv_timeout(Duration::from_secs(1)) != Err(std_mpsc::RecvTimeoutError::Timeout) {
+        // Where much is written, what is folded back at once stays small: commits wait behind it.
+        let pause = if much { BUSY_PAUSE } else { PAUSE };
+        if stop.recv_timeout(pause) != Err(std_mpsc::RecvTimeoutError::Timeout) {
             return;
         }
     }
