@@ -48,6 +48,7 @@ impl Bench {
 
     pub(super) async fn accepting_in_time(&self) -> Vec<Row> {
         let (mut ninety_nine, mut middle, mut rates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut floors = Vec::new();
         for round in 0..self.scale.rounds {
             let stubs = Stubs::start().await;
             stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
@@ -61,6 +62,11 @@ impl Bench {
             let bare = self.programs.peer("bare", &stubs).await;
             closed(bare.address, 64, self.scale.slice / 4, &source).await;
             let theirs = open(bare.address, 64, most / 2.0, self.scale.slice, &source).await;
+            drop(bare);
+            let floor = self.programs.peer("floor", &stubs).await;
+            closed(floor.address, 64, self.scale.slice / 4, &source).await;
+            let least = open(floor.address, 64, most / 2.0, self.scale.slice, &source).await;
+            floors.push((least.p99(), theirs.p99()));
             ninety_nine.push((ours.p99(), theirs.p99()));
             middle.push((ours.p50(), theirs.p50()));
             rates.push(ours.rate());
@@ -68,6 +74,7 @@ impl Bench {
         vec![
             Row::difference("B2", "p99 of an answer at half of that rate", "ms", &ninety_nine, Goal::AtMost(1.0)),
             Row::difference("B2", "p50 of it", "ms", &middle, Goal::Told),
+            Row::difference("B2", "p99 of a file and nothing else at that rate", "ms", &floors, Goal::Told),
             Row::figure("B2", "the rate", "/s", &rates, Goal::Told),
         ]
     }
