@@ -41,6 +41,8 @@ impl Honest {
         let store = Connection::open(dir.path().join("honest.db")).expect("the store");
         store.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).expect("one file");
         let conversation = store.query_row("select id from conversation", [], |row| row.get(0)).expect("one");
+        unfold(&store);
+        store.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).expect("one file");
         drop(store);
         Self { dir, conversation }
     }
@@ -73,8 +75,8 @@ impl Honest {
     /// Where the first record of a kind stands that is about a message.
     fn seq(&self, kind: &str, message: &str) -> u64 {
         let store = Connection::open(self.path()).expect("the store");
-        let sql = "select min(seq) from journal where json_extract(record, '$.kind') = ?1
-                   and json_extract(record, '$.message') = ?2";
+        let sql = "select min(seq) from journal where json_extract(records, '$.kind') = ?1
+                   and json_extract(records, '$.message') = ?2";
         store.query_row(sql, [kind, message], |row| row.get(0)).unwrap_or_else(|_| panic!("{kind} {message}"))
     }
 
@@ -90,11 +92,32 @@ fn audit(path: &Path) -> (i32, String, String) {
     ended(command)
 }
 
+/// Gives each record of the one conversation a row of its own, as if each step had brought one.
+fn unfold(store: &Connection) {
+    let mut steps = store.prepare("select seq, at, records from journal order by step").expect("SQL");
+    let steps = steps.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("steps");
+    let steps: Vec<(u64, i64, String)> = steps.collect::<Result<_, _>>().expect("steps");
+    store.execute_batch("delete from journal").expect("none");
+    for (first, at, records) in steps {
+        for (seq, record) in (first..).zip(records.lines()) {
+            append(store, seq, at, record);
+        }
+    }
+}
+
+fn append(store: &Connection, seq: u64, at: i64, record: &str) {
+    let sql = "insert into journal (before, conversation, seq, at, records)
+               select (select max(step) from journal), id, ?1, ?2, ?3 from conversation";
+    store.execute(sql, params![seq, at, record]).expect("a step");
+    store.execute_batch("update conversation set step = (select max(step) from journal)").expect("it is the last");
+}
+
 /// Writes a copy of the record at `seq` to the end of the journal, as a program gone wrong would.
 fn repeat(store: &Connection, seq: u64) {
-    let copy = "insert into journal select conversation, (select max(seq) + 1 from journal), at, record
-                from journal where seq = ?1";
-    store.execute(copy, [seq]).expect("a copy");
+    let copy = "select (select max(seq) + 1 from journal), at, records from journal where seq = ?1";
+    let (next, at, record): (u64, i64, String) =
+        store.query_row(copy, [seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("a record");
+    append(store, next, at, &record);
     store.execute_batch("update conversation set seq = seq + 1").expect("one more");
 }
 
@@ -139,7 +162,7 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
     // The two messages change places.
     let (first, second) = (honest.seq("attempt_started", "first"), honest.seq("attempt_started", "second"));
     let swap = |store: &Connection| {
-        let swap = "update journal set record = (select other.record from journal other
+        let swap = "update journal set records = (select other.records from journal other
                     where other.seq = case journal.seq when ?1 then ?2 else ?1 end) where seq in (?1, ?2)";
         store.execute(swap, params![first, second]).expect("a swap");
     };
@@ -153,7 +176,7 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
         "I6",
         &format!("journal row (@, {started}): message second is Delivered, but the chat service never said so"),
         |store| {
-            let swap = "update journal set record = (select other.record from journal other
+            let swap = "update journal set records = (select other.records from journal other
                         where other.seq = case journal.seq when ?1 then ?2 else ?1 end) where seq in (?1, ?2)";
             store.execute(swap, params![started, settled]).expect("a swap");
         },
@@ -161,7 +184,7 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
 
     honest.breaks("I4", &format!("journal row (@, {next}): message hologram attempt 1 after it was failed"), |store| {
         repeat(store, started);
-        let change = "update journal set record = json_set(record, '$.message', 'hologram') where seq = ?1";
+        let change = "update journal set records = json_set(records, '$.message', 'hologram') where seq = ?1";
         store.execute(change, [next]).expect("a change");
     });
 
@@ -181,10 +204,11 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
     });
 
     let ended = honest.seq("attempt_ended", "first");
-    honest.breaks("I9", &format!("journal row (@, {}): follows seq {}", ended + 1, ended - 1), |store| {
+    // Each step names the one before it: what stood before one that is gone is not found any more.
+    honest.breaks("I9", &format!("journal row (@, {}): follows seq 0", ended + 1), |store| {
         store.execute("delete from journal where seq = ?1", [ended]).expect("it is gone");
     });
-    honest.breaks("I9", &format!("conversation @: is at seq {last}, its journal ends at {}", last - 1), |store| {
+    honest.breaks("I9", &format!("conversation @: is at seq {last}, its journal ends at 0"), |store| {
         store.execute("delete from journal where seq = ?1", [last]).expect("it is gone");
     });
 }
@@ -201,7 +225,7 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
         ("''", "EOF while parsing"),
     ] {
         let (code, report, _) = honest.damaged(|store| {
-            store.execute(&format!("update journal set record = {bytes} where seq = ?1"), [ended]).expect("damage");
+            store.execute(&format!("update journal set records = {bytes} where seq = ?1"), [ended]).expect("damage");
         });
         assert_eq!(code, 1, "{bytes}: {report}");
         let row = format!("I1: journal row ({}, {ended}): cannot be read: ", honest.conversation);

@@ -187,14 +187,7 @@ impl Egress {
         };
         match outcome {
             Outcome::Done(input) => {
-                // Nothing waits for this but the outbox.
-                let passing = if is_last(&input) { self.places.pass() } else { None };
-                let heard = if passing.is_some() {
-                    engine.deliver_in_passing(&item.conversation, drive, (*input).clone())
-                } else {
-                    engine.deliver(&item.conversation, drive, (*input).clone())
-                };
-                if heard.await.is_ok() {
+                if engine.deliver(&item.conversation, drive, (*input).clone()).await.is_ok() {
                     self.count(&item, &input);
                     return None;
                 }
@@ -237,11 +230,6 @@ impl Egress {
         let share = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         ceiling.mul_f64(share)
     }
-}
-
-/// Whether a message's last receipt has reached Genesys.
-fn is_last(input: &Input) -> bool {
-    matches!(input, Input::ReceiptDone { last: true, .. })
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -9,15 +9,12 @@ use tokio::sync::Notify;
 const WAITING: usize = 32;
 /// How many calls of a lane are under way.
 const CALLING: usize = 256;
-/// How many conversations may hear in passing what was posted; past this each hears it at once.
-const IN_PASSING: usize = 1_024;
 
-/// One for each thing that a post may wait for.
+/// How many there are of each kind.
 #[derive(Default)]
 pub(super) struct Places {
     urgent: Lane,
     lazy: Lane,
-    in_passing: AtomicUsize,
     /// Rung when a post of a lane has moved on.
     pub(super) moved: Notify,
 }
@@ -44,12 +41,6 @@ impl Places {
         self.lane(urgent).waiting.fetch_add(1, Ordering::Relaxed);
         self.lane(urgent).calling.fetch_add(1, Ordering::Relaxed);
         Place { places: Arc::clone(self), urgent, waiting: true }
-    }
-
-    /// A conversation may hear in passing what was posted, if there is room.
-    pub(super) fn pass(self: &Arc<Self>) -> Option<Passing> {
-        let passing = Passing(Arc::clone(self));
-        (self.in_passing.fetch_add(1, Ordering::Relaxed) < IN_PASSING).then_some(passing)
     }
 }
 
@@ -78,15 +69,6 @@ impl Drop for Place {
     }
 }
 
-/// A conversation that hears in passing, until it has heard.
-pub(super) struct Passing(Arc<Places>);
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        self.0.in_passing.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,14 +92,5 @@ mod tests {
         assert_eq!(taken.len(), CALLING);
         taken.pop();
         assert!(places.has_room(true), "one has ended");
-    }
-
-    #[test]
-    fn so_many_hear_in_passing() {
-        let places = Arc::new(Places::default());
-        let all: Vec<Passing> = std::iter::from_fn(|| places.pass()).collect();
-        assert_eq!(all.len(), IN_PASSING);
-        drop(all);
-        assert!(places.pass().is_some());
     }
 }

@@ -5,7 +5,6 @@
 
 mod calls;
 mod drive;
-mod passing;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -27,7 +26,6 @@ use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
-use passing::{Moments, Passing};
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
@@ -83,7 +81,6 @@ pub(crate) struct Engine {
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
-    moments: Moments,
     /// Rung for the timers when this node may drive conversations that it could not drive before.
     gained: Notify,
 }
@@ -98,7 +95,6 @@ struct Line {
 struct Slots {
     running: HashMap<ConversationId, Arc<Mailbox>>,
     parked: LruCache<ConversationId, Live>,
-    passing: Passing,
     /// Something may wait in an inbox without anybody knowing: the store must be looked through when there is room.
     turned_away: bool,
 }
@@ -114,7 +110,6 @@ impl Engine {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let (timers, set) = mpsc::unbounded_channel();
-        let (moments, begun) = mpsc::unbounded_channel();
         let mut watching = Vec::new();
         let lines = integrations.into_iter().map(|integration| {
             let egress =
@@ -132,16 +127,10 @@ impl Engine {
             stop,
             tasks: TaskTracker::new(),
             lines,
-            slots: Mutex::new(Slots {
-                running: HashMap::new(),
-                parked: LruCache::new(PARKED),
-                passing: HashMap::new(),
-                turned_away: true,
-            }),
+            slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
             bodies: Room::new(BODIES),
             room: Notify::new(),
             timers,
-            moments,
             gained: Notify::new(),
         });
         for Line { egress, .. } in engine.lines.values() {
@@ -151,7 +140,6 @@ impl Engine {
             ends::start(&engine, &integration, opened);
         }
         engine.tasks.spawn(timers::run(Arc::clone(&engine), set));
-        engine.tasks.spawn(Arc::clone(&engine).end_moments(begun));
         engine.tasks.spawn(Arc::clone(&engine).look_through_inbox());
         engine.tasks.spawn(Arc::clone(&engine).hear_news());
         engine.tasks.spawn(Arc::clone(&engine).prune());
@@ -264,9 +252,6 @@ impl Engine {
         first: impl FnOnce(&mut Mail),
     ) {
         let mailbox = Arc::new(Mailbox::default());
-        if let Some(unheard) = slots.passing.remove(conversation) {
-            mailbox.mail().deliveries.extend(unheard.deliveries);
-        }
         first(&mut mailbox.mail());
         mailbox.arrived.notify_one();
         let parked = slots.parked.pop(conversation);
