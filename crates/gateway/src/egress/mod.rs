@@ -123,7 +123,7 @@ impl Egress {
                 _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = self.news.notified() => queue.news(),
-                () = self.places.moved.notified() => {}
+                () = self.places.left.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
             }
             // All that has ended meanwhile makes room at once, so that one look into the store serves it all.
@@ -182,7 +182,7 @@ impl Egress {
             drop(place);
             Outcome::Done(input)
         } else {
-            let (integration, store, place) = (&self.integration, self.store.as_ref(), Mutex::new(place));
+            let (integration, store, place) = (&self.integration, self.store.as_ref(), Mutex::new(Some(place)));
             Post { integration, store, drive: &drive, doubt, stop: &engine.stop, place }.bring(&item).await
         };
         match outcome {

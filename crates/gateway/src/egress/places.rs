@@ -1,71 +1,49 @@
-//! How much is under way to Genesys at once, by what it waits for.
+//! How many posts wait for the budget. Each keeps its conversation from being handed to another node, so few may.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// How many posts of a lane may wait for the budget: they keep their conversations from being handed to another node.
-const WAITING: usize = 32;
-/// How many calls of a lane are under way.
-const CALLING: usize = 256;
+/// How many posts of a lane may wait for the budget.
+const MOST: usize = 32;
 
-/// How many there are of each kind.
+/// How many wait, of each lane.
 #[derive(Default)]
 pub(super) struct Places {
-    urgent: Lane,
-    lazy: Lane,
-    /// Rung when a post of a lane has moved on.
-    pub(super) moved: Notify,
-}
-
-#[derive(Default)]
-struct Lane {
-    waiting: AtomicUsize,
-    calling: AtomicUsize,
+    urgent: AtomicUsize,
+    lazy: AtomicUsize,
+    /// Rung when one has waited long enough.
+    pub(super) left: Notify,
 }
 
 impl Places {
-    fn lane(&self, urgent: bool) -> &Lane {
+    fn of(&self, urgent: bool) -> &AtomicUsize {
         if urgent { &self.urgent } else { &self.lazy }
     }
 
-    /// Whether another post of a lane may begin.
+    /// Whether another post of a lane may begin to wait.
     pub(super) fn has_room(&self, urgent: bool) -> bool {
-        let lane = self.lane(urgent);
-        lane.waiting.load(Ordering::Relaxed) < WAITING && lane.calling.load(Ordering::Relaxed) < CALLING
+        self.of(urgent).load(Ordering::Relaxed) < MOST
     }
 
-    /// One begins: it waits for the budget.
+    /// One begins to wait.
     pub(super) fn take(self: &Arc<Self>, urgent: bool) -> Place {
-        self.lane(urgent).waiting.fetch_add(1, Ordering::Relaxed);
-        self.lane(urgent).calling.fetch_add(1, Ordering::Relaxed);
-        Place { places: Arc::clone(self), urgent, waiting: true }
+        self.of(urgent).fetch_add(1, Ordering::Relaxed);
+        Place { places: Arc::clone(self), urgent }
     }
 }
 
-/// A post that is under way, until it is dropped.
+/// A post that waits for the budget, until it is dropped.
 pub(super) struct Place {
     places: Arc<Places>,
     urgent: bool,
-    waiting: bool,
-}
-
-impl Place {
-    /// The budget has let it go, or never will.
-    pub(super) fn goes(&mut self) {
-        if std::mem::take(&mut self.waiting) {
-            self.places.lane(self.urgent).waiting.fetch_sub(1, Ordering::Relaxed);
-            self.places.moved.notify_one();
-        }
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.goes();
-        self.places.lane(self.urgent).calling.fetch_sub(1, Ordering::Relaxed);
-        self.places.moved.notify_one();
+        self.places.of(self.urgent).fetch_sub(1, Ordering::Relaxed);
+        self.places.left.notify_one();
     }
 }
 
@@ -74,23 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_wait_and_many_are_under_way() {
+    fn few_wait_and_whoever_goes_makes_room() {
         let places = Arc::new(Places::default());
-        let mut taken = Vec::new();
-        for _ in 0..WAITING {
-            taken.push(places.take(true));
-        }
-        assert_eq!((places.has_room(true), places.has_room(false)), (false, true));
-        taken[0].goes();
-        assert!(places.has_room(true), "one does not wait any more");
-        taken.iter_mut().for_each(Place::goes);
+        let mut waiting = Vec::new();
         while places.has_room(true) {
-            let mut place = places.take(true);
-            place.goes();
-            taken.push(place);
+            waiting.push(places.take(true));
         }
-        assert_eq!(taken.len(), CALLING);
-        taken.pop();
-        assert!(places.has_room(true), "one has ended");
+        assert_eq!((waiting.len(), places.has_room(false)), (MOST, true));
+        waiting.pop();
+        assert!(places.has_room(true));
     }
 }

@@ -25,8 +25,8 @@ pub(super) struct Post<'a> {
     pub(super) doubt: bool,
     /// Nothing waits for its turn any more once the gateway stops: the next process or node finds it in the outbox.
     pub(super) stop: &'a CancellationToken,
-    /// Its place among those that are under way.
-    pub(super) place: Mutex<Place>,
+    /// Its place among those that wait for the budget; it is left when the first call goes.
+    pub(super) place: Mutex<Option<Place>>,
 }
 
 pub(super) enum Outcome {
@@ -69,7 +69,7 @@ impl Post<'_> {
             permit = turn => permit,
             () = self.stop.cancelled() => None,
         };
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).goes();
+        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(permit) = permit else {
             return Err(CallError::NotSent { cause: "the gateway was stopping".to_owned() });
         };

@@ -5,6 +5,7 @@ mod append;
 mod open;
 mod portable;
 mod prune;
+mod queue;
 mod read;
 mod reader;
 mod recent;

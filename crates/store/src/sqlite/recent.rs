@@ -26,6 +26,8 @@ const BODIES: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 pub(super) enum Change {
     Came(ConversationId, u64, Input),
     Went(ConversationId, u64),
+    /// Nobody says what.
+    Anything,
 }
 
 pub(super) struct Recent {
@@ -80,6 +82,7 @@ impl Recent {
             match change {
                 Change::Came(conversation, seq, input) => inbox.came(conversation, seq, input),
                 Change::Went(conversation, seq) => inbox.went(&conversation, seq),
+                Change::Anything => inbox.forget(),
             }
         }
     }
@@ -107,9 +110,7 @@ impl Recent {
 
     /// Somebody may have changed the inbox without telling what: the file has to be asked.
     pub(super) fn forget(&self) {
-        let mut inbox = self.lock();
-        inbox.drop_all();
-        inbox.older = Older::UpToNext;
+        self.lock().forget();
     }
 
     /// Keeps a body that is in the file.
@@ -168,6 +169,11 @@ impl Inbox {
         }
     }
 
+    fn forget(&mut self) {
+        self.drop_all();
+        self.older = Older::UpToNext;
+    }
+
     fn drop_all(&mut self) {
         self.conversations = HashMap::new();
         self.rows = 0;
@@ -204,7 +210,7 @@ mod tests {
         );
         recent.committed(vec![Change::Went(ConversationId::new("a"), 8), came("a", 10)]);
         assert_eq!(seqs(&recent, "a"), Ok(vec![10]));
-        recent.forget();
+        recent.committed(vec![Change::Anything]);
         assert_eq!(seqs(&recent, "a"), Err(None));
         recent.committed(vec![came("a", 12)]);
         assert_eq!(seqs(&recent, "a"), Err(Some(11)), "10 is in the file only");

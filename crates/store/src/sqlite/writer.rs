@@ -1,7 +1,6 @@
 //! The one thread that writes. It commits whatever has gathered while the last commit was on its way to the disk (group
 //! commit without a timer), and answers nobody before the commit has returned.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -15,16 +14,11 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{Change, Recent};
 use super::{accept, append, open, prune};
 use crate::{Append, Arrival, StoreError, Stored};
 
-/// The most that one commit takes; past this a batch gains nothing and everyone in it waits longer.
-const BATCH: usize = 512;
-/// How many of those that nobody waits for a commit takes at least, if there are so many, whatever else there is to do.
-const LAZY: usize = 64;
-/// How many may wait for the thread before callers have to.
-const QUEUE: usize = 4_096;
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
@@ -142,48 +136,6 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicB
     }
 }
 
-/// What waits for the next commit.
-#[derive(Default)]
-struct Waiting {
-    jobs: VecDeque<Job>,
-    /// Appends that nobody waits for.
-    lazy: VecDeque<Job>,
-}
-
-impl Waiting {
-    /// Chooses what the next commit takes: in the order in which it came, but that what nobody waits for lets others go first.
-    /// Returns whether there is anything; waits where there is nothing yet.
-    fn fill(&mut self, queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> bool {
-        if self.jobs.is_empty() && self.lazy.is_empty() {
-            match queue.blocking_recv() {
-                Some(job) => self.push(job),
-                None => return false,
-            }
-        }
-        while self.jobs.len() + self.lazy.len() < QUEUE
-            && let Ok(job) = queue.try_recv()
-        {
-            self.push(job);
-        }
-        let lazy = self.lazy.len().min(LAZY.max(BATCH.saturating_sub(self.jobs.len())));
-        batch.extend(self.jobs.drain(..self.jobs.len().min(BATCH - lazy)));
-        batch.extend(self.lazy.drain(..lazy));
-        true
-    }
-
-    fn push(&mut self, job: Job) {
-        match job {
-            Job::Append(append, answer) if append.lazy => self.lazy.push_back(Job::Append(append, answer)),
-            Job::Accept(..) | Job::Append(..) => self.jobs.push_back(job),
-            // Whoever asks whether the store is ready, or changes more than one conversation, comes behind all others.
-            Job::Prune(..) | Job::ForgetEvents(..) | Job::Probe(_) | Job::Work(..) => {
-                self.jobs.append(&mut self.lazy);
-                self.jobs.push_back(job);
-            }
-        }
-    }
-}
-
 /// One transaction for the whole batch. A job that is refused (a repeat, a lost fence) changes nothing; only the disk
 /// can make a batch fail.
 fn commit(
@@ -249,6 +201,7 @@ impl Job {
             }
             Self::Work(work, answer) => {
                 work(connection)?;
+                changes.push(Change::Anything);
                 Outcome::Probe(answer)
             }
         })

@@ -1,0 +1,126 @@
+//! What the writer does next.
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+
+use super::writer::Job;
+
+/// The most that one commit takes; past this a batch gains nothing and everyone in it waits longer.
+pub(super) const BATCH: usize = 512;
+/// How many of those that nobody waits for a commit takes at least, if there are so many, whatever else there is to do.
+const LAZY: usize = 64;
+/// How many may wait for the thread before callers have to.
+pub(super) const QUEUE: usize = 4_096;
+
+/// What waits for the next commit.
+#[derive(Default)]
+pub(super) struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Appends that nobody waits for.
+    lazy: VecDeque<Job>,
+}
+
+impl Waiting {
+    /// Chooses what the next commit takes: in the order in which it came, but that what nobody waits for lets others go first.
+    /// Returns whether there is anything; waits where there is nothing yet.
+    pub(super) fn fill(&mut self, queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> bool {
+        if self.jobs.is_empty() && self.lazy.is_empty() {
+            match queue.blocking_recv() {
+                Some(job) => self.push(job),
+                None => return false,
+            }
+        }
+        while self.jobs.len() + self.lazy.len() < QUEUE
+            && let Ok(job) = queue.try_recv()
+        {
+            self.push(job);
+        }
+        let lazy = self.lazy.len().min(LAZY.max(BATCH.saturating_sub(self.jobs.len())));
+        batch.extend(self.jobs.drain(..self.jobs.len().min(BATCH - lazy)));
+        batch.extend(self.lazy.drain(..lazy));
+        true
+    }
+
+    fn push(&mut self, job: Job) {
+        match job {
+            Job::Append(append, answer) if append.lazy => self.lazy.push_back(Job::Append(append, answer)),
+            Job::Accept(..) | Job::Append(..) => self.jobs.push_back(job),
+            // Whoever asks whether the store is ready, or changes more than one conversation, comes behind all others.
+            Job::Prune(..) | Job::ForgetEvents(..) | Job::Probe(_) | Job::Work(..) => {
+                self.jobs.append(&mut self.lazy);
+                self.jobs.push_back(job);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conversation::{ConversationId, IntegrationName};
+    use jiff::Timestamp;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::Append;
+
+    fn append(after: u64, lazy: bool) -> Job {
+        let append = Append {
+            conversation: ConversationId::new("c"),
+            integration: IntegrationName::new("acme"),
+            after,
+            at: Timestamp::UNIX_EPOCH,
+            records: vec![],
+            taken: vec![],
+            due: None,
+            watched: None,
+            snapshot: None,
+            lazy,
+        };
+        Job::Append(Box::new(append), oneshot::channel().0)
+    }
+
+    /// A number for an append, negative where nobody waits for it; 0 for whoever asks whether the store is ready.
+    fn told(jobs: &[Job]) -> Vec<i64> {
+        let told = jobs.iter().map(|job| match job {
+            Job::Append(append, _) => append.after.cast_signed() * if append.lazy { -1 } else { 1 },
+            _ => 0,
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_nobody_waits_for_lets_others_go_first_and_is_not_forgotten() {
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let send = |job| jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
+        for number in 1..=100 {
+            send(append(number, true));
+        }
+        for number in 1..=600 {
+            send(append(number, false));
+        }
+        let (mut waiting, mut batch) = (Waiting::default(), Vec::new());
+        assert!(waiting.fill(&mut queue, &mut batch));
+        let first: Vec<i64> = (1..=448).chain((1..=64).map(|lazy| -lazy)).collect();
+        assert_eq!(told(&batch), first);
+        batch.clear();
+        assert!(waiting.fill(&mut queue, &mut batch));
+        assert_eq!(told(&batch), (449..=600).chain((65..=100).map(|lazy| -lazy)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_asks_whether_it_is_ready_comes_behind_all_that_was_asked_before() {
+        let (jobs, mut queue) = mpsc::channel(QUEUE);
+        let send = |job| jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
+        send(append(1, true));
+        send(append(2, false));
+        send(Job::Probe(oneshot::channel().0));
+        send(append(3, false));
+        let (mut waiting, mut batch) = (Waiting::default(), Vec::new());
+        assert!(waiting.fill(&mut queue, &mut batch));
+        assert_eq!(told(&batch), [2, -1, 0, 3]);
+        drop(jobs);
+        batch.clear();
+        assert!(!waiting.fill(&mut queue, &mut batch), "nothing is left, and nothing will come");
+    }
+}
