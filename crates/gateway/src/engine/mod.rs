@@ -30,7 +30,7 @@ use drive::Live;
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
 /// How many finished conversations stay in memory, so that their next message need not load them.
-const PARKED: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
+const PARKED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 /// How many conversations one look into the store brings.
 const PAGE: usize = 500;
 /// Room for bodies, in KiB.

@@ -44,7 +44,7 @@ impl SqliteStore {
         let path = path_of(url)?;
         let (connection, lock) = open::for_writing(&path)?;
         let io = |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
-        open::enlarge_cache(&connection).map_err(io)?;
+        open::set_cache(&connection, open::WRITER_CACHE).map_err(io)?;
         let left_behind = open::last_in_outbox(&connection).map_err(io)?;
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;

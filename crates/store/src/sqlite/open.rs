@@ -55,10 +55,11 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
 
 /// How many pages (of 4 KiB) the writer keeps in memory: what it changes is spread over the trees, and a page that it must
 /// read again costs a call. They take room only once they are in use.
-const WRITER_CACHE: u32 = 4_096;
+pub(super) const WRITER_CACHE: u32 = 4_096;
 
-pub(super) fn enlarge_cache(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "cache_size", WRITER_CACHE)
+/// Says how many pages a connection keeps in memory.
+pub(super) fn set_cache(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", pages)
 }
 
 /// The last place in the outbox that is taken.

@@ -10,8 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::open;
 use crate::{OpenError, StoreError};
 
-/// Enough that a slow listing does not hold up a load; each costs a page cache of 2 MB.
+/// Enough that a slow listing does not hold up a load.
 const READERS: usize = 4;
+/// How many pages (of 4 KiB) each keeps in memory: with every commit it has to read anew what it has anyway.
+const CACHE: u32 = 128;
 
 pub(super) struct Readers {
     idle: Mutex<Vec<Connection>>,
@@ -37,7 +39,13 @@ impl Drop for Taken<'_> {
 
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let idle = (0..READERS).map(|_| open::connect(path)).collect::<Result<_, _>>()?;
+        let connect = || {
+            let connection = open::connect(path)?;
+            open::set_cache(&connection, CACHE)
+                .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+            Ok(connection)
+        };
+        let idle = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
         let (queries, asked) = mpsc::channel::<Query>();
         let asked = Arc::new(Mutex::new(asked));
         for _ in 0..READERS {
