@@ -143,13 +143,13 @@ pub struct InboxItem {
     pub input: Input,
 }
 
-/// A conversation that wants to be woken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A conversation that wants to be woken. They are in the order in which they are woken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
-    /// Which.
-    pub conversation: ConversationId,
     /// When, in whole milliseconds, not before it is due.
     pub at: Timestamp,
+    /// Which.
+    pub conversation: ConversationId,
 }
 
 impl Due {
@@ -158,7 +158,7 @@ impl Due {
         Self { conversation: ConversationId::new(""), at }
     }
 
-    /// Its place among others, and that of one that all others come behind.
+    /// Its place among others as databases know it, and that of one that all others come behind.
     pub(crate) fn place(due: Option<&Self>) -> (i64, &str) {
         due.map_or((i64::MIN, ""), |due| (due.at.as_millisecond(), due.conversation.as_str()))
     }

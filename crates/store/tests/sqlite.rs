@@ -1,6 +1,10 @@
 //! The SQLite store against the suite that every store must pass, and what only a file can suffer.
 
-use store::{OpenError, SqliteStore, Store, conformance};
+use std::time::Duration;
+
+use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
+use jiff::Timestamp;
+use store::{Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, Stored, conformance};
 
 fn url(dir: &tempfile::TempDir) -> String {
     format!("sqlite:{}", dir.path().join("tidegate.db").display())
@@ -15,6 +19,79 @@ async fn it_keeps_its_word_and_remembers() {
     drop(store);
     let store = SqliteStore::open(&url(&dir)).expect("it opens again");
     conformance::remembers(&store).await;
+    knows_what_is_oldest(&dir);
+}
+
+/// The look for what is old goes by a number that says what the journal says.
+fn knows_what_is_oldest(dir: &tempfile::TempDir) {
+    let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    let wrong = "select count(*) from conversation as c
+                 where oldest <> coalesce((select min(at) from journal where conversation = c.id), 0)";
+    let wrong: u64 = file.query_row(wrong, [], |row| row.get(0)).expect("a number");
+    assert_eq!(wrong, 0);
+}
+
+/// A conversation that only has to be there.
+async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
+    let integration = IntegrationName::new("acme");
+    let conversation = ConversationId::of(&integration, customer);
+    let message = Arrival::Message(NewMessage {
+        conversation: conversation.clone(),
+        integration,
+        direction: Direction::Outbound,
+        id: MessageId::new(customer),
+        foreign_id: customer.to_owned(),
+        customer: "{}".to_owned(),
+        received: Timestamp::UNIX_EPOCH,
+        body: b"{}"[..].into(),
+        input: None,
+    });
+    assert_eq!(store.accept(message).await.expect("accepted"), Stored::Kept);
+    conversation
+}
+
+async fn append(store: &SqliteStore, conversation: &ConversationId, after: u64, record: Record, snapshot: bool) {
+    let at = Timestamp::UNIX_EPOCH + Duration::from_millis(1);
+    let state = Conversation::replay(Conversation::default(), [(at, record.clone())]);
+    let append = Append {
+        conversation: conversation.clone(),
+        integration: IntegrationName::new("acme"),
+        after,
+        at,
+        records: vec![record],
+        taken: vec![],
+        // It stays.
+        due: Some(Timestamp::MAX),
+        watched: None,
+        snapshot: snapshot.then_some(state),
+        lazy: false,
+    };
+    store.append(append).await.expect("an append");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    let first = known(&store, "noor").await;
+    append(&store, &first, 0, Record::Paused, true).await;
+    let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
+    store.prune(later).await.expect("a prune");
+    // What the first had at the end of the file is the second's now.
+    let second = known(&store, "piet").await;
+    append(&store, &second, 0, Record::Paused, false).await;
+    let records = async |of: &ConversationId| {
+        let dossier = store.dossier(of).await.expect("a read").expect("it is there");
+        dossier.journal.into_iter().map(|row| (row.seq, row.record.expect("it can be read"))).collect::<Vec<_>>()
+    };
+    assert_eq!((records(&first).await, records(&second).await), (vec![], vec![(1, Record::Paused)]));
+    append(&store, &first, 1, Record::Resumed, false).await;
+    assert_eq!(records(&first).await, [(2, Record::Resumed)]);
+    store.prune(later).await.expect("a prune");
+    assert_eq!(records(&second).await, [(1, Record::Paused)], "nobody else's goes");
+    let loaded = store.load(&first).await.expect("a read").expect("it is there");
+    assert_eq!((loaded.seq, loaded.snapshot_seq), (2, 1));
+    knows_what_is_oldest(&dir);
 }
 
 #[tokio::test(flavor = "multi_thread")]

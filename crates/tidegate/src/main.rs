@@ -40,8 +40,6 @@ fn run(command: Command) -> Result<(), Failure> {
     wiring::install_tls();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // They look up names and read the store, of which only so many are done at once.
-        .max_blocking_threads(32)
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", error))?;
     runtime.block_on(async {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
-use store::{Arrival, Drive, News, Store, StoreError, Stored, Watched};
+use store::{Arrival, Drive, Due, News, Store, StoreError, Stored, Watched};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,7 +80,9 @@ pub(crate) struct Engine {
     pub(crate) bodies: Room,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
-    timers: mpsc::UnboundedSender<(ConversationId, Timestamp)>,
+    timers: mpsc::UnboundedSender<Due>,
+    /// Rung for the timers when there is room again for conversations that have work.
+    freed: Notify,
     /// Rung for the timers when this node may drive conversations that it could not drive before.
     gained: Notify,
 }
@@ -131,6 +133,7 @@ impl Engine {
             bodies: Room::new(BODIES),
             room: Notify::new(),
             timers,
+            freed: Notify::new(),
             gained: Notify::new(),
         });
         for Line { egress, .. } in engine.lines.values() {
@@ -278,9 +281,10 @@ impl Engine {
         // Before anybody else can drive it: the wake-up of a later state would be overwritten by this one.
         if let Some(at) = wakeup {
             // The receiver goes only when the gateway stops.
-            let _ = self.timers.send((conversation.clone(), at));
+            let _ = self.timers.send(Due { at, conversation: conversation.clone() });
         }
         slots.running.remove(conversation);
+        self.made_room(&slots);
         if let Some(live) = live.take() {
             slots.parked.put(conversation.clone(), live);
         }
@@ -293,9 +297,12 @@ impl Engine {
 
     /// The task of a conversation is gone without a word.
     fn broke(self: &Arc<Self>, conversation: &ConversationId) {
-        if self.slots().running.remove(conversation).is_some() {
+        let mut slots = self.slots();
+        if slots.running.remove(conversation).is_some() {
+            self.made_room(&slots);
             self.metrics.active.dec();
         }
+        drop(slots);
         let (engine, conversation) = (Arc::clone(self), conversation.clone());
         self.tasks.spawn(async move {
             tokio::select! {
@@ -330,6 +337,13 @@ impl Engine {
                 }
                 News::Inbox(conversation) => self.wake(&conversation),
             }
+        }
+    }
+
+    /// A conversation has no work any more.
+    fn made_room(&self, slots: &Slots) {
+        if slots.running.len() + 1 == MOST_ACTIVE {
+            self.freed.notify_one();
         }
     }
 

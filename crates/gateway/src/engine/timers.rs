@@ -1,129 +1,172 @@
 //! Wakes conversations when their time comes. Only the near future is in memory; the rest stands in the store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{ConversationId, Input};
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use store::Due;
 use tokio::sync::mpsc;
-use tokio_util::time::DelayQueue;
-use tokio_util::time::delay_queue::Key;
 
 use super::{Engine, PAGE};
 
 /// How far ahead wake-ups are in memory.
 const HORIZON: Duration = Duration::from_secs(30);
 
-/// How many wake-ups are in memory; past this the rest stands in the store, however near it is (I12).
+/// How many wake-ups are in memory: the earliest. The rest stands in the store, however near it is (I12).
 const MOST: usize = 100_000;
 
-/// How long wake-ups wait for room where too many conversations have work already, as they may after a long stop.
-const CROWDED: Duration = Duration::from_millis(10);
-
-struct Timers {
-    queue: DelayQueue<ConversationId>,
-    keys: HashMap<ConversationId, Key>,
-    /// Wake-ups after this stand in the store only.
-    horizon: Timestamp,
-    /// There was no room for all that were to be in memory.
-    cut: bool,
-}
-
 /// Runs until the gateway stops.
-pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<(ConversationId, Timestamp)>) {
-    let mut timers = Timers { queue: DelayQueue::new(), keys: HashMap::new(), horizon: Timestamp::MIN, cut: false };
+pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<Due>) {
+    let mut near = Near::new(MOST);
     // Deadlines that passed while nobody was there come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
     loop {
+        if near.wants_more() && read(&engine, &mut near).await.is_none() {
+            return;
+        }
         // Whoever is due first has the first room: those that find none stay where they are.
         let room = engine.has_room();
+        let first = near.first().map(|first| until(engine.clock.now(), first));
         tokio::select! {
             biased;
             () = engine.stop.cancelled() => return,
             () = engine.gained.notified() => {
-                timers.horizon = Timestamp::MIN;
+                near.start_over();
                 look = Box::pin(tokio::time::sleep(Duration::ZERO));
             }
             () = &mut look => {
-                if timers.look(&engine).await.is_none() {
+                if read(&engine, &mut near).await.is_none() {
                     return;
                 }
                 look = Box::pin(tokio::time::sleep(HORIZON / 2));
             }
-            Some(expired) = timers.queue.next(), if room => {
-                let conversation = expired.into_inner();
-                timers.keys.remove(&conversation);
-                // Nobody waits for the answer: the next wake-up follows from the state.
-                if let Some(drive) = engine.store.drive(&conversation) {
-                    drop(engine.deliver(&conversation, drive, Input::Tick));
-                }
-                if timers.cut && timers.queue.len() < MOST / 2 {
-                    look = Box::pin(tokio::time::sleep(Duration::ZERO));
-                }
+            () = tokio::time::sleep(first.unwrap_or_default()), if room && first.is_some() => {
+                wake(&engine, &mut near);
             }
-            () = tokio::time::sleep(CROWDED), if !room => {}
-            Some((conversation, at)) = set.recv() => {
-                timers.take(conversation, at, engine.clock.now());
-            }
+            () = engine.freed.notified(), if !room => {}
+            Some(due) = set.recv() => near.set(due),
         }
     }
 }
 
-impl Timers {
-    /// Keeps a wake-up, if it is near and there is room; else it is found in the store when its time comes near.
-    fn take(&mut self, conversation: ConversationId, at: Timestamp, now: Timestamp) {
-        if at > self.horizon {
+/// Wakes those whose time has come, while there is room for them.
+fn wake(engine: &Arc<Engine>, near: &mut Near) {
+    // So many at a time: others on this thread want to go on too.
+    for _ in 0..PAGE {
+        if !engine.has_room() {
             return;
         }
-        if self.queue.len() < MOST || self.keys.contains_key(&conversation) {
-            self.set(conversation, until(now, at));
-        } else {
-            self.leave(at);
+        let Some(conversation) = near.pop(engine.clock.now()) else { return };
+        // Nobody waits for the answer: the next wake-up follows from the state.
+        if let Some(drive) = engine.store.drive(&conversation) {
+            drop(engine.deliver(&conversation, drive, Input::Tick));
+        }
+    }
+}
+
+/// Takes from the store what has come near.
+async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
+    // Where others work on the store too, what they left may be due already.
+    if engine.store.is_shared() {
+        near.start_over();
+    }
+    let end = engine.clock.now().checked_add(HORIZON).unwrap_or(Timestamp::MAX);
+    loop {
+        let after = near.horizon.clone();
+        let ask = || engine.store.due(after.as_ref(), end, PAGE);
+        let page = engine.patiently("look for deadlines", ask).await?;
+        let whole = page.len() < PAGE;
+        near.read(page, whole.then(|| Due::before(end)));
+        if whole || near.is_full() {
+            return Some(());
+        }
+    }
+}
+
+/// The wake-ups that are in memory: all up to the horizon, and maybe some behind it.
+struct Near {
+    most: usize,
+    order: BTreeSet<Due>,
+    at: HashMap<ConversationId, Timestamp>,
+    /// Up to where the store was read; none, where it has to be read from the beginning.
+    horizon: Option<Due>,
+    /// The store has more that is near: there was no room for it.
+    cut: bool,
+}
+
+impl Near {
+    fn new(most: usize) -> Self {
+        Self { most, order: BTreeSet::new(), at: HashMap::new(), horizon: None, cut: false }
+    }
+
+    /// What is in the store may have changed hands: it is read from the beginning.
+    fn start_over(&mut self) {
+        self.horizon = None;
+    }
+
+    /// A conversation wants to be woken, as the store knows. What lies behind the horizon is found there in time.
+    fn set(&mut self, due: Due) {
+        self.remove(&due.conversation);
+        if self.horizon.as_ref().is_some_and(|horizon| due <= *horizon) {
+            self.insert(due);
+            self.bound();
         }
     }
 
-    /// Leaves what is due at `at` and later to the store, until there is room.
-    fn leave(&mut self, at: Timestamp) {
-        self.horizon = at.checked_sub(Duration::from_millis(1)).unwrap_or(Timestamp::MIN);
-        self.cut = true;
+    /// Takes in a page that stands behind the horizon in the store; it is the last before `end`, if there is one.
+    fn read(&mut self, page: Vec<Due>, end: Option<Due>) {
+        self.cut = end.is_none();
+        self.horizon = end.or_else(|| page.last().cloned());
+        for due in page {
+            self.remove(&due.conversation);
+            self.insert(due);
+        }
+        self.bound();
     }
 
-    fn set(&mut self, conversation: ConversationId, delay: Duration) {
-        if let Some(key) = self.keys.get(&conversation) {
-            self.queue.reset(key, delay);
-        } else {
-            let key = self.queue.insert(conversation.clone(), delay);
-            self.keys.insert(conversation, key);
+    /// Leaves the latest to the store where there are too many.
+    fn bound(&mut self) {
+        while self.order.len() > self.most
+            && let Some(latest) = self.order.pop_last()
+        {
+            self.at.remove(&latest.conversation);
+            self.cut = true;
+            self.horizon = self.horizon.take().min(self.order.last().cloned());
         }
     }
 
-    /// Moves the horizon, and takes what has come under it from the store.
-    async fn look(&mut self, engine: &Engine) -> Option<()> {
-        let now = engine.clock.now();
-        let until_then = now.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
-        // Where others work on the store too, what they left may be due already.
-        let anew = self.horizon == Timestamp::MIN || engine.store.is_shared();
-        let mut after = (!anew).then(|| Due::before(self.horizon));
-        self.horizon = until_then;
-        self.cut = false;
-        loop {
-            let ask = || engine.store.due(after.as_ref(), until_then, PAGE);
-            let page = engine.patiently("look for deadlines", ask).await?;
-            let full = page.len() == PAGE;
-            let last = page.last().cloned();
-            for due in page {
-                self.set(due.conversation, until(now, due.at));
-            }
-            let Some(last) = last.filter(|_| full) else { return Some(()) };
-            if self.queue.len() >= MOST {
-                // Those that share its millisecond are read once more.
-                self.leave(last.at);
-                return Some(());
-            }
-            after = Some(last);
+    /// Whether the store has nothing that would come before what is here, for which there is room.
+    fn is_full(&self) -> bool {
+        self.order.len() >= self.most && self.horizon.as_ref() >= self.order.last()
+    }
+
+    /// Whether there is room for what was left to the store.
+    fn wants_more(&self) -> bool {
+        self.cut && self.order.len() <= self.most / 2
+    }
+
+    fn first(&self) -> Option<Timestamp> {
+        self.order.first().map(|due| due.at)
+    }
+
+    /// The first, if its time has come.
+    fn pop(&mut self, now: Timestamp) -> Option<ConversationId> {
+        self.first().filter(|at| *at <= now)?;
+        let due = self.order.pop_first()?;
+        self.at.remove(&due.conversation);
+        Some(due.conversation)
+    }
+
+    fn insert(&mut self, due: Due) {
+        self.at.insert(due.conversation.clone(), due.at);
+        self.order.insert(due);
+    }
+
+    fn remove(&mut self, conversation: &ConversationId) {
+        if let Some(at) = self.at.remove(conversation) {
+            self.order.remove(&Due { at, conversation: conversation.clone() });
         }
     }
 }
@@ -132,4 +175,93 @@ impl Timers {
 pub(super) fn until(now: Timestamp, at: Timestamp) -> Duration {
     let ahead = at.duration_since(now);
     Duration::try_from(ahead).map_or(Duration::ZERO, |ahead| ahead + Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(millis: i64, number: usize) -> Due {
+        Due {
+            at: Timestamp::from_millisecond(millis).expect("in range"),
+            conversation: ConversationId::new(format!("c{number:04}")),
+        }
+    }
+
+    /// What the store has of these, as it answers.
+    fn page(store: &BTreeSet<Due>, after: Option<&Due>, end: &Due, most: usize) -> Vec<Due> {
+        store.iter().filter(|due| after.is_none_or(|after| *due > after) && *due <= end).take(most).cloned().collect()
+    }
+
+    fn look(near: &mut Near, store: &BTreeSet<Due>, most: usize) {
+        let end = due(30_000, 9_999);
+        loop {
+            let page = page(store, near.horizon.as_ref(), &end, most);
+            let whole = page.len() < most;
+            near.read(page, whole.then(|| end.clone()));
+            if whole || near.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// Everybody is woken, in order, and never are there more in memory than there may be.
+    fn all_are_woken(near: &mut Near, store: &mut BTreeSet<Due>, most: usize) {
+        let mut woken = Vec::new();
+        look(near, store, 7);
+        while let Some(at) = near.first() {
+            assert!(near.order.len() <= most && near.order.len() == near.at.len());
+            let conversation = near.pop(at).expect("its time has come");
+            let due = Due { at, conversation };
+            assert_eq!(store.first(), Some(&due), "whoever is due first comes first");
+            store.remove(&due);
+            woken.push(due);
+            if near.wants_more() {
+                look(near, store, 7);
+            }
+        }
+        assert!(store.is_empty(), "{} of {} stay asleep", store.len(), store.len() + woken.len());
+    }
+
+    #[test]
+    fn many_that_share_a_millisecond_are_all_woken() {
+        let mut store: BTreeSet<Due> = (0..1_000).map(|number| due(5, number)).collect();
+        all_are_woken(&mut Near::new(100), &mut store, 100);
+    }
+
+    #[test]
+    fn what_comes_later_and_is_due_sooner_displaces_what_is_due_later() {
+        let mut near = Near::new(10);
+        let mut store: BTreeSet<Due> = (0..30).map(|number| due(20_000, number)).collect();
+        look(&mut near, &store, 7);
+        let sooner = [due(10, 500), due(11, 501)];
+        for due in sooner {
+            store.insert(due.clone());
+            near.set(due);
+        }
+        assert_eq!((near.first(), near.order.len()), (Some(due(10, 0).at), 10));
+        all_are_woken(&mut near, &mut store, 10);
+    }
+
+    #[test]
+    fn what_was_left_here_by_others_is_found_where_memory_is_full() {
+        let mut near = Near::new(10);
+        let mut store: BTreeSet<Due> =
+            (0..10).map(|second| 1_000 * second).zip(0..).map(|(at, c)| due(at, c)).collect();
+        look(&mut near, &store, 3);
+        store.extend((100..120).map(|number| due(4_500, number)));
+        near.start_over();
+        all_are_woken(&mut near, &mut store, 10);
+    }
+
+    #[test]
+    fn whoever_wants_to_be_woken_at_another_time_is_woken_then() {
+        let mut near = Near::new(10);
+        look(&mut near, &BTreeSet::from([due(100, 1), due(200, 2)]), 7);
+        near.set(due(300, 1));
+        assert_eq!(near.pop(due(100, 0).at), None);
+        assert_eq!(near.first(), Some(due(200, 0).at));
+        near.set(due(40_000, 2));
+        assert_eq!(near.first(), Some(due(300, 0).at), "the other is far away now, and stands in the store");
+    }
 }

@@ -70,11 +70,11 @@ impl Tables {
         let shards = set(shards);
         let due = |(id, row): (&ConversationId, &super::tables::Row)| {
             let due = Due { conversation: id.clone(), at: row.due.filter(|at| *at <= until)? };
-            let behind = Due::place(Some(&due)) > Due::place(after);
+            let behind = after.is_none_or(|after| due > *after);
             (behind && Self::is_of(shards.as_ref(), id)).then_some(due)
         };
         let mut found: Vec<Due> = self.conversations.iter().filter_map(due).collect();
-        found.sort_by(|one, other| Due::place(Some(one)).cmp(&Due::place(Some(other))));
+        found.sort();
         found.truncate(limit);
         found
     }

@@ -49,8 +49,8 @@ pub(super) fn prune(
         gone += if is_over(connection, id, before.as_millisecond())? {
             remove(connection, id)?
         } else {
-            cut_journal(connection, id, before.as_millisecond())?;
-            remove_old_messages(connection, id, before.as_millisecond())?
+            let rest = cut_journal(connection, id, before.as_millisecond())?;
+            remove_old_messages(connection, id, before.as_millisecond(), &rest)?
         };
     }
     Ok(gone as u64)
@@ -92,33 +92,32 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
 }
 
 /// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
-/// still open. A step goes as a whole.
-fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<()> {
+/// still open. A step goes as a whole. Returns what stays.
+fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<Vec<Step>> {
     let snapshot: u64 = connection
         .prepare_cached("select snapshot_seq from conversation where id = ?1")?
         .query_row([id], |row| row.get(0))?;
     let mut open =
         connection.prepare_cached("select id from message where conversation = ?1 and state = 'accepted'")?;
     let open = open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
-    let all = steps(connection, id, 0)?;
     let is_open = |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
-    let goes = |step: &&Step| step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open);
-    let going: Vec<&Step> = all.iter().take_while(goes).collect();
-    let Some(last) = going.last().map(|step| step.last()) else { return Ok(()) };
-    let oldest = all.get(going.len()).map_or(0, |first| first.at);
+    let goes = |step: &Step| step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open);
+    let mut going = steps(connection, id, 0)?;
+    let staying = going.split_off(going.iter().take_while(|step| goes(step)).count());
+    let Some(last) = going.last().map(Step::last) else { return Ok(staying) };
     for step in going {
         connection.prepare_cached("delete from journal where step = ?1")?.execute([step.id])?;
     }
+    // Where none is left, the number of the last may be given to another conversation's step.
     connection
-        .prepare_cached("update conversation set pruned_seq = ?2, oldest = ?3 where id = ?1")?
-        .execute(params![id, last, oldest])?;
-    Ok(())
+        .prepare_cached("update conversation set pruned_seq = ?2, oldest = ?3, step = ?4 where id = ?1")?
+        .execute(params![id, last, staying.first().map_or(0, |first| first.at), staying.last().map(|last| last.id)])?;
+    Ok(staying)
 }
 
 /// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
-fn remove_old_messages(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<usize> {
-    let all = steps(connection, id, 0)?;
-    let spoken_of: HashSet<String> = all.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
+fn remove_old_messages(connection: &Connection, id: &str, before: i64, rest: &[Step]) -> rusqlite::Result<usize> {
+    let spoken_of: HashSet<String> = rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
     let mut old = connection.prepare_cached(
         "select rowid, id from message where conversation = ?1 and state <> 'accepted'
             and received < ?2 and coalesce(settled, received) < ?2

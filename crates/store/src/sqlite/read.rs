@@ -37,7 +37,7 @@ pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Optio
             row.record.map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq)))?;
         records.push((row.at, record));
     }
-    if records.len() as u64 != seq - snapshot_seq {
+    if snapshot_seq.checked_add(records.len() as u64) != Some(seq) {
         return Err(StoreError::Corrupt(format!("journal of {id}: steps are missing behind seq {snapshot_seq}")));
     }
     let state = Conversation::replay(snapshot, records);
@@ -268,10 +268,12 @@ pub(super) fn steps(connection: &Connection, conversation: &str, after: u64) -> 
     let mut statement = connection.prepare_cached(
         "with recursive steps (step, before, seq, at, records) as (
             select step, before, seq, at, records from journal
-                where step = (select step from conversation where id = ?1 and seq > ?2)
+                where step = (select step from conversation where id = ?1 and seq > ?2) and conversation = ?1
             union all
+            -- Back in time only, and through nobody else's journal, whatever a damaged file says.
             select journal.step, journal.before, journal.seq, journal.at, journal.records
-                from steps join journal on journal.step = steps.before where steps.seq > ?2 + 1
+                from steps join journal on journal.step = steps.before
+                where steps.seq > ?2 + 1 and journal.step < steps.step and journal.conversation = ?1
          ) select step, seq, at, records from steps order by seq",
     )?;
     let steps = statement.query_map(params![conversation, after], |row| {
