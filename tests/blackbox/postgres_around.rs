@@ -2,7 +2,6 @@
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::postgres::{customers, heard, taken, talk};
 use crate::postgres_cluster::{Cluster, succeeds, unprivileged};
@@ -46,9 +45,9 @@ async fn a_standby_that_is_promoted_has_all_that_was_answered() {
     }
     let mut typed = talk(&all, &customers, 1, 3).await;
     primary.stop("KILL");
-    // Whoever looks after the databases needs a moment; the agents go on typing meanwhile.
+    // Whoever looks after the databases comes when it has been noticed; the agents go on typing meanwhile.
     let (more, ()) = tokio::join!(talk(&all, &customers, 4, 2), async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        all.none_is_ready().await;
         assert_eq!(ask(&standby, "select pg_promote()"), "t");
     });
     typed.extend(more);

@@ -51,7 +51,7 @@ impl Bench {
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
         let mut gateway = self.programs.launch(dir, &stubs, HELD);
         gateway.listens().await;
-        // When it starts, and every hour, it looks through the whole store for what is old enough to go.
+        // When it starts, and every hour, it looks for what is old enough to go.
         let looked = gateway.rests().await;
         let source = Source::random(CONVERSATIONS, first);
         closed(gateway.address, CONNECTIONS, self.scale.slice / 4, &source).await;

@@ -20,6 +20,7 @@ use genesys::receipt::ReceiptStatus;
 use genesys::{CallError, Client, Credentials, Hosts, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use url::Url;
 
 const SECRET: &str = "a secret that nobody may see";
@@ -32,6 +33,8 @@ struct Server {
     answer: Box<dyn Fn() -> Response + Send + Sync>,
     /// What the token endpoint answers instead of a token.
     no_token: Option<(StatusCode, Value)>,
+    /// The token endpoint answers while this is open.
+    gate: watch::Sender<bool>,
     seen: Mutex<Seen>,
 }
 
@@ -45,7 +48,13 @@ struct Seen {
 
 impl Server {
     fn answering(answer: impl Fn() -> Response + Send + Sync + 'static) -> Self {
-        Self { life: 86_399, answer: Box::new(answer), no_token: None, seen: Mutex::default() }
+        Self {
+            life: 86_399,
+            answer: Box::new(answer),
+            no_token: None,
+            gate: watch::Sender::new(true),
+            seen: Mutex::default(),
+        }
     }
 
     async fn start(self) -> (Arc<Self>, Client) {
@@ -79,8 +88,7 @@ async fn handle(
     if uri.path() == "/oauth/token" {
         assert_eq!(authorization, format!("Basic {}", STANDARD.encode(format!("client:{SECRET}"))));
         assert_eq!(body, "grant_type=client_credentials");
-        // Long enough for all others to come while this one is made.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.gate.subscribe().wait_for(|open| *open).await.unwrap();
         server.seen().minted += 1;
         if let Some((status, body)) = &server.no_token {
             return (*status, body.to_string()).into_response();
@@ -130,10 +138,11 @@ async fn failure(client: &Client) -> CallError {
 #[tokio::test]
 async fn fifty_calls_at_once_mint_one_token() {
     let (server, client) = Server::answering(|| "{}".into_response()).start().await;
-    let calls: Vec<_> = (0..50).map(|_| tokio::spawn(post(client.clone()))).collect();
-    for call in calls {
-        call.await.unwrap().unwrap();
-    }
+    server.gate.send_replace(false);
+    // Each has begun before there is a token.
+    let calls = futures_util::future::join_all((0..50).map(|_| post(client.clone())));
+    let (calls, _) = tokio::join!(calls, async { server.gate.send_replace(true) });
+    calls.into_iter().for_each(Result::unwrap);
     let seen = server.seen();
     assert_eq!((seen.minted, seen.calls.len()), (1, 50));
 }
@@ -147,7 +156,16 @@ async fn fifty_calls_with_a_revoked_token_mint_one_more() {
     let (server, client) = Server::answering(|| "{}".into_response()).start().await;
     post(client.clone()).await.unwrap();
     server.revoke();
+    server.gate.send_replace(false);
     let calls: Vec<_> = (0..50).map(|_| tokio::spawn(post(client.clone()))).collect();
+    // Each has been refused before there is a new one.
+    let refused = async {
+        while server.seen().tokens.len() < 51 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
+    server.gate.send_replace(true);
     for call in calls {
         call.await.unwrap().unwrap();
     }

@@ -122,6 +122,20 @@ impl Nodes {
         assert!(ready.await, "the node ended:\n{}", self.all[number].process.log());
     }
 
+    /// Waits until every node has noticed that it cannot work.
+    pub(crate) async fn none_is_ready(&self) {
+        eventually("no node is ready", async || {
+            for node in &self.all {
+                let url = format!("http://127.0.0.1:{}/readyz", node.port);
+                if self.client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                    return None;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+
     /// Stops a node by SIGTERM, as a rolling upgrade would.
     pub(crate) async fn stop(&mut self, number: usize) {
         let ended = self.all[number].process.terminate(Duration::from_secs(10)).await;
