@@ -12,7 +12,6 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{Change, Recent};
@@ -22,12 +21,11 @@ use crate::{Append, Arrival, StoreError, Stored};
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
-/// How many pages in the log are worth to be folded back at once, and how long fewer may wait.
-const WORTH: i64 = 1_000;
+/// After so many jobs, of which each changes about a page of its own, the log is worth to be folded back: the more at
+/// once, the longer commits wait behind it.
+const WORTH: usize = 1_000;
+/// How long less may wait.
 const AT_LEAST: Duration = Duration::from_secs(30);
-/// How often the log is looked at.
-const PAUSE: Duration = Duration::from_secs(1);
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
 const READERS: Duration = Duration::from_millis(100);
 
@@ -67,17 +65,17 @@ impl Writer {
         recent: Arc<Recent>,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let (stopped, stop) = std_mpsc::channel();
+        let (worth_it, much) = std_mpsc::sync_channel(1);
         let log = Arc::new(AtomicBool::new(false));
         let full = Arc::clone(&log);
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
-            // The lock and the channel's end live as long as the thread.
-            let _held = (lock, stopped);
-            write(&connection, queue, &full, &recent);
+            // Held as long as the thread lives.
+            let _lock = lock;
+            write(&connection, queue, &worth_it, &full, &recent);
         })?;
         let checkpoints = std::thread::Builder::new()
             .name("store-checkpoint".into())
-            .spawn(move || checkpoint(&checkpoints, &stop, &log))?;
+            .spawn(move || checkpoint(&checkpoints, &much, &log))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(vec![writes, checkpoints]) })
     }
 
@@ -106,9 +104,17 @@ impl Writer {
     }
 }
 
-fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicBool, recent: &Recent) {
+fn write(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Job>,
+    worth_it: &std_mpsc::SyncSender<()>,
+    full: &AtomicBool,
+    recent: &Recent,
+) {
     let (mut batch, mut waiting) = (Vec::with_capacity(BATCH), Waiting::default());
+    let mut written = 0;
     while waiting.fill(&mut queue, &mut batch) {
+        written += batch.len();
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut changes = Vec::new();
         match commit(connection, &mut batch, &mut outcomes, &mut changes) {
@@ -129,6 +135,11 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Job>, full: &AtomicB
                 // Nothing of the batch is durable: those who asked hear it by their dropped answers.
                 batch.clear();
             }
+        }
+        if written >= WORTH {
+            written = 0;
+            // Whoever was told before, and has not begun, will see this too.
+            let _ = worth_it.try_send(());
         }
         if full.swap(false, Ordering::Relaxed) {
             end_log(connection);
@@ -160,27 +171,15 @@ fn end_log(connection: &Connection) {
     let _ = connection.busy_timeout(open::BUSY);
 }
 
-/// Folds the log back into the file, beside the writer; at once first, because a process that is killed again and again
-/// would otherwise find an ever longer log to read when it starts.
-fn checkpoint(connection: &Connection, stop: &std_mpsc::Receiver<()>, full: &AtomicBool) {
-    let pages = |how: &str| {
-        connection.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap_or_default()
-    };
-    let mut last = None;
+/// Folds the log back into the file, beside the writer, whenever it is worth it; at once first, because a process that is
+/// killed again and again would otherwise find an ever longer log to read when it starts. Ends with the writer.
+fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
     loop {
-        // Each time costs the disk as much as some commits: for a few pages it is not worth it.
-        let (log, folded) = pages("pragma wal_checkpoint(noop)");
-        let much = log - folded >= WORTH;
-        if much || last.is_none_or(|last: Instant| last.elapsed() >= AT_LEAST) {
-            let (log, _) = pages("pragma wal_checkpoint(passive)");
-            last = Some(Instant::now());
-            if log > LOG_MOST {
-                full.store(true, Ordering::Relaxed);
-            }
+        let pages = connection.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
+        if pages.is_ok_and(|pages| pages > LOG_MOST) {
+            full.store(true, Ordering::Relaxed);
         }
-        // Where much is written, what is folded back at once stays small: commits wait behind it.
-        let pause = if much { BUSY_PAUSE } else { PAUSE };
-        if stop.recv_timeout(pause) != Err(std_mpsc::RecvTimeoutError::Timeout) {
+        if much.recv_timeout(AT_LEAST) == Err(std_mpsc::RecvTimeoutError::Disconnected) {
             return;
         }
     }
