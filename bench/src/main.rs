@@ -36,6 +36,10 @@ use measures::{ALL, Bench, Scale};
 use programs::Programs;
 use table::Row;
 
+/// As the measured program has it, so that no reference is slower by it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "What Tidegate can do and what it costs, beside reference implementations in the same run")]
 struct Cli {

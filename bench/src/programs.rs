@@ -153,7 +153,12 @@ impl Programs {
 
     /// A reference implementation of `peers/`, in a process of its own: this program once more.
     pub(crate) async fn peer(&self, name: &str, stubs: &Stubs) -> Program {
-        let (port, dir) = (free_port(), folder());
+        self.peer_in(folder(), name, stubs).await
+    }
+
+    /// The same with what is in `dir`.
+    pub(crate) async fn peer_in(&self, dir: TempDir, name: &str, stubs: &Stubs) -> Program {
+        let port = free_port();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.current_dir(dir.path());
         command.args(["peer", name, "--port", &port.to_string()]);

@@ -11,6 +11,7 @@ use super::Bench;
 use super::accept::HELD;
 use super::held::{CONNECTIONS, look_into};
 use crate::load::{PATIENCE, Source, all, closed};
+use crate::peers::floor::{CREATE, TABLE};
 use crate::programs::{STORE, folder};
 use crate::stock::multiply;
 use crate::stubs::Stubs;
@@ -28,7 +29,8 @@ impl Bench {
         let conversations = if self.scale.quick { 1_000 } else { 1_000_000 };
         let mut full = self.build_finished(conversations).await;
         let size = std::fs::metadata(full.path().join(STORE)).expect("the store").len() as f64 / 1e9;
-        let (mut pairs, mut looked) = (Vec::new(), Vec::new());
+        let mut table = table_of(&full);
+        let (mut pairs, mut looked, mut limit) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
             // Other customers than those in the store, so that both sides have the same to do.
             let first = conversations + round * CONVERSATIONS;
@@ -37,10 +39,14 @@ impl Bench {
             let (beside, ..) = self.accepts(folder(), first).await;
             pairs.push((rate, beside));
             looked.push(took.as_secs_f64());
+            let (rate, dir) = self.accepts_into_table(table, first).await;
+            table = dir;
+            limit.push((rate, self.accepts_into_table(folder(), first).await.0));
         }
         let what = format!("webhooks accepted, {} messages stored ({size:.1} GB)", conversations * EACH);
         vec![
             Row::ratio("B10", what, "/s", &pairs, Goal::AtLeast(0.8)),
+            Row::ratio("B10", "a table of SQLite and nothing else, as many in it", "/s", &limit, Goal::Told),
             Row::figure("B10", "its look for what is older than the retention time", "s", &looked, Goal::Told),
         ]
     }
@@ -57,6 +63,16 @@ impl Bench {
         closed(gateway.address, CONNECTIONS, self.scale.slice / 4, &source).await;
         let outcome = closed(gateway.address, CONNECTIONS, self.scale.slice, &source).await;
         (outcome.rate(), looked, gateway.kill())
+    }
+
+    /// How many a second a table of SQLite and nothing else takes, the one in `dir` if there is one.
+    async fn accepts_into_table(&self, dir: TempDir, first: usize) -> (f64, TempDir) {
+        let stubs = Stubs::start().await;
+        let peer = self.programs.peer_in(dir, "table", &stubs).await;
+        let source = Source::random(CONVERSATIONS, first);
+        closed(peer.address, CONNECTIONS, self.scale.slice / 4, &source).await;
+        let outcome = closed(peer.address, CONNECTIONS, self.scale.slice, &source).await;
+        (outcome.rate(), peer.kill())
     }
 
     /// A store with so many conversations whose messages are all delivered.
@@ -82,6 +98,24 @@ impl Bench {
         });
         large
     }
+}
+
+/// A table that has the messages of a store.
+fn table_of(full: &TempDir) -> TempDir {
+    let dir = folder();
+    tokio::task::block_in_place(|| {
+        let store = Connection::open(dir.path().join(TABLE)).expect("a table");
+        store.execute_batch("pragma journal_mode = off; pragma synchronous = off").expect("SQL");
+        store.execute("attach ?1 as full", [full.path().join(STORE).to_str()]).expect("the store");
+        // The index is made behind the rows, which is much faster.
+        let rows = "create table message as select id, conversation as customer, body from full.message";
+        store.execute_batch(rows).expect("SQL");
+        store.execute_batch(CREATE).expect("SQL");
+        store.close().expect("closed");
+        let file = std::fs::File::open(dir.path().join(TABLE)).expect("the table");
+        file.sync_all().expect("on the disk");
+    });
+    dir
 }
 
 /// Nobody reads the bodies of old messages; they need not fill the disk.

@@ -10,6 +10,7 @@ use crate::load::{Outcome, PATIENCE, Source, loops};
 use crate::postgres_cluster::Cluster;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
+use crate::usage::Usage;
 
 const CONVERSATIONS: usize = 1_000;
 /// Messages that are under way at once, over all nodes.
@@ -17,26 +18,30 @@ const UNDER_WAY: usize = 256;
 
 impl Bench {
     pub(super) async fn two_nodes(&self) -> Vec<Row> {
-        let (mut rates, mut times) = (Vec::new(), Vec::new());
+        let (mut rates, mut times, mut costs, mut costs_of_database) = (vec![], vec![], vec![], vec![]);
         for round in 0..self.scale.rounds {
             // Whoever goes first finds another machine than who goes second: they take turns at that as well.
             let order = if round % 2 == 0 { [1, 2] } else { [2, 1] };
-            let mut of = [(0.0, 0.0); 2];
+            let mut of = [Work::default(); 2];
             for nodes in order {
                 of[nodes - 1] = self.loops_over(nodes, &format!("b13-{round}-{nodes}")).await;
             }
             let [one, two] = of;
-            rates.push((two.0, one.0));
-            times.push((two.1, one.1));
+            rates.push((two.rate, one.rate));
+            times.push((two.p99, one.p99));
+            costs.push((two.cpu, one.cpu));
+            costs_of_database.push((two.cpu_of_database, one.cpu_of_database));
         }
         vec![
             Row::ratio("B13", "whole loop on PostgreSQL, two nodes beside one", "/s", &rates, Goal::AtLeast(1.0)),
             Row::ratio("B13", "p99 of a message in it", "ms", &times, Goal::Told),
+            Row::ratio("B13", "the nodes' processor time for a message", "µs", &costs, Goal::Told),
+            Row::ratio("B13", "the database's processor time for it", "µs", &costs_of_database, Goal::Told),
         ]
     }
 
-    /// Messages a second of so many nodes on a database of their own, and the p99 of one.
-    async fn loops_over(&self, nodes: usize, run: &str) -> (f64, f64) {
+    /// What so many nodes do on a database of their own.
+    async fn loops_over(&self, nodes: usize, run: &str) -> Work {
         let cluster = tokio::task::block_in_place(Cluster::start);
         let stubs = Stubs::start().await;
         let mut all = Vec::new();
@@ -45,9 +50,11 @@ impl Bench {
         }
         shared_out(&cluster, nodes).await;
         let source = Source::new(run, CONVERSATIONS);
-        let mut outcome = Outcome::default();
+        let used = || all.iter().map(|node| Usage::of(node.id()).cpu).sum::<Duration>();
+        let (mut outcome, mut before) = (Outcome::default(), (Duration::ZERO, Duration::ZERO));
         // The first of each conversation opens its session.
         for over in [self.scale.slice / 2, self.scale.slice] {
+            before = (used(), used_by_database(&cluster));
             // Each node gets the next of them, whosever conversation it is.
             let under_way = UNDER_WAY / nodes;
             let to = |node: usize| loops(all[node].address, under_way, over, &source, &stubs.seen);
@@ -59,8 +66,37 @@ impl Bench {
             };
         }
         assert_eq!(stubs.seen.failed.load(Ordering::Relaxed), 0, "no message fails");
-        (outcome.rate(), outcome.p99())
+        let each = |now: Duration, then| now.saturating_sub(then).as_secs_f64() * 1e6 / outcome.count as f64;
+        Work {
+            rate: outcome.rate(),
+            p99: outcome.p99(),
+            cpu: each(used(), before.0),
+            cpu_of_database: each(used_by_database(&cluster), before.1),
+        }
     }
+}
+
+/// What was done, and what it cost: messages a second, and of one of them the p99 in milliseconds and the microseconds on a
+/// processor.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    rate: f64,
+    p99: f64,
+    cpu: f64,
+    cpu_of_database: f64,
+}
+
+/// How much processor time the database's processes have used, those that serve the nodes and its own.
+fn used_by_database(cluster: &Cluster) -> Duration {
+    let pids = ask(cluster, "select pid from pg_stat_activity where pid <> pg_backend_pid()");
+    pids.lines().map(|pid| Usage::of(pid.parse().expect("a process")).cpu).sum()
+}
+
+fn ask(cluster: &Cluster, sql: &str) -> String {
+    let mut ask = cluster.command("psql");
+    ask.args([&cluster.url(), "--tuples-only", "--no-align", "--command", sql]);
+    let said = tokio::task::block_in_place(|| ask.output()).expect("psql runs");
+    String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
 /// Waits until each node drives its part of the conversations.
@@ -68,11 +104,8 @@ async fn shared_out(cluster: &Cluster, nodes: usize) {
     let begun = Instant::now();
     let fair = 256_usize.div_ceil(nodes);
     loop {
-        let mut ask = cluster.command("psql");
         let sql = "select count(*) from tidegate.lease where node <> '' and until > now() group by node";
-        ask.args([&cluster.url(), "--tuples-only", "--no-align", "--command", sql]);
-        let said = tokio::task::block_in_place(|| ask.output()).expect("psql runs");
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let said = ask(cluster, sql);
         if said.lines().filter(|shards| shards.parse() == Ok(fair)).count() == nodes {
             return;
         }

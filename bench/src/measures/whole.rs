@@ -30,18 +30,22 @@ impl Bench {
     }
 
     pub(super) async fn whole_loop(&self) -> Vec<Row> {
-        let (mut rates, mut times) = (Vec::new(), Vec::new());
+        let (mut rates, mut times, mut without) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
             let stubs = Stubs::start().await;
             let ours = self.loops_of(self.programs.gateway(&stubs, "").await, &stubs, &format!("b3-{round}")).await;
             let relay = self.programs.peer("relay", &stubs).await;
             let theirs = self.loops_of(relay, &stubs, &format!("b3r-{round}")).await;
+            let memory = self.programs.peer("memory", &stubs).await;
+            let limit = self.loops_of(memory, &stubs, &format!("b3m-{round}")).await;
             rates.push((ours.0, theirs.0));
             times.push((ours.1, theirs.1));
+            without.push((limit.0, theirs.0));
         }
         vec![
             Row::ratio("B3", "whole loop, beside one in memory", "/s", &rates, Goal::AtLeast(0.9)),
             Row::ratio("B3", "p99 of a message in it", "ms", &times, Goal::Told),
+            Row::ratio("B3", "Tidegate with its store in memory", "/s", &without, Goal::Told),
         ]
     }
 

@@ -1,5 +1,6 @@
-//! The least that a promise costs: verified, parsed, appended to a file, and answered once an `fdatasync` has returned that
-//! many share. No index knows what was there, and nothing is done with it: no gateway can accept more on this machine.
+//! The least that a promise costs: verified, parsed, kept, and answered once an `fdatasync` has returned that many share. In a
+//! file no index knows what was there; in a table SQLite has one of the ids, which is the least that deduplicates. Neither
+//! does anything with it: no gateway that keeps it there can accept more on this machine.
 
 use std::fs::File;
 use std::io::Write;
@@ -11,25 +12,60 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use genesys::{WebhookMessage, signature};
+use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::webhook;
 
+/// The table's file.
+pub(crate) const TABLE: &str = "table.db";
+pub(crate) const CREATE: &str =
+    "create table if not exists message (id text not null, customer text not null, body blob not null);
+     create unique index if not exists message_id on message (id)";
+
 /// The most that one `fdatasync` is shared by.
 const BATCH: usize = 512;
 
-type Entry = (Bytes, oneshot::Sender<()>);
+struct Entry {
+    id: String,
+    customer: String,
+    body: Bytes,
+    done: oneshot::Sender<()>,
+}
 
 struct Floor {
     secrets: [genesys::Secret; 1],
-    log: mpsc::Sender<Entry>,
+    entries: mpsc::Sender<Entry>,
 }
 
-pub(super) fn router() -> Router {
-    let (log, entries) = mpsc::channel(4_096);
-    let file = tempfile::tempfile_in(".").expect("a file");
-    std::thread::spawn(move || write(file, entries));
-    let floor = Floor { secrets: [webhook::SECRET.into()], log };
+/// Appends to a file.
+pub(super) fn file() -> Router {
+    let mut file = tempfile::tempfile_in(".").expect("a file");
+    let mut bytes = Vec::new();
+    router(move |batch| append(&mut file, &mut bytes, batch))
+}
+
+/// Inserts into a table, which may be there already.
+pub(super) fn table() -> Router {
+    let store = Connection::open(TABLE).expect("a database");
+    store.execute_batch("pragma journal_mode = wal; pragma synchronous = full").expect("SQL");
+    store.execute_batch(CREATE).expect("SQL");
+    router(move |batch| insert(&store, batch))
+}
+
+fn router(mut keep: impl FnMut(&[Entry]) + Send + 'static) -> Router {
+    let (entries, mut queue) = mpsc::channel(4_096);
+    std::thread::spawn(move || {
+        let mut batch: Vec<Entry> = Vec::with_capacity(BATCH);
+        while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+            keep(&batch);
+            for Entry { done, .. } in batch.drain(..) {
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
+        }
+    });
+    let floor = Floor { secrets: [webhook::SECRET.into()], entries };
     Router::new().route("/genesys/{integration}", post(accept)).with_state(Arc::new(floor))
 }
 
@@ -38,27 +74,29 @@ async fn accept(State(floor): State<Arc<Floor>>, headers: HeaderMap, body: Bytes
     if signature::verify(&floor.secrets, header, &body).is_err() {
         return StatusCode::UNAUTHORIZED;
     }
-    if WebhookMessage::read(&body).is_err() {
-        return StatusCode::OK;
-    }
+    let Ok(message) = WebhookMessage::read(&body) else { return StatusCode::OK };
+    let customer = message.to().map(|to| to.id.clone()).unwrap_or_default();
     let (done, durable) = oneshot::channel();
-    floor.log.send((body, done)).await.expect("the thread writes");
+    floor.entries.send(Entry { id: message.id, customer, body, done }).await.ok().expect("the thread writes");
     durable.await.expect("the thread writes");
     StatusCode::OK
 }
 
-fn write(mut file: File, mut entries: mpsc::Receiver<Entry>) {
-    let (mut batch, mut bytes) = (Vec::with_capacity(BATCH), Vec::new());
-    while entries.blocking_recv_many(&mut batch, BATCH) > 0 {
-        bytes.clear();
-        for (body, _) in &batch {
-            bytes.extend_from_slice(body);
-        }
-        file.write_all(&bytes).expect("the disk has room");
-        file.sync_data().expect("the disk is there");
-        for (_, done) in batch.drain(..) {
-            // Whoever asked may have gone.
-            let _ = done.send(());
-        }
+fn append(file: &mut File, bytes: &mut Vec<u8>, batch: &[Entry]) {
+    bytes.clear();
+    for entry in batch {
+        bytes.extend_from_slice(&entry.body);
     }
+    file.write_all(bytes).expect("the disk has room");
+    file.sync_data().expect("the disk is there");
+}
+
+fn insert(store: &Connection, batch: &[Entry]) {
+    store.execute_batch("begin immediate").expect("SQL");
+    for Entry { id, customer, body, .. } in batch {
+        let sql = "insert into message (id, customer, body) values (?1, ?2, ?3) on conflict do nothing";
+        let mut insert = store.prepare_cached(sql).expect("SQL");
+        insert.execute(params![id, customer, &body[..]]).expect("the disk has room");
+    }
+    store.execute_batch("commit").expect("the disk is there");
 }

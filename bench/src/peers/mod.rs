@@ -1,7 +1,8 @@
 //! What the figures are compared with, in processes of their own.
 
 mod bare;
-mod floor;
+pub(crate) mod floor;
+mod memory;
 mod relay;
 
 use std::net::SocketAddr;
@@ -15,7 +16,11 @@ pub(crate) enum Peer {
     /// A handler that reads the body.
     Bare,
     /// A handler that appends the body to a file.
-    Floor,
+    File,
+    /// A handler that inserts the body into a table of SQLite.
+    Table,
+    /// The gateway with a store in memory.
+    Memory,
     /// The whole loop in memory, without a store.
     Relay,
 }
@@ -37,7 +42,9 @@ pub(crate) async fn serve(place: Place) {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], place.port))).await.expect("the port is free");
     let router = match place.peer {
         Peer::Bare => bare::router(),
-        Peer::Floor => floor::router(),
+        Peer::File => floor::file(),
+        Peer::Table => floor::table(),
+        Peer::Memory => memory::router(place.chat, place.genesys),
         Peer::Relay => relay::router(place.chat, place.genesys),
     };
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));

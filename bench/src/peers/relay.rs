@@ -33,21 +33,38 @@ struct Relay {
     queues: Mutex<HashMap<ConversationId, VecDeque<WebhookMessage>>>,
 }
 
-pub(super) fn router(chat: Url, genesys: Url) -> Router {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let secret: Secret = CONNECTOR_SECRET.parse().expect("a secret");
-    let config = HttpConfig::new(connector::http::BaseUrl::new(chat).expect("a URL"), Secrets::from(secret));
-    let http = client_settings(reqwest::Client::builder()).build().expect("a client");
-    let hosts = genesys::Hosts { api: genesys.clone(), login: genesys };
-    let credentials = genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
+pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
     let relay = Relay {
         secrets: [webhook::SECRET.into()],
         name: IntegrationName::new("acme"),
-        connector: HttpConnector::new(config, http.clone(), Arc::new(gateway::SystemClock)),
-        genesys: Client::new(http, hosts, credentials),
+        connector: chat_service(chat),
+        genesys: genesys(genesys_url),
         queues: Mutex::default(),
     };
     Router::new().route("/genesys/{integration}", post(accept)).with_state(Arc::new(relay))
+}
+
+/// The client for the chat service, as the gateway has it.
+pub(super) fn chat_service(url: Url) -> HttpConnector {
+    let config = HttpConfig::new(connector::http::BaseUrl::new(url).expect("a URL"), chat_service_secrets());
+    HttpConnector::new(config, client(), Arc::new(gateway::SystemClock))
+}
+
+pub(super) fn chat_service_secrets() -> Secrets {
+    let secret: Secret = CONNECTOR_SECRET.parse().expect("a secret");
+    Secrets::from(secret)
+}
+
+/// The client for Genesys, as the gateway has it.
+pub(super) fn genesys(url: Url) -> Client {
+    let credentials = genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
+    Client::new(client(), genesys::Hosts { api: url.clone(), login: url }, credentials)
+}
+
+fn client() -> reqwest::Client {
+    // An error says only that somebody else was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    client_settings(reqwest::Client::builder()).build().expect("a client")
 }
 
 async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes) -> StatusCode {

@@ -23,7 +23,7 @@ use crate::{Append, Arrival, StoreError, Stored};
 const LOG_MOST: i64 = 65_536;
 /// After so many jobs, of which each changes about a page of its own, the log is worth to be folded back: the more at
 /// once, the longer commits wait behind it.
-const WORTH: usize = 1_000;
+const WORTH: usize = 250;
 /// How long less may wait.
 const AT_LEAST: Duration = Duration::from_secs(30);
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
