@@ -26,6 +26,9 @@ const LOG_MOST: i64 = 65_536;
 const WORTH: usize = 250;
 /// How long less may wait.
 const AT_LEAST: Duration = Duration::from_secs(30);
+/// How long what came meanwhile may wait where no more comes. Once all is folded back the log begins anew, and to write over
+/// what is there takes the disk a third less than to make a file longer.
+const REST: Duration = Duration::from_millis(20);
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
 const READERS: Duration = Duration::from_millis(100);
 
@@ -175,11 +178,15 @@ fn end_log(connection: &Connection) {
 /// killed again and again would otherwise find an ever longer log to read when it starts. Ends with the writer.
 fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
     loop {
-        let pages = connection.query_row("pragma wal_checkpoint(passive)", [], |row| row.get::<_, i64>(1));
-        if pages.is_ok_and(|pages| pages > LOG_MOST) {
+        let fold = "pragma wal_checkpoint(passive)";
+        // Pages in the log, and those of them that are in the file too; nothing where it could not be done now.
+        let pages = connection.query_row(fold, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        let (log, folded) = pages.unwrap_or_default();
+        if log > LOG_MOST {
             full.store(true, Ordering::Relaxed);
         }
-        if much.recv_timeout(AT_LEAST) == Err(std_mpsc::RecvTimeoutError::Disconnected) {
+        let pause = if folded < log { REST } else { AT_LEAST };
+        if much.recv_timeout(pause) == Err(std_mpsc::RecvTimeoutError::Disconnected) {
             return;
         }
     }
