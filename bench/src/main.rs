@@ -100,7 +100,10 @@ async fn measure(cli: Cli) -> ExitCode {
     let rows = match &cli.from_json {
         Some(file) => {
             let text = std::fs::read_to_string(file).expect("the JSON file can be read");
-            serde_json::from_str(&text).expect("figures that `--json` has written")
+            let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
+            println!("{}", table::HEAD);
+            rows.iter().for_each(|row| println!("{}", table::line(row, true)));
+            rows
         }
         None => measured(&cli).await,
     };

@@ -50,6 +50,35 @@ async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
     conversation
 }
 
+/// Under load a long log is long to be folded back, and a file that grows with each commit is slow.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_folded_back_and_begins_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    for customer in 0..400 {
+        known(&store, &format!("customer-{customer}")).await;
+    }
+    let beside = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    let is_folded = || {
+        let look = "pragma wal_checkpoint(noop)";
+        let pages = beside.query_row(look, [], |row| Ok((row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)));
+        pages.is_ok_and(|(log, folded)| log == folded)
+    };
+    let all_of_it = async {
+        while !is_folded() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all_of_it).await.expect("all is in the file");
+    let length = || std::fs::metadata(dir.path().join("tidegate.db-wal")).expect("a log").len();
+    let before = length();
+    for customer in 400..440 {
+        known(&store, &format!("customer-{customer}")).await;
+    }
+    assert_eq!(length(), before, "the log is written over");
+    store.close().await;
+}
+
 async fn append(store: &SqliteStore, conversation: &ConversationId, after: u64, record: Record, snapshot: bool) {
     let at = Timestamp::UNIX_EPOCH + Duration::from_millis(1);
     let state = Conversation::replay(Conversation::default(), [(at, record.clone())]);

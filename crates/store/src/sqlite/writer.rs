@@ -12,6 +12,7 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{Change, Recent};
@@ -21,14 +22,15 @@ use crate::{Append, Arrival, StoreError, Stored};
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
-/// After so many jobs, of which each changes about a page of its own, the log is worth to be folded back: the more at
-/// once, the longer commits wait behind it.
-const WORTH: usize = 250;
+/// Once so many rows have changed the log is worth to be folded back: the more at once, the longer commits wait behind it.
+const WORTH: u64 = 500;
 /// How long less may wait.
 const AT_LEAST: Duration = Duration::from_secs(30);
-/// How long what came meanwhile may wait where no more comes. Once all is folded back the log begins anew, and to write over
-/// what is there takes the disk a third less than to make a file longer.
+/// How long what came meanwhile may wait where no more comes; twice as long each time that not all could be folded back. Once
+/// all is, the log begins anew, and to write over what is there takes the disk a third less than to make a file longer.
 const REST: Duration = Duration::from_millis(20);
+/// After each time it pauses for twice as long as that took, but no longer than this: commits have most of a slow disk.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
 const READERS: Duration = Duration::from_millis(100);
 
@@ -115,9 +117,8 @@ fn write(
     recent: &Recent,
 ) {
     let (mut batch, mut waiting) = (Vec::with_capacity(BATCH), Waiting::default());
-    let mut written = 0;
+    let mut folded = 0;
     while waiting.fill(&mut queue, &mut batch) {
-        written += batch.len();
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut changes = Vec::new();
         match commit(connection, &mut batch, &mut outcomes, &mut changes) {
@@ -139,8 +140,8 @@ fn write(
                 batch.clear();
             }
         }
-        if written >= WORTH {
-            written = 0;
+        if connection.total_changes() - folded >= WORTH {
+            folded = connection.total_changes();
             // Whoever was told before, and has not begun, will see this too.
             let _ = worth_it.try_send(());
         }
@@ -177,17 +178,21 @@ fn end_log(connection: &Connection) {
 /// Folds the log back into the file, beside the writer, whenever it is worth it; at once first, because a process that is
 /// killed again and again would otherwise find an ever longer log to read when it starts. Ends with the writer.
 fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
+    let mut rest = REST;
     loop {
-        let fold = "pragma wal_checkpoint(passive)";
+        let (begun, fold) = (Instant::now(), "pragma wal_checkpoint(passive)");
         // Pages in the log, and those of them that are in the file too; nothing where it could not be done now.
         let pages = connection.query_row(fold, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
         let (log, folded) = pages.unwrap_or_default();
         if log > LOG_MOST {
             full.store(true, Ordering::Relaxed);
         }
-        let pause = if folded < log { REST } else { AT_LEAST };
-        if much.recv_timeout(pause) == Err(std_mpsc::RecvTimeoutError::Disconnected) {
-            return;
+        std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
+        match much.recv_timeout(if folded < log { rest } else { AT_LEAST }) {
+            Ok(()) => rest = REST,
+            // Whoever reads for hours keeps the log from being folded back.
+            Err(std_mpsc::RecvTimeoutError::Timeout) => rest = (rest * 2).min(AT_LEAST),
+            Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
         }
     }
 }
