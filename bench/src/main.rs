@@ -102,7 +102,9 @@ async fn measure(cli: Cli) -> ExitCode {
             let text = std::fs::read_to_string(file).expect("the JSON file can be read");
             let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
             println!("{}", table::HEAD);
-            rows.iter().for_each(|row| println!("{}", table::line(row, true)));
+            for row in &rows {
+                println!("{}", table::line(row, true));
+            }
             rows
         }
         None => measured(&cli).await,

@@ -26,6 +26,7 @@ pub(crate) const CREATE: &str =
 /// The most that one `fdatasync` is shared by.
 const BATCH: usize = 512;
 
+#[derive(Debug)]
 struct Entry {
     id: String,
     customer: String,
@@ -77,7 +78,7 @@ async fn accept(State(floor): State<Arc<Floor>>, headers: HeaderMap, body: Bytes
     let Ok(message) = WebhookMessage::read(&body) else { return StatusCode::OK };
     let customer = message.to().map(|to| to.id.clone()).unwrap_or_default();
     let (done, durable) = oneshot::channel();
-    floor.entries.send(Entry { id: message.id, customer, body, done }).await.ok().expect("the thread writes");
+    floor.entries.send(Entry { id: message.id, customer, body, done }).await.expect("the thread writes");
     durable.await.expect("the thread writes");
     StatusCode::OK
 }

@@ -187,6 +187,7 @@ fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &Ato
         if log > LOG_MOST {
             full.store(true, Ordering::Relaxed);
         }
+        #[expect(clippy::disallowed_methods, reason = "only that others have had the disk is waited for")]
         std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
         match much.recv_timeout(if folded < log { rest } else { AT_LEAST }) {
             Ok(()) => rest = REST,
