@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("connector", &["conversation"]),
     ("gateway", &["connector", "conversation", "genesys", "store"]),
     ("sandbox", &["genesys"]),
-    ("bench", &["connector", "conversation", "gateway", "genesys"]),
+    ("bench", &["connector", "conversation", "gateway", "genesys", "store"]),
     ("sim", &["connector", "conversation", "gateway", "genesys", "store"]),
     ("tidegate", &["connector", "conversation", "gateway", "genesys", "sandbox", "store"]),
 ];
