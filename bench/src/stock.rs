@@ -38,8 +38,6 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
     all.sort_unstable();
 
     let store = Connection::open(to).expect("a new store");
-    let page: u32 = source.pragma_query_value(None, "page_size", |row| row.get(0)).expect("a size");
-    store.pragma_update(None, "page_size", page).expect("a size");
     store
         .execute_batch("pragma journal_mode = off; pragma synchronous = off; pragma cache_size = -262144; begin")
         .expect("SQL");

@@ -16,7 +16,7 @@ const CONVERSATIONS: usize = 1_000;
 pub(super) const HELD: &str =
     "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
 
-/// What stands between the handler and Tidegate: each keeps more of a promise than the one before.
+/// References between the handler and Tidegate, each with a part of what Tidegate does.
 const LIMITS: [(&str, &str); 3] = [
     ("file", "a file and nothing else"),
     ("table", "a table of SQLite and nothing else"),

@@ -178,25 +178,27 @@ fn end_log(connection: &Connection) {
 /// Folds the log back into the file, beside the writer, whenever it is worth it; at once first, because a process that is
 /// killed again and again would otherwise find an ever longer log to read when it starts. Ends with the writer.
 fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
+    // Pages in the log, and those of them that are in the file too; nothing where it cannot be done now.
+    let pages = |how: &str| {
+        connection.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap_or_default()
+    };
     let mut rest = REST;
     loop {
         let begun = Instant::now();
-        // Where it cannot be done now, the next time will do.
-        let _ = connection.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
-        // Pages in the log by now, and those of them that are in the file too.
-        let look = "pragma wal_checkpoint(noop)";
-        let pages = connection.query_row(look, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        let (log, folded) = pages.unwrap_or_default();
+        let (log, _) = pages("pragma wal_checkpoint(passive)");
         if log > LOG_MOST {
             full.store(true, Ordering::Relaxed);
         }
         #[expect(clippy::disallowed_methods, reason = "only that others have had the disk is waited for")]
         std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
-        match much.recv_timeout(if folded < log { rest } else { AT_LEAST }) {
+        match much.recv_timeout(rest) {
             Ok(()) => rest = REST,
-            // Whoever reads for hours keeps the log from being folded back.
-            Err(std_mpsc::RecvTimeoutError::Timeout) => rest = (rest * 2).min(AT_LEAST),
             Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(std_mpsc::RecvTimeoutError::Timeout) => {
+                // Something may have come meanwhile; and whoever reads for hours keeps the log from being folded back.
+                let (log, folded) = pages("pragma wal_checkpoint(noop)");
+                rest = if folded == log { AT_LEAST } else { (rest * 2).min(AT_LEAST) };
+            }
         }
     }
 }
