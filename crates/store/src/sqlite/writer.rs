@@ -117,7 +117,7 @@ fn write(
     recent: &Recent,
 ) {
     let (mut batch, mut waiting) = (Vec::with_capacity(BATCH), Waiting::default());
-    let mut folded = 0;
+    let mut told = 0;
     while waiting.fill(&mut queue, &mut batch) {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut changes = Vec::new();
@@ -140,9 +140,9 @@ fn write(
                 batch.clear();
             }
         }
-        if connection.total_changes() - folded >= WORTH {
-            folded = connection.total_changes();
-            // Whoever was told before, and has not begun, will see this too.
+        if connection.total_changes() - told >= WORTH {
+            told = connection.total_changes();
+            // Where that was said before and the checkpoint has not begun, it will find this too.
             let _ = worth_it.try_send(());
         }
         if full.swap(false, Ordering::Relaxed) {
