@@ -1,5 +1,6 @@
 //! B1 and B2: webhooks accepted, beside a handler that only reads the body.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -32,10 +33,7 @@ impl Bench {
                 let stubs = Stubs::start().await;
                 stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
                 let source = Source::new(&format!("b1-{connections}-{round}"), CONVERSATIONS);
-                let accepted = async |program: Program| {
-                    closed(program.address, connections, self.scale.slice / 4, &source).await;
-                    closed(program.address, connections, self.scale.slice, &source).await.rate()
-                };
+                let accepted = async |program: Program| self.accepted(&program, connections, &source).await;
                 let ours = accepted(self.programs.gateway(&stubs, HELD).await).await;
                 let theirs = accepted(self.programs.peer("bare", &stubs).await).await;
                 pairs.push((ours, theirs));
@@ -50,6 +48,12 @@ impl Bench {
             }
         }
         rows
+    }
+
+    /// How many a second a program accepts, once it is warm.
+    pub(super) async fn accepted(&self, program: &Program, connections: usize, source: &Arc<Source>) -> f64 {
+        closed(program.address, connections, self.scale.slice / 4, source).await;
+        closed(program.address, connections, self.scale.slice, source).await.rate()
     }
 
     pub(super) async fn accepting_in_time(&self) -> Vec<Row> {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Bench;
 use super::accept::HELD;
 use super::held::{CONNECTIONS, look_into};
-use crate::load::{PATIENCE, Source, all, closed};
+use crate::load::{PATIENCE, Source, all};
 use crate::peers::floor::{CREATE, TABLE};
 use crate::programs::{STORE, folder};
 use crate::stock::multiply;
@@ -59,20 +59,16 @@ impl Bench {
         gateway.listens().await;
         // When it starts, and every hour, it looks for what is old enough to go.
         let looked = gateway.rests().await;
-        let source = Source::random(CONVERSATIONS, first);
-        closed(gateway.address, CONNECTIONS, self.scale.slice / 4, &source).await;
-        let outcome = closed(gateway.address, CONNECTIONS, self.scale.slice, &source).await;
-        (outcome.rate(), looked, gateway.kill())
+        let rate = self.accepted(&gateway, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
+        (rate, looked, gateway.kill())
     }
 
     /// How many a second a table of SQLite and nothing else takes, the one in `dir` if there is one.
     async fn accepts_into_table(&self, dir: TempDir, first: usize) -> (f64, TempDir) {
         let stubs = Stubs::start().await;
         let peer = self.programs.peer_in(dir, "table", &stubs).await;
-        let source = Source::random(CONVERSATIONS, first);
-        closed(peer.address, CONNECTIONS, self.scale.slice / 4, &source).await;
-        let outcome = closed(peer.address, CONNECTIONS, self.scale.slice, &source).await;
-        (outcome.rate(), peer.kill())
+        let rate = self.accepted(&peer, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
+        (rate, peer.kill())
     }
 
     /// A store with so many conversations whose messages are all delivered.
