@@ -12,13 +12,14 @@ use rusqlite::{Connection, Statement};
 use crate::load::random_id;
 use crate::webhook;
 
-/// Every table whose rows belong to a conversation, and the column that says to which.
-const TABLES: [(&str, &str); 5] = [
-    ("conversation", "id"),
-    ("message", "conversation"),
-    ("inbox", "conversation"),
-    ("journal", "conversation"),
-    ("outbox", "conversation"),
+/// Every table whose rows are copied: its name, which of its rows belong to a conversation, and their order.
+const TABLES: [(&str, &str, &str); 6] = [
+    ("conversation", "id = ?1", "id"),
+    ("snapshot", "conversation = ?1", "conversation"),
+    ("message", "conversation = ?1", "seq"),
+    ("body", "seq in (select seq from message where conversation = ?1)", "seq"),
+    ("inbox", "conversation = ?1", "seq"),
+    ("journal", "conversation = ?1", "step"),
 ];
 /// Columns that are times.
 const TIMES: [&str; 6] = ["due", "received", "settled", "at", "since", "oldest"];
@@ -44,7 +45,7 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
     for sql in schema(&source, "table") {
         store.execute_batch(&sql).expect("a table");
     }
-    let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, _)| writer(&store, table)).collect();
+    let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, ..)| writer(&store, table)).collect();
     let (mut buffer, mut steps) = (Vec::new(), 0);
     for (id, number) in &all {
         let pattern = &patterns[number % patterns.len()];
@@ -61,8 +62,10 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
         steps += pattern.steps;
     }
     drop(writers);
-    for sql in schema(&source, "index") {
-        store.execute_batch(&sql).expect("an index");
+    for kind in ["index", "trigger"] {
+        for sql in schema(&source, kind) {
+            store.execute_batch(&sql).expect("an index or a trigger");
+        }
     }
     let version: u32 = source.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
     store.execute_batch("commit").expect("written");
@@ -126,7 +129,7 @@ enum Piece {
 }
 
 fn patterns(source: &Connection) -> Vec<Pattern> {
-    for unheard in ["event", "early"] {
+    for unheard in ["event", "early", "outbox"] {
         let rows: u64 =
             source.query_row(&format!("select count(*) from {unheard}"), [], |row| row.get(0)).expect("SQL");
         assert_eq!(rows, 0, "rows of {unheard} would have to be copied too");
@@ -137,7 +140,7 @@ fn patterns(source: &Connection) -> Vec<Pattern> {
 }
 
 fn pattern(source: &Connection, (conversation, customer): (String, String)) -> Pattern {
-    let mut sql = source.prepare_cached("select id from message where conversation = ?1 order by rowid").expect("SQL");
+    let mut sql = source.prepare_cached("select id from message where conversation = ?1 order by seq").expect("SQL");
     let messages: Vec<String> =
         sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
     let mut sql = source.prepare_cached("select step from journal where conversation = ?1 order by step").expect("SQL");
@@ -146,18 +149,9 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
     let mut needles = vec![(conversation.clone(), Piece::Conversation), (customer, Piece::Customer)];
     needles.extend(messages.iter().enumerate().map(|(at, id)| (id.clone(), Piece::Message(at))));
     let mut rows = Vec::new();
-    for (table, (name, owner)) in TABLES.iter().enumerate() {
+    for (table, (name, whose, order)) in TABLES.iter().enumerate() {
         let columns = columns(source, name);
-        let order = if *name == "conversation" {
-            "id"
-        } else if *name == "message" {
-            "rowid"
-        } else if *name == "journal" {
-            "step"
-        } else {
-            "seq"
-        };
-        let sql = format!("select {} from {name} where {owner} = ?1 order by {order}", columns.join(", "));
+        let sql = format!("select {} from {name} where {whose} order by {order}", columns.join(", "));
         let mut sql = source.prepare(&sql).expect("SQL");
         let mut found = sql.query([&conversation]).expect("rows");
         while let Some(row) = found.next().expect("a row") {

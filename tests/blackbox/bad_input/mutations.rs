@@ -128,7 +128,7 @@ async fn five_hundred_mutants_are_answered_200_and_each_comes_to_its_end() {
 /// Every body in the store, with its id, its state and its receipt's.
 fn rows(path: &std::path::Path) -> HashMap<Vec<u8>, (String, String, Option<String>)> {
     let store = Connection::open(path).expect("the store");
-    let all = "select body, foreign_id, state, receipt from message where direction = 'outbound'";
+    let all = "select body, foreign_id, state, receipt from message join body using (seq) where direction = 'outbound'";
     let mut statement = store.prepare(all).expect("a query");
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?)));
     statement.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows")

@@ -4,14 +4,14 @@ use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::recent::Change;
+use super::written::Written;
 use crate::json::json;
 use crate::portable::key;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
-pub(super) fn accept(connection: &Connection, arrival: Arrival, changes: &mut Vec<Change>) -> rusqlite::Result<Stored> {
+pub(super) fn accept(connection: &Connection, arrival: Arrival, written: &mut Written) -> rusqlite::Result<Stored> {
     match arrival {
-        Arrival::Message(message) => accept_message(connection, message, changes),
+        Arrival::Message(message) => accept_message(connection, message, written),
         Arrival::Event { integration, id, received, conversation, input } => {
             let known = connection
                 .prepare_cached("select 1 from conversation where id = ?1 and integration = ?2")?
@@ -22,21 +22,21 @@ pub(super) fn accept(connection: &Connection, arrival: Arrival, changes: &mut Ve
             if !is_new_event(connection, &integration, &id, received)? {
                 return Ok(Stored::Repeated);
             }
-            put_into_inbox(connection, &conversation, input, changes)?;
+            put_into_inbox(connection, &conversation, input, written)?;
             Ok(Stored::New(conversation))
         }
         Arrival::Report { integration, id, received, of, report } => {
-            accept_report(connection, &integration, &id, received, (of, report), changes)
+            accept_report(connection, &integration, &id, received, (of, report), written)
         }
     }
 }
 
-fn accept_message(connection: &Connection, message: NewMessage, changes: &mut Vec<Change>) -> rusqlite::Result<Stored> {
+fn accept_message(connection: &Connection, message: NewMessage, written: &mut Written) -> rusqlite::Result<Stored> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(
-            "insert into message (integration, direction, id, foreign_id, conversation, received, state, body)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) on conflict do nothing",
+            "insert into message (integration, direction, id, foreign_id, conversation, received, state)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing",
         )?
         .execute(params![
             message.integration.as_str(),
@@ -46,11 +46,11 @@ fn accept_message(connection: &Connection, message: NewMessage, changes: &mut Ve
             message.conversation.as_str(),
             message.received.as_millisecond(),
             state,
-            &message.body[..],
         ])?;
     if new == 0 {
         return Ok(Stored::Repeated);
     }
+    keep_body(connection, &message.body)?;
     // What the customer says of himself is better than what Genesys repeats.
     let sql = match message.direction {
         Direction::Inbound => {
@@ -67,8 +67,15 @@ fn accept_message(connection: &Connection, message: NewMessage, changes: &mut Ve
         message.customer
     ])?;
     let Some(input) = message.input else { return Ok(Stored::Kept) };
-    put_into_inbox(connection, &message.conversation, input, changes)?;
+    put_into_inbox(connection, &message.conversation, input, written)?;
     Ok(Stored::New(message.conversation))
+}
+
+/// Keeps the body of the message that was just inserted.
+pub(super) fn keep_body(connection: &Connection, body: &[u8]) -> rusqlite::Result<()> {
+    let seq = connection.last_insert_rowid();
+    connection.prepare_cached("insert into body (seq, body) values (?1, ?2)")?.execute(params![seq, body])?;
+    Ok(())
 }
 
 fn accept_report(
@@ -77,7 +84,7 @@ fn accept_report(
     event: &str,
     received: Timestamp,
     (of, report): (MessageRef, Report),
-    changes: &mut Vec<Change>,
+    written: &mut Written,
 ) -> rusqlite::Result<Stored> {
     let found: Option<(String, String)> = match &of {
         MessageRef::Ours(id) => connection
@@ -101,7 +108,7 @@ fn accept_report(
         (Some((conversation, message)), _) => {
             let input = Input::Reported { message: MessageId::new(message), report };
             let conversation = ConversationId::new(conversation);
-            put_into_inbox(connection, &conversation, input, changes)?;
+            put_into_inbox(connection, &conversation, input, written)?;
             Ok(Stored::New(conversation))
         }
         // The report has overtaken the answer that tells us the service's name for the message.
@@ -132,11 +139,12 @@ pub(super) fn put_into_inbox(
     connection: &Connection,
     conversation: &ConversationId,
     input: Input,
-    changes: &mut Vec<Change>,
+    written: &mut Written,
 ) -> rusqlite::Result<()> {
-    let seq = connection
-        .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
-        .insert(params![conversation.as_str(), matches!(input, Input::CustomerMessage { .. }), json(&input)])?;
-    changes.push(Change::Came(conversation.clone(), seq.unsigned_abs(), input));
+    let seq = written.next_in_inbox();
+    connection
+        .prepare_cached("insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)")?
+        .execute(params![seq, conversation.as_str(), matches!(input, Input::CustomerMessage { .. }), json(&input)])?;
+    written.came(conversation.clone(), seq, input);
     Ok(())
 }

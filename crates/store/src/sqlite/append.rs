@@ -1,22 +1,22 @@
 //! What a conversation decided: fence, journal, inbox, projections and outbox in the writer's transaction.
 
-use conversation::{Input, IntegrationName, MessageId, Owed, Record, Report};
-use jiff::Timestamp;
+use conversation::{Input, IntegrationName, MessageId, Owed, Report};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::put_into_inbox;
 use super::recent::Change as InboxChange;
-use crate::Append;
+use super::written::Written;
 use crate::json::{from_json, json};
 use crate::portable::key;
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
+use crate::{Append, Direction};
 
 /// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
 pub(super) fn append(
     connection: &Connection,
     append: &Append,
-    inbox: &mut Vec<InboxChange>,
+    written: &mut Written,
 ) -> rusqlite::Result<Option<bool>> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
@@ -35,18 +35,15 @@ pub(super) fn append(
             .prepare_cached("update conversation set oldest = ?2 where id = ?1")?
             .execute(params![conversation, at])?;
     }
-    let mut early = false;
-    for record in &append.records {
-        early |= project(connection, append, record, inbox)?;
-    }
+    let early = project(connection, append, written)?;
     for seq in &append.taken {
         connection.prepare_cached("delete from inbox where seq = ?1")?.execute([seq])?;
-        inbox.push(InboxChange::Went(append.conversation.clone(), *seq));
+        written.changes.push(InboxChange::Went(append.conversation.clone(), *seq));
     }
     if let Some(state) = &append.snapshot {
         connection
-            .prepare_cached("update conversation set snapshot = ?2, snapshot_seq = ?3 where id = ?1")?
-            .execute(params![conversation, json(state), last])?;
+            .prepare_cached("insert or replace into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
+            .execute(params![conversation, last, json(state)])?;
     }
     Ok(Some(early))
 }
@@ -75,32 +72,16 @@ pub(super) fn write_step(
         .map(Some)
 }
 
-/// Carries one record into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
-fn project(
-    connection: &Connection,
-    append: &Append,
-    record: &Record,
-    inbox: &mut Vec<InboxChange>,
-) -> rusqlite::Result<bool> {
-    let Append { integration, conversation, at, .. } = append;
-    let outbox = Outbox { connection, integration, conversation: conversation.as_str(), at: *at };
+/// Carries a step into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
+fn project(connection: &Connection, append: &Append, written: &mut Written) -> rusqlite::Result<bool> {
+    let Append { integration, conversation, at, records, .. } = append;
+    let all: Vec<Change<'_>> = records.iter().flat_map(changes).collect();
     let mut early = false;
-    for change in changes(record) {
+    for change in &all {
         match change {
             Change::Ended { direction, message, state, reason } => {
-                connection
-                    .prepare_cached(
-                        "update message set state = ?4, reason = ?5, settled = ?6
-                         where id = ?1 and direction = ?2 and integration = ?3",
-                    )?
-                    .execute(params![
-                        message.as_str(),
-                        direction.as_str(),
-                        integration.as_str(),
-                        state,
-                        reason,
-                        at.as_millisecond()
-                    ])?;
+                let end = End { state, reason: reason.as_deref(), at: at.as_millisecond() };
+                end_message(connection, integration, (*direction, message), end, name_in(&all, *direction, message))?;
             }
             Change::Receipted { message, word } => {
                 connection
@@ -111,31 +92,98 @@ fn project(
                     .execute(params![message.as_str(), integration.as_str(), word])?;
             }
             Change::Named { message, service_id } => {
-                early |= name_message(connection, append, message, service_id, inbox)?;
+                // Nearly always it comes to its end in the same step, which writes both at once.
+                let ends = |change: &Change<'_>| matches!(change, Change::Ended { direction: Direction::Outbound, message: of, .. } if of == message);
+                if !all.iter().any(ends) {
+                    name_message(connection, integration, message, service_id)?;
+                }
+                early |= take_early(connection, append, message, service_id, written)?;
             }
-            Change::Owe(owed) => outbox.put(&owed)?,
-            Change::Paid(owed) => outbox.take(&owed)?,
-            Change::PaidExactly(owed) => outbox.take_exactly(&owed)?,
+            Change::Owe(owed) => owe(connection, append, owed, written.next_in_outbox())?,
+            // Whatever stands there under the key of `owed`.
+            Change::Paid(owed) => {
+                connection
+                    .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
+                    .execute(params![conversation.as_str(), owed.key()])?;
+            }
+            // Unless it was replaced.
+            Change::PaidExactly(owed) => {
+                connection
+                    .prepare_cached("delete from outbox where conversation = ?1 and key = ?2 and owed = ?3")?
+                    .execute(params![conversation.as_str(), owed.key(), json(owed)])?;
+            }
         }
     }
     Ok(early)
 }
 
-/// Learns what the chat service calls a message, and puts the reports that came before into the inbox. Returns whether
-/// there were any.
+/// What the chat service calls a message, if it says so in this step.
+fn name_in<'a>(all: &'a [Change<'_>], direction: Direction, message: &MessageId) -> Option<&'a str> {
+    all.iter().find_map(|change| match change {
+        Change::Named { message: of, service_id } if direction == Direction::Outbound && *of == message => {
+            Some(*service_id)
+        }
+        _ => None,
+    })
+}
+
+/// How a message ended.
+struct End<'a> {
+    state: &'a str,
+    reason: Option<&'a str>,
+    at: i64,
+}
+
+fn end_message(
+    connection: &Connection,
+    integration: &IntegrationName,
+    (direction, message): (Direction, &MessageId),
+    end: End<'_>,
+    service_id: Option<&str>,
+) -> rusqlite::Result<()> {
+    let End { state, reason, at } = end;
+    let (id, direction, integration) = (message.as_str(), direction.as_str(), integration.as_str());
+    match service_id.map(key) {
+        None => connection
+            .prepare_cached(
+                "update message set state = ?4, reason = ?5, settled = ?6
+                 where id = ?1 and direction = ?2 and integration = ?3",
+            )?
+            .execute(params![id, direction, integration, state, reason, at])?,
+        Some(name) => connection
+            .prepare_cached(
+                "update message set state = ?4, reason = ?5, settled = ?6, service_id = ?7
+                 where id = ?1 and direction = ?2 and integration = ?3",
+            )?
+            .execute(params![id, direction, integration, state, reason, at, name.as_str()])?,
+    };
+    Ok(())
+}
+
+/// Learns what the chat service calls a message.
 fn name_message(
     connection: &Connection,
-    append: &Append,
+    integration: &IntegrationName,
     message: &MessageId,
     service_id: &str,
-    inbox: &mut Vec<InboxChange>,
-) -> rusqlite::Result<bool> {
-    let Append { integration, conversation, .. } = append;
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
         )?
         .execute(params![message.as_str(), integration.as_str(), key(service_id).as_str()])?;
+    Ok(())
+}
+
+/// Puts the reports that came before their message had its name into the inbox. Returns whether there were any.
+fn take_early(
+    connection: &Connection,
+    append: &Append,
+    message: &MessageId,
+    service_id: &str,
+    written: &mut Written,
+) -> rusqlite::Result<bool> {
+    let Append { integration, conversation, .. } = append;
     // There are none, nearly always; a `delete … returning` would build a table in memory to say so.
     let early: Vec<String> = connection
         .prepare_cached("select report from early where service_id = ?1 and integration = ?2")?
@@ -150,50 +198,27 @@ fn name_message(
     for report in early {
         if let Ok(report) = from_json::<Report>(&report) {
             let input = Input::Reported { message: message.clone(), report };
-            put_into_inbox(connection, conversation, input, inbox)?;
+            put_into_inbox(connection, conversation, input, written)?;
         }
     }
     Ok(true)
 }
 
-struct Outbox<'a> {
-    connection: &'a Connection,
-    integration: &'a IntegrationName,
-    conversation: &'a str,
-    at: Timestamp,
-}
-
-impl Outbox<'_> {
-    fn put(&self, owed: &Owed) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(
-                "insert or replace into outbox (integration, conversation, key, lazy, since, owed)
-                 values (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                self.integration.as_str(),
-                self.conversation,
-                owed.key(),
-                !owed.is_urgent(),
-                self.at.as_millisecond(),
-                json(owed)
-            ])?;
-        Ok(())
-    }
-
-    /// Whatever stands there under the key of `owed`.
-    fn take(&self, owed: &Owed) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
-            .execute(params![self.conversation, owed.key()])?;
-        Ok(())
-    }
-
-    /// Unless it was replaced.
-    fn take_exactly(&self, owed: &Owed) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached("delete from outbox where conversation = ?1 and key = ?2 and owed = ?3")?
-            .execute(params![self.conversation, owed.key(), json(owed)])?;
-        Ok(())
-    }
+/// Puts into the outbox what Genesys is owed, in the place of what stands there under its key.
+fn owe(connection: &Connection, append: &Append, owed: &Owed, seq: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "insert or replace into outbox (conversation, key, integration, lazy, seq, since, owed)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            append.conversation.as_str(),
+            owed.key(),
+            append.integration.as_str(),
+            !owed.is_urgent(),
+            seq,
+            append.at.as_millisecond(),
+            json(owed)
+        ])?;
+    Ok(())
 }

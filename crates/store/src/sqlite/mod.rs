@@ -10,6 +10,7 @@ mod read;
 mod reader;
 mod recent;
 mod writer;
+mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::{
 use reader::Readers;
 use recent::{Answer, Recent};
 use writer::{Job, Writer};
+use written::Written;
 
 /// The embedded store.
 #[derive(Clone)]
@@ -45,11 +47,12 @@ impl SqliteStore {
         let (connection, lock) = open::for_writing(&path)?;
         let io = |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
         open::set_cache(&connection, open::WRITER_CACHE).map_err(io)?;
-        let left_behind = open::last_in_outbox(&connection).map_err(io)?;
+        let written = Written::new(&connection).map_err(io)?;
+        let left_behind = written.last_in_outbox();
         let readers = Arc::new(Readers::open(&path)?);
         let checkpoints = open::connect(&path)?;
         let recent = Arc::new(Recent::new());
-        let writer = Writer::start(connection, checkpoints, lock, Arc::clone(&recent))
+        let writer = Writer::start(connection, written, checkpoints, lock, Arc::clone(&recent))
             .map_err(|cause| OpenError::Io { path: path.clone(), cause: cause.to_string() })?;
         Ok(Self { readers, writer: Some(Arc::new(writer)), recent, left_behind, path })
     }
@@ -79,7 +82,7 @@ impl SqliteStore {
     /// Does something that belongs to no conversation's life, in a transaction.
     async fn work(
         &self,
-        work: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl FnOnce(&rusqlite::Connection, &mut Written) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), StoreError> {
         self.writer()?.run(|answer| Job::Work(Box::new(work), answer)).await
     }

@@ -62,11 +62,6 @@ pub(super) fn set_cache(connection: &Connection, pages: u32) -> rusqlite::Result
     connection.pragma_update(None, "cache_size", pages)
 }
 
-/// The last place in the outbox that is taken.
-pub(super) fn last_in_outbox(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.query_row("select coalesce(max(seq), 0) from outbox", [], |row| row.get(0))
-}
-
 /// Refuses a file that this version cannot read.
 pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
     match inspect(path)? {

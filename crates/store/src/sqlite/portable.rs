@@ -6,9 +6,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::SqliteStore;
+use super::accept::keep_body;
 use super::append::write_step;
 use super::prune::remove_steps;
 use super::read::steps;
+use super::written::Written;
 use crate::StoreError;
 use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
 
@@ -30,11 +32,11 @@ impl Portable for SqliteStore {
     }
 
     async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError> {
-        self.work(move |connection| {
+        self.work(move |connection, written| {
             for (id, bundle) in bundles {
                 remove(connection, id.as_str())?;
                 if let Some(bundle) = bundle {
-                    import(connection, &bundle)?;
+                    import(connection, &bundle, written)?;
                 }
             }
             Ok(())
@@ -65,7 +67,7 @@ impl Portable for SqliteStore {
     }
 
     async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError> {
-        self.work(move |connection| {
+        self.work(move |connection, _| {
             for event in events {
                 connection
                     .prepare_cached(
@@ -99,7 +101,7 @@ impl Portable for SqliteStore {
     }
 
     async fn import_early(&self, early: Vec<Early>) -> Result<(), StoreError> {
-        self.work(move |connection| {
+        self.work(move |connection, _| {
             connection.execute("delete from early", [])?;
             for one in early {
                 connection
@@ -131,8 +133,9 @@ fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
 fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>> {
     let bundle = connection
         .prepare_cached(
-            "select integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq
-             from conversation where id = ?1",
+            "select integration, customer, conversation.seq, due, watched, snapshot.state, coalesce(snapshot.seq, 0),
+                    pruned_seq
+             from conversation left join snapshot on snapshot.conversation = id where id = ?1",
         )?
         .query_row([id], |row| {
             Ok(Bundle {
@@ -155,8 +158,9 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
     let Some(mut bundle) = bundle else { return Ok(None) };
     bundle.messages = connection
         .prepare_cached(
-            "select integration, direction, id, foreign_id, received, state, reason, receipt, settled, body, service_id
-             from message where conversation = ?1 order by rowid",
+            "select integration, direction, id, foreign_id, received, state, reason, receipt, settled,
+                    (select body from body where seq = message.seq), service_id
+             from message where conversation = ?1 order by seq",
         )?
         .query_map([id], |row| {
             Ok(Message {
@@ -201,6 +205,7 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
         "delete from outbox where conversation = ?1",
         "delete from inbox where conversation = ?1",
         "delete from message where conversation = ?1",
+        "delete from snapshot where conversation = ?1",
         "delete from conversation where id = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([id])?;
@@ -208,7 +213,7 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
+fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlite::Result<()> {
     let mut step = None;
     // What was decided at one moment may have been several steps; nobody can tell, and nobody has to.
     for records in b.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
@@ -217,9 +222,8 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
     }
     connection
         .prepare_cached(
-            "insert into conversation (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq,
-                                       step, oldest)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "insert into conversation (id, integration, customer, seq, due, watched, pruned_seq, step, oldest)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             b.id,
@@ -228,18 +232,21 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
             b.seq,
             b.due,
             b.watched,
-            b.snapshot,
-            b.snapshot_seq,
             b.pruned_seq,
             step,
             b.journal.first().map_or(0, |(_, at, _)| *at)
         ])?;
+    if let Some(state) = &b.snapshot {
+        connection
+            .prepare_cached("insert into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
+            .execute(params![b.id, b.snapshot_seq, state])?;
+    }
     for m in &b.messages {
         connection
             .prepare_cached(
                 "insert into message (integration, direction, id, foreign_id, conversation, received, state, reason,
-                                      receipt, settled, body, service_id)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                                      receipt, settled, service_id)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 m.integration,
@@ -252,21 +259,22 @@ fn import(connection: &Connection, b: &Bundle) -> rusqlite::Result<()> {
                 m.reason,
                 m.receipt,
                 m.settled,
-                m.body,
                 m.service_id
             ])?;
+        keep_body(connection, &m.body)?;
     }
     for (customers, input) in &b.inbox {
         connection
-            .prepare_cached("insert into inbox (conversation, customers, input) values (?1, ?2, ?3)")?
-            .execute(params![b.id, customers, input])?;
+            .prepare_cached("insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)")?
+            .execute(params![written.next_in_inbox(), b.id, customers, input])?;
     }
     for o in &b.outbox {
         connection
             .prepare_cached(
-                "insert into outbox (integration, conversation, key, lazy, since, owed) values (?1, ?2, ?3, ?4, ?5, ?6)",
+                "insert into outbox (conversation, key, integration, lazy, seq, since, owed)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![o.integration, b.id, o.key, o.lazy, o.since, o.owed])?;
+            .execute(params![b.id, o.key, o.integration, o.lazy, written.next_in_outbox(), o.since, o.owed])?;
     }
     Ok(())
 }

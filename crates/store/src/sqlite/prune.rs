@@ -87,6 +87,7 @@ fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<b
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     let messages = connection.prepare_cached("delete from message where conversation = ?1")?.execute([id])?;
     remove_steps(connection, id)?;
+    connection.prepare_cached("delete from snapshot where conversation = ?1")?.execute([id])?;
     connection.prepare_cached("delete from conversation where id = ?1")?.execute([id])?;
     Ok(messages)
 }
@@ -95,7 +96,7 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
 /// still open. A step goes as a whole. Returns what stays.
 fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<Vec<Step>> {
     let snapshot: u64 = connection
-        .prepare_cached("select snapshot_seq from conversation where id = ?1")?
+        .prepare_cached("select coalesce((select seq from snapshot where conversation = ?1), 0)")?
         .query_row([id], |row| row.get(0))?;
     let mut open =
         connection.prepare_cached("select id from message where conversation = ?1 and state = 'accepted'")?;
@@ -119,15 +120,15 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
 fn remove_old_messages(connection: &Connection, id: &str, before: i64, rest: &[Step]) -> rusqlite::Result<usize> {
     let spoken_of: HashSet<String> = rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
     let mut old = connection.prepare_cached(
-        "select rowid, id from message where conversation = ?1 and state <> 'accepted'
+        "select seq, id from message where conversation = ?1 and state <> 'accepted'
             and received < ?2 and coalesce(settled, received) < ?2
             and not exists (select 1 from outbox where conversation = ?1)",
     )?;
     let old = old.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut gone = 0;
-    for (row, message) in old.collect::<rusqlite::Result<Vec<(i64, String)>>>()? {
+    for (seq, message) in old.collect::<rusqlite::Result<Vec<(i64, String)>>>()? {
         if !spoken_of.contains(&message) {
-            gone += connection.prepare_cached("delete from message where rowid = ?1")?.execute([row])?;
+            gone += connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
         }
     }
     Ok(gone)

@@ -22,7 +22,10 @@ pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Optio
     // One statement more than one, so that a transaction keeps them on the same commit.
     let reading = connection.unchecked_transaction()?;
     let found = reading
-        .prepare_cached("select integration, customer, snapshot, snapshot_seq, seq from conversation where id = ?1")?
+        .prepare_cached(
+            "select integration, customer, snapshot.state, coalesce(snapshot.seq, 0), conversation.seq
+             from conversation left join snapshot on snapshot.conversation = id where id = ?1",
+        )?
         .query_row([id.as_str()], |row| {
             let integration: String = row.get(0)?;
             let snapshot: Option<String> = row.get(2)?;
@@ -70,8 +73,8 @@ pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool
     Ok(connection.prepare_cached("select 1 from inbox where seq <= ?1 limit 1")?.exists([last])?)
 }
 
-const MESSAGE: &str =
-    "select id, direction, conversation, foreign_id, received, state, reason, receipt, body from message";
+const MESSAGE: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt,
+                              (select body from body where seq = message.seq) from message";
 const MESSAGE_HEAD: &str =
     "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'' from message";
 
@@ -103,7 +106,7 @@ pub(super) fn message(
 }
 
 fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
-    let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by rowid");
+    let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by seq");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([conversation.as_str()], message_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

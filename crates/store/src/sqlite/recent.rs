@@ -76,7 +76,7 @@ impl Recent {
     }
 
     /// A commit has returned, which changed this.
-    pub(super) fn committed(&self, changes: Vec<Change>) {
+    pub(super) fn committed(&self, changes: impl IntoIterator<Item = Change>) {
         let mut inbox = self.lock();
         for change in changes {
             match change {
@@ -221,7 +221,7 @@ mod tests {
         let recent = Recent::new();
         recent.committed(vec![came("a", 1)]);
         recent.has_none_up_to(0);
-        recent.committed((2..=ROWS as u64 + 1).map(|seq| came("a", seq)).collect());
+        recent.committed((2..=ROWS as u64 + 1).map(|seq| came("a", seq)));
         assert_eq!(seqs(&recent, "a"), Err(Some(ROWS as u64 + 1)), "one more than there is room for");
         recent.committed(vec![came("b", ROWS as u64 + 2)]);
         recent.has_none_up_to(ROWS as u64 + 1);

@@ -1,6 +1,6 @@
 -- Times are milliseconds since 1970-01-01 UTC, so that they sort. JSON is JSON, so that a person can read it.
 
--- One row a customer of an integration.
+-- One row a customer of an integration. Every step changes it: what is long and does not change with each has a table of its own.
 create table conversation (
     id           text primary key,
     integration  text not null,
@@ -8,8 +8,6 @@ create table conversation (
     seq          integer not null default 0,    -- of the last record: the fence
     due          integer,                       -- when it wants to be woken
     watched      text,                          -- Genesys's conversation, while its end has to be learnt
-    snapshot     text,                          -- JSON, the state after snapshot_seq
-    snapshot_seq integer not null default 0,
     pruned_seq   integer not null default 0,
     step         integer,                       -- the last of its steps in the journal
     oldest       integer not null default 0     -- when the first of them was decided; 0: there are none
@@ -18,8 +16,16 @@ create index conversation_oldest on conversation (oldest);
 create index conversation_due on conversation (due) where due is not null;
 create index conversation_watched on conversation (integration, id) where watched is not null;
 
--- One row a message: dedupe, bodies, and what people ask.
+-- What the records up to `seq` come to, where there are many.
+create table snapshot (
+    conversation text primary key,
+    seq          integer not null,
+    state        text not null                  -- JSON
+) without rowid;
+
+-- One row a message: dedupe, and what people ask.
 create table message (
+    seq          integer primary key,
     integration  text not null,
     direction    text not null,
     id           text not null,
@@ -30,12 +36,18 @@ create table message (
     reason       text,
     receipt      text,
     service_id   text,                          -- what the chat service calls it
-    settled      integer,
-    body         blob not null
+    settled      integer
 );
 create unique index message_id on message (id, direction, integration);
 create index message_service_id on message (service_id, integration) where service_id is not null;
 create index message_conversation on message (conversation);
+
+-- What was said, under its message's number. It never changes, and what changes is short without it.
+create table body (
+    seq          integer primary key,
+    body         blob not null
+);
+create trigger message_gone after delete on message begin delete from body where seq = old.seq; end;
 
 -- Events that are no messages: only their ids, for dedupe.
 create table event (
@@ -57,9 +69,9 @@ create table early (
 ) without rowid;
 create index early_received on early (received);
 
--- Accepted, not yet handled.
+-- Accepted, not yet handled. The writer gives the numbers, here and in the outbox.
 create table inbox (
-    seq          integer primary key autoincrement,
+    seq          integer primary key,
     conversation text not null,
     customers    integer not null,              -- 1: a customer's message, which may have to wait longer than the rest
     input        text not null                  -- JSON
@@ -79,15 +91,15 @@ create table journal (
 
 -- What Genesys is owed.
 create table outbox (
-    seq          integer primary key autoincrement,
-    integration  text not null,
     conversation text not null,
     key          text not null,                 -- what it is about; a newer receipt replaces an older one
+    integration  text not null,
     lazy         integer not null,              -- 0: somebody waits for it
+    seq          integer not null,
     since        integer not null,
     owed         text not null,                 -- JSON
-    unique (conversation, key)
-);
+    primary key (conversation, key)
+) without rowid;
 create index outbox_order on outbox (integration, lazy, seq);
 
 -- What /readyz writes.

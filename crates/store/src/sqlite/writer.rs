@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{Change, Recent};
+use super::written::Written;
 use super::{accept, append, open, prune};
 use crate::{Append, Arrival, StoreError, Stored};
 
@@ -47,7 +48,7 @@ pub(super) enum Job {
 }
 
 /// Something that only this thread may do.
-pub(super) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+pub(super) type Work = Box<dyn FnOnce(&Connection, &mut Written) -> rusqlite::Result<()> + Send>;
 
 /// What a job will answer once its commit has returned.
 enum Outcome {
@@ -65,6 +66,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: Connection,
+        written: Written,
         checkpoints: Connection,
         lock: File,
         recent: Arc<Recent>,
@@ -76,7 +78,7 @@ impl Writer {
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
             // Held as long as the thread lives.
             let _lock = lock;
-            write(&connection, queue, &worth_it, &full, &recent);
+            write(&connection, written, queue, &worth_it, &full, &recent);
         })?;
         let checkpoints = std::thread::Builder::new()
             .name("store-checkpoint".into())
@@ -111,6 +113,7 @@ impl Writer {
 
 fn write(
     connection: &Connection,
+    mut written: Written,
     mut queue: mpsc::Receiver<Job>,
     worth_it: &std_mpsc::SyncSender<()>,
     full: &AtomicBool,
@@ -120,11 +123,10 @@ fn write(
     let mut told = 0;
     while waiting.fill(&mut queue, &mut batch) {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut changes = Vec::new();
-        match commit(connection, &mut batch, &mut outcomes, &mut changes) {
+        match commit(connection, &mut batch, &mut outcomes, &mut written) {
             Ok(()) => {
                 // Before anybody can ask for it.
-                recent.committed(changes);
+                recent.committed(written.changes.drain(..));
                 outcomes.into_iter().for_each(Outcome::tell);
             }
             Err(error) => {
@@ -136,6 +138,7 @@ fn write(
                 }
                 // It may have come true all the same, as far as anybody knows.
                 recent.forget();
+                written.changes.clear();
                 // Nothing of the batch is durable: those who asked hear it by their dropped answers.
                 batch.clear();
             }
@@ -157,11 +160,11 @@ fn commit(
     connection: &Connection,
     batch: &mut Vec<Job>,
     outcomes: &mut Vec<Outcome>,
-    changes: &mut Vec<Change>,
+    written: &mut Written,
 ) -> rusqlite::Result<()> {
     connection.execute_batch("begin immediate")?;
     for job in batch.drain(..) {
-        outcomes.push(job.run(connection, changes)?);
+        outcomes.push(job.run(connection, written)?);
     }
     connection.execute_batch("commit")
 }
@@ -204,10 +207,10 @@ fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &Ato
 }
 
 impl Job {
-    fn run(self, connection: &Connection, changes: &mut Vec<Change>) -> rusqlite::Result<Outcome> {
+    fn run(self, connection: &Connection, written: &mut Written) -> rusqlite::Result<Outcome> {
         Ok(match self {
-            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival, changes)?, answer),
-            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step, changes)?, answer),
+            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival, written)?, answer),
+            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step, written)?, answer),
             Self::Prune(before, conversations, answer) => {
                 Outcome::Prune(prune::prune(connection, before, &conversations)?, answer)
             }
@@ -217,8 +220,8 @@ impl Job {
                 Outcome::Probe(answer)
             }
             Self::Work(work, answer) => {
-                work(connection)?;
-                changes.push(Change::Anything);
+                work(connection, written)?;
+                written.changes.push(Change::Anything);
                 Outcome::Probe(answer)
             }
         })
