@@ -103,6 +103,7 @@ pub async fn keeps_its_word(store: &dyn Store) {
     dedupes(store).await;
     let mut driver = Driver { store, state: Conversation::default(), seq: 0, now: 1_000 };
     settles_a_message(&mut driver).await;
+    gives_no_number_twice(&mut driver).await;
     fences(&mut driver).await;
     replaces_a_receipt(&mut driver).await;
     wakes_early_reports(&mut driver).await;
@@ -182,6 +183,25 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
     assert!(outbox(driver.store, &acme()).await.is_empty(), "nothing is owed any more");
     let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
     assert_eq!(row.receipt.as_deref(), Some("posted"));
+}
+
+/// Whoever still holds the number of a row that is gone must not remove another's by it.
+async fn gives_no_number_twice(driver: &mut Driver<'_>) {
+    let mut last = 0;
+    for id in ["again-1", "again-2", "again-3"] {
+        let event = Arrival::Event {
+            integration: acme(),
+            id: id.to_owned(),
+            received: at(1),
+            conversation: conversation(),
+            input: Input::SessionOpened { session: SessionId::new("s0") },
+        };
+        assert_eq!(driver.store.accept(event).await.expect("accepted"), Stored::New(conversation()));
+        let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
+        assert!(inbox.len() == 1 && inbox[0].seq > last, "{last} was given before: {inbox:?}");
+        last = inbox[0].seq;
+        driver.take_inbox().await;
+    }
 }
 
 /// What somebody waits for, and the rest, each read in steps of one.

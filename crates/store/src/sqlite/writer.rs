@@ -24,7 +24,7 @@ use crate::{Append, Arrival, StoreError, Stored};
 /// under a load that never pauses it would grow for ever.
 const LOG_MOST: i64 = 65_536;
 /// Once so many rows have changed the log is worth to be folded back: the more at once, the longer commits wait behind it.
-const WORTH: u64 = 500;
+const WORTH: u64 = 600;
 /// How long less may wait.
 const AT_LEAST: Duration = Duration::from_secs(30);
 /// How long what came meanwhile may wait where no more comes; twice as long each time that not all could be folded back. Once
@@ -162,11 +162,12 @@ fn commit(
     outcomes: &mut Vec<Outcome>,
     written: &mut Written,
 ) -> rusqlite::Result<()> {
-    connection.execute_batch("begin immediate")?;
+    connection.prepare_cached("begin immediate")?.execute([])?;
     for job in batch.drain(..) {
         outcomes.push(job.run(connection, written)?);
     }
-    connection.execute_batch("commit")
+    connection.prepare_cached("commit")?.execute([])?;
+    Ok(())
 }
 
 /// Folds the rest of the log back into the file, and starts it anew. Most of it has been folded back already. The log keeps
