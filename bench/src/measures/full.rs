@@ -104,7 +104,8 @@ fn table_of(full: &TempDir) -> TempDir {
         store.execute_batch("pragma journal_mode = off; pragma synchronous = off").expect("SQL");
         store.execute("attach ?1 as full", [full.path().join(STORE).to_str()]).expect("the store");
         // The index is made behind the rows, which is much faster.
-        let rows = "create table message as select id, conversation as customer, body from full.message join full.body using (seq)";
+        let rows = "create table message as
+                    select id, conversation as customer, body from full.message join full.body using (seq)";
         store.execute_batch(rows).expect("SQL");
         store.execute_batch(CREATE).expect("SQL");
         store.close().expect("closed");

@@ -256,10 +256,12 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     };
     let of = IntegrationName::new("receipts");
     driver.store.append(append(0, vec![sent])).await.expect("an append");
-    assert!(matches!(outbox(driver.store, &of).await[0].owed, Owed::Receipt { fate: None, .. }));
+    let sent = outbox(driver.store, &of).await;
+    assert!(matches!(sent.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: None, .. })), "{sent:?}");
     driver.store.append(append(1, vec![settled])).await.expect("an append");
     let owed = outbox(driver.store, &of).await;
     assert!(matches!(owed.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: Some(_), .. })), "{owed:?}");
+    assert!(owed[0].seq > sent[0].seq, "what replaces it has a place of its own: {owed:?}");
     let done =
         |last| Record::ReceiptDone { message: message.clone(), last, result: PostResult::Posted { genesys_id: None } };
     driver.store.append(append(2, vec![done(false)])).await.expect("an append");

@@ -81,7 +81,7 @@ fn project(connection: &Connection, append: &Append, written: &mut Written) -> r
         match change {
             Change::Ended { direction, message, state, reason } => {
                 let end = End { state, reason: reason.as_deref(), at: at.as_millisecond() };
-                end_message(connection, integration, (*direction, message), end, name_in(&all, *direction, message))?;
+                end_message(connection, integration, (*direction, message), &end, name_in(&all, *direction, message))?;
             }
             Change::Receipted { message, word } => {
                 connection
@@ -93,8 +93,7 @@ fn project(connection: &Connection, append: &Append, written: &mut Written) -> r
             }
             Change::Named { message, service_id } => {
                 // Nearly always it comes to its end in the same step, which writes both at once.
-                let ends = |change: &Change<'_>| matches!(change, Change::Ended { direction: Direction::Outbound, message: of, .. } if of == message);
-                if !all.iter().any(ends) {
+                if !ends_in(&all, message) {
                     name_message(connection, integration, message, service_id)?;
                 }
                 early |= take_early(connection, append, message, service_id, written)?;
@@ -127,6 +126,14 @@ fn name_in<'a>(all: &'a [Change<'_>], direction: Direction, message: &MessageId)
     })
 }
 
+/// Whether an agent's message comes to its end in this step.
+fn ends_in(all: &[Change<'_>], message: &MessageId) -> bool {
+    all.iter().any(|change| match change {
+        Change::Ended { direction: Direction::Outbound, message: of, .. } => *of == message,
+        _ => false,
+    })
+}
+
 /// How a message ended.
 struct End<'a> {
     state: &'a str,
@@ -138,10 +145,10 @@ fn end_message(
     connection: &Connection,
     integration: &IntegrationName,
     (direction, message): (Direction, &MessageId),
-    end: End<'_>,
+    end: &End<'_>,
     service_id: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let End { state, reason, at } = end;
+    let &End { state, reason, at } = end;
     let (id, direction, integration) = (message.as_str(), direction.as_str(), integration.as_str());
     match service_id.map(key) {
         None => connection
