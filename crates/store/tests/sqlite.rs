@@ -33,6 +33,11 @@ fn knows_what_is_oldest(dir: &tempfile::TempDir) {
 
 /// A conversation that only has to be there.
 async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
+    kept(store, customer, Timestamp::UNIX_EPOCH).await
+}
+
+/// A conversation with a message that asks for nothing: its id and its body are the customer's name.
+async fn kept(store: &SqliteStore, customer: &str, received: Timestamp) -> ConversationId {
     let integration = IntegrationName::new("acme");
     let conversation = ConversationId::of(&integration, customer);
     let message = Arrival::Message(NewMessage {
@@ -42,8 +47,8 @@ async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
         id: MessageId::new(customer),
         foreign_id: customer.to_owned(),
         customer: "{}".to_owned(),
-        received: Timestamp::UNIX_EPOCH,
-        body: b"{}"[..].into(),
+        received,
+        body: customer.as_bytes().to_vec().into(),
         input: None,
     });
     assert_eq!(store.accept(message).await.expect("accepted"), Stored::Kept);
@@ -87,22 +92,58 @@ async fn the_log_is_folded_back_and_begins_anew() {
 }
 
 async fn append(store: &SqliteStore, conversation: &ConversationId, after: u64, record: Record, snapshot: bool) {
+    // It stays.
+    let due = Some(Timestamp::MAX);
+    let append = Append { due, ..one_step(conversation, after, record, snapshot) };
+    store.append(append).await.expect("an append");
+}
+
+fn one_step(conversation: &ConversationId, after: u64, record: Record, snapshot: bool) -> Append {
     let at = Timestamp::UNIX_EPOCH + Duration::from_millis(1);
     let state = Conversation::replay(Conversation::default(), [(at, record.clone())]);
-    let append = Append {
+    Append {
         conversation: conversation.clone(),
         integration: IntegrationName::new("acme"),
         after,
         at,
         records: vec![record],
         taken: vec![],
-        // It stays.
-        due: Some(Timestamp::MAX),
+        due: None,
         watched: None,
         snapshot: snapshot.then_some(state),
         lazy: false,
-    };
-    store.append(append).await.expect("an append");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_its_own() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    let old = known(&store, "noor").await;
+    store.append(one_step(&old, 0, Record::Paused, true)).await.expect("an append");
+    let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
+    kept(&store, "piet", later).await;
+    assert_eq!(store.prune(later).await.expect("a prune"), 1);
+    let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    let rows = "select (select count(*) from message), (select count(*) from body), (select count(*) from snapshot)";
+    let rows = file.query_row(rows, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("numbers");
+    assert_eq!(rows, (1, 1, 0));
+    drop(file);
+    // The customer comes back, and is not taken for somebody with a past.
+    known(&store, "noor").await;
+    let loaded = store.load(&old).await.expect("a read").expect("it is there");
+    assert_eq!((loaded.seq, loaded.snapshot_seq), (0, 0));
+    store.close().await;
+    drop(store);
+    // Rows that have no number of their own would be numbered anew.
+    SqliteStore::compact(&url(&dir)).expect("it is compacted");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens again");
+    for customer in ["piet", "noor"] {
+        let (of, id) = (IntegrationName::new("acme"), MessageId::new(customer));
+        let body = store.body(&of, Direction::Outbound, &id).await.expect("a read").expect("it is there");
+        assert_eq!(body.bytes, customer.as_bytes());
+    }
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,6 +239,13 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
     });
     assert_eq!((code, report.as_str()), (1, ""));
     assert!(errors.contains(&format!("inbox row 77 of {}", honest.conversation)), "{errors}");
+    let (code, report, errors) = honest.damaged(|store| {
+        let lost = "delete from body where seq = (select seq from message where id = 'first')";
+        assert_eq!(store.execute(lost, []).expect("damage"), 1);
+    });
+    assert_eq!((code, report.as_str()), (1, ""));
+    let row = format!("message row (outbound, first) of {}: its body is missing", honest.conversation);
+    assert!(errors.contains(&row), "{errors}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::recent::Change;
 use super::written::Written;
 use crate::json::json;
 use crate::portable::key;
@@ -145,6 +146,6 @@ pub(super) fn put_into_inbox(
     connection
         .prepare_cached("insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)")?
         .execute(params![seq, conversation.as_str(), matches!(input, Input::CustomerMessage { .. }), json(&input)])?;
-    written.came(conversation.clone(), seq, input);
+    written.changes.push(Change::Came(conversation.clone(), seq, input));
     Ok(())
 }

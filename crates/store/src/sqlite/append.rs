@@ -80,8 +80,22 @@ fn project(connection: &Connection, append: &Append, written: &mut Written) -> r
     for change in &all {
         match change {
             Change::Ended { direction, message, state, reason } => {
-                let end = End { state, reason: reason.as_deref(), at: at.as_millisecond() };
-                end_message(connection, integration, (*direction, message), &end, name_in(&all, *direction, message))?;
+                let name = name_in(&all, *direction, message).map(key);
+                connection
+                    .prepare_cached(
+                        "update message
+                         set state = ?4, reason = ?5, settled = ?6, service_id = coalesce(?7, service_id)
+                         where id = ?1 and direction = ?2 and integration = ?3",
+                    )?
+                    .execute(params![
+                        message.as_str(),
+                        direction.as_str(),
+                        integration.as_str(),
+                        state,
+                        reason,
+                        at.as_millisecond(),
+                        name.as_ref().map(MessageId::as_str)
+                    ])?;
             }
             Change::Receipted { message, word } => {
                 connection
@@ -132,39 +146,6 @@ fn ends_in(all: &[Change<'_>], message: &MessageId) -> bool {
         Change::Ended { direction: Direction::Outbound, message: of, .. } => *of == message,
         _ => false,
     })
-}
-
-/// How a message ended.
-struct End<'a> {
-    state: &'a str,
-    reason: Option<&'a str>,
-    at: i64,
-}
-
-fn end_message(
-    connection: &Connection,
-    integration: &IntegrationName,
-    (direction, message): (Direction, &MessageId),
-    end: &End<'_>,
-    service_id: Option<&str>,
-) -> rusqlite::Result<()> {
-    let &End { state, reason, at } = end;
-    let (id, direction, integration) = (message.as_str(), direction.as_str(), integration.as_str());
-    match service_id.map(key) {
-        None => connection
-            .prepare_cached(
-                "update message set state = ?4, reason = ?5, settled = ?6
-                 where id = ?1 and direction = ?2 and integration = ?3",
-            )?
-            .execute(params![id, direction, integration, state, reason, at])?,
-        Some(name) => connection
-            .prepare_cached(
-                "update message set state = ?4, reason = ?5, settled = ?6, service_id = ?7
-                 where id = ?1 and direction = ?2 and integration = ?3",
-            )?
-            .execute(params![id, direction, integration, state, reason, at, name.as_str()])?,
-    };
-    Ok(())
 }
 
 /// Learns what the chat service calls a message.

@@ -74,9 +74,10 @@ pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool
 }
 
 const MESSAGE: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt,
-                              (select body from body where seq = message.seq) from message";
-const MESSAGE_HEAD: &str =
-    "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'' from message";
+                              (select body from body where seq = message.seq) as body from message";
+/// Without the body, but whether there is one.
+const MESSAGE_HEAD: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'',
+                                   exists (select 1 from body where seq = message.seq) from message";
 
 fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let direction: String = row.get(1)?;
@@ -108,8 +109,15 @@ pub(super) fn message(
 fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
     let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by seq");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([conversation.as_str()], message_row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let rows = statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
+    rows.map(|row| match row? {
+        (message, true) => Ok(message),
+        (MessageRow { direction, id, .. }, false) => Err(StoreError::Corrupt(format!(
+            "message row ({}, {id}) of {conversation}: its body is missing",
+            direction.as_str()
+        ))),
+    })
+    .collect()
 }
 
 pub(super) fn waiting(

@@ -91,16 +91,17 @@ create table journal (
 
 -- What Genesys is owed.
 create table outbox (
-    conversation text not null,
-    key          text not null,                 -- what it is about; a newer receipt replaces an older one
     integration  text not null,
     lazy         integer not null,              -- 0: somebody waits for it
     seq          integer not null,
+    conversation text not null,
+    key          text not null,                 -- what it is about; a newer receipt replaces an older one
     since        integer not null,
     owed         text not null,                 -- JSON
-    primary key (conversation, key)
+    -- The order in which it is read, and written: where Genesys was away for long, there is much.
+    primary key (integration, lazy, seq)
 ) without rowid;
-create index outbox_order on outbox (integration, lazy, seq);
+create unique index outbox_conversation on outbox (conversation, key);
 
 -- What /readyz writes.
 create table probe (

@@ -1,6 +1,5 @@
 //! What the writer's transaction has written so far, for those who do not read it in the file.
 
-use conversation::{ConversationId, Input};
 use rusqlite::Connection;
 
 use super::recent::Change;
@@ -43,10 +42,5 @@ impl Written {
     pub(super) fn next_in_outbox(&mut self) -> u64 {
         self.last.outbox += 1;
         self.last.outbox
-    }
-
-    /// A row of the inbox was written.
-    pub(super) fn came(&mut self, conversation: ConversationId, seq: u64, input: Input) {
-        self.changes.push(Change::Came(conversation, seq, input));
     }
 }
