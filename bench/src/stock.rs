@@ -46,13 +46,14 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
         store.execute_batch(&sql).expect("a table");
     }
     let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, ..)| writer(&store, table)).collect();
-    let (mut buffer, mut steps) = (Vec::new(), 0);
+    let (mut buffer, mut steps, mut written) = (Vec::new(), 0, 0);
     for (id, number) in &all {
         let pattern = &patterns[number % patterns.len()];
         let copy = Copy {
             conversation: id.as_str(),
             customer: webhook::customer(first + number),
             first_step: steps + 1,
+            first_message: written + 1,
             messages: (0..pattern.messages).map(|at| random_id(first + number, at)).collect(),
             past: (*number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % spread.max(1),
         };
@@ -60,6 +61,7 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
             copy.write(&mut writers[*table], cells, &mut buffer);
         }
         steps += pattern.steps;
+        written += pattern.messages;
     }
     drop(writers);
     for kind in ["index", "trigger"] {
@@ -109,8 +111,10 @@ struct Pattern {
 enum Cell {
     Same(Value),
     Time(i64),
-    /// One of the steps of its journal.
+    /// The number of one of the steps of its journal.
     Step(usize),
+    /// The number of one of its messages.
+    Message(usize),
     Text(Vec<Piece>),
     Bytes(Vec<Piece>),
 }
@@ -140,9 +144,11 @@ fn patterns(source: &Connection) -> Vec<Pattern> {
 }
 
 fn pattern(source: &Connection, (conversation, customer): (String, String)) -> Pattern {
-    let mut sql = source.prepare_cached("select id from message where conversation = ?1 order by seq").expect("SQL");
-    let messages: Vec<String> =
-        sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids");
+    let mut sql =
+        source.prepare_cached("select id, seq from message where conversation = ?1 order by seq").expect("SQL");
+    let both = sql.query_map([&conversation], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    let both: Vec<(String, i64)> = both.collect::<Result<_, _>>().expect("ids");
+    let (messages, numbers): (Vec<String>, Vec<i64>) = both.into_iter().unzip();
     let mut sql = source.prepare_cached("select step from journal where conversation = ?1 order by step").expect("SQL");
     let steps: Vec<i64> =
         sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("steps");
@@ -160,21 +166,26 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
                 let is_in = |id: &String, value| text(value).is_some_and(|text| text.contains(id.as_str()));
                 messages.iter().position(|id| values.iter().any(|value| is_in(id, value)))
             };
-            let cells = columns.iter().zip(values.clone()).map(|(column, value)| match value {
-                Value::Integer(step) if ["step", "before"].contains(&column.as_str()) => {
-                    Cell::Step(steps.iter().position(|one| *one == step).expect("its own step"))
-                }
-                // Each record is about a message of its own.
-                Value::Text(lines) if column == "records" => {
-                    let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
-                    let lines = lines.map(|line| match cell(column, line.clone(), &needles, of(&[line])) {
-                        Cell::Text(pieces) => pieces,
-                        Cell::Same(_) | Cell::Time(_) | Cell::Step(_) | Cell::Bytes(_) => unreachable!("it is text"),
-                    });
-                    Cell::Text(lines.collect::<Vec<_>>().join(&Piece::Same("\n".to_owned())))
-                }
-                value => cell(column, value, &needles, of(&values)),
-            });
+            let place = |all: &[i64], number| all.iter().position(|one| *one == number).expect("its own");
+            let cells =
+                columns.iter().zip(values.clone()).map(|(column, value)| match (value, *name, column.as_str()) {
+                    (Value::Integer(step), _, "step") | (Value::Integer(step), "journal", "before") => {
+                        Cell::Step(place(&steps, step))
+                    }
+                    (Value::Integer(seq), _, "message") | (Value::Integer(seq), "message", "before") => {
+                        Cell::Message(place(&numbers, seq))
+                    }
+                    // Each record is about a message of its own.
+                    (Value::Text(lines), _, "records") => {
+                        let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
+                        let lines = lines.map(|line| match cell(column, line.clone(), &needles, of(&[line])) {
+                            Cell::Text(pieces) => pieces,
+                            _ => unreachable!("it is text"),
+                        });
+                        Cell::Text(lines.collect::<Vec<_>>().join(&Piece::Same("\n".to_owned())))
+                    }
+                    (value, ..) => cell(column, value, &needles, of(&values)),
+                });
             let cells = cells.collect();
             rows.push((table, cells));
         }
@@ -261,6 +272,7 @@ struct Copy<'a> {
     conversation: &'a str,
     customer: String,
     first_step: usize,
+    first_message: usize,
     messages: Vec<String>,
     /// How long ago it was, in milliseconds before the pattern.
     past: u64,
@@ -273,6 +285,7 @@ impl Copy<'_> {
                 Cell::Same(value) => writer.raw_bind_parameter(at, value),
                 Cell::Time(time) => writer.raw_bind_parameter(at, time - self.past.cast_signed()),
                 Cell::Step(step) => writer.raw_bind_parameter(at, self.first_step + step),
+                Cell::Message(message) => writer.raw_bind_parameter(at, self.first_message + message),
                 Cell::Text(pieces) => {
                     self.render(pieces, buffer);
                     writer.raw_bind_parameter(at, str::from_utf8(buffer).expect("text"))

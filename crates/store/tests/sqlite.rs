@@ -20,15 +20,35 @@ async fn it_keeps_its_word_and_remembers() {
     let store = SqliteStore::open(&url(&dir)).expect("it opens again");
     conformance::remembers(&store).await;
     knows_what_is_oldest(&dir);
+    finds_every_message(&dir);
 }
 
 /// The look for what is old goes by a number that says what the journal says.
 fn knows_what_is_oldest(dir: &tempfile::TempDir) {
+    none_is_wrong(
+        dir,
+        "select 1 from conversation as c
+         where oldest <> coalesce((select min(at) from journal where conversation = c.id), 0)",
+    );
+}
+
+/// The messages of a conversation are found from the last to the first, each by the one behind it.
+fn finds_every_message(dir: &tempfile::TempDir) {
+    none_is_wrong(
+        dir,
+        "select before is not lag(seq) over (partition by conversation order by seq) as wrong from message
+         union all
+         select message is not last as wrong from conversation
+            left join (select conversation, max(seq) as last from message group by conversation) on conversation = id",
+    );
+}
+
+/// No row of the query's begins with a 1.
+fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
-    let wrong = "select count(*) from conversation as c
-                 where oldest <> coalesce((select min(at) from journal where conversation = c.id), 0)";
-    let wrong: u64 = file.query_row(wrong, [], |row| row.get(0)).expect("a number");
-    assert_eq!(wrong, 0);
+    let mut rows = file.prepare(query).expect("SQL");
+    let wrong = rows.query_map([], |row| row.get(0)).expect("rows").collect::<Result<Vec<bool>, _>>().expect("truths");
+    assert!(!wrong.contains(&true), "{} of {}", wrong.iter().filter(|wrong| **wrong).count(), wrong.len());
 }
 
 /// A conversation that only has to be there.
@@ -38,17 +58,22 @@ async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
 
 /// A conversation with a message that asks for nothing: its id and its body are the customer's name.
 async fn kept(store: &SqliteStore, customer: &str, received: Timestamp) -> ConversationId {
+    said(store, customer, customer, received).await
+}
+
+/// A message that asks for nothing: its body is its id.
+async fn said(store: &SqliteStore, customer: &str, id: &str, received: Timestamp) -> ConversationId {
     let integration = IntegrationName::new("acme");
     let conversation = ConversationId::of(&integration, customer);
     let message = Arrival::Message(NewMessage {
         conversation: conversation.clone(),
         integration,
         direction: Direction::Outbound,
-        id: MessageId::new(customer),
-        foreign_id: customer.to_owned(),
+        id: MessageId::new(id),
+        foreign_id: id.to_owned(),
         customer: "{}".to_owned(),
         received,
-        body: customer.as_bytes().to_vec().into(),
+        body: id.as_bytes().to_vec().into(),
         input: None,
     });
     assert_eq!(store.accept(message).await.expect("accepted"), Stored::Kept);
@@ -143,6 +168,28 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
         let body = store.body(&of, Direction::Outbound, &id).await.expect("a read").expect("it is there");
         assert_eq!(body.bytes, customer.as_bytes());
     }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_messages_around_one_that_goes_are_still_found() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
+    let times = [later, Timestamp::UNIX_EPOCH, later, Timestamp::UNIX_EPOCH];
+    for (id, received) in ["one", "two", "three", "four"].into_iter().zip(times) {
+        said(&store, "noor", id, received).await;
+    }
+    assert_eq!(store.prune(later).await.expect("a prune"), 2);
+    // It has the number that `four` had.
+    said(&store, "piet", "another", later).await;
+    let noor = said(&store, "noor", "five", later).await;
+    let dossier = store.dossier(&noor).await.expect("a read").expect("it is there");
+    let ids: Vec<_> = dossier.messages.into_iter().map(|message| message.id.to_string()).collect();
+    assert_eq!(ids, ["one", "three", "five"]);
+    finds_every_message(&dir);
+    let much_later = later + Duration::from_secs(1);
+    assert_eq!(store.prune(much_later).await.expect("a prune"), 4, "nothing is forgotten");
     store.close().await;
 }
 

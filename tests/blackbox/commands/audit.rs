@@ -192,9 +192,10 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
         "I1",
         "message row (outbound, lost): is neither in the inbox nor in the journal: it was lost",
         |store| {
-            let row = "insert into message (integration, direction, id, foreign_id, conversation, received, state)
-                    select integration, direction, 'lost', 'lost', conversation, received, 'accepted'
-                    from message where id = 'first'";
+            let row = "insert into message (before, integration, direction, id, foreign_id, conversation, received, state)
+                    select conversation.message, integration, direction, 'lost', 'lost', conversation, received, 'accepted'
+                    from message join conversation using (integration) where message.id = 'first';
+                    update conversation set message = (select seq from message where id = 'lost')";
             store.execute_batch(row).expect("a row");
         },
     );
@@ -246,6 +247,16 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
     assert_eq!((code, report.as_str()), (1, ""));
     let row = format!("message row (outbound, first) of {}: its body is missing", honest.conversation);
     assert!(errors.contains(&row), "{errors}");
+    // Each names the one before it: what stood before one that is gone is not found any more.
+    for which in ["min", "max"] {
+        let mut seq = 0;
+        let (code, report, errors) = honest.damaged(|store| {
+            let lost = format!("delete from message where seq = (select {which}(seq) from message) returning seq");
+            seq = store.query_row(&lost, [], |row| row.get(0)).expect("damage");
+        });
+        assert_eq!((code, report.as_str()), (1, ""));
+        assert!(errors.contains(&format!("message row {seq} of {}: it is missing", honest.conversation)), "{errors}");
+    }
 }
 
 #[tokio::test]

@@ -36,8 +36,9 @@ fn accept_message(connection: &Connection, message: NewMessage, written: &mut Wr
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(
-            "insert into message (integration, direction, id, foreign_id, conversation, received, state)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7) on conflict do nothing",
+            "insert into message (integration, direction, id, foreign_id, conversation, received, state, before)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, (select message from conversation where id = ?5))
+             on conflict do nothing",
         )?
         .execute(params![
             message.integration.as_str(),
@@ -51,32 +52,34 @@ fn accept_message(connection: &Connection, message: NewMessage, written: &mut Wr
     if new == 0 {
         return Ok(Stored::Repeated);
     }
-    keep_body(connection, &message.body)?;
+    let seq = keep_body(connection, &message.body)?;
     // What the customer says of himself is better than what Genesys repeats.
     let sql = match message.direction {
         Direction::Inbound => {
-            "insert into conversation (id, integration, customer) values (?1, ?2, ?3)
-             on conflict (id) do update set customer = excluded.customer where customer <> excluded.customer"
+            "insert into conversation (id, integration, customer, message) values (?1, ?2, ?3, ?4)
+             on conflict (id) do update set customer = excluded.customer, message = excluded.message"
         }
         Direction::Outbound => {
-            "insert into conversation (id, integration, customer) values (?1, ?2, ?3) on conflict do nothing"
+            "insert into conversation (id, integration, customer, message) values (?1, ?2, ?3, ?4)
+             on conflict (id) do update set message = excluded.message"
         }
     };
     connection.prepare_cached(sql)?.execute(params![
         message.conversation.as_str(),
         message.integration.as_str(),
-        message.customer
+        message.customer,
+        seq
     ])?;
     let Some(input) = message.input else { return Ok(Stored::Kept) };
     put_into_inbox(connection, &message.conversation, input, written)?;
     Ok(Stored::New(message.conversation))
 }
 
-/// Keeps the body of the message that was just inserted.
-pub(super) fn keep_body(connection: &Connection, body: &[u8]) -> rusqlite::Result<()> {
+/// Keeps the body of the message that was just inserted. Returns their number.
+pub(super) fn keep_body(connection: &Connection, body: &[u8]) -> rusqlite::Result<i64> {
     let seq = connection.last_insert_rowid();
     connection.prepare_cached("insert into body (seq, body) values (?1, ?2)")?.execute(params![seq, body])?;
-    Ok(())
+    Ok(seq)
 }
 
 fn accept_report(

@@ -78,8 +78,9 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
-    let tables =
-        "select count(*), count(*) filter (where name in ('journal', 'body')) from sqlite_schema where type = 'table'";
+    // Builds before the first release had other columns.
+    let tables = "select count(*), (select count(*) from pragma_table_info('message') where name = 'before')
+                  from sqlite_schema where type = 'table'";
     let (tables, ours): (u32, u32) =
         connection.query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(io)?;
     match found {
@@ -88,7 +89,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
         found if found > MIGRATIONS.len() => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: MIGRATIONS.len() })
         }
-        _ if ours < 2 => Err(OpenError::Empty(path.to_owned())),
+        _ if ours == 0 => Err(OpenError::Empty(path.to_owned())),
         found => Ok(found),
     }
 }

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use super::accept::keep_body;
 use super::append::write_step;
-use super::prune::remove_steps;
-use super::read::steps;
+use super::prune::{remove_messages, remove_steps};
+use super::read::{CHAIN, steps};
 use super::written::Written;
 use crate::StoreError;
 use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
@@ -118,12 +118,13 @@ impl Portable for SqliteStore {
 }
 
 fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
+    let sql = format!(
+        "{CHAIN} select seq, pruned_seq, (select count(*) from chain),
+                (select count(*) from inbox where conversation = ?1)
+         from conversation where id = ?1"
+    );
     connection
-        .prepare_cached(
-            "select seq, pruned_seq, (select count(*) from message where conversation = ?1),
-                    (select count(*) from inbox where conversation = ?1)
-             from conversation where id = ?1",
-        )?
+        .prepare_cached(&sql)?
         .query_row([id], |row| {
             Ok(Mark { seq: row.get(0)?, pruned_seq: row.get(1)?, messages: row.get(2)?, waiting: row.get(3)? })
         })
@@ -156,12 +157,13 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
         })
         .optional()?;
     let Some(mut bundle) = bundle else { return Ok(None) };
+    let sql = format!(
+        "{CHAIN} select integration, direction, id, foreign_id, received, state, reason, receipt, settled,
+                (select body from body where seq = message.seq), service_id
+         from message where seq in (select seq from chain) order by seq"
+    );
     bundle.messages = connection
-        .prepare_cached(
-            "select integration, direction, id, foreign_id, received, state, reason, receipt, settled,
-                    (select body from body where seq = message.seq), service_id
-             from message where conversation = ?1 order by seq",
-        )?
+        .prepare_cached(&sql)?
         .query_map([id], |row| {
             Ok(Message {
                 integration: row.get(0)?,
@@ -200,11 +202,11 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
 }
 
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    remove_messages(connection, id)?;
     remove_steps(connection, id)?;
     for sql in [
         "delete from outbox where conversation = ?1",
         "delete from inbox where conversation = ?1",
-        "delete from message where conversation = ?1",
         "delete from snapshot where conversation = ?1",
         "delete from conversation where id = ?1",
     ] {
@@ -220,33 +222,13 @@ fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlit
         let (seq, at, _) = records[0];
         step = write_step(connection, &b.id, step, (seq, at), records.iter().map(|(_, _, record)| record.clone()))?;
     }
-    connection
-        .prepare_cached(
-            "insert into conversation (id, integration, customer, seq, due, watched, pruned_seq, step, oldest)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            b.id,
-            b.integration,
-            b.customer,
-            b.seq,
-            b.due,
-            b.watched,
-            b.pruned_seq,
-            step,
-            b.journal.first().map_or(0, |(_, at, _)| *at)
-        ])?;
-    if let Some(state) = &b.snapshot {
-        connection
-            .prepare_cached("insert into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
-            .execute(params![b.id, b.snapshot_seq, state])?;
-    }
+    let mut message = None;
     for m in &b.messages {
         connection
             .prepare_cached(
                 "insert into message (integration, direction, id, foreign_id, conversation, received, state, reason,
-                                      receipt, settled, service_id)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                                      receipt, settled, service_id, before)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?
             .execute(params![
                 m.integration,
@@ -259,9 +241,33 @@ fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlit
                 m.reason,
                 m.receipt,
                 m.settled,
-                m.service_id
+                m.service_id,
+                message
             ])?;
-        keep_body(connection, &m.body)?;
+        message = Some(keep_body(connection, &m.body)?);
+    }
+    connection
+        .prepare_cached(
+            "insert into conversation (id, integration, customer, seq, due, watched, pruned_seq, step, oldest,
+                                       message)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            b.id,
+            b.integration,
+            b.customer,
+            b.seq,
+            b.due,
+            b.watched,
+            b.pruned_seq,
+            step,
+            b.journal.first().map_or(0, |(_, at, _)| *at),
+            message
+        ])?;
+    if let Some(state) = &b.snapshot {
+        connection
+            .prepare_cached("insert into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
+            .execute(params![b.id, b.snapshot_seq, state])?;
     }
     for (customers, input) in &b.inbox {
         connection

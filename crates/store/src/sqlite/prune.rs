@@ -6,7 +6,7 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::read::{Step, steps};
+use super::read::{CHAIN, Step, steps};
 use crate::StoreError;
 
 /// How many conversations one transaction prunes.
@@ -72,20 +72,19 @@ pub(super) fn forget_events(connection: &Connection, before: Timestamp) -> rusql
 
 /// Whether nothing is open in a conversation and nothing has happened for so long: then it goes as a whole.
 fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "select 1 from conversation where id = ?1 and due is null
-                and not exists (select 1 from inbox where conversation = ?1)
-                and not exists (select 1 from outbox where conversation = ?1)
-                and not exists (select 1 from message
-                    where conversation = ?1 and (state = 'accepted' or received >= ?2 or settled >= ?2))
-                and coalesce((select at from journal where step = conversation.step), 0) < ?2",
-        )?
-        .exists(params![id, before])
+    let sql = format!(
+        "{CHAIN} select 1 from conversation where id = ?1 and due is null
+            and not exists (select 1 from inbox where conversation = ?1)
+            and not exists (select 1 from outbox where conversation = ?1)
+            and not exists (select 1 from chain join message using (seq)
+                where state = 'accepted' or received >= ?2 or settled >= ?2)
+            and coalesce((select at from journal where step = conversation.step), 0) < ?2"
+    );
+    connection.prepare_cached(&sql)?.exists(params![id, before])
 }
 
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
-    let messages = connection.prepare_cached("delete from message where conversation = ?1")?.execute([id])?;
+    let messages = remove_messages(connection, id)?;
     remove_steps(connection, id)?;
     connection.prepare_cached("delete from snapshot where conversation = ?1")?.execute([id])?;
     connection.prepare_cached("delete from conversation where id = ?1")?.execute([id])?;
@@ -98,8 +97,8 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
     let snapshot: u64 = connection
         .prepare_cached("select coalesce((select seq from snapshot where conversation = ?1), 0)")?
         .query_row([id], |row| row.get(0))?;
-    let mut open =
-        connection.prepare_cached("select id from message where conversation = ?1 and state = 'accepted'")?;
+    let sql = format!("{CHAIN} select id from chain join message using (seq) where state = 'accepted'");
+    let mut open = connection.prepare_cached(&sql)?;
     let open = open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
     let is_open = |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
     let goes = |step: &Step| step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open);
@@ -119,19 +118,35 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
 /// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
 fn remove_old_messages(connection: &Connection, id: &str, before: i64, rest: &[Step]) -> rusqlite::Result<usize> {
     let spoken_of: HashSet<String> = rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
-    let mut old = connection.prepare_cached(
-        "select seq, id from message where conversation = ?1 and state <> 'accepted'
-            and received < ?2 and coalesce(settled, received) < ?2
-            and not exists (select 1 from outbox where conversation = ?1)",
-    )?;
-    let old = old.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut gone = 0;
-    for (seq, message) in old.collect::<rusqlite::Result<Vec<(i64, String)>>>()? {
-        if !spoken_of.contains(&message) {
+    let sql = format!(
+        "{CHAIN} select seq, id, message.before, state <> 'accepted' and received < ?2 and coalesce(settled, received) < ?2
+                and not exists (select 1 from outbox where conversation = ?1)
+         from chain join message using (seq) order by seq"
+    );
+    let mut all = connection.prepare_cached(&sql)?;
+    let all = all.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let (mut gone, mut last) = (0, None::<i64>);
+    for (seq, message, before, is_old) in all.collect::<rusqlite::Result<Vec<(i64, String, Option<i64>, bool)>>>()? {
+        if is_old && !spoken_of.contains(&message) {
             gone += connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
+            continue;
         }
+        // The one that it named is gone.
+        if before != last {
+            connection.prepare_cached("update message set before = ?2 where seq = ?1")?.execute(params![seq, last])?;
+        }
+        last = Some(seq);
+    }
+    if gone > 0 {
+        connection.prepare_cached("update conversation set message = ?2 where id = ?1")?.execute(params![id, last])?;
     }
     Ok(gone)
+}
+
+/// Removes all messages of a conversation. Returns how many.
+pub(super) fn remove_messages(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
+    let sql = format!("{CHAIN} delete from message where seq in (select seq from chain)");
+    connection.prepare_cached(&sql)?.execute([id])
 }
 
 /// Removes the whole journal of a conversation.

@@ -106,18 +106,36 @@ pub(super) fn message(
     Ok(found.optional()?)
 }
 
+/// Begins a statement that reads from `chain`: the numbers of the messages of the conversation `?1`, found from the last to the
+/// first, as each names the one before it. Through nobody else's messages, whatever a damaged file says.
+pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
+    select seq, before from message where seq = (select message from conversation where id = ?1) and conversation = ?1
+    union all
+    select message.seq, message.before from chain join message on message.seq = chain.before
+        where message.seq < chain.seq and message.conversation = ?1
+)";
+
 fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
-    let sql = format!("{MESSAGE_HEAD} where conversation = ?1 order by seq");
+    let missing = |what: String| StoreError::Corrupt(format!("message row {what} is missing"));
+    let sql = format!("{CHAIN} {MESSAGE_HEAD} where seq in (select seq from chain) order by seq");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
-    rows.map(|row| match row? {
+    let rows = rows.map(|row| match row? {
         (message, true) => Ok(message),
-        (MessageRow { direction, id, .. }, false) => Err(StoreError::Corrupt(format!(
-            "message row ({}, {id}) of {conversation}: its body is missing",
-            direction.as_str()
-        ))),
-    })
-    .collect()
+        (MessageRow { direction, id, .. }, false) => {
+            Err(missing(format!("({}, {id}) of {conversation}: its body", direction.as_str())))
+        }
+    });
+    let rows = rows.collect::<Result<_, _>>()?;
+    let sql = format!(
+        "{CHAIN} select named from (select message as named from conversation where id = ?1 union all select before from chain)
+         where named is not null and named not in (select seq from chain)"
+    );
+    let lost = connection.prepare_cached(&sql)?.query_row([conversation.as_str()], |row| row.get::<_, i64>(0));
+    match lost.optional()? {
+        None => Ok(rows),
+        Some(seq) => Err(missing(format!("{seq} of {conversation}: it"))),
+    }
 }
 
 pub(super) fn waiting(

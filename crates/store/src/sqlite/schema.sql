@@ -10,6 +10,7 @@ create table conversation (
     watched      text,                          -- Genesys's conversation, while its end has to be learnt
     pruned_seq   integer not null default 0,
     step         integer,                       -- the last of its steps in the journal
+    message      integer,                       -- the last of its messages
     oldest       integer not null default 0     -- when the first of them was decided; 0: there are none
 ) without rowid;
 create index conversation_oldest on conversation (oldest);
@@ -23,9 +24,11 @@ create table snapshot (
     state        text not null                  -- JSON
 ) without rowid;
 
--- One row a message: dedupe, and what people ask.
+-- One row a message: dedupe, and what people ask. Each names the one before it: an index by conversation would change a page of
+-- its own for each message.
 create table message (
     seq          integer primary key,
+    before       integer,                       -- the conversation's message before this one
     integration  text not null,
     direction    text not null,
     id           text not null,
@@ -40,7 +43,6 @@ create table message (
 );
 create unique index message_id on message (id, direction, integration);
 create index message_service_id on message (service_id, integration) where service_id is not null;
-create index message_conversation on message (conversation);
 
 -- What was said, under its message's number. It never changes, and what changes is short without it.
 create table body (
