@@ -17,6 +17,9 @@ use load::{Answers, Load};
 
 /// How much more than the machine can carry.
 const TIMES: usize = 10;
+/// For how many seconds the machine would have to work for those that wait at once, half as long as Genesys waits: one that is
+/// half as fast has half as many waiting, and no longer answers by it.
+const WAITING: usize = 5;
 /// How long an answer may take, for all but one in a hundred: as long as a webhook waits for the store where nothing else is
 /// short. Genesys waits for 10 s.
 const SLOWEST: Duration = Duration::from_secs(8);
@@ -71,7 +74,8 @@ async fn ten_times_what_the_machine_can_carry_loses_nothing_that_was_taken() {
     settled(dir.path(), &taken, over * DRAIN).await;
     let (before, _) = gateway.process.memory();
 
-    let (answers, most) = tokio::join!(load.open("over", carries * TIMES, over), highest(&gateway, over));
+    let (answers, most) =
+        tokio::join!(load.open("over", carries * TIMES, carries * WAITING, over), highest(&gateway, over));
     tell(&format!("{TIMES} times as many for {over:?}"), &answers, over);
     println!("it had {} MiB before, and up to {} MiB meanwhile", before >> 20, most >> 20);
     taken.extend(answers.taken_ids());

@@ -195,7 +195,8 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
             let row = "insert into message (before, integration, direction, id, foreign_id, conversation, received, state)
                     select conversation.message, integration, direction, 'lost', 'lost', conversation, received, 'accepted'
                     from message join conversation using (integration) where message.id = 'first';
-                    update conversation set message = (select seq from message where id = 'lost')";
+                    update conversation set message = (select seq from message where id = 'lost');
+                    insert into body select seq, '{}' from message where id = 'lost'";
             store.execute_batch(row).expect("a row");
         },
     );

@@ -14,8 +14,10 @@ use crate::support::{Gateway, WEBHOOK_SECRET, webhook};
 
 /// How many calls are under way at once in the closed loop.
 const CLOSED: usize = 64;
-/// How many in the open one: a test may have no more connections than files. What is due then is not sent.
+/// How many in the open one at most: a test may have no more connections than files. What is due then is not sent.
 const OPEN: usize = 8_000;
+/// And at least: twice as many as the gateway lets wait.
+const CROWD: usize = 2_048;
 /// How many customers there are: each has their own conversation.
 const CUSTOMERS: usize = 4_000;
 /// How long a caller waits: longer than Genesys, to see how long it takes.
@@ -105,12 +107,12 @@ impl Load {
         std::mem::take(&mut answers.lock().expect("nobody panicked"))
     }
 
-    /// So many are posted each second, whether or not others are answered.
-    pub(super) async fn open(&self, name: &'static str, rate: usize, over: Duration) -> Answers {
+    /// So many are posted each second, whether or not others are answered, as long as fewer than `under_way` wait.
+    pub(super) async fn open(&self, name: &'static str, rate: usize, under_way: usize, over: Duration) -> Answers {
         const BEAT: Duration = Duration::from_millis(10);
         self.hang_up();
         let answers = Arc::new(Mutex::new(Answers::default()));
-        let room = Arc::new(Semaphore::new(OPEN));
+        let room = Arc::new(Semaphore::new(under_way.clamp(CROWD, OPEN)));
         let mut calls = JoinSet::new();
         let (begun, mut number) = (Instant::now(), 0);
         let mut beat = tokio::time::interval(BEAT);

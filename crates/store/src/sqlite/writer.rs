@@ -25,8 +25,8 @@ use crate::{Append, Arrival, StoreError, Stored};
 const LOG_MOST: i64 = 65_536;
 /// Once so many rows have changed the log is worth to be folded back: the more at once, the longer commits wait behind it.
 const WORTH: u64 = 600;
-/// How long less may wait.
-const AT_LEAST: Duration = Duration::from_secs(30);
+/// How long less may wait: what came behind a pause longer than `REST`, and is not worth it.
+const AT_LEAST: Duration = Duration::from_secs(5);
 /// How long what came meanwhile may wait where no more comes; twice as long each time that not all could be folded back. Once
 /// all is, the log begins anew, and to write over what is there takes the disk a third less than to make a file longer.
 const REST: Duration = Duration::from_millis(20);
