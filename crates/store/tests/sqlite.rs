@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
-use store::{Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, Stored, conformance};
+use store::{Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError, Stored, conformance};
 
 fn url(dir: &tempfile::TempDir) -> String {
     format!("sqlite:{}", dir.path().join("tidegate.db").display())
@@ -191,6 +191,25 @@ async fn the_messages_around_one_that_goes_are_still_found() {
     let much_later = later + Duration::from_secs(1);
     assert_eq!(store.prune(much_later).await.expect("a prune"), 4, "nothing is forgotten");
     store.close().await;
+}
+
+/// What is behind the gap may be open: it is not thrown away, and not left behind in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_behind_a_gap_stay_and_a_copy_says_so() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    for id in ["one", "two", "three"] {
+        said(&store, "noor", id, Timestamp::UNIX_EPOCH).await;
+    }
+    let gap = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    assert_eq!(gap.execute("delete from message where id = 'two'", []).expect("damage"), 1);
+    let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
+    assert_eq!(store.prune(later).await.expect("a prune"), 0);
+    let left: u64 = gap.query_row("select count(*) from message", [], |row| row.get(0)).expect("a number");
+    assert_eq!(left, 2);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let copied = store::copy(&store, &SqliteStore::open(&url(&elsewhere)).expect("it opens")).await;
+    assert!(matches!(&copied, Err(StoreError::Corrupt(why)) if why.contains("it is missing")), "{copied:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use super::SqliteStore;
 use super::accept::keep_body;
 use super::append::write_step;
 use super::prune::{remove_messages, remove_steps};
-use super::read::{CHAIN, steps};
+use super::read::{CHAIN, has_every_message, steps};
 use super::written::Written;
 use crate::StoreError;
 use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
@@ -28,7 +28,13 @@ impl Portable for SqliteStore {
 
     async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError> {
         let id = conversation.clone();
-        self.readers.run(move |connection| Ok(export(&*connection.unchecked_transaction()?, id.as_str())?)).await
+        self.readers
+            .run(move |connection| {
+                let reading = connection.unchecked_transaction()?;
+                has_every_message(&reading, id.as_str())?;
+                Ok(export(&reading, id.as_str())?)
+            })
+            .await
     }
 
     async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError> {

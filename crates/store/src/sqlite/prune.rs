@@ -6,7 +6,7 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::read::{CHAIN, Step, steps};
+use super::read::{CHAIN, Step, missing_message, steps};
 use crate::StoreError;
 
 /// How many conversations one transaction prunes.
@@ -46,6 +46,10 @@ pub(super) fn prune(
     let mut gone = 0;
     for conversation in conversations {
         let id = conversation.as_str();
+        // What is behind a gap may be open, and must stay as it is for whoever looks into it.
+        if missing_message(connection, id)?.is_some() {
+            continue;
+        }
         gone += if is_over(connection, id, before.as_millisecond())? {
             remove(connection, id)?
         } else {

@@ -115,27 +115,36 @@ pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
         where message.seq < chain.seq and message.conversation = ?1
 )";
 
-fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
-    let missing = |what: String| StoreError::Corrupt(format!("message row {what} is missing"));
-    let sql = format!("{CHAIN} {MESSAGE_HEAD} where seq in (select seq from chain) order by seq");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
-    let rows = rows.map(|row| match row? {
-        (message, true) => Ok(message),
-        (MessageRow { direction, id, .. }, false) => {
-            Err(missing(format!("({}, {id}) of {conversation}: its body", direction.as_str())))
-        }
-    });
-    let rows = rows.collect::<Result<_, _>>()?;
+/// The number of a message of a conversation that is named and is not there: those before it are not found either.
+pub(super) fn missing_message(connection: &Connection, conversation: &str) -> rusqlite::Result<Option<i64>> {
     let sql = format!(
         "{CHAIN} select named from (select message as named from conversation where id = ?1 union all select before from chain)
          where named is not null and named not in (select seq from chain)"
     );
-    let lost = connection.prepare_cached(&sql)?.query_row([conversation.as_str()], |row| row.get::<_, i64>(0));
-    match lost.optional()? {
-        None => Ok(rows),
-        Some(seq) => Err(missing(format!("{seq} of {conversation}: it"))),
+    connection.prepare_cached(&sql)?.query_row([conversation], |row| row.get(0)).optional()
+}
+
+/// Says so where not every message of a conversation is found.
+pub(super) fn has_every_message(connection: &Connection, conversation: &str) -> Result<(), StoreError> {
+    match missing_message(connection, conversation)? {
+        None => Ok(()),
+        Some(seq) => Err(StoreError::Corrupt(format!("message row {seq} of {conversation}: it is missing"))),
     }
+}
+
+fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
+    has_every_message(connection, conversation.as_str())?;
+    let sql = format!("{CHAIN} {MESSAGE_HEAD} where seq in (select seq from chain) order by seq");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
+    rows.map(|row| match row? {
+        (message, true) => Ok(message),
+        (MessageRow { direction, id, .. }, false) => Err(StoreError::Corrupt(format!(
+            "message row ({}, {id}) of {conversation}: its body is missing",
+            direction.as_str()
+        ))),
+    })
+    .collect()
 }
 
 pub(super) fn waiting(
