@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -15,7 +16,9 @@ pub(crate) fn free_port() -> u16 {
     /// A lock on a file tells the other processes; it goes with this one, however it ends.
     static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
-    let dir = std::env::temp_dir().join("tidegate-test-ports");
+    // Each user's own: nobody may lock what another has made.
+    let user = std::fs::metadata("/proc/self").expect("ourselves").uid();
+    let dir = std::env::temp_dir().join(format!("tidegate-test-ports-{user}"));
     std::fs::create_dir_all(&dir).expect("a folder for the locks");
     let range = LAST - FIRST + 1;
     // Processes begin at different places, so that they seldom meet.

@@ -28,9 +28,9 @@ impl Cluster {
         cluster
     }
 
-    /// A place for one.
+    /// A place for one: where everybody may go, and on a disk, which the usual folder for what is temporary often is not.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir().expect("a folder");
+        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir_in("/var/tmp").expect("a folder");
         let port = free_port();
         if let Some(user) = unprivileged() {
             std::os::unix::fs::chown(dir.path(), Some(user), Some(user)).expect("the folder changes hands");
@@ -112,15 +112,17 @@ pub(crate) fn succeeds(command: &mut Command) {
 
 /// Where PostgreSQL's programs are: Debian keeps them out of the path.
 fn binaries() -> PathBuf {
+    installed().expect("PostgreSQL's programs: run ./test --set-up, or apt-get install postgresql")
+}
+
+/// The same, if they are anywhere.
+pub(crate) fn installed() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();
     found.sort_by_key(|bin| std::cmp::Reverse(bin.clone()));
     found.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-    found
-        .into_iter()
-        .find(|bin| bin.join("initdb").exists() && bin.join("pg_basebackup").exists())
-        .expect("PostgreSQL's programs: run ./test --set-up, or apt-get install postgresql")
+    found.into_iter().find(|bin| bin.join("initdb").exists() && bin.join("pg_basebackup").exists())
 }
 
 /// Whom to run it as; nobody in particular, where the tests do not run as root.

@@ -7,20 +7,35 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A file into which 4 kB are appended at a time.
-pub(crate) struct Probe(File);
+/// Files into which 4 kB are written at a time.
+pub(crate) struct Probe {
+    grows: File,
+    stays: File,
+}
 
 impl Probe {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self(File::create(dir.join("probe")).expect("a file"))
+        let file = |name| File::create(dir.join(name)).expect("a file");
+        let mut probe = Self { grows: file("grows"), stays: file("stays") };
+        sync(&mut probe.stays, SeekFrom::Start(0));
+        probe
     }
 
     /// Appends 4 kB, and waits until they are on the disk.
-    pub(crate) fn sync(&mut self) -> Duration {
-        let begun = Instant::now();
-        self.0.seek(SeekFrom::End(0)).expect("a place");
-        self.0.write_all(&[7; 4096]).expect("written");
-        self.0.sync_data().expect("synced");
-        begun.elapsed()
+    pub(crate) fn append(&mut self) -> Duration {
+        sync(&mut self.grows, SeekFrom::End(0))
     }
+
+    /// The same over what is there, which costs the disk less.
+    pub(crate) fn write_over(&mut self) -> Duration {
+        sync(&mut self.stays, SeekFrom::Start(0))
+    }
+}
+
+fn sync(file: &mut File, place: SeekFrom) -> Duration {
+    let begun = Instant::now();
+    file.seek(place).expect("a place");
+    file.write_all(&[7; 4096]).expect("written");
+    file.sync_data().expect("synced");
+    begun.elapsed()
 }

@@ -74,7 +74,19 @@ impl Source {
 
     /// The next message's id and customer.
     pub(crate) fn next(&self) -> (String, String) {
+        self.numbered(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The same, if there is to be another.
+    fn next_of(&self, until: Until) -> Option<(String, String)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        match until {
+            Until::Each if number >= self.conversations => None,
+            Until::Each | Until::Over(_) => Some(self.numbered(number)),
+        }
+    }
+
+    fn numbered(&self, number: usize) -> (String, String) {
         let customer = self.first + number % self.conversations;
         let id = match &self.run {
             Some(run) => format!("{run}-{number:09}"),
@@ -138,7 +150,7 @@ pub(crate) fn quantile(took: &[Duration], part: f64) -> f64 {
 
 /// Each connection posts the next webhook as soon as the last was answered.
 pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, source: &Arc<Source>) -> Outcome {
-    in_turn(to, connections, over, source, None).await
+    in_turn(to, connections, Until::Over(over), source, None).await
 }
 
 /// So many webhooks, as fast as they are answered.
@@ -164,6 +176,11 @@ pub(crate) async fn all(to: SocketAddr, connections: usize, count: usize, source
     Outcome::of(all.concat(), begun.elapsed())
 }
 
+/// One message for each conversation, to its final receipt: whatever is done once for a conversation is done.
+pub(crate) async fn open_sessions(to: SocketAddr, under_way: usize, source: &Arc<Source>, seen: &Arc<Seen>) {
+    in_turn(to, under_way, Until::Each, source, Some(seen)).await;
+}
+
 /// So many messages are under way at once, each from its webhook to its final receipt.
 pub(crate) async fn loops(
     to: SocketAddr,
@@ -172,13 +189,22 @@ pub(crate) async fn loops(
     source: &Arc<Source>,
     seen: &Arc<Seen>,
 ) -> Outcome {
-    in_turn(to, under_way, over, source, Some(seen)).await
+    in_turn(to, under_way, Until::Over(over), source, Some(seen)).await
+}
+
+/// When nothing new is begun any more.
+#[derive(Clone, Copy)]
+enum Until {
+    /// After this time.
+    Over(Duration),
+    /// When each conversation has had a message.
+    Each,
 }
 
 async fn in_turn(
     to: SocketAddr,
     callers: usize,
-    over: Duration,
+    until: Until,
     source: &Arc<Source>,
     receipts: Option<&Arc<Seen>>,
 ) -> Outcome {
@@ -190,7 +216,7 @@ async fn in_turn(
             let mut caller = Caller::connect(to).await;
             let mut took = Vec::new();
             while !end.load(Ordering::Relaxed) {
-                let (id, customer) = source.next();
+                let Some((id, customer)) = source.next_of(until) else { break };
                 let receipt = receipts.as_ref().map(|seen| seen.receipt(&id));
                 let asked = Instant::now();
                 assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
@@ -202,8 +228,10 @@ async fn in_turn(
             took
         });
     }
-    tokio::time::sleep_until(begun + over).await;
-    end.store(true, Ordering::Relaxed);
+    if let Until::Over(over) = until {
+        tokio::time::sleep_until(begun + over).await;
+        end.store(true, Ordering::Relaxed);
+    }
     Outcome::of(all.join_all().await.concat(), begun.elapsed())
 }
 
@@ -226,9 +254,11 @@ pub(crate) async fn open(
             let mut took = Vec::new();
             let mut due = begun + each.mul_f64(number as f64 / connections as f64);
             while due < begun + over {
+                let late = Instant::now() >= due;
                 tokio::time::sleep_until(due).await;
-                // A timer fires up to a millisecond late, for both sides alike: that is the caller's.
-                let asked = Instant::now().min(due + Duration::from_millis(1)).max(due);
+                // A timer fires up to a millisecond late, for both sides alike: that is the caller's. That the last answer came
+                // too late is not.
+                let asked = if late { due } else { Instant::now().min(due + Duration::from_millis(1)) };
                 let (id, customer) = source.next();
                 assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
                 took.push(asked.elapsed());

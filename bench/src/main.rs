@@ -13,6 +13,7 @@ mod events;
 mod limit;
 mod load;
 mod measures;
+mod needs;
 mod peers;
 mod plot;
 #[path = "../../tests/ports.rs"]
@@ -53,8 +54,8 @@ struct Cli {
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// How long one side is measured at a time, in seconds
-    #[arg(long, default_value_t = 2.0)]
-    seconds: f64,
+    #[arg(long, default_value = "2", value_parser = seconds)]
+    seconds: Duration,
     /// Write the figures here as JSON
     #[arg(long)]
     json: Option<PathBuf>,
@@ -97,17 +98,33 @@ async fn measure(cli: Cli) -> ExitCode {
         eprintln!("bench: there is no measurement {unknown}; there are {}", ALL.join(", "));
         return ExitCode::from(2);
     }
+    if cfg!(debug_assertions) && cli.from_json.is_none() && !cli.quick {
+        eprintln!(
+            "bench: this build is not optimized, and its figures would mean nothing: cargo run --release -p bench"
+        );
+        return ExitCode::from(2);
+    }
     let rows = match &cli.from_json {
         Some(file) => {
             let text = std::fs::read_to_string(file).expect("the JSON file can be read");
             let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
             println!("{}", table::HEAD);
             for row in &rows {
-                println!("{}", table::line(row, true));
+                println!("{}", table::line(row));
             }
             rows
         }
-        None => measured(&cli).await,
+        None => {
+            let ids: Vec<&str> =
+                ALL.into_iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == id)).collect();
+            let missing = needs::missing(&ids, cli.quick);
+            if !missing.is_empty() {
+                missing.iter().for_each(|what| eprintln!("bench: {what}"));
+                eprintln!("bench: nothing was measured; --only names what is to be measured without it");
+                return ExitCode::from(2);
+            }
+            measured(&cli, &ids).await
+        }
     };
     if let Some(dir) = &cli.plots {
         plot::write(dir, &rows).expect("the plots are written");
@@ -115,35 +132,52 @@ async fn measure(cli: Cli) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn measured(cli: &Cli) -> Vec<Row> {
+async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {
     let tidegate = cli.program.clone().unwrap_or_else(built);
     let scale = if cli.quick {
         Scale { rounds: 1, slice: Duration::from_millis(400), quick: true }
     } else {
-        Scale { rounds: cli.rounds.max(1), slice: Duration::from_secs_f64(cli.seconds), quick: false }
+        Scale { rounds: cli.rounds.max(1), slice: cli.seconds, quick: false }
     };
     let bench = Bench { programs: Programs { tidegate }, scale };
     println!("{}", table::HEAD);
     let mut rows: Vec<Row> = Vec::new();
-    for id in ALL.iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == *id)) {
-        for row in bench.measure(id).await {
-            println!("{}", table::line(&row, !cli.quick));
+    for id in ids {
+        for mut row in bench.measure(id).await {
+            if cli.quick {
+                row.reached = None;
+            }
+            println!("{}", table::line(&row));
             rows.push(row);
         }
-    }
-    if let Some(file) = &cli.json {
-        let text = serde_json::to_string_pretty(&rows).expect("JSON");
-        std::fs::write(file, text + "\n").expect("the JSON file is written");
+        // After each: what comes may fail, hours later.
+        if let Some(file) = &cli.json {
+            let text = serde_json::to_string_pretty(&rows).expect("JSON");
+            std::fs::write(file, text + "\n").expect("the JSON file is written");
+        }
     }
     rows
 }
 
-/// Builds the program, and says where it is.
+/// How long a slice is: long enough that something is done in it.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "this is not a number of seconds".to_owned())?;
+    if (0.1..=600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("it is from 0.1 to 600 seconds".to_owned())
+    }
+}
+
+/// Builds the program beside this one, and says where it is.
 fn built() -> PathBuf {
+    let this = std::env::current_exe().expect("this program");
+    let target = this.parent().and_then(Path::parent).expect("a folder of the build's");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--locked", "--package", "tidegate"]).current_dir(root);
+    build.args(["build", "--release", "--locked", "--package", "tidegate", "--target-dir"]);
+    build.arg(target).current_dir(root);
     // What `cargo run` says of the bench is nothing to the program: a build script that looks at it would have all built anew.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -152,5 +186,5 @@ fn built() -> PathBuf {
         }
     }
     assert!(build.status().is_ok_and(|status| status.success()), "tidegate could not be built");
-    std::env::current_exe().expect("this program").with_file_name("tidegate")
+    target.join("release/tidegate")
 }

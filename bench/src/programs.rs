@@ -135,20 +135,28 @@ impl Programs {
     pub(crate) fn launch(&self, dir: TempDir, stubs: &Stubs, extra: &str) -> Program {
         let port = free_port();
         let config = configure(dir.path(), port, stubs, extra);
-        let mut command = Command::new(&self.tidegate);
-        command.arg("serve").arg("--config").arg(config);
-        Program::start(command, port, dir)
+        Program::start(self.serve(&config), port, dir)
     }
 
     /// One node of several on a PostgreSQL database; the rest as above.
     pub(crate) async fn node(&self, stubs: &Stubs, store: &str) -> Program {
         let (dir, port) = (folder(), free_port());
         let config = configure(dir.path(), port, stubs, "");
-        let mut command = Command::new(&self.tidegate);
-        command.arg("serve").arg("--config").arg(config).env("TIDEGATE_STORE__URL", store);
+        let mut command = self.serve(&config);
+        command.env("TIDEGATE_STORE__URL", store);
         let mut node = Program::start(command, port, dir);
         node.listens().await;
         node
+    }
+
+    /// The gateway with this configuration and no other, whatever is set where the bench was started.
+    fn serve(&self, config: &Path) -> Command {
+        let mut command = Command::new(&self.tidegate);
+        command.arg("serve").arg("--config").arg(config);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
+            command.env_remove(name);
+        }
+        command
     }
 
     /// A reference implementation of `peers/`, in a process of its own: this program once more.

@@ -22,6 +22,7 @@ pub(crate) struct Row {
     /// The least and the most of the rounds.
     pub(crate) spread: Option<(f64, f64)>,
     pub(crate) goal: Goal,
+    /// None also where a verdict would mean nothing.
     pub(crate) reached: Option<bool>,
 }
 
@@ -80,12 +81,12 @@ impl Row {
         pairs: &[(f64, f64)],
         goal: Goal,
     ) -> Self {
-        let one: Vec<(f64, f64)> = pairs.iter().map(|(ours, theirs)| (ours - theirs, 1.0)).collect();
+        let judged: Vec<f64> = pairs.iter().map(|(ours, theirs)| ours - theirs).collect();
         Self {
             reference: Some(middle(pairs, |pair| pair.1)),
             ours: middle(pairs, |pair| pair.0),
             judged_by: Judged::Difference,
-            ..Self::ratio(id, what, unit, &one, goal)
+            ..Self::figure(id, what, unit, &judged, goal)
         }
     }
 
@@ -167,8 +168,8 @@ fn thousands(value: f64) -> String {
     if value < 0.0 { format!("-{text}") } else { text }
 }
 
-/// One line in Markdown; without a verdict where it would mean nothing.
-pub(crate) fn line(row: &Row, verdict: bool) -> String {
+/// One line in Markdown.
+pub(crate) fn line(row: &Row) -> String {
     let goal = match row.goal {
         Goal::AtLeast(least) => format!("≥ {}", number(least)),
         Goal::AtMost(most) => format!("≤ {}", number(most)),
@@ -179,9 +180,9 @@ pub(crate) fn line(row: &Row, verdict: bool) -> String {
         let _ = write!(judged, " ({} to {})", number(least), number(most));
     }
     let reached = match row.reached {
-        Some(true) if verdict => "pass",
-        Some(false) if verdict => "FAIL",
-        Some(_) | None => "",
+        Some(true) => "pass",
+        Some(false) => "FAIL",
+        None => "",
     };
     let reference = row.reference.map(number).unwrap_or_default();
     let (ours, unit) = (number(row.ours), &row.unit);
@@ -209,7 +210,7 @@ mod tests {
         ];
         for row in rows {
             let read: Row = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
-            assert_eq!(line(&read, true), line(&row, true));
+            assert_eq!(line(&read), line(&row));
         }
     }
 

@@ -23,9 +23,9 @@ impl Usage {
         let id = Pid::from_raw(process.cast_signed());
         let clock = ClockId::pid_cpu_clock_id(id).expect("the process runs");
         let cpu = clock_gettime(clock).expect("the process runs").into();
-        let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+        let io = std::fs::read_to_string(format!("/proc/{process}/io")).expect("the process runs");
         let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).and_then(|it| it.parse().ok());
-        Self { cpu, written: written.unwrap_or_default() }
+        Self { cpu, written: written.expect("the system counts what a process writes") }
     }
 
     /// What it has used since then.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use conversation::Record;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::support::{Loop, delivered, eventually, failed, webhook};
+use crate::support::{Loop, delivered, eventually, failed, now, webhook};
 
 #[tokio::test]
 async fn held_messages_survive_a_stop_during_the_handshake() {
@@ -47,9 +48,16 @@ async fn a_deadline_that_passed_while_the_gateway_was_down_holds_as_soon_as_it_i
     let mut all = Loop::start("[integration.hold]\nfor = \"3s\"", &[]).await;
     all.chat.says("never-ready", "Hello?").await;
     let message = all.agent_types("never-ready", &["How can I help?"]).await.remove(0);
+    let deadline = eventually("it is held", async || {
+        let journal = all.dossier("never-ready").await?.journal;
+        journal.into_iter().find_map(|entry| match entry.record {
+            Ok(Record::Accepted { hold_until, .. }) => Some(hold_until),
+            _ => None,
+        })
+    })
+    .await;
     all.gateway.process.kill();
-    // The time that passes is what this is about.
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    eventually("its time is over", async || (now() > deadline).then_some(())).await;
     let back = Instant::now();
     all.gateway.restart().await;
     assert_eq!(all.sandbox.final_receipt(&message).await, failed("MessageExpired"));

@@ -40,17 +40,16 @@ async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
 
     assert_eq!(gateway.webhook(webhook("late", "noor", "Too late.").to_string().as_bytes()).await, 200);
     // In the pause before an attempt, so that the next one is decided while the store is away.
-    eventually("the next attempt is some time away", async || {
-        let at = next_attempt(&url, "noor").await?;
-        (at > now() + Duration::from_millis(300)).then_some(())
+    let give_up = eventually("the next attempt is some time away", async || {
+        let (at, give_up) = next_attempt(&url, "noor").await?;
+        (at > now() + Duration::from_millis(300)).then_some(give_up)
     })
     .await;
     let locked = Connection::open(&path).expect("the store's file");
     locked.busy_timeout(Duration::from_secs(5)).expect("a time-out");
     locked.execute_batch("begin exclusive").expect("the lock");
     well.store(true, Ordering::SeqCst);
-    // How long the store is away is what this is about: longer than the message may be tried.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    eventually("its time is over", async || (now() > give_up).then_some(())).await;
     locked.execute_batch("rollback").expect("the lock ends");
 
     assert_eq!(sandbox.receipt("late").await.0, "Failed");
@@ -62,13 +61,17 @@ async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
     assert_eq!(code, Some(0), "{report}");
 }
 
-/// When the journal says that a customer's last attempt is to be repeated.
-async fn next_attempt(url: &str, customer: &str) -> Option<jiff::Timestamp> {
+/// When the journal says that a customer's last attempt is to be repeated, and when there is to be none any more.
+async fn next_attempt(url: &str, customer: &str) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
     let store = SqliteStore::open_read_only(url).expect("the store");
     let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
-    let dossier = store.dossier(&conversation).await.expect("the store can be read");
-    match &dossier?.journal.last()?.record {
-        Ok(Record::AttemptEnded { retry_at, .. }) => *retry_at,
+    let journal = store.dossier(&conversation).await.expect("the store can be read")?.journal;
+    let give_up = journal.iter().find_map(|entry| match &entry.record {
+        Ok(Record::Accepted { give_up, .. }) => Some(*give_up),
+        _ => None,
+    });
+    match &journal.last()?.record {
+        Ok(Record::AttemptEnded { retry_at, .. }) => retry_at.zip(give_up),
         _ => None,
     }
 }

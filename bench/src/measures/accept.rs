@@ -4,50 +4,72 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Bench;
-use crate::load::{Source, closed, open};
+use tempfile::TempDir;
+
+use super::{Bench, CONVERSATIONS, turns};
+use crate::load::{Outcome, Source, closed, open};
 use crate::programs::Program;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
-
-/// Conversations that the webhooks are about.
-const CONVERSATIONS: usize = 1_000;
 
 /// What is accepted waits for a handshake that goes on, so that accepting and holding is all there is to do.
 pub(super) const HELD: &str =
     "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
 
-/// References between the handler and Tidegate, each with a part of what Tidegate does.
-const LIMITS: [(&str, &str); 3] = [
+/// The references: the handler, and those between it and Tidegate, each with a part of what Tidegate does.
+const PEERS: [(&str, &str); 4] = [
+    ("bare", ""),
     ("file", "a file and nothing else"),
     ("table", "a table of SQLite and nothing else"),
     ("memory", "Tidegate with its store in memory"),
 ];
 
+/// What each side had in one round: Tidegate first, then the references.
+type Round<T> = [T; PEERS.len() + 1];
+
+/// Each side of all rounds, beside the handler in the same round.
+fn beside_handler(rounds: &[Round<f64>], side: usize) -> Vec<(f64, f64)> {
+    rounds.iter().map(|round| (round[side], round[1])).collect()
+}
+
 impl Bench {
     pub(super) async fn accepting(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for (connections, goal) in [(64, 0.5), (256, 0.65)] {
-            let (mut pairs, mut limits) = (Vec::new(), LIMITS.map(|_| Vec::new()));
+            let mut rounds = Vec::new();
             for round in 0..self.scale.rounds {
-                let stubs = Stubs::start().await;
-                stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
                 let source = Source::new(&format!("b1-{connections}-{round}"), CONVERSATIONS);
-                let accepted = async |program: Program| self.accepted(&program, connections, &source).await;
-                let ours = accepted(self.programs.gateway(&stubs, HELD).await).await;
-                let theirs = accepted(self.programs.peer("bare", &stubs).await).await;
-                pairs.push((ours, theirs));
-                for ((peer, _), rates) in LIMITS.iter().zip(&mut limits) {
-                    rates.push((accepted(self.programs.peer(peer, &stubs).await).await, theirs));
-                }
+                let mut rates = Round::default();
+                self.sides(round, async |side, program| {
+                    rates[side] = self.accepted(program, connections, &source).await
+                })
+                .await;
+                rounds.push(rates);
             }
             let what = format!("webhooks accepted, {connections} connections");
-            rows.push(Row::ratio("B1", what, "/s", &pairs, Goal::AtLeast(goal)));
-            for ((_, what), rates) in LIMITS.iter().zip(&limits) {
-                rows.push(Row::ratio("B1", format!("{what}, {connections} connections"), "/s", rates, Goal::Told));
+            rows.push(Row::ratio("B1", what, "/s", &beside_handler(&rounds, 0), Goal::AtLeast(goal)));
+            for (side, (_, what)) in (1..).zip(PEERS).skip(1) {
+                let what = format!("{what}, {connections} connections");
+                rows.push(Row::ratio("B1", what, "/s", &beside_handler(&rounds, side), Goal::Told));
             }
         }
         rows
+    }
+
+    /// Runs each side of a round in its turn, with a fresh process and an empty store.
+    async fn sides(&self, round: usize, mut measure: impl AsyncFnMut(usize, &Program)) {
+        let stubs = Stubs::start().await;
+        stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
+        // To remove a large file keeps the disk busy: not while the next side is measured.
+        let mut done: Vec<TempDir> = Vec::new();
+        for side in turns(round, PEERS.len() + 1) {
+            let program = match side.checked_sub(1) {
+                None => self.programs.gateway(&stubs, HELD).await,
+                Some(peer) => self.programs.peer(PEERS[peer].0, &stubs).await,
+            };
+            measure(side, &program).await;
+            done.push(program.kill());
+        }
     }
 
     /// How many a second a program accepts, once it is warm.
@@ -58,38 +80,45 @@ impl Bench {
 
     pub(super) async fn accepting_in_time(&self) -> Vec<Row> {
         let (mut ninety_nine, mut middle, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-        let mut limits = LIMITS.map(|_| Vec::new());
         for round in 0..self.scale.rounds {
-            let stubs = Stubs::start().await;
-            stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
             let source = Source::new(&format!("b2-{round}"), CONVERSATIONS);
-            let gateway = self.programs.gateway(&stubs, HELD).await;
-            let most = closed(gateway.address, 64, self.scale.slice / 2, &source).await.rate();
-            // What it was given for that is worked off before it is asked for half of it.
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            let ours = open(gateway.address, 64, most / 2.0, self.scale.slice, &source).await;
-            drop(gateway);
-            let answered = async |peer: &str| {
-                let peer = self.programs.peer(peer, &stubs).await;
-                closed(peer.address, 64, self.scale.slice / 4, &source).await;
-                open(peer.address, 64, most / 2.0, self.scale.slice, &source).await
-            };
-            let theirs = answered("bare").await;
-            ninety_nine.push((ours.p99(), theirs.p99()));
-            middle.push((ours.p50(), theirs.p50()));
-            rates.push(ours.rate());
-            for ((peer, _), times) in LIMITS.iter().zip(&mut limits) {
-                times.push((answered(peer).await.p99(), theirs.p99()));
-            }
+            let half = self.most(&source).await / 2.0;
+            let mut times = Round::<Outcome>::default();
+            self.sides(round, async |side, program| times[side] = self.answered(program, half, &source).await).await;
+            ninety_nine.push(times.each_ref().map(Outcome::p99));
+            middle.push(times.each_ref().map(Outcome::p50));
+            rates.push(times[0].rate());
         }
         let mut rows = vec![
-            Row::difference("B2", "p99 of an answer at half of that rate", "ms", &ninety_nine, Goal::AtMost(1.0)),
-            Row::difference("B2", "p50 of it", "ms", &middle, Goal::Told),
-            Row::figure("B2", "the rate", "/s", &rates, Goal::Told),
+            Row::difference(
+                "B2",
+                "p99 of an answer at half of the rate",
+                "ms",
+                &beside_handler(&ninety_nine, 0),
+                Goal::AtMost(1.0),
+            ),
+            Row::difference("B2", "p50 of it", "ms", &beside_handler(&middle, 0), Goal::Told),
+            Row::figure("B2", "half of the rate", "/s", &rates, Goal::Told),
         ];
-        for ((_, what), times) in LIMITS.iter().zip(&limits) {
-            rows.push(Row::difference("B2", format!("p99 of {what} at that rate"), "ms", times, Goal::Told));
+        for (side, (_, what)) in (1..).zip(PEERS).skip(1) {
+            let what = format!("p99 of {what} at that rate");
+            rows.push(Row::difference("B2", what, "ms", &beside_handler(&ninety_nine, side), Goal::Told));
         }
         rows
+    }
+
+    /// How many a second Tidegate accepts at most.
+    async fn most(&self, source: &Arc<Source>) -> f64 {
+        let stubs = Stubs::start().await;
+        stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
+        self.accepted(&self.programs.gateway(&stubs, HELD).await, 64, source).await
+    }
+
+    /// How long answers take at a rate, once a program is warm.
+    async fn answered(&self, program: &Program, rate: f64, source: &Arc<Source>) -> Outcome {
+        closed(program.address, 64, self.scale.slice / 4, source).await;
+        // What it was given for that is worked off.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        open(program.address, 64, rate, self.scale.slice, source).await
     }
 }

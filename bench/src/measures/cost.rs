@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Bench;
-use crate::load::{PATIENCE, Source, loops, open};
+use super::{Bench, CONVERSATIONS, UNDER_WAY};
+use crate::load::{PATIENCE, Source, open, open_sessions};
 use crate::programs::Program;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 use crate::usage::{Syncs, Usage};
 
-const CONVERSATIONS: usize = 1_000;
 /// Messages a second that are wanted; the last is more than the machine can do.
 const RATES: [u32; 3] = [1, 100, 10_000];
+/// How long an idle gateway is looked at: what it does now and then comes each 15 s at the latest.
+const IDLE: Duration = Duration::from_secs(15);
+/// How long nothing is written once all is written down: the store folds its log back within 5 s.
+const QUIET: Duration = Duration::from_millis(5_500);
 
 /// What a message costs at one rate, round by round.
 #[derive(Default)]
@@ -33,13 +36,11 @@ impl Bench {
             let stubs = Stubs::start().await;
             let gateway = self.programs.gateway(&stubs, "").await;
             let source = Source::new(&format!("b14-{round}"), CONVERSATIONS);
-            // The first of each conversation opens its session.
-            loops(gateway.address, 256, self.scale.slice / 2, &source, &stubs.seen).await;
-            settled(&gateway).await;
+            open_sessions(gateway.address, UNDER_WAY, &source, &stubs.seen).await;
+            self.written_down(&gateway).await;
             idle.push(self.idle(&gateway).await);
             for (rate, costs) in RATES.into_iter().zip(&mut all) {
                 self.cost_at(rate, &gateway, &stubs, &source, costs).await;
-                settled(&gateway).await;
             }
         }
         let figure = |what: String, unit, rounds: &[f64]| Row::figure("B14", what, unit, rounds, Goal::Told);
@@ -59,7 +60,7 @@ impl Bench {
     /// Microseconds a second without a message.
     async fn idle(&self, gateway: &Program) -> f64 {
         let (before, begun) = (Usage::of(gateway.id()), Instant::now());
-        tokio::time::sleep(self.scale.slice).await;
+        tokio::time::sleep(if self.scale.quick { self.scale.slice } else { IDLE }).await;
         Usage::of(gateway.id()).since(before).cpu.as_secs_f64() * 1e6 / begun.elapsed().as_secs_f64()
     }
 
@@ -86,7 +87,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         to.rates.push(sent as f64 / begun.elapsed().as_secs_f64());
-        settled(gateway).await;
+        self.written_down(gateway).await;
         let used = Usage::of(gateway.id()).since(before);
         let each = |all: f64| all / sent as f64;
         to.cpu.push(each(used.cpu.as_secs_f64() * 1e6));
@@ -97,20 +98,21 @@ impl Bench {
             to.syncs.push(each(syncs as f64));
         }
     }
-}
 
-/// Waits until it has written down what it has to: for a while it uses next to nothing.
-async fn settled(gateway: &Program) {
-    let begun = Instant::now();
-    let mut last = Usage::of(gateway.id());
-    loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let now = Usage::of(gateway.id());
-        let used = now.since(last);
-        if used.written == 0 && used.cpu < Duration::from_millis(2) {
-            return;
+    /// Waits until it has written down what it has to: for a while it writes nothing, and uses next to nothing.
+    async fn written_down(&self, gateway: &Program) {
+        let quiet = if self.scale.quick { Duration::from_millis(50) } else { QUIET };
+        let begun = Instant::now();
+        let (mut last, mut since) = (Usage::of(gateway.id()), Instant::now());
+        while since.elapsed() < quiet {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let now = Usage::of(gateway.id());
+            let used = now.since(last);
+            if used.written > 0 || used.cpu >= Duration::from_millis(2) {
+                assert!(begun.elapsed() < PATIENCE, "it never rests");
+                since = Instant::now();
+            }
+            last = now;
         }
-        assert!(begun.elapsed() < PATIENCE, "it never rests");
-        last = now;
     }
 }

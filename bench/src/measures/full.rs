@@ -7,9 +7,9 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::Bench;
 use super::accept::HELD;
 use super::held::{CONNECTIONS, look_into};
+use super::{Bench, CONVERSATIONS, turns};
 use crate::load::{PATIENCE, Source, all};
 use crate::peers::floor::{CREATE, TABLE};
 use crate::programs::{STORE, folder};
@@ -21,8 +21,6 @@ use crate::table::{Goal, Row};
 const EACH: usize = 10;
 /// Conversations of the small store.
 const SMALL: usize = 100;
-/// Those of the load, as in B1.
-const CONVERSATIONS: usize = 1_000;
 
 impl Bench {
     pub(super) async fn accepting_into_a_full_store(&self) -> Vec<Row> {
@@ -34,14 +32,26 @@ impl Bench {
         for round in 0..self.scale.rounds {
             // Other customers than those in the store, so that both sides have the same to do.
             let first = conversations + round * CONVERSATIONS;
-            let (rate, took, dir) = self.accepts(full, first).await;
-            full = dir;
-            let (beside, ..) = self.accepts(folder(), first).await;
-            pairs.push((rate, beside));
-            looked.push(took.as_secs_f64());
-            let (rate, dir) = self.accepts_into_table(table, first).await;
-            table = dir;
-            limit.push((rate, self.accepts_into_table(folder(), first).await.0));
+            let mut rates = [0.0; 4];
+            for side in turns(round, rates.len()) {
+                rates[side] = match side {
+                    0 => {
+                        let (rate, took, dir) = self.accepts(full, first).await;
+                        full = dir;
+                        looked.push(took.as_secs_f64());
+                        rate
+                    }
+                    1 => self.accepts(folder(), first).await.0,
+                    2 => {
+                        let (rate, dir) = self.accepts_into_table(table, first).await;
+                        table = dir;
+                        rate
+                    }
+                    _ => self.accepts_into_table(folder(), first).await.0,
+                };
+            }
+            pairs.push((rates[0], rates[1]));
+            limit.push((rates[2], rates[3]));
         }
         let what = format!("webhooks accepted, {} messages stored ({size:.1} GB)", conversations * EACH);
         vec![

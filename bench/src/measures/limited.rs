@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Bench;
+use super::{Bench, CONVERSATIONS};
 use crate::limit::{Limit, WINDOW, Window};
 use crate::load::{PATIENCE, Source, open, quantile};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-const CONVERSATIONS: usize = 1_000;
 /// Calls a minute, as Genesys allows a client by default.
 const ALLOWED: u32 = 300;
 /// Messages for each call that is allowed.

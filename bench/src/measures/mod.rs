@@ -20,6 +20,11 @@ use std::time::Duration;
 use crate::programs::Programs;
 use crate::table::Row;
 
+/// Conversations that a load is about.
+const CONVERSATIONS: usize = 1_000;
+/// Messages that are under way at once in a whole loop.
+const UNDER_WAY: usize = 256;
+
 /// How much is measured.
 pub(crate) struct Scale {
     pub(crate) rounds: usize,
@@ -60,6 +65,11 @@ impl Bench {
             _ => panic!("there is no measurement {id}"),
         }
     }
+}
+
+/// In which order so many sides have their turn in a round: whoever goes first finds another machine than whoever goes last.
+fn turns(round: usize, sides: usize) -> impl Iterator<Item = usize> {
+    (0..sides).map(move |turn| (round + turn) % sides)
 }
 
 /// The names of all measurements, in the order in which they are made.

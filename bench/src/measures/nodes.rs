@@ -5,26 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Bench;
-use crate::load::{Outcome, PATIENCE, Source, loops};
+use super::{Bench, CONVERSATIONS, UNDER_WAY, turns};
+use crate::load::{Outcome, PATIENCE, Source, loops, open_sessions};
 use crate::postgres_cluster::Cluster;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 use crate::usage::Usage;
 
-const CONVERSATIONS: usize = 1_000;
-/// Messages that are under way at once, over all nodes.
-const UNDER_WAY: usize = 256;
-
 impl Bench {
     pub(super) async fn two_nodes(&self) -> Vec<Row> {
         let (mut rates, mut times, mut costs, mut costs_of_database) = (vec![], vec![], vec![], vec![]);
         for round in 0..self.scale.rounds {
-            // Whoever goes first finds another machine than who goes second: they take turns at that as well.
-            let order = if round % 2 == 0 { [1, 2] } else { [2, 1] };
             let mut of = [Work::default(); 2];
-            for nodes in order {
-                of[nodes - 1] = self.loops_over(nodes, &format!("b13-{round}-{nodes}")).await;
+            for side in turns(round, of.len()) {
+                let nodes = side + 1;
+                of[side] = self.loops_over(nodes, &format!("b13-{round}-{nodes}")).await;
             }
             let [one, two] = of;
             rates.push((two.rate, one.rate));
@@ -49,10 +44,10 @@ impl Bench {
             all.push(self.programs.node(&stubs, &cluster.url()).await);
         }
         shared_out(&cluster, nodes).await;
-        let source = Source::new(run, CONVERSATIONS);
+        open_sessions(all[0].address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen).await;
+        let source = Source::new(&format!("{run}-open"), CONVERSATIONS);
         let used = || all.iter().map(|node| Usage::of(node.id()).cpu).sum::<Duration>();
         let (mut outcome, mut before) = (Outcome::default(), (Duration::ZERO, Duration::ZERO));
-        // The first of each conversation opens its session.
         for over in [self.scale.slice / 2, self.scale.slice] {
             before = (used(), used_by_database(&cluster));
             // Each node gets the next of them, whosever conversation it is.

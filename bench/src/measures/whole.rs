@@ -2,68 +2,85 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Bench;
-use crate::load::{Source, loops};
-use crate::programs::{Program, express_folder};
+use super::{Bench, CONVERSATIONS, UNDER_WAY, turns};
+use crate::load::{Source, loops, open_sessions};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-const CONVERSATIONS: usize = 1_000;
-/// Messages that are under way at once.
-const UNDER_WAY: usize = 256;
+/// Who carries messages all the way.
+#[derive(Clone, Copy)]
+enum Side {
+    Tidegate,
+    Relay,
+    Memory,
+    Express,
+}
 
 impl Bench {
-    /// Messages a second, and the p99 of one.
-    async fn loops_of(&self, program: Program, stubs: &Stubs, round: &str) -> (f64, f64) {
-        let source = Source::new(round, CONVERSATIONS);
-        // The first of each conversation opens its session.
-        loops(program.address, UNDER_WAY, self.scale.slice / 2, &source, &stubs.seen).await;
-        let outcome = loops(program.address, UNDER_WAY, self.scale.slice, &source, &stubs.seen).await;
+    /// Messages a second, and the p99 of one, in so many slices.
+    async fn loops_of(&self, side: Side, slices: u32, run: &str) -> (f64, f64) {
+        let stubs = Stubs::start().await;
+        let program = match side {
+            Side::Tidegate => self.programs.gateway(&stubs, "").await,
+            Side::Relay => self.programs.peer("relay", &stubs).await,
+            Side::Memory => self.programs.peer("memory", &stubs).await,
+            Side::Express => self.programs.express(&stubs).await,
+        };
+        let loops = async |over| {
+            let source = Source::new(&format!("{run}-{over:?}"), CONVERSATIONS);
+            loops(program.address, UNDER_WAY, over, &source, &stubs.seen).await
+        };
+        open_sessions(program.address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen).await;
+        loops(self.scale.slice / 2).await;
+        let outcome = loops(self.scale.slice * slices).await;
         assert_eq!(stubs.seen.failed.load(Ordering::Relaxed), 0, "no message fails");
         (outcome.rate(), outcome.p99())
     }
 
     /// Messages a second of a gateway.
-    pub(super) async fn rate_of_loops(&self, round: &str) -> f64 {
-        let stubs = Stubs::start().await;
-        self.loops_of(self.programs.gateway(&stubs, "").await, &stubs, round).await.0
+    pub(super) async fn rate_of_loops(&self, run: &str) -> f64 {
+        self.loops_of(Side::Tidegate, 1, run).await.0
+    }
+
+    /// Rates and p99 of each side, round by round.
+    async fn loops_in_turn<const N: usize>(
+        &self,
+        id: &str,
+        sides: [Side; N],
+        slices: u32,
+    ) -> (Vec<[f64; N]>, Vec<[f64; N]>) {
+        let (mut rates, mut times) = (Vec::new(), Vec::new());
+        for round in 0..self.scale.rounds {
+            let (mut rate, mut time) = ([0.0; N], [0.0; N]);
+            for side in turns(round, N) {
+                (rate[side], time[side]) = self.loops_of(sides[side], slices, &format!("{id}-{round}-{side}")).await;
+            }
+            rates.push(rate);
+            times.push(time);
+        }
+        (rates, times)
     }
 
     pub(super) async fn whole_loop(&self) -> Vec<Row> {
-        let (mut rates, mut times, mut without) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..self.scale.rounds {
-            let stubs = Stubs::start().await;
-            let ours = self.loops_of(self.programs.gateway(&stubs, "").await, &stubs, &format!("b3-{round}")).await;
-            let relay = self.programs.peer("relay", &stubs).await;
-            let theirs = self.loops_of(relay, &stubs, &format!("b3r-{round}")).await;
-            let memory = self.programs.peer("memory", &stubs).await;
-            let limit = self.loops_of(memory, &stubs, &format!("b3m-{round}")).await;
-            rates.push((ours.0, theirs.0));
-            times.push((ours.1, theirs.1));
-            without.push((limit.0, theirs.0));
-        }
+        let (rates, times) = self.loops_in_turn("b3", [Side::Tidegate, Side::Relay, Side::Memory], 1).await;
         vec![
-            Row::ratio("B3", "whole loop, beside one in memory", "/s", &rates, Goal::AtLeast(0.9)),
-            Row::ratio("B3", "p99 of a message in it", "ms", &times, Goal::Told),
-            Row::ratio("B3", "Tidegate with its store in memory", "/s", &without, Goal::Told),
+            Row::ratio("B3", "whole loop, beside one in memory", "/s", &pairs(&rates, 0, 1), Goal::AtLeast(0.9)),
+            Row::ratio("B3", "p99 of a message in it", "ms", &pairs(&times, 0, 1), Goal::Told),
+            Row::ratio("B3", "Tidegate with its store in memory", "/s", &pairs(&rates, 2, 1), Goal::Told),
         ]
     }
 
     pub(super) async fn whole_loop_of_express(&self) -> Vec<Row> {
-        let installed = express_folder().join("node_modules/express").exists();
-        assert!(installed, "the Express middleware is not installed: run npm ci in {}", express_folder().display());
-        let (mut rates, mut times) = (Vec::new(), Vec::new());
-        for round in 0..self.scale.rounds {
-            let stubs = Stubs::start().await;
-            let ours = self.loops_of(self.programs.gateway(&stubs, "").await, &stubs, &format!("b4-{round}")).await;
-            let express = self.programs.express(&stubs).await;
-            let theirs = self.loops_of(express, &stubs, &format!("b4e-{round}")).await;
-            rates.push((ours.0, theirs.0));
-            times.push((ours.1, theirs.1));
-        }
+        // Some messages of Express take as long as a slice.
+        let (rates, times) = self.loops_in_turn("b4", [Side::Tidegate, Side::Express], 5).await;
         vec![
-            Row::ratio("B4", "whole loop, beside Express", "/s", &rates, Goal::AtLeast(8.0)),
-            Row::ratio("B4", "p99 of a message in it", "ms", &times, Goal::AtMost(1.0 / 3.0)),
+            Row::ratio("B4", "whole loop, beside Express", "/s", &pairs(&rates, 0, 1), Goal::AtLeast(8.0)),
+            Row::ratio("B4", "p99 of a message in it", "ms", &pairs(&times, 0, 1), Goal::AtMost(1.0 / 3.0)),
         ]
     }
+}
+
+/// One side beside another, round by round.
+fn pairs<const N: usize>(rounds: &[[f64; N]], ours: usize, theirs: usize) -> Vec<(f64, f64)> {
+    rounds.iter().map(|round| (round[ours], round[theirs])).collect()
 }

@@ -74,6 +74,7 @@ pub(super) async fn run(
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
+        let deciding = engine.turns.begin();
         let mut current = if let Some(current) = live.take() {
             current
         } else if let Some((current, interrupted)) = load(&engine, &id, &drive).await {
@@ -86,6 +87,7 @@ pub(super) async fn run(
             return give_up(&engine, &id, &drive, &mailbox);
         };
         let turn = current.turn(&engine, &id, &drive, &mailbox, std::mem::take(&mut answers)).await;
+        drop(deciding);
         match turn {
             Ok(effects) => {
                 for effect in effects {

@@ -6,6 +6,7 @@
 mod calls;
 mod drive;
 mod timers;
+mod turns;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -26,6 +27,7 @@ use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
+use turns::Turns;
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
@@ -76,6 +78,7 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     lines: BTreeMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
+    pub(crate) turns: Turns,
     /// Room for requests: whoever calls without a right to holds memory until its signature is checked.
     pub(crate) bodies: Room,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
@@ -130,6 +133,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
+            turns: Turns::default(),
             bodies: Room::new(BODIES),
             room: Notify::new(),
             timers,

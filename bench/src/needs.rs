@@ -1,0 +1,43 @@
+//! What has to be there before anything is measured: to learn of it after an hour would be late.
+
+use std::path::Path;
+use std::process::Command;
+
+use nix::sys::statvfs::statvfs;
+
+use crate::postgres_cluster;
+use crate::programs::express_folder;
+
+/// What B10 and B9 write at most, in bytes: a store of ten million messages, a table of as many, and their logs.
+const ROOM: u64 = 30 << 30;
+
+/// What is missing for these measurements, a line each, which says what to do.
+pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
+    let mut missing = Vec::new();
+    if ids.contains(&"B4") {
+        if Command::new("node").arg("--version").output().is_err() {
+            missing.push("B4 needs Node: install it, 20.18.1 or later".to_owned());
+        }
+        let folder = express_folder();
+        if !folder.join("node_modules/express").exists() {
+            missing.push(format!("B4 needs Express: run `npm ci` in {}", folder.display()));
+        }
+    }
+    if ids.contains(&"B13") && postgres_cluster::installed().is_none() {
+        missing.push("B13 needs PostgreSQL's programs; on Debian: apt-get install postgresql".to_owned());
+    }
+    let this = std::env::current_exe().expect("this program");
+    let folder = this.parent().unwrap_or(Path::new("."));
+    if !quick
+        && ids.iter().any(|id| ["B9", "B10"].contains(id))
+        && let Ok(disk) = statvfs(folder)
+        && disk.blocks_available().saturating_mul(disk.fragment_size()) < ROOM
+    {
+        missing.push(format!("B9 and B10 need up to {} GiB in {}", ROOM >> 30, folder.display()));
+    }
+    if ids.contains(&"B14") && Command::new("perf").arg("--version").output().is_err() {
+        // The rest of B14 is measured all the same.
+        eprintln!("bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install linux-perf");
+    }
+    missing
+}
