@@ -15,6 +15,7 @@ use store::{Append, AppendError, Drive, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
 use super::calls::{Attempt, Call, Calls};
+use super::turns::Turn;
 use super::{Engine, Mailbox};
 use crate::settings::Integration;
 
@@ -65,7 +66,9 @@ pub(super) async fn run(
     drive: Drive,
     mailbox: Arc<Mailbox>,
     parked: Option<Live>,
+    first: Turn,
 ) {
+    let mut first = Some(first);
     let _slot = Slot { engine: &engine, id: &id };
     let mut live = parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
     if let Some(live) = &mut live {
@@ -74,7 +77,7 @@ pub(super) async fn run(
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
-        let deciding = engine.turns.begin();
+        let deciding = first.take().unwrap_or_else(|| engine.turns.begin());
         let mut current = if let Some(current) = live.take() {
             current
         } else if let Some((current, interrupted)) = load(&engine, &id, &drive).await {

@@ -264,7 +264,8 @@ impl Engine {
         let parked = slots.parked.pop(conversation);
         slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
         self.metrics.active.inc();
-        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked));
+        let first = self.turns.begin();
+        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked, first));
     }
 
     /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.

@@ -1,21 +1,22 @@
 //! How much is being decided, so that what can wait lets it go first.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More turns at once than a gateway has that keeps up: past this, whoever is decided next is decided late.
 const MANY: usize = 512;
 
-/// The turns of conversations that are under way: being read, decided or written down.
+/// The turns of conversations: those that wait for a processor, and those that are read, decided or written down.
 #[derive(Default)]
-pub(crate) struct Turns(AtomicUsize);
+pub(crate) struct Turns(Arc<AtomicUsize>);
 
-/// One of them.
-pub(super) struct Turn<'a>(&'a Turns);
+/// One of them, until it is dropped.
+pub(super) struct Turn(Arc<AtomicUsize>);
 
 impl Turns {
-    pub(super) fn begin(&self) -> Turn<'_> {
+    pub(super) fn begin(&self) -> Turn {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Turn(self)
+        Turn(Arc::clone(&self.0))
     }
 
     /// Whether there are so many that each waits for the others.
@@ -24,9 +25,9 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
