@@ -104,32 +104,34 @@ async fn measure(cli: Cli) -> ExitCode {
         );
         return ExitCode::from(2);
     }
-    let rows = match &cli.from_json {
-        Some(file) => {
-            let text = std::fs::read_to_string(file).expect("the JSON file can be read");
-            let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
-            println!("{}", table::HEAD);
-            for row in &rows {
-                println!("{}", table::line(row));
-            }
-            rows
+    let rows = if let Some(file) = &cli.from_json {
+        written(file)
+    } else {
+        let ids: Vec<&str> =
+            ALL.into_iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == id)).collect();
+        let missing = needs::missing(&ids, cli.quick);
+        if !missing.is_empty() {
+            eprintln!("bench: {}", missing.join("\nbench: "));
+            eprintln!("bench: nothing was measured; --only names what is to be measured without it");
+            return ExitCode::from(2);
         }
-        None => {
-            let ids: Vec<&str> =
-                ALL.into_iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == id)).collect();
-            let missing = needs::missing(&ids, cli.quick);
-            if !missing.is_empty() {
-                missing.iter().for_each(|what| eprintln!("bench: {what}"));
-                eprintln!("bench: nothing was measured; --only names what is to be measured without it");
-                return ExitCode::from(2);
-            }
-            measured(&cli, &ids).await
-        }
+        measured(&cli, &ids).await
     };
     if let Some(dir) = &cli.plots {
         plot::write(dir, &rows).expect("the plots are written");
     }
     ExitCode::SUCCESS
+}
+
+/// The figures that were written, printed once more.
+fn written(file: &Path) -> Vec<Row> {
+    let text = std::fs::read_to_string(file).expect("the JSON file can be read");
+    let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
+    println!("{}", table::HEAD);
+    for row in &rows {
+        println!("{}", table::line(row));
+    }
+    rows
 }
 
 async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {

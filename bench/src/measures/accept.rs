@@ -41,7 +41,7 @@ impl Bench {
                 let source = Source::new(&format!("b1-{connections}-{round}"), CONVERSATIONS);
                 let mut rates = Round::default();
                 self.sides(round, async |side, program| {
-                    rates[side] = self.accepted(program, connections, &source).await
+                    rates[side] = self.accepted(program, connections, &source).await;
                 })
                 .await;
                 rounds.push(rates);
