@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More turns at once than a gateway has that keeps up: past this, whoever is decided next is decided late.
-const MANY: usize = 512;
+const MANY: usize = 256;
 
 /// The turns of conversations: those that wait for a processor, and those that are read, decided or written down.
 #[derive(Default)]
