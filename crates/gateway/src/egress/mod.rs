@@ -27,18 +27,13 @@ use crate::settings::Integration;
 use crate::to_genesys;
 use places::{Place, Places};
 use post::{Outcome, Post};
-use queue::{Due, LANES, Queue, UNDER_WAY};
+use queue::{Due, LANES, Queue};
 
 /// How often a store that others work on too is read from the beginning: what another node left late stands at a place
 /// that was passed already.
 const SWEEP: Duration = Duration::from_secs(15);
 /// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
 const MOST_TYPING: usize = 32;
-/// How many calls of a lane are under way where many conversations wait for their turn. Whoever posts takes the processors
-/// from whoever decides, and a decision that is late keeps more waiting than a receipt does.
-const FEW: usize = 8;
-/// How soon it is seen that there are not so many any more.
-const MOMENT: Duration = Duration::from_millis(20);
 
 /// One integration's way to Genesys.
 pub(crate) struct Egress {
@@ -117,14 +112,9 @@ impl Egress {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
-            let busy = loop {
-                let busy = engine.turns.are_many();
-                let most = if busy { FEW } else { UNDER_WAY };
-                match queue.next(Instant::now(), most, |urgent| self.places.has_room(urgent)) {
-                    Some(due) => posts.push(self.start(&engine, due)),
-                    None => break busy,
-                }
-            };
+            while let Some(due) = queue.next(Instant::now(), |urgent| self.places.has_room(urgent)) {
+                posts.push(self.start(&engine, due));
+            }
             // What ends comes before what begins, so that a flood of news keeps no slot taken.
             tokio::select! {
                 biased;
@@ -135,7 +125,6 @@ impl Egress {
                 () = self.news.notified() => queue.news(),
                 () = self.places.left.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
-                () = tokio::time::sleep(MOMENT), if busy => {}
             }
             // All that has ended meanwhile makes room at once, so that one look into the store serves it all.
             while let Some(Some((item, tries, again))) = posts.next().now_or_never() {

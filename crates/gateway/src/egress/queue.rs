@@ -11,8 +11,10 @@ use tokio::time::Instant;
 const PAGE: usize = 500;
 /// How many may wait for another try before nothing more is read.
 const MOST_PAUSED: usize = 10_000;
-/// How many calls of a lane are under way at once, at most.
-pub(super) const UNDER_WAY: usize = 256;
+/// How many calls of a lane are under way at once.
+const UNDER_WAY: usize = 256;
+/// How many of them may be made again: what never works must not keep others from being tried (I10).
+const AGAIN: usize = UNDER_WAY / 2;
 
 /// The two lanes: what somebody waits for, and the rest.
 pub(super) const LANES: [bool; 2] = [true, false];
@@ -111,25 +113,24 @@ impl Queue {
         }
     }
 
-    /// The next that may go now, of a lane that has room and fewer than `most` under way.
-    pub(super) fn next(&mut self, now: Instant, most: usize, has_room: impl Fn(bool) -> bool) -> Option<Due> {
+    /// The next that may go now, of a lane that has room.
+    pub(super) fn next(&mut self, now: Instant, has_room: impl Fn(bool) -> bool) -> Option<Due> {
         while let Some(entry) = self.paused.first_entry()
             && entry.key().0 <= now
         {
             let due = entry.remove();
             self.lane(due.item.owed.is_urgent()).again.push_back(due);
         }
-        LANES.into_iter().filter(|urgent| has_room(*urgent)).find_map(|urgent| self.next_of(urgent, most))
+        LANES.into_iter().filter(|urgent| has_room(*urgent)).find_map(|urgent| self.next_of(urgent))
     }
 
-    fn next_of(&mut self, urgent: bool, most: usize) -> Option<Due> {
+    fn next_of(&mut self, urgent: bool) -> Option<Due> {
         loop {
             let lane = self.lane(urgent);
-            if lane.under_way >= most {
+            if lane.under_way >= UNDER_WAY {
                 return None;
             }
-            // What never works must not keep others from being tried (I10).
-            let again = if lane.again_under_way < most / 2 { lane.again.pop_front() } else { None };
+            let again = if lane.again_under_way < AGAIN { lane.again.pop_front() } else { None };
             let due = again.or_else(|| lane.ready.pop_front())?;
             let Some(slot) = self.subjects.get_mut(&subject(&due.item)) else { continue };
             if slot.newest != due.item.seq {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     fn drain(queue: &mut Queue, now: Instant) -> Vec<u64> {
-        std::iter::from_fn(|| queue.next(now, UNDER_WAY, |_| true)).map(|due| due.item.seq).collect()
+        std::iter::from_fn(|| queue.next(now, |_| true)).map(|due| due.item.seq).collect()
     }
 
     #[test]
@@ -219,22 +220,6 @@ mod tests {
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", Fate::Delivered), item(2, "b", failed()), item(3, "c", failed())]);
         assert_eq!(drain(&mut queue, Instant::now()), [2, 3, 1]);
-    }
-
-    #[test]
-    fn where_only_few_may_be_under_way_each_lane_has_its_own() {
-        let now = Instant::now();
-        let mut queue = Queue::default();
-        reads(&mut queue, (1..=5).map(|seq| item(seq, &format!("m{seq}"), Fate::Delivered)).collect());
-        let few = |queue: &mut Queue| {
-            std::iter::from_fn(|| queue.next(now, 2, |_| true)).map(|due| due.item.seq).collect::<Vec<_>>()
-        };
-        assert_eq!(few(&mut queue), [1, 2]);
-        reads(&mut queue, vec![item(6, "f6", failed()), item(7, "f7", failed()), item(8, "f8", failed())]);
-        assert_eq!(few(&mut queue), [6, 7], "somebody waits for these");
-        queue.ended(&item(1, "m1", Fate::Delivered), 0, None);
-        assert_eq!(few(&mut queue), [3]);
-        assert_eq!(drain(&mut queue, now), [8, 4, 5], "more may be under way again");
     }
 
     #[test]
@@ -252,9 +237,9 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", None)]);
-        let sent = queue.next(now, UNDER_WAY, |_| true).expect("it goes");
+        let sent = queue.next(now, |_| true).expect("it goes");
         reads(&mut queue, vec![item(2, "a", failed())]);
-        assert_eq!(queue.next(now, UNDER_WAY, |_| true), None, "not beside the first");
+        assert_eq!(queue.next(now, |_| true), None, "not beside the first");
         let first = item(1, "a", None);
         queue.ended(&first, 0, Some((now + Duration::from_secs(1), sent)));
         assert_eq!(drain(&mut queue, now + Duration::from_secs(5)), [2]);
@@ -267,7 +252,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         reads(&mut queue, vec![item(1, "a", failed()), item(2, "b", failed())]);
-        let first = queue.next(now, UNDER_WAY, |_| true).expect("it goes");
+        let first = queue.next(now, |_| true).expect("it goes");
         let of = item(1, "a", failed());
         queue.ended(&of, 0, Some((now + Duration::from_secs(1), first)));
         assert_eq!(queue.wakeup(), Some(now + Duration::from_secs(1)));
@@ -296,13 +281,13 @@ mod tests {
         let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
         reads(&mut queue, (1..=UNDER_WAY as u64).map(bad).collect());
         let later = now + Duration::from_secs(1);
-        let first: Vec<_> = std::iter::from_fn(|| queue.next(now, UNDER_WAY, |_| true)).collect();
+        let first: Vec<_> = std::iter::from_fn(|| queue.next(now, |_| true)).collect();
         for due in first {
             queue.ended(&bad(due.item.seq), 0, Some((later, Due { tries: 1, ..due })));
         }
         reads(&mut queue, vec![item(99, "good", failed())]);
         let next = drain(&mut queue, later);
-        assert_eq!(next.len(), UNDER_WAY / 2 + 1, "{next:?}");
+        assert_eq!(next.len(), AGAIN + 1, "{next:?}");
         assert!(next.contains(&99), "{next:?}");
     }
 
@@ -317,7 +302,7 @@ mod tests {
         assert_eq!(drain(&mut queue, now).len(), UNDER_WAY);
         for seq in 1..=PAGE as u64 {
             queue.ended(&item(seq, &format!("m{seq}"), failed()), 0, None);
-            while queue.next(now, UNDER_WAY, |_| true).is_some() {}
+            while queue.next(now, |_| true).is_some() {}
             if seq > PAGE as u64 / 2 {
                 assert_eq!(queue.wants(true), Some((PAGE as u64, PAGE)), "the page was full: there may be more");
             }

@@ -15,7 +15,6 @@ use store::{Append, AppendError, Drive, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
 use super::calls::{Attempt, Call, Calls};
-use super::turns::Turn;
 use super::{Engine, Mailbox};
 use crate::settings::Integration;
 
@@ -66,9 +65,7 @@ pub(super) async fn run(
     drive: Drive,
     mailbox: Arc<Mailbox>,
     parked: Option<Live>,
-    first: Turn,
 ) {
-    let mut first = Some(first);
     let _slot = Slot { engine: &engine, id: &id };
     let mut live = parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
     if let Some(live) = &mut live {
@@ -77,7 +74,6 @@ pub(super) async fn run(
     let mut calls: Calls = FuturesUnordered::new();
     let mut answers: Vec<Input> = Vec::new();
     loop {
-        let deciding = first.take().unwrap_or_else(|| engine.turns.begin());
         let mut current = if let Some(current) = live.take() {
             current
         } else if let Some((current, interrupted)) = load(&engine, &id, &drive).await {
@@ -90,7 +86,6 @@ pub(super) async fn run(
             return give_up(&engine, &id, &drive, &mailbox);
         };
         let turn = current.turn(&engine, &id, &drive, &mailbox, std::mem::take(&mut answers)).await;
-        drop(deciding);
         match turn {
             Ok(effects) => {
                 for effect in effects {

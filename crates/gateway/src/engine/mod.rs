@@ -6,7 +6,6 @@
 mod calls;
 mod drive;
 mod timers;
-mod turns;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -27,7 +26,6 @@ use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
-use turns::Turns;
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
@@ -78,7 +76,6 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     lines: BTreeMap<IntegrationName, Line>,
     slots: Mutex<Slots>,
-    pub(crate) turns: Turns,
     /// Room for requests: whoever calls without a right to holds memory until its signature is checked.
     pub(crate) bodies: Room,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
@@ -133,7 +130,6 @@ impl Engine {
             tasks: TaskTracker::new(),
             lines,
             slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
-            turns: Turns::default(),
             bodies: Room::new(BODIES),
             room: Notify::new(),
             timers,
@@ -264,8 +260,7 @@ impl Engine {
         let parked = slots.parked.pop(conversation);
         slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
         self.metrics.active.inc();
-        let first = self.turns.begin();
-        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked, first));
+        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked));
     }
 
     /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.
