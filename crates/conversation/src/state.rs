@@ -149,6 +149,16 @@ impl Conversation {
         self.attempt.as_ref().map(|open| (&open.of.message, open.of.attempts))
     }
 
+    /// Until when the call to the chat service that is open may begin: an attempt until its message is given up, the call for a
+    /// session until the handshake is.
+    pub fn call_until(&self) -> Option<Timestamp> {
+        match (&self.attempt, &self.session) {
+            (Some(open), _) => Some(open.of.give_up),
+            (None, Session::Opening { until, phase: Opening::Calling, .. }) => Some(*until),
+            (None, _) => None,
+        }
+    }
+
     /// How many customer's messages wait for their turn at Genesys. Whoever feeds the conversation may leave further ones
     /// where they are until there are few: they go one at a time anyway.
     pub fn inbound_waiting(&self) -> usize {

@@ -14,7 +14,6 @@ use store::{Direction, Drive};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::drive::{LATE, later};
 use crate::from_genesys;
 use crate::settings::Integration;
 
@@ -28,14 +27,14 @@ pub(super) struct Attempt {
     pub(super) message: MessageId,
     pub(super) number: u32,
     pub(super) session: SessionId,
-    /// When it was decided.
-    pub(super) decided: Timestamp,
+    /// Until when its bytes may leave.
+    until: Timestamp,
     called_off: CancellationToken,
 }
 
 impl Attempt {
-    pub(super) fn new(message: MessageId, number: u32, session: SessionId, decided: Timestamp) -> Self {
-        Self { message, number, session, decided, called_off: CancellationToken::new() }
+    pub(super) fn new(message: MessageId, number: u32, session: SessionId, until: Timestamp) -> Self {
+        Self { message, number, session, until, called_off: CancellationToken::new() }
     }
 
     pub(super) fn call_off(&self) {
@@ -49,7 +48,7 @@ impl Attempt {
         } else if !drive.holds() {
             // A process that was paused finds out here that another may have it now.
             Some("another node has taken over")
-        } else if engine.clock.now() > later(self.decided, LATE) && !mutant::is(Mutant::LateCallsMade) {
+        } else if engine.clock.now() > self.until && !mutant::is(Mutant::LateCallsMade) {
             Some("the store was slow")
         } else {
             None

@@ -20,8 +20,8 @@ use crate::settings::Integration;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
-/// How old a decision may be when it is carried out.
-pub(super) const LATE: Duration = Duration::from_secs(1);
+/// How old a decision may be when it is carried out, where the time of what it is about is over meanwhile.
+const LATE: Duration = Duration::from_secs(1);
 /// How many customer's messages a conversation holds in memory.
 const MOST_INBOUND: usize = 100;
 /// A snapshot after so many records bounds what a load has to replay.
@@ -281,11 +281,11 @@ impl Live {
             }
         }
         // The store may have been away for long. What was decided then may be too late to be done now (I8), or another's to
-        // do (I9).
+        // do (I9). What is late and not too late is done: to decide it anew would make a slow store slower.
         let mut decided = now;
         while !mutant::is(Mutant::LateCallsMade)
             && effects.iter().any(is_call)
-            && (engine.clock.now() > later(decided, LATE) || !drive.holds())
+            && (engine.clock.now() > self.until(decided) || !drive.holds())
         {
             decided = engine.clock.now();
             let mut records = Vec::new();
@@ -307,6 +307,11 @@ impl Live {
             }
         }
         Ok(effects)
+    }
+
+    /// Until when the call that was decided at this time may begin.
+    fn until(&self, decided: Timestamp) -> Timestamp {
+        self.state.call_until().unwrap_or(decided).max(later(decided, LATE))
     }
 
     /// An attempt that is not open any more must not be made any more (I4), whether its task waits to begin or the very step
@@ -444,7 +449,7 @@ impl Live {
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
             Effect::Forward { message, attempt, session } => {
-                let attempt = Attempt::new(message, attempt, session, self.decided);
+                let attempt = Attempt::new(message, attempt, session, self.until(self.decided));
                 calls.push(call.forward(attempt.clone()));
                 self.attempt = Some(attempt);
             }
@@ -484,7 +489,7 @@ fn is_call(effect: &Effect) -> bool {
     matches!(effect, Effect::Forward { .. } | Effect::Open { .. })
 }
 
-pub(super) fn later(at: Timestamp, by: Duration) -> Timestamp {
+fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
