@@ -149,13 +149,17 @@ impl Conversation {
         self.attempt.as_ref().map(|open| (&open.of.message, open.of.attempts))
     }
 
-    /// Until when the call to the chat service that is open may begin: an attempt until its message is given up, the call for a
-    /// session until the handshake is.
-    pub fn call_until(&self) -> Option<Timestamp> {
-        match (&self.attempt, &self.session) {
-            (Some(open), _) => Some(open.of.give_up),
-            (None, Session::Opening { until, phase: Opening::Calling, .. }) => Some(*until),
-            (None, _) => None,
+    /// Until when an attempt may begin, if it is open: until its message is given up.
+    pub fn attempt_until(&self, message: &MessageId, attempt: u32) -> Option<Timestamp> {
+        let open = self.attempt.as_ref().filter(|open| open.of.message == *message && open.of.attempts == attempt);
+        open.map(|open| open.of.give_up)
+    }
+
+    /// Until when a session may be asked for, if that call is open: as long as the handshake may take.
+    pub fn open_until(&self, call: u32) -> Option<Timestamp> {
+        match self.session {
+            Session::Opening { attempt, until, phase: Opening::Calling, .. } if attempt == call => Some(until),
+            _ => None,
         }
     }
 

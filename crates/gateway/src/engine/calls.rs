@@ -14,6 +14,7 @@ use store::{Direction, Drive};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::drive::is_stale;
 use crate::from_genesys;
 use crate::settings::Integration;
 
@@ -27,14 +28,22 @@ pub(super) struct Attempt {
     pub(super) message: MessageId,
     pub(super) number: u32,
     pub(super) session: SessionId,
+    /// When it was decided.
+    decided: Timestamp,
     /// Until when its bytes may leave.
     until: Timestamp,
     called_off: CancellationToken,
 }
 
 impl Attempt {
-    pub(super) fn new(message: MessageId, number: u32, session: SessionId, until: Timestamp) -> Self {
-        Self { message, number, session, until, called_off: CancellationToken::new() }
+    pub(super) fn new(
+        message: MessageId,
+        number: u32,
+        session: SessionId,
+        decided: Timestamp,
+        until: Timestamp,
+    ) -> Self {
+        Self { message, number, session, decided, until, called_off: CancellationToken::new() }
     }
 
     pub(super) fn call_off(&self) {
@@ -48,7 +57,7 @@ impl Attempt {
         } else if !drive.holds() {
             // A process that was paused finds out here that another may have it now.
             Some("another node has taken over")
-        } else if engine.clock.now() > self.until && !mutant::is(Mutant::LateCallsMade) {
+        } else if is_stale(engine, drive, self.decided, self.until) && !mutant::is(Mutant::LateCallsMade) {
             Some("the store was slow")
         } else {
             None

@@ -20,7 +20,7 @@ use crate::settings::Integration;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
-/// How old a decision may be when it is carried out, where the time of what it is about is over meanwhile.
+/// How old a decision may be when it is carried out; past this it has to be looked at again, see [`is_stale`].
 const LATE: Duration = Duration::from_secs(1);
 /// How many customer's messages a conversation holds in memory.
 const MOST_INBOUND: usize = 100;
@@ -283,10 +283,10 @@ impl Live {
         // The store may have been away for long. What was decided then may be too late to be done now (I8), or another's to
         // do (I9). What is late and not too late is done: to decide it anew would make a slow store slower.
         let mut decided = now;
-        while !mutant::is(Mutant::LateCallsMade)
-            && effects.iter().any(is_call)
-            && (engine.clock.now() > self.until(decided) || !drive.holds())
-        {
+        let stale = |live: &Self, effect: &Effect, decided| {
+            live.until(effect).is_some_and(|until| !drive.holds() || is_stale(engine, drive, decided, until))
+        };
+        while !mutant::is(Mutant::LateCallsMade) && effects.iter().any(|effect| stale(self, effect, decided)) {
             decided = engine.clock.now();
             let mut records = Vec::new();
             let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
@@ -309,9 +309,14 @@ impl Live {
         Ok(effects)
     }
 
-    /// Until when the call that was decided at this time may begin.
-    fn until(&self, decided: Timestamp) -> Timestamp {
-        self.state.call_until().unwrap_or(decided).max(later(decided, LATE))
+    /// Until when a call to the chat service may begin, if the effect is one; not at all, where it is not open any more.
+    fn until(&self, effect: &Effect) -> Option<Timestamp> {
+        let until = match effect {
+            Effect::Forward { message, attempt, .. } => self.state.attempt_until(message, *attempt),
+            Effect::Open { attempt } => self.state.open_until(*attempt),
+            _ => return None,
+        };
+        Some(until.unwrap_or(Timestamp::MIN))
     }
 
     /// An attempt that is not open any more must not be made any more (I4), whether its task waits to begin or the very step
@@ -446,10 +451,11 @@ impl Live {
     /// Starts one effect. Its records are durable.
     fn perform(&mut self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
         let call = Call { engine, integration: &self.integration, conversation: id, drive, customer: &self.customer };
+        let until = self.until(&effect).unwrap_or(Timestamp::MIN);
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
             Effect::Forward { message, attempt, session } => {
-                let attempt = Attempt::new(message, attempt, session, self.until(self.decided));
+                let attempt = Attempt::new(message, attempt, session, self.decided, until);
                 calls.push(call.forward(attempt.clone()));
                 self.attempt = Some(attempt);
             }
@@ -482,6 +488,13 @@ impl Live {
             }
         }
     }
+}
+
+/// Whether a call that was decided then, and may begin until `until`, has to be decided anew. A node that another may replace
+/// keeps to the second: a machine that has slept may take its lease for valid. Whoever stops begins nothing that late.
+pub(super) fn is_stale(engine: &Engine, drive: &Drive, decided: Timestamp, until: Timestamp) -> bool {
+    let now = engine.clock.now();
+    now > later(decided, LATE) && (now > until || engine.store.is_shared() || !engine.may_begin(drive))
 }
 
 /// Whether it is a call to the chat service that the journal knows of.
