@@ -19,7 +19,8 @@ use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, eventually, free_p
 
 #[tokio::test]
 async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
-    let away = Away::during_an_attempt("5s", |attempt, give_up| give_up.max(attempt + Duration::from_secs(1))).await;
+    let over = |attempt: jiff::Timestamp, give_up: jiff::Timestamp| give_up.max(attempt + Duration::from_secs(1));
+    let away = Away::before("messages", "5s", over).await;
     assert_eq!(away.sandbox.receipt("late").await.0, "Failed");
     assert_eq!(away.forwarded.load(Ordering::SeqCst), 0, "its time was over");
     assert_eq!(away.gateway.webhook(webhook("after", "noor", "In time.").to_string().as_bytes()).await, 200);
@@ -31,36 +32,40 @@ async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
 
 #[tokio::test]
 async fn what_was_decided_while_the_store_was_away_is_done_and_not_decided_anew_where_there_is_time() {
-    let long = |attempt: jiff::Timestamp, _| attempt + Duration::from_secs(2);
-    let away = Away::during_an_attempt("60s", long).await;
-    assert_eq!(away.sandbox.receipt("late").await.0, "Delivered");
-    assert_eq!(away.forwarded.load(Ordering::SeqCst), 1);
-    assert_eq!(attempts(&away.store, "noor").await, away.attempts + 1, "the one that was decided");
-    let (code, report) = audit(&away.store);
-    assert_eq!(code, Some(0), "{report}");
+    let long = |call: jiff::Timestamp, _| call + Duration::from_secs(2);
+    for call in ["messages", "open"] {
+        let away = Away::before(call, "60s", long).await;
+        assert_eq!(away.sandbox.receipt("late").await.0, "Delivered");
+        assert_eq!(away.forwarded.load(Ordering::SeqCst), 1);
+        assert_eq!(calls(&away.store, call).await, away.calls + 1, "{call}: the one that was decided");
+        let (code, report) = audit(&away.store);
+        assert_eq!(code, Some(0), "{report}");
+    }
 }
 
-/// A gateway whose store was away when it decided to make a message's next attempt, and is back.
+/// A gateway whose store was away when it decided to call the chat service once more, and is back.
 struct Away {
     sandbox: Sandbox,
     gateway: Gateway,
     /// Messages that the chat service took.
     forwarded: Arc<AtomicUsize>,
     store: String,
-    /// The attempts before.
-    attempts: usize,
+    /// The calls before.
+    calls: usize,
     _dir: TempDir,
 }
 
 impl Away {
-    /// The store is back at a time that follows from when the attempt was due, and when the message is given up.
-    async fn during_an_attempt(
+    /// The call fails at first. The store is back at a time that follows from when it was due again, and when the message is given
+    /// up.
+    async fn before(
+        call: &'static str,
         give_up_after: &str,
         back: impl Fn(jiff::Timestamp, jiff::Timestamp) -> jiff::Timestamp,
     ) -> Self {
         let dir = TempDir::new().expect("a folder");
         let (well, forwarded) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let chat = chat(Arc::clone(&well), Arc::clone(&forwarded)).await;
+        let chat = chat(call, Arc::clone(&well), Arc::clone(&forwarded)).await;
         let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         sandbox.accept_unknown_receipts().await;
@@ -79,9 +84,9 @@ retry_max = "2s"
         let store = format!("sqlite:{}", path.display());
 
         assert_eq!(gateway.webhook(webhook("late", "noor", "Too late?").to_string().as_bytes()).await, 200);
-        // In the pause before an attempt, so that the next one is decided while the store is away.
-        let (attempt, give_up) = eventually("the next attempt is some time away", async || {
-            let next = next_attempt(&store, "noor").await?;
+        // In the pause before a call, so that the next one is decided while the store is away.
+        let (again, give_up) = eventually("the next call is some time away", async || {
+            let next = next_call(&store).await?;
             (next.0 > now() + Duration::from_millis(300)).then_some(next)
         })
         .await;
@@ -89,46 +94,53 @@ retry_max = "2s"
         locked.busy_timeout(Duration::from_secs(5)).expect("a time-out");
         locked.execute_batch("begin exclusive").expect("the lock");
         well.store(true, Ordering::SeqCst);
-        let attempts = attempts(&store, "noor").await;
-        let back = back(attempt, give_up) + Duration::from_millis(200);
+        let calls = calls(&store, call).await;
+        let back = back(again, give_up) + Duration::from_millis(200);
         eventually("the store was away for long", async || (now() > back).then_some(())).await;
         locked.execute_batch("rollback").expect("the lock ends");
-        Self { sandbox, gateway, forwarded, store, attempts, _dir: dir }
+        Self { sandbox, gateway, forwarded, store, calls, _dir: dir }
     }
 }
 
-/// How many attempts the journal has.
-async fn attempts(url: &str, customer: &str) -> usize {
-    let begun = |entry: &&store::JournalRow| matches!(entry.record, Ok(Record::AttemptStarted { .. }));
-    journal(url, customer).await.iter().filter(begun).count()
+/// How many of these calls the journal has.
+async fn calls(url: &str, call: &str) -> usize {
+    let begun = journal(url).await.into_iter().filter(|entry| match entry.record {
+        Ok(Record::AttemptStarted { .. }) => call == "messages",
+        Ok(Record::HandshakeStarted { .. }) => call == "open",
+        _ => false,
+    });
+    begun.count()
 }
 
-async fn journal(url: &str, customer: &str) -> Vec<store::JournalRow> {
+async fn journal(url: &str) -> Vec<store::JournalRow> {
     let store = SqliteStore::open_read_only(url).expect("the store");
-    let conversation = ConversationId::of(&IntegrationName::new("acme"), customer);
+    let conversation = ConversationId::of(&IntegrationName::new("acme"), "noor");
     let dossier = store.dossier(&conversation).await.expect("the store can be read");
     dossier.map(|dossier| dossier.journal).unwrap_or_default()
 }
 
-/// When the journal says that a customer's last attempt is to be repeated, and when there is to be none any more.
-async fn next_attempt(url: &str, customer: &str) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
-    let journal = journal(url, customer).await;
+/// When the journal says that the last call is to be repeated, and when the message is given up.
+async fn next_call(url: &str) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
+    let journal = journal(url).await;
     let give_up = journal.iter().find_map(|entry| match &entry.record {
         Ok(Record::Accepted { give_up, .. }) => Some(*give_up),
         _ => None,
     });
     match &journal.last()?.record {
-        Ok(Record::AttemptEnded { retry_at, .. }) => retry_at.zip(give_up),
+        Ok(Record::AttemptEnded { retry_at, .. } | Record::HandshakeFailed { retry_at, .. }) => retry_at.zip(give_up),
         _ => None,
     }
 }
 
-/// A chat service that has a session for everybody, and takes messages only while it is well.
-async fn chat(well: Arc<AtomicBool>, forwarded: Arc<AtomicUsize>) -> String {
+/// A chat service that has a session for everybody and takes every message, but for one call while it is not well.
+async fn chat(fails: &'static str, well: Arc<AtomicBool>, forwarded: Arc<AtomicUsize>) -> String {
     let call = async move |Path((_, call)): Path<(String, String)>| -> (StatusCode, Json<Value>) {
         match call.as_str() {
+            call if call == fails && !well.load(Ordering::SeqCst) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Json(Value::Null))
+            }
             "open" => (StatusCode::OK, Json(json!({ "session": "s" }))),
-            "messages" if well.load(Ordering::SeqCst) => {
+            "messages" => {
                 forwarded.fetch_add(1, Ordering::SeqCst);
                 (StatusCode::OK, Json(json!({ "status": "delivered", "message_id": "m" })))
             }

@@ -71,7 +71,7 @@ impl Bench {
     }
 
     pub(super) async fn whole_loop_of_express(&self) -> Vec<Row> {
-        // Some messages of Express take as long as a slice.
+        // Some messages of Express take a second or two, as long as a slice.
         let (rates, times) = self.loops_in_turn("b4", [Side::Tidegate, Side::Express], 5).await;
         vec![
             Row::ratio("B4", "whole loop, beside Express", "/s", &pairs(&rates, 0, 1), Goal::AtLeast(8.0)),

@@ -151,7 +151,7 @@ impl Conversation {
 
     /// Until when an attempt may begin, if it is open: until its message is given up.
     pub fn attempt_until(&self, message: &MessageId, attempt: u32) -> Option<Timestamp> {
-        let open = self.attempt.as_ref().filter(|open| open.of.message == *message && open.of.attempts == attempt);
+        let open = self.attempt.as_ref().filter(|_| self.open_attempt() == Some((message, attempt)));
         open.map(|open| open.of.give_up)
     }
 

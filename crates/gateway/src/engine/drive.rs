@@ -284,7 +284,7 @@ impl Live {
         // do (I9). What is late and not too late is done: to decide it anew would make a slow store slower.
         let mut decided = now;
         let stale = |live: &Self, effect: &Effect, decided| {
-            live.until(effect).is_some_and(|until| !drive.holds() || is_stale(engine, drive, decided, until))
+            is_call(effect) && (!drive.holds() || is_stale(engine, drive, decided, live.until(effect)))
         };
         while !mutant::is(Mutant::LateCallsMade) && effects.iter().any(|effect| stale(self, effect, decided)) {
             decided = engine.clock.now();
@@ -309,14 +309,14 @@ impl Live {
         Ok(effects)
     }
 
-    /// Until when a call to the chat service may begin, if the effect is one; not at all, where it is not open any more.
-    fn until(&self, effect: &Effect) -> Option<Timestamp> {
+    /// Until when a call to the chat service may begin: not at all, where it is not open any more.
+    fn until(&self, effect: &Effect) -> Timestamp {
         let until = match effect {
             Effect::Forward { message, attempt, .. } => self.state.attempt_until(message, *attempt),
             Effect::Open { attempt } => self.state.open_until(*attempt),
-            _ => return None,
+            Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => None,
         };
-        Some(until.unwrap_or(Timestamp::MIN))
+        until.unwrap_or(Timestamp::MIN)
     }
 
     /// An attempt that is not open any more must not be made any more (I4), whether its task waits to begin or the very step
@@ -451,7 +451,7 @@ impl Live {
     /// Starts one effect. Its records are durable.
     fn perform(&mut self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
         let call = Call { engine, integration: &self.integration, conversation: id, drive, customer: &self.customer };
-        let until = self.until(&effect).unwrap_or(Timestamp::MIN);
+        let until = self.until(&effect);
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
             Effect::Forward { message, attempt, session } => {
