@@ -8,7 +8,7 @@ use nix::sys::statvfs::statvfs;
 use crate::postgres_cluster;
 use crate::programs::express_folder;
 
-/// What B10 and B9 write at most, in bytes: a store of ten million messages, a table of as many, and their logs.
+/// Room for B9 and B10, in bytes: a store of ten million messages (12.5 GB), a table of as many, logs, and some to spare.
 const ROOM: u64 = 30 << 30;
 
 /// What is missing for these measurements, a line each, which says what to do.
@@ -33,7 +33,7 @@ pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
         && let Ok(disk) = statvfs(folder)
         && disk.blocks_available().saturating_mul(disk.fragment_size()) < ROOM
     {
-        missing.push(format!("B9 and B10 need up to {} GiB in {}", ROOM >> 30, folder.display()));
+        missing.push(format!("B9 and B10 want {} GiB of room in {}", ROOM >> 30, folder.display()));
     }
     if ids.contains(&"B14") && Command::new("perf").arg("--version").output().is_err() {
         // The rest of B14 is measured all the same.
