@@ -1,7 +1,7 @@
 //! The invariants, looked at with every step: each record that becomes durable, each message that leaves for the chat
 //! service, each receipt that reaches Genesys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use conversation::{AttemptOutcome, ConversationId, Fate, History, MessageId, Record};
@@ -18,8 +18,10 @@ pub(crate) struct Check {
     pub(crate) breaches: Vec<String>,
     histories: BTreeMap<ConversationId, Journal>,
     lives: BTreeMap<MessageId, Life>,
-    /// Agents' messages that were answered with a 2xx.
-    pub(crate) promised: BTreeSet<MessageId>,
+    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all times here.
+    pub(crate) promised: BTreeMap<MessageId, u64>,
+    /// When Genesys first sent an agent's message.
+    sent: BTreeMap<MessageId, u64>,
     pub(crate) forwards: u64,
     pub(crate) repeats: u64,
 }
@@ -60,7 +62,7 @@ impl World {
         }
         let mut found = Vec::new();
         let mut check = self.check();
-        let Check { histories, lives, .. } = &mut *check;
+        let Check { histories, lives, promised, sent, .. } = &mut *check;
         let journal = histories.entry(conversation.clone()).or_default();
         for (seq, record) in (after + 1..).zip(records) {
             journal.history.read(seq, at, record);
@@ -68,11 +70,30 @@ impl World {
             found.extend(breaches[journal.breaches..].iter().map(ToString::to_string));
             journal.breaches = breaches.len();
             live(lives, &mut journal.arrivals, record, self.told().0);
+            if let Record::Accepted { message, .. } = record
+                && let Some(sent) = sent.get(message)
+                && let Some((left, _)) = of_customer(promised, customer)
+                    .find(|(other, answered)| *answered < sent && !lives.contains_key(other))
+            {
+                found.push(format!("I3: {message} overtakes {left}, which was answered before it was sent"));
+            }
         }
         drop(check);
         for what in found {
             self.breach(format!("customer {customer}: {what}"));
         }
+    }
+
+    /// Genesys sends an agent's message, maybe not for the first time.
+    pub(crate) fn sends(&self, id: &str) {
+        let step = self.told().0;
+        self.check().sent.entry(MessageId::new(id)).or_insert(step);
+    }
+
+    /// An agent's message was answered with a 2xx.
+    pub(crate) fn promises(&self, id: &str) {
+        let step = self.told().0;
+        self.check().promised.entry(MessageId::new(id)).or_insert(step);
     }
 
     /// A message leaves a node for the chat service.
@@ -189,7 +210,7 @@ impl Check {
     /// What is promised and not done yet.
     pub(crate) fn open(&self) -> Vec<String> {
         let mut open = Vec::new();
-        for id in &self.promised {
+        for id in self.promised.keys() {
             match self.lives.get(id) {
                 None => open.push(format!("I1: {id} was answered with a 2xx and is in no journal")),
                 Some(life) if life.fate.is_none() => open.push(format!("I2: {id} has no fate")),
@@ -211,6 +232,13 @@ impl Check {
     pub(crate) fn accepted(&self) -> usize {
         self.lives.len()
     }
+}
+
+/// Those of one customer: their ids begin with her number.
+fn of_customer<T>(all: &BTreeMap<MessageId, T>, customer: usize) -> impl Iterator<Item = (&MessageId, &T)> {
+    let prefix = format!("{customer}-");
+    let first = MessageId::new(&prefix);
+    all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))
 }
 
 fn live(lives: &mut BTreeMap<MessageId, Life>, arrivals: &mut u64, record: &Record, step: u64) {

@@ -254,7 +254,9 @@ impl Line for Way {
         self.world.request(what);
         // From here on the request is on its way, whatever becomes of who sent it.
         self.travel(what, self.world.plan.faults.store_refuses).await?;
-        if self.world.weather().database_full && matches!(what, "accept" | "append" | "ready" | "prune") {
+        if self.world.weather().database_full
+            && matches!(what, "accept" | "accept with step" | "append" | "ready" | "prune")
+        {
             return Err(StoreError::Unavailable("no space left on the device".to_owned()));
         }
         Ok(())

@@ -146,7 +146,7 @@ async fn untouched(world: Arc<World>) {
     let mut waiting = std::collections::BTreeMap::new();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let promised: Vec<_> = world.check().promised.iter().cloned().collect();
+        let promised: Vec<_> = world.check().promised.keys().cloned().collect();
         for id in promised.into_iter().filter(|id| !id.as_str().starts_with("0-wrote-")) {
             let since = *waiting.entry(id.clone()).or_insert_with(|| world.passed());
             let tried = world.check().was_tried(&id);

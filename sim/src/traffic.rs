@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use conversation::MessageId;
 use genesys::signature;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -80,11 +79,12 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
         let signed = signature::sign(&WEBHOOK_SECRET.into(), &body);
         let request = Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body.clone()));
         let to = world.below(world.plan.nodes);
+        world.sends(&id);
         let status = node::request(&world, to, request.expect("a request")).await;
         world.tell(format_args!("webhook   {id} to place {to}: {status:?}"));
         match status {
             Some(status) if status.is_success() => {
-                world.check().promised.insert(MessageId::new(&id));
+                world.promises(&id);
                 return;
             }
             Some(status) if status.is_client_error() => {

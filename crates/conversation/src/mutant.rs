@@ -26,11 +26,13 @@ pub enum Mutant {
     StaleMemory,
     /// An attempt whose message was settled before its bytes left is made all the same.
     NotCalledOff,
+    /// A message that goes straight to its conversation does not look whether others wait in the inbox.
+    StraightOvertakes,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EffectsBeforeDurable,
         Self::LeaseUnchecked,
         Self::RecoveredForgotten,
@@ -42,6 +44,7 @@ impl Mutant {
         Self::NewestFirst,
         Self::StaleMemory,
         Self::NotCalledOff,
+        Self::StraightOvertakes,
     ];
 }
 

@@ -10,7 +10,7 @@ use conversation::{
 };
 use jiff::Timestamp;
 
-use crate::{Append, AppendError, Arrival, Direction, Due, NewMessage, OutboxItem, Store, Stored, audit};
+use crate::{Append, AppendError, Arrival, Direction, Due, Handled, NewMessage, OutboxItem, Store, Stored, audit};
 
 /// 2026-11-20T09:00:00Z and so many milliseconds.
 fn at(millis: i64) -> Timestamp {
@@ -105,6 +105,7 @@ pub async fn keeps_its_word(store: &dyn Store) {
     settles_a_message(&mut driver).await;
     gives_no_number_twice(&mut driver).await;
     fences(&mut driver).await;
+    takes_a_message_with_its_step(&mut driver).await;
     replaces_a_receipt(&mut driver).await;
     wakes_early_reports(&mut driver).await;
     knows_what_is_due(&mut driver).await;
@@ -228,6 +229,45 @@ async fn fences(driver: &mut Driver<'_>) {
     let mut ahead = driver.append(vec![Record::Paused], vec![]);
     ahead.after += 1;
     assert!(matches!(driver.store.append(ahead).await, Err(AppendError::Fenced)), "a gap is refused too");
+}
+
+async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
+    if !driver.store.accepts_with_step() {
+        return;
+    }
+    driver.now = 15_000;
+    let both = |state: &mut Conversation, id: &str| {
+        let Arrival::Message(message) = agent_message(id, 15_000) else { unreachable!("it is one") };
+        let records = state.handle(&policy(), at(15_000), message.input.clone().expect("it has one")).records;
+        (message, records)
+    };
+    let before = driver.store.dossier(&conversation()).await.expect("a read");
+    let (again, records) = both(&mut driver.state.clone(), "m1");
+    let repeated = driver.store.accept_with_step(again, driver.append(records, vec![])).await;
+    assert_eq!(repeated.expect("an answer"), Handled::Repeated);
+    let (new, records) = both(&mut driver.state.clone(), "with-its-step");
+    let mut late = driver.append(records, vec![]);
+    late.after -= 1;
+    assert_eq!(driver.store.accept_with_step(new, late).await.expect("an answer"), Handled::Fenced);
+    assert_eq!(driver.store.dossier(&conversation()).await.expect("a read"), before, "neither changes anything");
+
+    let (new, records) = both(&mut driver.state, "with-its-step");
+    let (count, body) = (records.len() as u64, new.body.clone());
+    let handled = driver.store.accept_with_step(new, driver.append(records, vec![])).await;
+    assert_eq!(handled.expect("an answer"), Handled::Whole { early: false });
+    driver.seq += count;
+    assert!(driver.store.waiting(None, 10).await.expect("a read").is_empty(), "it was never in the inbox");
+    let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
+    assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq));
+    let message = MessageId::new("with-its-step");
+    let kept = driver.store.body(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    assert_eq!(kept.bytes, body);
+    let arrival = agent_message("with-its-step", 15_000);
+    assert_eq!(driver.store.accept(arrival).await.expect("an answer"), Stored::Repeated, "it is known from now on");
+    let outcome = AttemptOutcome::Delivered { service_id: None };
+    driver.step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![]).await;
+    let result = PostResult::Posted { genesys_id: None };
+    driver.step(Input::ReceiptDone { message, last: true, result }, vec![]).await;
 }
 
 async fn replaces_a_receipt(driver: &mut Driver<'_>) {

@@ -27,8 +27,8 @@ pub use portable::{Bundle, Copied, Early, Mark, Place, Portable, Seen, copy};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use types::{
-    Append, Arrival, Body, Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, NewMessage, OutboxItem,
-    Stored, Watched,
+    Append, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, JournalRow, Loaded, MessageRow, NewMessage,
+    OutboxItem, Stored, Watched,
 };
 
 use async_trait::async_trait;
@@ -45,6 +45,17 @@ pub trait Store: Send + Sync + 'static {
     /// nothing. [`AppendError::Fenced`] says that somebody else appended since the state was loaded. Returns whether the
     /// conversation's inbox got something by it: a report that had come before the message was known by that name.
     async fn append(&self, append: Append) -> Result<bool, AppendError>;
+
+    /// Takes an agent's message and the step that handles it, which nothing of the inbox has to wait for: [`Store::accept`] and
+    /// [`Store::append`] in one, all or nothing. Only where [`Store::accepts_with_step`].
+    async fn accept_with_step(&self, _: NewMessage, _: Append) -> Result<Handled, StoreError> {
+        Err(StoreError::Unavailable("it takes a message and its step one after the other".into()))
+    }
+
+    /// Whether a message and the step that handles it can be taken in one commit.
+    fn accepts_with_step(&self) -> bool {
+        false
+    }
 
     /// Everything needed to go on with a conversation; `None` if there is no such conversation.
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError>;

@@ -119,6 +119,20 @@ pub struct Append {
     pub lazy: bool,
 }
 
+/// What became of a message that came with the step that handles it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// Both are durable.
+    Whole {
+        /// The conversation's inbox got something by it, as [`crate::Store::append`] says.
+        early: bool,
+    },
+    /// The message was here before; nothing happened.
+    Repeated,
+    /// Somebody else appended since the state was loaded; nothing happened.
+    Fenced,
+}
+
 /// A conversation as it was left.
 #[derive(Clone, Debug)]
 pub struct Loaded {

@@ -15,6 +15,7 @@ use store::{Append, AppendError, Drive, Loaded, StoreError, Watched};
 use tokio::sync::oneshot;
 
 use super::calls::{Attempt, Call, Calls};
+use super::straight::Straight;
 use super::{Engine, Mailbox};
 use crate::settings::Integration;
 
@@ -104,6 +105,11 @@ pub(super) async fn run(
                 calls = FuturesUnordered::new();
                 continue;
             }
+            // Nothing was under way: it was the first turn.
+            Err(Lost::Straight) => {
+                mailbox.mail().inbox = true;
+                continue;
+            }
             // What was decided is not durable, so it did not happen.
             Err(Lost::Store) => {
                 drop(current);
@@ -135,12 +141,24 @@ pub(super) async fn run(
     }
 }
 
+/// What a turn wants to make durable.
+struct Decision {
+    at: Timestamp,
+    records: Vec<Record>,
+    /// Which rows of the inbox it handles.
+    taken: Vec<u64>,
+    /// A message that it handles, and that is not in the inbox.
+    straight: Option<Straight>,
+}
+
 /// Why a turn came to nothing.
-enum Lost {
+pub(super) enum Lost {
     /// Somebody else has appended to the journal.
     Fenced,
     /// The gateway stops while the store is away, or what the store holds cannot be read.
     Store,
+    /// The message that it was about did not become durable with it: whoever brought it knows.
+    Straight,
 }
 
 /// Ends the task although there is work: whoever waits hears nothing, and the store keeps what it has.
@@ -150,6 +168,7 @@ fn give_up(engine: &Engine, id: &ConversationId, drive: &Drive, mailbox: &Mailbo
             let mut mail = mailbox.mail();
             mail.deliveries.clear();
             mail.inbox = false;
+            mail.straight = None;
         }
         if engine.finish(id, drive, mailbox, &mut None, None) {
             return;
@@ -221,15 +240,17 @@ impl Live {
         mailbox: &Mailbox,
         answers: Vec<Input>,
     ) -> Result<Vec<Effect>, Lost> {
-        let (inbox, deliveries) = {
+        let (mut straight, inbox, deliveries) = {
             let mut mail = mailbox.mail();
-            let most = mail.deliveries.len().min(BATCH);
+            let straight = mail.straight.take().filter(|_| engine.may_begin(drive));
+            // What else was handed over is not tied to it: it may come to nothing.
+            let most = if straight.is_some() { 0 } else { mail.deliveries.len().min(BATCH) };
             if mail.deliveries.len() > most {
                 mailbox.arrived.notify_one();
             }
             // Who stops or hands over takes nothing new out of the inbox: the next one finds it there.
             let inbox = std::mem::take(&mut mail.inbox) && engine.may_begin(drive);
-            (inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
+            (straight, inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
         };
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         let mut taken = Vec::new();
@@ -247,12 +268,16 @@ impl Live {
             if items.len() == BATCH {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
+                // There may be more, and what came later has to wait for its turn there.
+                straight = None;
             }
             for item in items {
                 taken.push(item.seq);
                 inputs.push(item.input);
             }
         }
+        // Behind what the inbox holds, which was there before.
+        inputs.extend(straight.as_ref().map(Straight::input));
         let now = engine.clock.now();
         inputs.push(Input::Tick);
         let mut records = Vec::new();
@@ -273,7 +298,7 @@ impl Live {
         let mut current = false;
         if !records.is_empty() || !taken.is_empty() {
             current = true;
-            let early = self.commit(engine, id, drive, now, records, taken).await?;
+            let early = self.commit(engine, id, drive, Decision { at: now, records, taken, straight }).await?;
             self.proven = true;
             if early {
                 mailbox.mail().inbox = true;
@@ -291,7 +316,8 @@ impl Live {
             let mut records = Vec::new();
             let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
             self.take_back(why, decided, &mut records, &mut effects);
-            self.commit(engine, id, drive, decided, records, Vec::new()).await?;
+            let anew = Decision { at: decided, records, taken: Vec::new(), straight: None };
+            self.commit(engine, id, drive, anew).await?;
         }
         self.decided = decided;
         if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
@@ -367,9 +393,7 @@ impl Live {
         engine: &Engine,
         id: &ConversationId,
         drive: &Drive,
-        now: Timestamp,
-        records: Vec<Record>,
-        taken: Vec<u64>,
+        Decision { at, records, taken, straight }: Decision,
     ) -> Result<bool, Lost> {
         let seq = self.seq + records.len() as u64;
         let snapshot = seq >= self.snapshot_seq + SNAPSHOT_EVERY;
@@ -381,21 +405,40 @@ impl Live {
             conversation: id.clone(),
             integration: self.integration.name.clone(),
             after: self.seq,
-            at: now,
+            at,
             records,
             taken,
             // With a call open, whoever finds the conversation after a crash must look at it at once.
-            due: if self.state.is_calling() { Some(now) } else { wakeup },
+            due: if self.state.is_calling() { Some(at) } else { wakeup },
             watched: self.state.watched().map(Into::into),
             snapshot: snapshot.then(|| self.state.clone()),
             lazy,
         };
-        if mutant::is(Mutant::EffectsBeforeDurable) {
+        if mutant::is(Mutant::EffectsBeforeDurable) && straight.is_none() {
             let store = Arc::clone(&engine.store);
             engine.tasks.spawn(async move { drop(store.append(append).await) });
             self.seq = seq;
             return Ok(false);
         }
+        let early = match straight {
+            None => self.append(engine, drive, &append).await?,
+            Some(straight) => straight.append(engine, drive, &append).await?,
+        };
+        self.seq = seq;
+        if append.watched != self.watched {
+            self.watched.clone_from(&append.watched);
+            if let Some(genesys) = append.watched {
+                engine.opened(&self.integration.name, Watched { conversation: id.clone(), genesys });
+            }
+        }
+        if snapshot {
+            self.snapshot_seq = seq;
+        }
+        self.tell(engine, id, &append.records);
+        Ok(early)
+    }
+
+    async fn append(&self, engine: &Engine, drive: &Drive, append: &Append) -> Result<bool, Lost> {
         let appended = engine.patiently("append to the journal", || async {
             // The fence refuses what is based on old news; a node that has read the newest without a right to is refused here.
             if drive.is_lost() {
@@ -410,19 +453,7 @@ impl Live {
                 Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
             }
         });
-        let early = appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)?;
-        self.seq = seq;
-        if append.watched != self.watched {
-            self.watched.clone_from(&append.watched);
-            if let Some(genesys) = append.watched {
-                engine.opened(&self.integration.name, Watched { conversation: id.clone(), genesys });
-            }
-        }
-        if snapshot {
-            self.snapshot_seq = seq;
-        }
-        self.tell(engine, id, &append.records);
-        Ok(early)
+        appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)
     }
 
     /// One log line and one count for each message that is accepted or settled; never its text.

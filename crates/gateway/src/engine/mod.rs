@@ -5,6 +5,7 @@
 
 mod calls;
 mod drive;
+mod straight;
 mod timers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,7 +17,7 @@ use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
 use lru::LruCache;
 use store::{Arrival, Drive, Due, News, Store, StoreError, Stored, Watched};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,7 @@ use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
+use straight::{Straight, Way};
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
@@ -35,6 +37,8 @@ const PARKED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 const PAGE: usize = 500;
 /// Room for bodies, in KiB.
 const BODIES: usize = 256 << 10;
+/// Room for bodies of messages that go straight to their conversation, in KiB.
+const STRAIGHTS: usize = 64 << 10;
 /// The pause before the store is asked again whether it takes something; it doubles up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// How often the inbox is looked through although nobody has said that something waits there.
@@ -63,6 +67,8 @@ struct Mail {
     /// The inbox in the store has something new.
     inbox: bool,
     deliveries: VecDeque<Delivery>,
+    /// What the task was begun for, where that is not in the inbox.
+    straight: Option<Straight>,
 }
 
 pub(crate) struct Engine {
@@ -78,6 +84,8 @@ pub(crate) struct Engine {
     slots: Mutex<Slots>,
     /// Room for requests: whoever calls without a right to holds memory until its signature is checked.
     pub(crate) bodies: Room,
+    /// Room for messages that go straight: who brought one may be gone long before a slow store has it (I12).
+    straights: Arc<Semaphore>,
     /// Rung when the store must be looked through, or when there is room for those that had been turned away.
     room: Notify,
     timers: mpsc::UnboundedSender<Due>,
@@ -97,6 +105,8 @@ struct Line {
 struct Slots {
     running: HashMap<ConversationId, Arc<Mailbox>>,
     parked: LruCache<ConversationId, Live>,
+    /// Agents' messages that are on their way into an inbox, by conversation: none may overtake them.
+    arriving: HashMap<ConversationId, usize>,
     /// Something may wait in an inbox without anybody knowing: the store must be looked through when there is room.
     turned_away: bool,
 }
@@ -129,8 +139,14 @@ impl Engine {
             stop,
             tasks: TaskTracker::new(),
             lines,
-            slots: Mutex::new(Slots { running: HashMap::new(), parked: LruCache::new(PARKED), turned_away: true }),
+            slots: Mutex::new(Slots {
+                running: HashMap::new(),
+                parked: LruCache::new(PARKED),
+                arriving: HashMap::new(),
+                turned_away: true,
+            }),
             bodies: Room::new(BODIES),
+            straights: Arc::new(Semaphore::new(STRAIGHTS)),
             room: Notify::new(),
             timers,
             freed: Notify::new(),
@@ -173,9 +189,23 @@ impl Engine {
         let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
+            let _arriving = match self.go_straight(&arrival).await {
+                Way::Taken(stored) => {
+                    unheard.armed = false;
+                    return Ok(stored);
+                }
+                Way::Inbox(arriving) => arriving,
+            };
             loop {
                 match self.store.accept(arrival.clone()).await {
-                    Ok(stored) => return Ok((stored, pause > FIRST_PAUSE)),
+                    Ok(stored) => {
+                        // Asked twice, "it was here before" may mean the first time, whose answer was lost.
+                        unheard.armed = pause > FIRST_PAUSE && stored == Stored::Repeated;
+                        if let Stored::New(conversation) = &stored {
+                            self.wake(conversation);
+                        }
+                        return Ok(stored);
+                    }
                     Err(error @ StoreError::Corrupt(_)) => return Err(error),
                     Err(error @ StoreError::Unavailable(_)) => last = error,
                 }
@@ -183,16 +213,8 @@ impl Engine {
                 pause = (pause * 2).min(Duration::from_secs(1));
             }
         };
-        let (stored, repeated) = match tokio::time::timeout(self.limits.store_patience, patient).await {
-            Ok(stored) => stored?,
-            Err(_) => return Err(last),
-        };
-        // Asked twice, "it was here before" may mean the first time, whose answer was lost.
-        unheard.armed = repeated && stored == Stored::Repeated;
-        if let Stored::New(conversation) = &stored {
-            self.wake(conversation);
-        }
-        Ok(stored)
+        let stored = tokio::time::timeout(self.limits.store_patience, patient).await;
+        stored.unwrap_or(Err(last))
     }
 
     /// Says that a conversation's inbox has something new. Another node's conversation is left to that node.

@@ -29,10 +29,8 @@ pub(super) fn conversation_of(arrival: &Arrival) -> Option<ConversationId> {
 impl Tables {
     pub(super) fn accept(&mut self, arrival: Arrival) -> Stored {
         match arrival {
-            Arrival::Message(message) => {
-                let key = (message.integration.clone(), message.direction, message.id.clone());
-                if self.messages.contains_key(&key) { Stored::Repeated } else { self.take(message) }
-            }
+            Arrival::Message(message) if self.has_message(&message) => Stored::Repeated,
+            Arrival::Message(message) => self.take(message),
             Arrival::Event { integration, id, received, conversation, input } => {
                 if self.conversations.get(&conversation).is_none_or(|row| row.integration != integration) {
                     return Stored::Unknown;
@@ -62,7 +60,20 @@ impl Tables {
         }
     }
 
+    pub(super) fn has_message(&self, new: &NewMessage) -> bool {
+        self.messages.contains_key(&(new.integration.clone(), new.direction, new.id.clone()))
+    }
+
     fn take(&mut self, new: NewMessage) -> Stored {
+        let (conversation, input) = (new.conversation.clone(), new.input.clone());
+        self.keep_message(new);
+        let Some(input) = input else { return Stored::Kept };
+        self.put_into_inbox(&conversation, input);
+        Stored::New(conversation)
+    }
+
+    /// Writes a message and its conversation down.
+    pub(super) fn keep_message(&mut self, new: NewMessage) {
         let NewMessage { integration, direction, id, foreign_id, conversation, customer, received, body, input } = new;
         let state = if input.is_some() { "accepted" } else { "kept" };
         let row = MessageRow {
@@ -78,7 +89,7 @@ impl Tables {
         };
         let key = (integration.clone(), direction, id);
         self.messages.insert(key.clone(), Message { row, settled: None });
-        let of = self.conversations.entry(conversation.clone()).or_insert_with(|| Row {
+        let of = self.conversations.entry(conversation).or_insert_with(|| Row {
             integration,
             customer: customer.clone(),
             seq: 0,
@@ -95,9 +106,6 @@ impl Tables {
             of.customer = customer;
         }
         of.messages.push(key);
-        let Some(input) = input else { return Stored::Kept };
-        self.put_into_inbox(&conversation, input);
-        Stored::New(conversation)
     }
 
     fn is_new_event(&mut self, integration: &IntegrationName, id: String, received: Timestamp) -> bool {

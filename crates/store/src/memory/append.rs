@@ -7,9 +7,21 @@ use super::Flaw;
 use super::tables::{Debt, Tables};
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, Direction};
+use crate::{Append, Direction, Handled, NewMessage};
 
 impl Tables {
+    /// A step, and before it the message that it handles.
+    pub(super) fn accept_with_step(&mut self, message: NewMessage, append: &Append, flaw: Option<Flaw>) -> Handled {
+        if self.conversations.get(&append.conversation).is_none_or(|row| row.seq != append.after) {
+            return Handled::Fenced;
+        }
+        if self.has_message(&message) && flaw != Some(Flaw::RepeatedWithStep) {
+            return Handled::Repeated;
+        }
+        self.keep_message(message);
+        self.append(append, flaw).map_or(Handled::Fenced, |early| Handled::Whole { early })
+    }
+
     /// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
     pub(super) fn append(&mut self, append: &Append, flaw: Option<Flaw>) -> Option<bool> {
         let id = &append.conversation;

@@ -22,8 +22,8 @@ use tokio::task::AbortHandle;
 
 use crate::drive::Leases;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, InboxItem, Loaded, MessageRow, News, OutboxItem,
-    Store, StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, Handled, InboxItem, Loaded, MessageRow, NewMessage,
+    News, OutboxItem, Store, StoreError, Stored, Watched,
 };
 use tables::Tables;
 
@@ -78,11 +78,13 @@ pub enum Flaw {
     LeaseStolen,
     /// A webhook is answered before it is durable; the database forgets it with the node that took it.
     AnsweredBeforeDurable,
+    /// A message that comes with its step is taken although it was here before.
+    RepeatedWithStep,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoFence,
         Self::DedupeInMemory,
         Self::OutboxForgotten,
@@ -93,6 +95,7 @@ impl Flaw {
         Self::NoDoubt,
         Self::LeaseStolen,
         Self::AnsweredBeforeDurable,
+        Self::RepeatedWithStep,
     ];
 }
 
@@ -139,6 +142,14 @@ impl Database {
         let inbox: Vec<_> = tables.inbox.iter().take(3).collect();
         let outbox: Vec<_> = tables.outbox.values().take(3).map(|debt| &debt.owed).collect();
         format!("{} inputs {inbox:?} and {} debts {outbox:?}", tables.inbox.len(), tables.outbox.len())
+    }
+
+    /// Tells of a step that has become durable.
+    fn tell(&self, append: &Append) {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(watcher) = watcher {
+            watcher(&append.conversation, append.after, append.at, &append.records);
+        }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -246,15 +257,31 @@ impl Store for MemoryStore {
             let mut tables = self.database.tables();
             let appended = tables.append(&append, self.database.flaw);
             if appended.is_some() {
-                let watcher = self.database.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(watcher) = watcher {
-                    watcher(&append.conversation, append.after, append.at, &append.records);
-                }
+                self.database.tell(&append);
             }
             appended
         };
         self.line.answer("append").await?;
         appended.ok_or(AppendError::Fenced)
+    }
+
+    async fn accept_with_step(&self, message: NewMessage, append: Append) -> Result<Handled, StoreError> {
+        self.line.ask("accept with step").await?;
+        let handled = {
+            let mut tables = self.database.tables();
+            let handled = tables.accept_with_step(message, &append, self.database.flaw);
+            if matches!(handled, Handled::Whole { .. }) {
+                self.database.tell(&append);
+            }
+            handled
+        };
+        self.line.answer("accept with step").await?;
+        Ok(handled)
+    }
+
+    fn accepts_with_step(&self) -> bool {
+        // Those flaws are about what waits in the inbox.
+        !self.has(Flaw::DedupeInMemory) && !self.has(Flaw::AnsweredBeforeDurable)
     }
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {

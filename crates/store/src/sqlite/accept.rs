@@ -33,6 +33,16 @@ pub(super) fn accept(connection: &Connection, arrival: Arrival, written: &mut Wr
 }
 
 fn accept_message(connection: &Connection, message: NewMessage, written: &mut Written) -> rusqlite::Result<Stored> {
+    if !keep_message(connection, &message)? {
+        return Ok(Stored::Repeated);
+    }
+    let Some(input) = message.input else { return Ok(Stored::Kept) };
+    put_into_inbox(connection, &message.conversation, input, written)?;
+    Ok(Stored::New(message.conversation))
+}
+
+/// Writes a message and its conversation down. Returns whether it is new; nothing is changed where it is not.
+pub(super) fn keep_message(connection: &Connection, message: &NewMessage) -> rusqlite::Result<bool> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(
@@ -50,7 +60,7 @@ fn accept_message(connection: &Connection, message: NewMessage, written: &mut Wr
             state,
         ])?;
     if new == 0 {
-        return Ok(Stored::Repeated);
+        return Ok(false);
     }
     let seq = keep_body(connection, &message.body)?;
     // What the customer says of himself is better than what Genesys repeats.
@@ -70,9 +80,7 @@ fn accept_message(connection: &Connection, message: NewMessage, written: &mut Wr
         message.customer,
         seq
     ])?;
-    let Some(input) = message.input else { return Ok(Stored::Kept) };
-    put_into_inbox(connection, &message.conversation, input, written)?;
-    Ok(Stored::New(message.conversation))
+    Ok(true)
 }
 
 /// Keeps the body of the message that was just inserted. Returns their number.

@@ -3,28 +3,34 @@
 use conversation::{Input, IntegrationName, MessageId, Owed, Report};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accept::put_into_inbox;
+use super::accept::{keep_message, put_into_inbox};
 use super::recent::Change as InboxChange;
 use super::written::Written;
 use crate::json::{from_json, json};
 use crate::portable::key;
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, Direction};
+use crate::{Append, Direction, Handled, NewMessage};
 
-/// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
+/// Writes a step down, and first the message that it handles, where that came with it.
 pub(super) fn append(
     connection: &Connection,
+    message: Option<&NewMessage>,
     append: &Append,
     written: &mut Written,
-) -> rusqlite::Result<Option<bool>> {
+) -> rusqlite::Result<Handled> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
     let before: Option<Option<i64>> = connection
         .prepare_cached("select step from conversation where id = ?1 and seq = ?2")?
         .query_row(params![conversation, append.after], |row| row.get(0))
         .optional()?;
-    let Some(before) = before else { return Ok(None) };
+    let Some(before) = before else { return Ok(Handled::Fenced) };
+    if let Some(message) = message
+        && !keep_message(connection, message)?
+    {
+        return Ok(Handled::Repeated);
+    }
     let at = append.at.as_millisecond();
     let step = write_step(connection, conversation, before, (append.after + 1, at), append.records.iter().map(json))?;
     connection
@@ -45,7 +51,7 @@ pub(super) fn append(
             .prepare_cached("insert or replace into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
             .execute(params![conversation, last, json(state)])?;
     }
-    Ok(Some(early))
+    Ok(Handled::Whole { early })
 }
 
 /// Writes the records of one step, of which the first has the sequence number `seq`. Returns the conversation's last step.

@@ -20,8 +20,8 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Body, Direction, Dossier, Due, InboxItem, Loaded, MessageRow, OpenError, OutboxItem,
-    Store, StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, Loaded, MessageRow, NewMessage,
+    OpenError, OutboxItem, Store, StoreError, Stored, Watched,
 };
 use reader::Readers;
 use recent::{Answer, Recent};
@@ -99,25 +99,45 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     }
 }
 
+/// What is kept of a message in memory, and under what.
+fn body_of(message: &NewMessage) -> (recent::Key, Body) {
+    let bytes = message.body.clone();
+    let body = Body { foreign_id: message.foreign_id.clone(), received: message.received, bytes };
+    ((message.integration.clone(), message.direction, message.id.clone()), body)
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
         let Arrival::Message(message) = &arrival else {
             return self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await;
         };
-        let (integration, direction, id) = (message.integration.clone(), message.direction, message.id.clone());
-        let bytes = message.body.clone();
-        let body = Body { foreign_id: message.foreign_id.clone(), received: message.received, bytes };
+        let (key, body) = body_of(message);
         let stored = self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await?;
         if matches!(stored, Stored::New(_)) {
-            self.recent.keep(integration, direction, id, body);
+            self.recent.keep(key, body);
         }
         Ok(stored)
     }
 
     async fn append(&self, append: Append) -> Result<bool, AppendError> {
-        let appended = self.writer()?.run(|answer| Job::Append(Box::new(append), answer)).await?;
-        appended.ok_or(AppendError::Fenced)
+        match self.writer()?.run(|answer| Job::Append(Box::new(append), answer)).await? {
+            Handled::Whole { early } => Ok(early),
+            Handled::Fenced | Handled::Repeated => Err(AppendError::Fenced),
+        }
+    }
+
+    async fn accept_with_step(&self, message: NewMessage, append: Append) -> Result<Handled, StoreError> {
+        let (key, body) = body_of(&message);
+        let handled = self.writer()?.run(|answer| Job::AcceptWithStep(Box::new((message, append)), answer)).await?;
+        if matches!(handled, Handled::Whole { .. }) {
+            self.recent.keep(key, body);
+        }
+        Ok(handled)
+    }
+
+    fn accepts_with_step(&self) -> bool {
+        true
     }
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {

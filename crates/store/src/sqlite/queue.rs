@@ -45,7 +45,7 @@ impl Waiting {
     fn push(&mut self, job: Job) {
         match job {
             Job::Append(append, answer) if append.lazy => self.lazy.push_back(Job::Append(append, answer)),
-            Job::Accept(..) | Job::Append(..) => self.jobs.push_back(job),
+            Job::Accept(..) | Job::Append(..) | Job::AcceptWithStep(..) => self.jobs.push_back(job),
             // Whoever asks whether the store is ready, or changes more than one conversation, comes behind all others.
             Job::Prune(..) | Job::ForgetEvents(..) | Job::Probe(_) | Job::Work(..) => {
                 self.jobs.append(&mut self.lazy);

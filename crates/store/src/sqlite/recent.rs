@@ -66,7 +66,8 @@ struct Bodies {
     bytes: usize,
 }
 
-type Key = (IntegrationName, Direction, MessageId);
+/// Whose, which way, and its id.
+pub(super) type Key = (IntegrationName, Direction, MessageId);
 
 impl Recent {
     pub(super) fn new() -> Self {
@@ -114,10 +115,10 @@ impl Recent {
     }
 
     /// Keeps a body that is in the file.
-    pub(super) fn keep(&self, integration: IntegrationName, direction: Direction, id: MessageId, body: Body) {
+    pub(super) fn keep(&self, key: Key, body: Body) {
         let mut bodies = self.bodies();
         bodies.bytes += body.bytes.len();
-        if let Some((_, old)) = bodies.newest.push((integration, direction, id), body) {
+        if let Some((_, old)) = bodies.newest.push(key, body) {
             bodies.bytes -= old.bytes.len();
         }
         while bodies.bytes > BYTES
@@ -246,7 +247,7 @@ mod tests {
         let big =
             Body { foreign_id: "m".into(), received: jiff::Timestamp::UNIX_EPOCH, bytes: vec![b'x'; BYTES / 4].into() };
         for number in 0..10 {
-            recent.keep(acme.clone(), Direction::Outbound, id(number), big.clone());
+            recent.keep((acme.clone(), Direction::Outbound, id(number)), big.clone());
         }
         let there = (0..10).filter(|number| recent.body(&acme, Direction::Outbound, &id(*number)).is_some());
         assert_eq!(there.collect::<Vec<_>>(), [6, 7, 8, 9]);

@@ -18,7 +18,7 @@ use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{Change, Recent};
 use super::written::Written;
 use super::{accept, append, open, prune};
-use crate::{Append, Arrival, StoreError, Stored};
+use crate::{Append, Arrival, Handled, NewMessage, StoreError, Stored};
 
 /// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
 /// under a load that never pauses it would grow for ever.
@@ -39,8 +39,8 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Job {
     Accept(Box<Arrival>, Answer<Stored>),
-    /// Answers nothing where the fence did not hold, else whether the inbox got something.
-    Append(Box<Append>, Answer<Option<bool>>),
+    Append(Box<Append>, Answer<Handled>),
+    AcceptWithStep(Box<(NewMessage, Append)>, Answer<Handled>),
     Prune(Timestamp, Vec<ConversationId>, Answer<u64>),
     ForgetEvents(Timestamp, Answer<u64>),
     Probe(Answer<()>),
@@ -53,7 +53,7 @@ pub(super) type Work = Box<dyn FnOnce(&Connection, &mut Written) -> rusqlite::Re
 /// What a job will answer once its commit has returned.
 enum Outcome {
     Accept(Stored, Answer<Stored>),
-    Append(Option<bool>, Answer<Option<bool>>),
+    Append(Handled, Answer<Handled>),
     Prune(u64, Answer<u64>),
     Probe(Answer<()>),
 }
@@ -211,7 +211,10 @@ impl Job {
     fn run(self, connection: &Connection, written: &mut Written) -> rusqlite::Result<Outcome> {
         Ok(match self {
             Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival, written)?, answer),
-            Self::Append(step, answer) => Outcome::Append(append::append(connection, &step, written)?, answer),
+            Self::Append(step, answer) => Outcome::Append(append::append(connection, None, &step, written)?, answer),
+            Self::AcceptWithStep(both, answer) => {
+                Outcome::Append(append::append(connection, Some(&both.0), &both.1, written)?, answer)
+            }
             Self::Prune(before, conversations, answer) => {
                 Outcome::Prune(prune::prune(connection, before, &conversations)?, answer)
             }
