@@ -43,6 +43,53 @@ async fn what_was_decided_while_the_store_was_away_is_done_and_not_decided_anew_
     }
 }
 
+#[tokio::test]
+async fn a_message_that_finds_the_store_away_is_accepted_when_it_is_back_and_goes_once_and_in_order() {
+    let dir = TempDir::new().expect("a folder");
+    let (well, forwarded) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let chat = chat("messages", well, Arc::clone(&forwarded)).await;
+    let port = free_port();
+    let sandbox = Sandbox::start(dir.path(), &[]).await;
+    sandbox.accept_unknown_receipts().await;
+    let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+    let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat, "");
+    let gateway = Gateway::start(&config, port).await;
+    let path = dir.path().join("tidegate.db");
+    let store = format!("sqlite:{}", path.display());
+
+    assert_eq!(gateway.webhook(webhook("first", "noor", "One.").to_string().as_bytes()).await, 200);
+    eventually("the conversation has nothing to do", async || {
+        matches!(journal(&store).await.last()?.record, Ok(Record::ReceiptDone { .. })).then_some(())
+    })
+    .await;
+    let locked = Connection::open(&path).expect("the store's file");
+    locked.busy_timeout(Duration::from_secs(5)).expect("a time-out");
+    locked.execute_batch("begin exclusive").expect("the lock");
+    let second = webhook("second", "noor", "Two.").to_string();
+    let back = async {
+        // It would have become durable together with what is decided about it.
+        eventually("it has been tried", async || {
+            gateway.process.log().contains("cannot accept a message").then_some(())
+        })
+        .await;
+        locked.execute_batch("rollback").expect("the lock ends");
+    };
+    let (status, ()) = tokio::join!(gateway.webhook(second.as_bytes()), back);
+    assert_eq!(status, 200, "the store is back in time");
+    assert_eq!(gateway.webhook(webhook("third", "noor", "Three.").to_string().as_bytes()).await, 200);
+    for id in ["second", "third"] {
+        assert_eq!(sandbox.receipt(id).await.0, "Delivered");
+    }
+    let started = journal(&store).await.into_iter().filter_map(|entry| match entry.record {
+        Ok(Record::AttemptStarted { message, .. }) => Some(message.to_string()),
+        _ => None,
+    });
+    assert_eq!(started.collect::<Vec<_>>(), ["first", "second", "third"]);
+    assert_eq!(forwarded.load(Ordering::SeqCst), 3);
+    let (code, report) = audit(&store);
+    assert_eq!(code, Some(0), "{report}");
+}
+
 /// A gateway whose store was away when it decided to call the chat service once more, and is back.
 struct Away {
     sandbox: Sandbox,

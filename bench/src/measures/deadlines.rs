@@ -24,6 +24,10 @@ struct Late {
     receipted: Outcome,
     /// In which time all deadlines fell, in seconds.
     within: f64,
+    /// How many deadlines there were in the busiest half of a second, each second.
+    wanted: f64,
+    /// How many decisions were made while others waited, each second: the pace that can be had.
+    made: f64,
 }
 
 impl Bench {
@@ -40,6 +44,8 @@ impl Bench {
             Row::figure("B7", "the latest", "ms", &each(|late| late.decided.at(1.0)), Goal::Told),
             Row::figure("B7", "p99 of the receipt at Genesys", "ms", &each(|late| late.receipted.p99()), Goal::Told),
             Row::figure("B7", "all deadlines within", "s", &each(|late| late.within), Goal::Told),
+            Row::figure("B7", "of them in the busiest half second", "/s", &each(|late| late.wanted), Goal::Told),
+            Row::figure("B7", "decisions while 100 and more wait", "/s", &each(|late| late.made), Goal::Told),
         ]
     }
 
@@ -73,7 +79,10 @@ impl Bench {
         let receipted = deadlines.iter().map(|(id, deadline, _)| millis(receipts[id] - deadline));
         let first = deadlines.iter().map(|(_, deadline, _)| *deadline).min().unwrap_or_default();
         let last = deadlines.iter().map(|(_, deadline, _)| *deadline).max().unwrap_or_default();
+        let (wanted, made) = pace(&deadlines, first);
         Late {
+            wanted,
+            made,
             decided: Outcome::of(decided.collect(), begun.elapsed()),
             receipted: Outcome::of(receipted.collect(), begun.elapsed()),
             within: (last - first) as f64 / 1e3,
@@ -103,6 +112,32 @@ impl Bench {
         }
         unreachable!("there is a last part")
     }
+}
+
+/// How many deadlines there were each second in the busiest half of one, and how many decisions were made each second while so
+/// many waited that the next was always due.
+fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
+    const WAIT: i64 = 100;
+    const WINDOW: u32 = 500;
+    let last = deadlines.iter().map(|(_, _, decided)| *decided).max().unwrap_or_default();
+    // What was due, and what was decided, in each millisecond.
+    let mut times = vec![(0_i64, 0_i64); usize::try_from(last - first).unwrap_or_default() + 1];
+    for (_, due, decided) in deadlines {
+        times[usize::try_from(due - first).expect("the first is the first")].0 += 1;
+        times[usize::try_from(decided - first).expect("none is decided before its time")].1 += 1;
+    }
+    let wanted =
+        times.windows(times.len().min(WINDOW as usize)).map(|part| part.iter().map(|(due, _)| due).sum::<i64>()).max();
+    let (mut waiting, mut busy, mut made) = (0, 0_u32, 0);
+    for (due, decided) in &times {
+        if waiting >= WAIT {
+            busy += 1;
+            made += decided;
+        }
+        waiting += due - decided;
+    }
+    let each_second = |count: i64, millis: u32| count as f64 * 1e3 / f64::from(millis.max(1));
+    (each_second(wanted.unwrap_or_default(), WINDOW), each_second(made, busy))
 }
 
 /// Each message that has failed: its deadline, and when it was decided that it has. Both stand in the journal as the gateway's

@@ -241,6 +241,13 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
         let records = state.handle(&policy(), at(15_000), message.input.clone().expect("it has one")).records;
         (message, records)
     };
+    let typed = |id: &str| Arrival::Event {
+        integration: acme(),
+        id: id.to_owned(),
+        received: at(15_000),
+        conversation: conversation(),
+        input: Input::CustomerTyping,
+    };
     let before = driver.store.dossier(&conversation()).await.expect("a read");
     let (again, records) = both(&mut driver.state.clone(), "m1");
     let repeated = driver.store.accept_with_step(again, driver.append(records, vec![])).await;
@@ -251,12 +258,18 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     assert_eq!(driver.store.accept_with_step(new, late).await.expect("an answer"), Handled::Fenced);
     assert_eq!(driver.store.dossier(&conversation()).await.expect("a read"), before, "neither changes anything");
 
+    assert_eq!(driver.store.accept(typed("typed")).await.expect("accepted"), Stored::New(conversation()));
+    let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
+    let taken = inbox.iter().map(|item| item.seq).collect();
     let (new, records) = both(&mut driver.state, "with-its-step");
     let (count, body) = (records.len() as u64, new.body.clone());
-    let handled = driver.store.accept_with_step(new, driver.append(records, vec![])).await;
+    let handled = driver.store.accept_with_step(new, driver.append(records, taken)).await;
     assert_eq!(handled.expect("an answer"), Handled::Whole { early: false });
     driver.seq += count;
-    assert!(driver.store.waiting(None, 10).await.expect("a read").is_empty(), "it was never in the inbox");
+    assert!(
+        driver.store.waiting(None, 10).await.expect("a read").is_empty(),
+        "what was in the inbox is taken, and it was never there"
+    );
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
     assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq));
     let message = MessageId::new("with-its-step");

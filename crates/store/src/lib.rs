@@ -46,8 +46,9 @@ pub trait Store: Send + Sync + 'static {
     /// conversation's inbox got something by it: a report that had come before the message was known by that name.
     async fn append(&self, append: Append) -> Result<bool, AppendError>;
 
-    /// Takes an agent's message and the step that handles it, which nothing of the inbox has to wait for: [`Store::accept`] and
-    /// [`Store::append`] in one, all or nothing. Only where [`Store::accepts_with_step`].
+    /// Takes an agent's message and the step that handles it, and maybe something of the inbox before it: [`Store::accept`] and
+    /// [`Store::append`] in one, all or nothing; the message itself is never in the inbox. Only where
+    /// [`Store::accepts_with_step`].
     async fn accept_with_step(&self, _: NewMessage, _: Append) -> Result<Handled, StoreError> {
         Err(StoreError::Unavailable("it takes a message and its step one after the other".into()))
     }

@@ -82,7 +82,7 @@ pub struct NewMessage {
 /// What became of an arrival; in each case it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
-    /// It waits in the inbox of this conversation.
+    /// It waits in the inbox of this conversation, or was handled at once.
     New(ConversationId),
     /// It is kept, and there is nothing to do.
     Kept,

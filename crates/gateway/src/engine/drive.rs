@@ -242,14 +242,15 @@ impl Live {
     ) -> Result<Vec<Effect>, Lost> {
         let (mut straight, inbox, deliveries) = {
             let mut mail = mailbox.mail();
-            let straight = mail.straight.take().filter(|_| engine.may_begin(drive));
+            // Who stops or hands over takes nothing new: it goes into the inbox, and the next one finds it there.
+            let may_begin = engine.may_begin(drive);
+            let straight = mail.straight.take().filter(|_| may_begin);
             // What else was handed over is not tied to it: it may come to nothing.
             let most = if straight.is_some() { 0 } else { mail.deliveries.len().min(BATCH) };
             if mail.deliveries.len() > most {
                 mailbox.arrived.notify_one();
             }
-            // Who stops or hands over takes nothing new out of the inbox: the next one finds it there.
-            let inbox = std::mem::take(&mut mail.inbox) && engine.may_begin(drive);
+            let inbox = std::mem::take(&mut mail.inbox) && may_begin;
             (straight, inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
         };
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
@@ -276,8 +277,9 @@ impl Live {
                 inputs.push(item.input);
             }
         }
-        // Behind what the inbox holds, which was there before.
-        inputs.extend(straight.as_ref().map(Straight::input));
+        if let Some(straight) = &straight {
+            straight.join(&mut inputs, !engine.store.is_shared());
+        }
         let now = engine.clock.now();
         inputs.push(Input::Tick);
         let mut records = Vec::new();

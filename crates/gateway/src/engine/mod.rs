@@ -27,7 +27,7 @@ use crate::ends;
 use crate::metrics::Metrics;
 use crate::settings::{Integration, Limits};
 use drive::Live;
-use straight::{Straight, Way};
+use straight::{Arriving, Straight};
 
 /// How many conversations may have a task. Past this, what the inbox holds waits there until there is room (I12).
 const MOST_ACTIVE: usize = 8_192;
@@ -105,8 +105,11 @@ struct Line {
 struct Slots {
     running: HashMap<ConversationId, Arc<Mailbox>>,
     parked: LruCache<ConversationId, Live>,
-    /// Agents' messages that are on their way into an inbox, by conversation: none may overtake them.
+    /// How many agents' messages are on their way into the store, by conversation: none may overtake them.
     arriving: HashMap<ConversationId, usize>,
+    /// How often somebody did not hear what became of a message, and up to which of them the store has been waited for.
+    unheard: u64,
+    looked_for: u64,
     /// Something may wait in an inbox without anybody knowing: the store must be looked through when there is room.
     turned_away: bool,
 }
@@ -143,6 +146,8 @@ impl Engine {
                 running: HashMap::new(),
                 parked: LruCache::new(PARKED),
                 arriving: HashMap::new(),
+                unheard: 0,
+                looked_for: 0,
                 turned_away: true,
             }),
             bodies: Room::new(BODIES),
@@ -185,22 +190,26 @@ impl Engine {
     /// Makes an arrival durable, and sees to it that somebody handles it. While the store cannot take it, it is asked
     /// again for as long as [`Limits::store_patience`] says.
     pub(crate) async fn accept(self: &Arc<Self>, arrival: Arrival) -> Result<Stored, StoreError> {
-        let mut unheard = Unheard { engine: self, armed: true };
+        let mut arriving = Arriving::new(self);
         let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
-            let _arriving = match self.go_straight(&arrival).await {
-                Way::Taken(stored) => {
-                    unheard.armed = false;
-                    return Ok(stored);
-                }
-                Way::Inbox(arriving) => arriving,
-            };
+            match self.go_straight(&arrival, &mut arriving) {
+                None => {}
+                Some(taken) => match taken.await {
+                    Ok(Ok(stored)) => {
+                        arriving.unheard = false;
+                        return Ok(stored);
+                    }
+                    Ok(Err(error)) => last = error,
+                    Err(_) => {}
+                },
+            }
             loop {
                 match self.store.accept(arrival.clone()).await {
                     Ok(stored) => {
                         // Asked twice, "it was here before" may mean the first time, whose answer was lost.
-                        unheard.armed = pause > FIRST_PAUSE && stored == Stored::Repeated;
+                        arriving.unheard = pause > FIRST_PAUSE && stored == Stored::Repeated;
                         if let Stored::New(conversation) = &stored {
                             self.wake(conversation);
                         }
@@ -386,13 +395,19 @@ impl Engine {
                 _ = look.tick() => false,
                 () = self.room.notified() => true,
             };
-            let turned_away = std::mem::take(&mut self.slots().turned_away);
+            let (turned_away, unheard) = {
+                let mut slots = self.slots();
+                (std::mem::take(&mut slots.turned_away), slots.unheard)
+            };
             if asked && !turned_away {
                 continue;
             }
             // Behind everything that was asked of the store before, so that it is in the inbox or never will be.
             if turned_away && self.patiently("wait for the store", || self.store.ready()).await.is_none() {
                 continue;
+            }
+            if turned_away {
+                self.slots().looked_for = unheard;
             }
             let mut after = None;
             while !self.stop.is_cancelled() {
@@ -460,22 +475,6 @@ impl Engine {
     fn slots(&self) -> MutexGuard<'_, Slots> {
         // A panic while the lock is held leaves nothing half done: each change is one statement.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Asks for a look through the inbox unless the store's answer was heard: whoever hangs up or loses patience while the
-/// commit is on its way leaves a durable message behind that nobody was told of.
-struct Unheard<'a> {
-    engine: &'a Engine,
-    armed: bool,
-}
-
-impl Drop for Unheard<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.engine.slots().turned_away = true;
-            self.engine.room.notify_one();
-        }
     }
 }
 

@@ -1,81 +1,76 @@
 //! The short way of an agent's message: where its conversation is in memory and has nothing to do, the message and what is
 //! decided about it become durable in one commit, and it is never in the inbox. All others take the way through the inbox.
 //!
-//! It ends in the same turn and the same append (`drive`). Where it comes to nothing (it was here before, the store is away,
-//! the gateway stops), nothing has happened, and whoever brought the message goes the other way.
+//! It ends in the same turn and the same append (`drive`), and is tried once. Where it did not become durable (the store is away,
+//! the gateway stops), the state that was decided is thrown away, and whoever brought the message puts it into the inbox.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use conversation::mutant::{self, Mutant};
 use conversation::{ConversationId, Input};
-use store::{Append, Arrival, Direction, Drive, Handled, NewMessage, Stored};
+use jiff::Timestamp;
+use store::{Append, Arrival, Direction, Drive, Handled, NewMessage, StoreError, Stored};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::drive::Lost;
-use super::{Engine, MOST_ACTIVE, Slots};
+use super::{Engine, MOST_ACTIVE};
 
 /// An agent's message that is not durable yet, and who wants to know when it is.
 pub(super) struct Straight {
     message: NewMessage,
     input: Input,
-    durable: oneshot::Sender<Stored>,
+    received: Timestamp,
+    durable: oneshot::Sender<Result<Stored, StoreError>>,
     _room: OwnedSemaphorePermit,
 }
 
-/// How an arrival goes.
-pub(super) enum Way<'a> {
-    /// It has gone straight: this became of it.
-    Taken(Stored),
-    /// It has to go through the inbox, and until it is there no other goes straight.
-    Inbox(Option<Arriving<'a>>),
-}
-
 impl Engine {
-    /// Lets an arrival go straight to its conversation, where it can.
-    pub(super) async fn go_straight(self: &Arc<Self>, arrival: &Arrival) -> Way<'_> {
-        let Arrival::Message(message) = arrival else { return Way::Inbox(None) };
-        let (Direction::Outbound, Some(input @ Input::AgentMessage { .. })) = (message.direction, &message.input)
-        else {
-            return Way::Inbox(None);
+    /// Begins the task of a conversation with an agent's message, where it is in memory, nothing of it is under way, and no other
+    /// message is on its way into its inbox. Whoever brought it hears nothing if it comes to nothing.
+    pub(super) fn go_straight(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        arriving: &mut Arriving<'_>,
+    ) -> Option<oneshot::Receiver<Result<Stored, StoreError>>> {
+        let Arrival::Message(message @ NewMessage { direction: Direction::Outbound, .. }) = arrival else {
+            return None;
         };
+        let Some(input @ Input::AgentMessage { received, .. }) = &message.input else { return None };
         if !self.store.accepts_with_step() {
-            return Way::Inbox(None);
+            return None;
         }
-        let conversation = &message.conversation;
-        let Some(drive) = self.store.drive(conversation) else { return Way::Inbox(None) };
-        let kib = u32::try_from(message.body.len().div_ceil(1024)).unwrap_or(u32::MAX);
+        let drive = self.store.drive(&message.conversation)?;
+        let bytes = message.body.len() + message.foreign_id.len() + message.customer.len();
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.straights).try_acquire_many_owned(kib);
         let (durable, taken) = oneshot::channel();
-        {
-            let mut slots = self.slots();
-            let room = room.ok().filter(|_| {
-                slots.parked.contains(conversation)
-                    && slots.running.len() < MOST_ACTIVE
-                    && !slots.arriving.contains_key(conversation)
-            });
-            let Some(room) = room else {
-                return Way::Inbox(Some(Arriving::new(self, &mut slots, conversation)));
-            };
-            let (message, input) = (message.clone(), input.clone());
-            let straight = Straight { message, input, durable, _room: room };
-            self.begin(&mut slots, conversation, drive, |mail| {
-                // What was left in the inbox goes before it.
-                mail.inbox = !mutant::is(Mutant::StraightOvertakes);
-                mail.straight = Some(straight);
-            });
-        }
-        match taken.await {
-            Ok(stored) => Way::Taken(stored),
-            Err(_) => Way::Inbox(Some(Arriving::new(self, &mut self.slots(), conversation))),
-        }
+        let mut slots = self.slots();
+        let idle = slots.parked.contains(&message.conversation)
+            && slots.running.len() < MOST_ACTIVE
+            && !slots.arriving.contains_key(&message.conversation)
+            && slots.unheard == slots.looked_for;
+        *slots.arriving.entry(message.conversation.clone()).or_default() += 1;
+        arriving.conversation = Some(message.conversation.clone());
+        let room = room.ok().filter(|_| idle)?;
+        let straight =
+            Straight { message: message.clone(), input: input.clone(), received: *received, durable, _room: room };
+        self.begin(&mut slots, &message.conversation, drive, |mail| {
+            // What was left in the inbox goes before it.
+            mail.inbox = !mutant::is(Mutant::StraightOvertakes);
+            mail.straight = Some(straight);
+        });
+        Some(taken)
     }
 }
 
 impl Straight {
-    /// What it means to the conversation.
-    pub(super) fn input(&self) -> Input {
-        self.input.clone()
+    /// Takes its place: behind what the inbox held before it came. What has come since then is there too where much is to be done.
+    /// Nodes that share a store have clocks of their own, so there it comes behind all of it.
+    pub(super) fn join(&self, inputs: &mut Vec<Input>, one_clock: bool) {
+        let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received > self.received);
+        let place = inputs.iter().position(|input| one_clock && later(input)).unwrap_or(inputs.len());
+        inputs.insert(place, self.input.clone());
     }
 
     /// Makes it durable together with what was decided about it, and tells whoever brought it, who may have gone. It is tried
@@ -90,39 +85,50 @@ impl Straight {
         let conversation = self.message.conversation.clone();
         match engine.store.accept_with_step(self.message, append.clone()).await {
             Ok(Handled::Whole { early }) => {
-                let _ = self.durable.send(Stored::New(conversation));
+                let _ = self.durable.send(Ok(Stored::New(conversation)));
                 Ok(early)
             }
             Ok(Handled::Repeated) => {
-                let _ = self.durable.send(Stored::Repeated);
+                let _ = self.durable.send(Ok(Stored::Repeated));
                 Err(Lost::Straight)
             }
             Ok(Handled::Fenced) => Err(Lost::Fenced),
             Err(error) => {
                 tracing::warn!(%conversation, %error, "cannot accept a message");
+                let _ = self.durable.send(Err(error));
                 Err(Lost::Straight)
             }
         }
     }
 }
 
-/// An agent's message on its way into the inbox of a conversation.
+/// Something on its way into the store, until its end is known.
 pub(super) struct Arriving<'a> {
     engine: &'a Engine,
-    conversation: ConversationId,
+    /// Whose message it is: until its end is known, none goes straight, which would overtake it.
+    conversation: Option<ConversationId>,
+    /// Whoever hangs up or loses patience while the commit is on its way leaves a durable message behind that nobody was told of:
+    /// the inbox has to be looked through, and until then none goes straight.
+    pub(super) unheard: bool,
 }
 
 impl<'a> Arriving<'a> {
-    fn new(engine: &'a Engine, slots: &mut Slots, conversation: &ConversationId) -> Self {
-        *slots.arriving.entry(conversation.clone()).or_default() += 1;
-        Self { engine, conversation: conversation.clone() }
+    pub(super) fn new(engine: &'a Engine) -> Self {
+        Self { engine, conversation: None, unheard: true }
     }
 }
 
 impl Drop for Arriving<'_> {
     fn drop(&mut self) {
         let mut slots = self.engine.slots();
-        if let Entry::Occupied(mut entry) = slots.arriving.entry(self.conversation.clone()) {
+        if self.unheard {
+            slots.turned_away = true;
+            slots.unheard += 1;
+            self.engine.room.notify_one();
+        }
+        if let Some(conversation) = self.conversation.take()
+            && let Entry::Occupied(mut entry) = slots.arriving.entry(conversation)
+        {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
