@@ -169,6 +169,9 @@ impl Leases {
         for (number, (shard, found)) in state.shards.iter_mut().zip(found).enumerate() {
             if found && (!shard.held || ran_out) {
                 new.push(number);
+                // Until it is known what was in the outbox meanwhile, all of it is in doubt: what was on its way to Genesys when
+                // the lease ran out is read again from now on.
+                shard.before = u64::MAX;
             }
             if !found {
                 shard.held = false;
