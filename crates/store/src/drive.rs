@@ -92,9 +92,13 @@ struct Shard {
     leaving: bool,
     epoch: u64,
     users: usize,
-    /// What stands in the outbox up to this place may have been told to Genesys by another.
+    /// What stands in the outbox up to this place may have been told to Genesys by another, or by this node before the lease ran
+    /// out.
     before: u64,
 }
+
+/// Until it is learnt what was owed when a lease began anew, all of it is in doubt.
+const UNKNOWN: u64 = u64::MAX;
 
 impl Leases {
     pub(crate) fn none() -> Arc<Self> {
@@ -168,10 +172,12 @@ impl Leases {
         let mut new = Vec::new();
         for (number, (shard, found)) in state.shards.iter_mut().zip(found).enumerate() {
             if found && (!shard.held || ran_out) {
+                // What was on its way to Genesys when the lease ran out is read again from now on.
+                shard.before = UNKNOWN;
+            }
+            // Also where it could not be learnt the last time.
+            if found && shard.before == UNKNOWN {
                 new.push(number);
-                // Until it is known what was in the outbox meanwhile, all of it is in doubt: what was on its way to Genesys when
-                // the lease ran out is read again from now on.
-                shard.before = u64::MAX;
             }
             if !found {
                 shard.held = false;
@@ -292,6 +298,23 @@ mod tests {
         let new = leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
         assert_eq!(new.len(), SHARDS, "what ran out has to be looked at anew");
         assert!(drive.holds(), "nobody else had it between");
+    }
+
+    /// A receipt may have been on its way when the lease ran out, and is read again after that.
+    #[tokio::test(start_paused = true)]
+    async fn all_that_is_owed_is_in_doubt_from_a_renewal_that_came_late_until_it_is_known_what_was_there() {
+        let (leases, noor) = with_all();
+        assert!(leases.is_old(&noor, 7) && !leases.is_old(&noor, 8));
+        let renew = || leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
+        assert!(renew().is_empty() && !leases.is_old(&noor, 8), "it had not run out");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        renew();
+        assert!(leases.is_old(&noor, 8) && leases.drive(&noor).is_some());
+        let new = renew();
+        assert_eq!(new.len(), SHARDS, "what the store did not answer the last time is asked for again");
+        leases.gain(&new, 9);
+        assert!(leases.is_old(&noor, 9) && !leases.is_old(&noor, 10));
+        assert!(renew().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,14 +77,21 @@ pub(super) async fn run(
     loop {
         let mut current = if let Some(current) = live.take() {
             current
-        } else if let Some((current, interrupted)) = load(&engine, &id, &drive).await {
-            if interrupted {
-                answers.push(Input::Recovered);
-            }
-            current
         } else {
-            // Stopping, unreadable, or not there.
-            return give_up(&engine, &id, &drive, &mailbox);
+            let asked = std::mem::take(&mut mailbox.mail().inbox);
+            if let Some((current, interrupted)) = load(&engine, &id, &drive).await {
+                if interrupted {
+                    answers.push(Input::Recovered);
+                }
+                mailbox.mail().inbox |= asked;
+                current
+            } else if nothing_to_do(&engine, &id, &drive, &mailbox) {
+                // Stopping, unreadable, or not there.
+                return;
+            } else {
+                // It has come into being while it was looked for.
+                continue;
+            }
         };
         let turn = current.turn(&engine, &id, &drive, &mailbox, std::mem::take(&mut answers)).await;
         match turn {
@@ -163,17 +170,20 @@ pub(super) enum Lost {
 
 /// Ends the task although there is work: whoever waits hears nothing, and the store keeps what it has.
 fn give_up(engine: &Engine, id: &ConversationId, drive: &Drive, mailbox: &Mailbox) {
-    loop {
-        {
-            let mut mail = mailbox.mail();
-            mail.deliveries.clear();
-            mail.inbox = false;
-            mail.straight = None;
-        }
-        if engine.finish(id, drive, mailbox, &mut None, None) {
-            return;
-        }
+    mailbox.mail().inbox = false;
+    while !nothing_to_do(engine, id, drive, mailbox) {
+        mailbox.mail().inbox = false;
     }
+}
+
+/// Ends the task without the conversation, unless its inbox has got something; who waits for something else hears nothing.
+fn nothing_to_do(engine: &Engine, id: &ConversationId, drive: &Drive, mailbox: &Mailbox) -> bool {
+    {
+        let mut mail = mailbox.mail();
+        mail.deliveries.clear();
+        mail.straight = None;
+    }
+    engine.finish(id, drive, mailbox, &mut None, None)
 }
 
 /// The task's place among those that run. A panic must not leave it taken, or nobody would ever drive the conversation
@@ -423,7 +433,7 @@ impl Live {
             return Ok(false);
         }
         let early = match straight {
-            None => self.append(engine, drive, &append).await?,
+            None => append_step(engine, drive, &append).await?,
             Some(straight) => straight.append(engine, drive, &append).await?,
         };
         self.seq = seq;
@@ -438,24 +448,6 @@ impl Live {
         }
         self.tell(engine, id, &append.records);
         Ok(early)
-    }
-
-    async fn append(&self, engine: &Engine, drive: &Drive, append: &Append) -> Result<bool, Lost> {
-        let appended = engine.patiently("append to the journal", || async {
-            // The fence refuses what is based on old news; a node that has read the newest without a right to is refused here.
-            if drive.is_lost() {
-                return Ok(None);
-            }
-            if !drive.holds() {
-                return Err(StoreError::Unavailable("the lease has run out".to_owned()));
-            }
-            match engine.store.append(append.clone()).await {
-                Ok(early) => Ok(Some(early)),
-                Err(AppendError::Fenced) => Ok(None),
-                Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
-            }
-        });
-        appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)
     }
 
     /// One log line and one count for each message that is accepted or settled; never its text.
@@ -521,6 +513,25 @@ impl Live {
             }
         }
     }
+}
+
+/// Appends a step to the journal, however long the store is away. Returns whether the inbox got something by it.
+async fn append_step(engine: &Engine, drive: &Drive, append: &Append) -> Result<bool, Lost> {
+    let appended = engine.patiently("append to the journal", || async {
+        // The fence refuses what is based on old news; a node that has read the newest without a right to is refused here.
+        if drive.is_lost() {
+            return Ok(None);
+        }
+        if !drive.holds() {
+            return Err(StoreError::Unavailable("the lease has run out".to_owned()));
+        }
+        match engine.store.append(append.clone()).await {
+            Ok(early) => Ok(Some(early)),
+            Err(AppendError::Fenced) => Ok(None),
+            Err(AppendError::Store(error)) => Err::<_, StoreError>(error),
+        }
+    });
+    appended.await.ok_or(Lost::Store)?.ok_or(Lost::Fenced)
 }
 
 /// Whether a call that was decided then, and may begin until `until`, has to be decided anew. A node that another may replace

@@ -65,10 +65,11 @@ impl Engine {
 }
 
 impl Straight {
-    /// Takes its place: behind what the inbox held before it came. What has come since then is there too where much is to be done.
-    /// Nodes that share a store have clocks of their own, so there it comes behind all of it.
+    /// Takes its place: behind what the inbox held before it came. What has come since then is there too where much is to be done,
+    /// also what came in the same millisecond: before that, it would not have gone straight. Nodes that share a store have clocks
+    /// of their own, so there it comes behind all of it.
     pub(super) fn join(&self, inputs: &mut Vec<Input>, one_clock: bool) {
-        let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received > self.received);
+        let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received >= self.received);
         let place = inputs.iter().position(|input| one_clock && later(input)).unwrap_or(inputs.len());
         inputs.insert(place, self.input.clone());
     }
