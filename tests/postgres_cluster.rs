@@ -22,7 +22,14 @@ impl Cluster {
     pub(crate) fn start() -> Self {
         let mut cluster = Self::empty();
         let mut make = cluster.command("initdb");
-        make.args(["--username=tidegate", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
+        make.args([
+            "--username=tidegate",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--pgdata",
+        ]);
         succeeds(make.arg(cluster.data()));
         cluster.run();
         cluster
@@ -30,10 +37,14 @@ impl Cluster {
 
     /// A place for one: where everybody may go, and on a disk, which the usual folder for what is temporary often is not.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("tidegate-postgres-").tempdir_in("/var/tmp").expect("a folder");
+        let dir = tempfile::Builder::new()
+            .prefix("tidegate-postgres-")
+            .tempdir_in("/var/tmp")
+            .expect("a folder");
         let port = free_port();
         if let Some(user) = unprivileged() {
-            std::os::unix::fs::chown(dir.path(), Some(user), Some(user)).expect("the folder changes hands");
+            std::os::unix::fs::chown(dir.path(), Some(user), Some(user))
+                .expect("the folder changes hands");
         }
         Self { dir, bin: binaries(), port, server: None }
     }
@@ -78,7 +89,10 @@ impl Cluster {
     /// Stops the server by `signal`: `INT` cuts all connections and writes what there is, `QUIT` is a crash.
     pub(crate) fn stop(&mut self, signal: &str) {
         if let Some(mut server) = self.server.take() {
-            let _ = Command::new("kill").arg(format!("-{signal}")).arg(server.id().to_string()).status();
+            let _ = Command::new("kill")
+                .arg(format!("-{signal}"))
+                .arg(server.id().to_string())
+                .status();
             let _ = server.wait();
         }
     }
@@ -128,7 +142,8 @@ pub(crate) fn installed() -> Option<PathBuf> {
 /// Whom to run it as; nobody in particular, where the tests do not run as root.
 pub(crate) fn unprivileged() -> Option<u32> {
     const NOBODY: u32 = 65_534;
-    let root =
-        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(Path::new("/proc/self")).expect("ourselves")) == 0;
+    let root = std::os::unix::fs::MetadataExt::uid(
+        &std::fs::metadata(Path::new("/proc/self")).expect("ourselves"),
+    ) == 0;
     root.then_some(NOBODY)
 }

@@ -13,7 +13,9 @@ use crate::programs::CONNECTOR_SECRET;
 
 /// The handshake of a conversation has ended well.
 pub(crate) fn session_opened(conversation: &str) -> String {
-    format!(r#"{{"type":"session.opened","id":"opened-{conversation}","conversation":"{conversation}","session":"s"}}"#)
+    format!(
+        r#"{{"type":"session.opened","id":"opened-{conversation}","conversation":"{conversation}","session":"s"}}"#
+    )
 }
 
 /// A connection that brings events.

@@ -113,7 +113,8 @@ mod tests {
         assert!(matches!(limit.admit(at(30_500)), Admission::Taken { count: 2, reset: 30 }));
         assert!(matches!(limit.admit(at(59_999)), Admission::Limited { reset: 1 }));
         assert!(matches!(limit.admit(at(65_000)), Admission::Taken { count: 1, reset: 60 }));
-        let all: Vec<_> = limit.windows().iter().map(|window| (window.taken, window.limited)).collect();
+        let all: Vec<_> =
+            limit.windows().iter().map(|window| (window.taken, window.limited)).collect();
         assert_eq!(all, [(2, 1), (1, 0)]);
     }
 

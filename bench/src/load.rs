@@ -64,7 +64,12 @@ impl Source {
 
     /// The same for other customers: those behind so many.
     pub(crate) fn behind(run: &str, conversations: usize, first: usize) -> Arc<Self> {
-        Arc::new(Self { run: Some(run.to_owned()), conversations, first, next: AtomicUsize::new(0) })
+        Arc::new(Self {
+            run: Some(run.to_owned()),
+            conversations,
+            first,
+            next: AtomicUsize::new(0),
+        })
     }
 
     /// The same with ids like Genesys's, each of which belongs somewhere else in an index.
@@ -145,16 +150,27 @@ impl Outcome {
 /// The longest of this part of them, in milliseconds; they are in order.
 pub(crate) fn quantile(took: &[Duration], part: f64) -> f64 {
     let index = (took.len() as f64 * part) as usize;
-    took.get(index.min(took.len().saturating_sub(1))).map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
+    took.get(index.min(took.len().saturating_sub(1)))
+        .map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
 }
 
 /// Each connection posts the next webhook as soon as the last was answered.
-pub(crate) async fn closed(to: SocketAddr, connections: usize, over: Duration, source: &Arc<Source>) -> Outcome {
+pub(crate) async fn closed(
+    to: SocketAddr,
+    connections: usize,
+    over: Duration,
+    source: &Arc<Source>,
+) -> Outcome {
     in_turn(to, connections, Until::Over(over), source, None).await
 }
 
 /// So many webhooks, as fast as they are answered.
-pub(crate) async fn all(to: SocketAddr, connections: usize, count: usize, source: &Arc<Source>) -> Outcome {
+pub(crate) async fn all(
+    to: SocketAddr,
+    connections: usize,
+    count: usize,
+    source: &Arc<Source>,
+) -> Outcome {
     let begun = Instant::now();
     let mut callers = JoinSet::new();
     for number in 0..connections {
@@ -177,7 +193,12 @@ pub(crate) async fn all(to: SocketAddr, connections: usize, count: usize, source
 }
 
 /// One message for each conversation, to its final receipt: whatever is done once for a conversation is done.
-pub(crate) async fn open_sessions(to: SocketAddr, under_way: usize, source: &Arc<Source>, seen: &Arc<Seen>) {
+pub(crate) async fn open_sessions(
+    to: SocketAddr,
+    under_way: usize,
+    source: &Arc<Source>,
+    seen: &Arc<Seen>,
+) {
     in_turn(to, under_way, Until::Each, source, Some(seen)).await;
 }
 
@@ -221,7 +242,10 @@ async fn in_turn(
                 let asked = Instant::now();
                 assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
                 if let Some(receipt) = receipt {
-                    tokio::time::timeout(PATIENCE, receipt).await.expect("a receipt in time").expect("a receipt");
+                    tokio::time::timeout(PATIENCE, receipt)
+                        .await
+                        .expect("a receipt in time")
+                        .expect("a receipt");
                 }
                 took.push(asked.elapsed());
             }
@@ -258,7 +282,8 @@ pub(crate) async fn open(
                 tokio::time::sleep_until(due).await;
                 // A timer fires up to a millisecond late, for both sides alike: that is the caller's. That the last answer came
                 // too late is not.
-                let asked = if late { due } else { Instant::now().min(due + Duration::from_millis(1)) };
+                let asked =
+                    if late { due } else { Instant::now().min(due + Duration::from_millis(1)) };
                 let (id, customer) = source.next();
                 assert_eq!(caller.post(&id, &customer).await, StatusCode::OK, "{id}");
                 took.push(asked.elapsed());

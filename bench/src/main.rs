@@ -42,7 +42,9 @@ use table::Row;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "What Tidegate can do and what it costs, beside reference implementations in the same run")]
+#[command(
+    about = "What Tidegate can do and what it costs, beside reference implementations in the same run"
+)]
 struct Cli {
     /// Measure only these, such as B1,B3
     #[arg(long, value_delimiter = ',')]
@@ -81,7 +83,8 @@ enum What {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         match cli.command {
             Some(What::Peer(place)) => {
@@ -107,12 +110,16 @@ async fn measure(cli: Cli) -> ExitCode {
     let rows = if let Some(file) = &cli.from_json {
         written(file)
     } else {
-        let ids: Vec<&str> =
-            ALL.into_iter().filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == id)).collect();
+        let ids: Vec<&str> = ALL
+            .into_iter()
+            .filter(|id| cli.only.is_empty() || cli.only.iter().any(|only| only == id))
+            .collect();
         let missing = needs::missing(&ids, cli.quick);
         if !missing.is_empty() {
             eprintln!("bench: {}", missing.join("\nbench: "));
-            eprintln!("bench: nothing was measured; --only names what is to be measured without it");
+            eprintln!(
+                "bench: nothing was measured; --only names what is to be measured without it"
+            );
             return ExitCode::from(2);
         }
         measured(&cli, &ids).await

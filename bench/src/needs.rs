@@ -24,7 +24,9 @@ pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
         }
     }
     if ids.contains(&"B13") && postgres_cluster::installed().is_none() {
-        missing.push("B13 needs PostgreSQL's programs; on Debian: apt-get install postgresql".to_owned());
+        missing.push(
+            "B13 needs PostgreSQL's programs; on Debian: apt-get install postgresql".to_owned(),
+        );
     }
     let this = std::env::current_exe().expect("this program");
     let folder = this.parent().unwrap_or(Path::new("."));
@@ -37,7 +39,9 @@ pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
     }
     if ids.contains(&"B14") && Command::new("perf").arg("--version").output().is_err() {
         // The rest of B14 is measured all the same.
-        eprintln!("bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install linux-perf");
+        eprintln!(
+            "bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install linux-perf"
+        );
     }
     missing
 }

@@ -46,7 +46,8 @@ pub(crate) fn write(dir: &Path, rows: &[Row]) -> std::io::Result<()> {
 
 /// What is judged by its ratio to a reference, with the spread of the rounds and the goal.
 fn ratios(rows: &[Row]) -> Option<String> {
-    let with_goal = |row: &&Row| row.judged_by == Judged::Ratio && row.goal != Goal::Told && row.judged > 0.0;
+    let with_goal =
+        |row: &&Row| row.judged_by == Judged::Ratio && row.goal != Goal::Told && row.judged > 0.0;
     let lines = rows.iter().filter(with_goal).map(|row| {
         let (sign, goal) = match row.goal {
             Goal::AtLeast(goal) => ("≥", goal),
@@ -56,7 +57,11 @@ fn ratios(rows: &[Row]) -> Option<String> {
         let missed = row.reached == Some(false);
         let mut marks = vec![Mark::Goal { at: goal }];
         marks.extend(row.spread.map(|(from, to)| Mark::Span { from, to }));
-        marks.push(Mark::Dot { at: row.judged, colour: if missed { MISSED } else { OURS }, full: !missed });
+        marks.push(Mark::Dot {
+            at: row.judged,
+            colour: if missed { MISSED } else { OURS },
+            full: !missed,
+        });
         let number = format!("{}, goal {sign} {}", number(row.judged), number(goal));
         Line { what: format!("{}: {}", row.id, row.what), number, marks }
     });
@@ -80,9 +85,17 @@ fn times(rows: &[Row]) -> Option<String> {
             Mark::Dot { at: ours, colour: OURS, full: true },
         ];
         let number = format!("{} ms beside {}", number(ours), number(reference));
-        (ours > 0.0 && reference > 0.0).then(|| Line { what: format!("{}: {}", row.id, row.what), number, marks })
+        (ours > 0.0 && reference > 0.0).then(|| Line {
+            what: format!("{}: {}", row.id, row.what),
+            number,
+            marks,
+        })
     });
-    chart("Times in milliseconds", "full: Tidegate; hollow: the reference", &lines.collect::<Vec<_>>())
+    chart(
+        "Times in milliseconds",
+        "full: Tidegate; hollow: the reference",
+        &lines.collect::<Vec<_>>(),
+    )
 }
 
 fn chart(title: &str, note: &str, lines: &[Line]) -> Option<String> {
@@ -106,18 +119,24 @@ fn chart(title: &str, note: &str, lines: &[Line]) -> Option<String> {
         let colour = if tick.to_bits() == 1.0_f64.to_bits() { PALE } else { GRID };
         draw(format_args!(r#"<path d="M{x:.1} {top}V{bottom}" stroke="{colour}"/>"#));
         let y = bottom + 18.0;
-        draw(format_args!(r#"<text x="{x:.1}" y="{y}" text-anchor="middle" fill="{PALE}">{tick}</text>"#));
+        draw(format_args!(
+            r#"<text x="{x:.1}" y="{y}" text-anchor="middle" fill="{PALE}">{tick}</text>"#
+        ));
     }
     for (index, line) in lines.iter().enumerate() {
         let text = HEAD + LINE * index as f64 + 16.0;
         let y = text + 18.0;
         // Behind the text there is no grid.
         let (top, width) = (text - 14.0, WIDTH - 2.0 * MARGIN);
-        draw(format_args!(r#"<rect x="{MARGIN}" y="{top}" width="{width}" height="19" fill="{GROUND}"/>"#));
+        draw(format_args!(
+            r#"<rect x="{MARGIN}" y="{top}" width="{width}" height="19" fill="{GROUND}"/>"#
+        ));
         draw(format_args!(r#"<text x="{MARGIN}" y="{text}">{}</text>"#, escaped(&line.what)));
         let right = WIDTH - MARGIN;
         let number = escaped(&line.number);
-        draw(format_args!(r#"<text x="{right}" y="{text}" text-anchor="end" font-weight="600">{number}</text>"#));
+        draw(format_args!(
+            r#"<text x="{right}" y="{text}" text-anchor="end" font-weight="600">{number}</text>"#
+        ));
         for mark in &line.marks {
             draw(format_args!("{}", mark.drawn(&axis, y)));
         }
@@ -133,7 +152,9 @@ impl Mark {
         match *self {
             Self::Dot { at, colour, full } => {
                 let (x, fill) = (axis.place(at), if full { colour } else { GROUND });
-                format!(r#"<circle cx="{x:.1}" cy="{y}" r="5.5" fill="{fill}" stroke="{colour}" stroke-width="2.5"/>"#)
+                format!(
+                    r#"<circle cx="{x:.1}" cy="{y}" r="5.5" fill="{fill}" stroke="{colour}" stroke-width="2.5"/>"#
+                )
             }
             Self::Span { from, to } => {
                 let (from, to) = (axis.place(from), axis.place(to));
@@ -163,9 +184,13 @@ struct Axis {
 impl Axis {
     /// Wide enough for all of them, and for one.
     fn over<'a>(marks: impl Iterator<Item = &'a Mark>) -> Option<Self> {
-        let mut all = marks.flat_map(Mark::places).filter(|place| place.is_finite() && *place > 0.0).peekable();
+        let mut all = marks
+            .flat_map(Mark::places)
+            .filter(|place| place.is_finite() && *place > 0.0)
+            .peekable();
         all.peek()?;
-        let (least, most) = all.fold((1.0_f64, 1.0_f64), |(least, most), place| (least.min(place), most.max(place)));
+        let (least, most) = all
+            .fold((1.0_f64, 1.0_f64), |(least, most), place| (least.min(place), most.max(place)));
         Some(Self { least: least / 1.25, most: most * 1.25 })
     }
 
@@ -176,8 +201,10 @@ impl Axis {
 
     /// One, two and five of each power of ten; the powers alone where it is long.
     fn ticks(&self) -> Vec<f64> {
-        let steps: &[f64] = if self.most / self.least > 2_000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let all = (-6..=6).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
+        let steps: &[f64] =
+            if self.most / self.least > 2_000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let all =
+            (-6..=6).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
         // What a power of ten leaves behind the comma is not to be seen.
         let round = all.map(|tick| format!("{tick:.6}").parse().unwrap_or(tick));
         round.filter(|tick| (self.least..=self.most).contains(tick)).collect()
@@ -194,7 +221,13 @@ mod tests {
 
     fn rows() -> Vec<Row> {
         vec![
-            Row::ratio("B0", "much & fast", "/s", &[(50.0, 100.0), (60.0, 100.0)], Goal::AtLeast(0.9)),
+            Row::ratio(
+                "B0",
+                "much & fast",
+                "/s",
+                &[(50.0, 100.0), (60.0, 100.0)],
+                Goal::AtLeast(0.9),
+            ),
             Row::ratio("B0", "as wanted", "/s", &[(90.0, 100.0)], Goal::AtLeast(0.9)),
             Row::difference("B0", "late", "ms", &[(3.0, 1.0)], Goal::AtMost(1.0)),
             Row::figure("B0", "alone", "ms", &[3.0], Goal::AtMost(1.0)),
@@ -210,7 +243,11 @@ mod tests {
             ("late", false, true),
             ("alone", false, false),
         ] {
-            assert_eq!((ratios.contains(what), times.contains(what)), (in_ratios, in_times), "{what}");
+            assert_eq!(
+                (ratios.contains(what), times.contains(what)),
+                (in_ratios, in_times),
+                "{what}"
+            );
         }
         assert_eq!(ratios.matches(MISSED).count(), 1, "one goal is missed");
         assert!(super::times(&rows()[..2]).is_none(), "nothing to draw is no picture");
@@ -228,7 +265,10 @@ mod tests {
         let marks = [Mark::Span { from: 0.25, to: 4.0 }];
         let axis = Axis::over(marks.iter()).unwrap();
         let [half, one, twice] = [0.5, 1.0, 2.0].map(|value| axis.place(value));
-        assert!((twice - one - (one - half)).abs() < 1e-9 && twice > one + 50.0, "{half} {one} {twice}");
+        assert!(
+            (twice - one - (one - half)).abs() < 1e-9 && twice > one + 50.0,
+            "{half} {one} {twice}"
+        );
         assert_eq!(axis.ticks(), [0.2, 0.5, 1.0, 2.0, 5.0]);
     }
 }

@@ -34,7 +34,8 @@ impl Program {
         let log = dir.path().join("log");
         let file = File::options().create(true).append(true).open(&log).expect("a log");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a log")).stderr(file);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let child =
+            command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, dir }
     }
 
@@ -43,7 +44,11 @@ impl Program {
         let begun = Instant::now();
         while TcpStream::connect(self.address).await.is_err() {
             let ended = self.child.try_wait().expect("it can be asked");
-            assert!(ended.is_none(), "it ended:\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+            assert!(
+                ended.is_none(),
+                "it ended:\n{}",
+                std::fs::read_to_string(&self.log).unwrap_or_default()
+            );
             assert!(begun.elapsed() < PATIENCE * 5, "it does not listen");
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
@@ -81,14 +86,16 @@ impl Program {
 
     /// How much processor time it has used, in hundredths of a second.
     fn ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
         // Behind the name, which may have spaces, and eleven other fields.
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
         fields.take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
     }
 
     fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
     }
@@ -153,7 +160,9 @@ impl Programs {
     fn serve(&self, config: &Path) -> Command {
         let mut command = Command::new(&self.tidegate);
         command.arg("serve").arg("--config").arg(config);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_"))
+        {
             command.env_remove(name);
         }
         command
@@ -170,7 +179,12 @@ impl Programs {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.current_dir(dir.path());
         command.args(["peer", name, "--port", &port.to_string()]);
-        command.args(["--chat", &format!("http://{}", stubs.chat), "--genesys", &format!("http://{}", stubs.genesys)]);
+        command.args([
+            "--chat",
+            &format!("http://{}", stubs.chat),
+            "--genesys",
+            &format!("http://{}", stubs.genesys),
+        ]);
         let mut peer = Program::start(command, port, dir);
         peer.listens().await;
         peer
@@ -188,7 +202,10 @@ impl Programs {
         command.env("WEBHOOK_SECRET", webhook::SECRET).env("CONNECTOR_SECRET", CONNECTOR_SECRET);
         command.env("CHAT_URL", format!("http://{}", stubs.chat));
         command.env("GENESYS_URL", format!("http://{}", stubs.genesys));
-        command.env("INTEGRATION_ID", "b3f0").env("CLIENT_ID", "bench").env("CLIENT_SECRET", "bench-secret");
+        command
+            .env("INTEGRATION_ID", "b3f0")
+            .env("CLIENT_ID", "bench")
+            .env("CLIENT_SECRET", "bench-secret");
         let mut peer = Program::start(command, port, folder());
         peer.listens().await;
         peer

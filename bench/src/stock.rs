@@ -45,7 +45,8 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
     for sql in schema(&source, "table") {
         store.execute_batch(&sql).expect("a table");
     }
-    let mut writers: Vec<Statement<'_>> = TABLES.iter().map(|(table, ..)| writer(&store, table)).collect();
+    let mut writers: Vec<Statement<'_>> =
+        TABLES.iter().map(|(table, ..)| writer(&store, table)).collect();
     let (mut buffer, mut steps, mut written) = (Vec::new(), 0, 0);
     for (id, number) in &all {
         let pattern = &patterns[number % patterns.len()];
@@ -69,7 +70,8 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
             store.execute_batch(&sql).expect("an index or a trigger");
         }
     }
-    let version: u32 = source.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
+    let version: u32 =
+        source.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a version");
     store.execute_batch("commit").expect("written");
     store.pragma_update(None, "user_version", version).expect("a version");
     store.pragma_update(None, "journal_mode", "wal").expect("a log");
@@ -83,20 +85,29 @@ fn schema(source: &Connection, kind: &str) -> Vec<String> {
     let mut sql = source
         .prepare("select sql from sqlite_schema where type = ?1 and sql is not null and name not like 'sqlite_%'")
         .expect("SQL");
-    sql.query_map([kind], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("the schema")
+    sql.query_map([kind], |row| row.get(0))
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("the schema")
 }
 
 /// The columns of a table, but for a number that the store gives by itself.
 fn columns(store: &Connection, table: &str) -> Vec<String> {
-    let mut sql =
-        store.prepare("select name from pragma_table_info(?1) where not (name = 'seq' and pk = 1)").expect("SQL");
-    sql.query_map([table], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("the columns")
+    let mut sql = store
+        .prepare("select name from pragma_table_info(?1) where not (name = 'seq' and pk = 1)")
+        .expect("SQL");
+    sql.query_map([table], |row| row.get(0))
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("the columns")
 }
 
 fn writer<'a>(store: &'a Connection, table: &str) -> Statement<'a> {
     let columns = columns(store, table);
     let places = vec!["?"; columns.len()].join(", ");
-    store.prepare(&format!("insert into {table} ({}) values ({places})", columns.join(", "))).expect("SQL")
+    store
+        .prepare(&format!("insert into {table} ({}) values ({places})", columns.join(", ")))
+        .expect("SQL")
 }
 
 /// One conversation, to be written again.
@@ -134,8 +145,9 @@ enum Piece {
 
 fn patterns(source: &Connection) -> Vec<Pattern> {
     for unheard in ["event", "early", "outbox"] {
-        let rows: u64 =
-            source.query_row(&format!("select count(*) from {unheard}"), [], |row| row.get(0)).expect("SQL");
+        let rows: u64 = source
+            .query_row(&format!("select count(*) from {unheard}"), [], |row| row.get(0))
+            .expect("SQL");
         assert_eq!(rows, 0, "rows of {unheard} would have to be copied too");
     }
     let mut sql = source.prepare("select id, customer ->> '$.id' from conversation").expect("SQL");
@@ -144,48 +156,64 @@ fn patterns(source: &Connection) -> Vec<Pattern> {
 }
 
 fn pattern(source: &Connection, (conversation, customer): (String, String)) -> Pattern {
-    let mut sql =
-        source.prepare_cached("select id, seq from message where conversation = ?1 order by seq").expect("SQL");
+    let mut sql = source
+        .prepare_cached("select id, seq from message where conversation = ?1 order by seq")
+        .expect("SQL");
     let both = sql.query_map([&conversation], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
     let both: Vec<(String, i64)> = both.collect::<Result<_, _>>().expect("ids");
     let (messages, numbers): (Vec<String>, Vec<i64>) = both.into_iter().unzip();
-    let mut sql = source.prepare_cached("select step from journal where conversation = ?1 order by step").expect("SQL");
-    let steps: Vec<i64> =
-        sql.query_map([&conversation], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("steps");
-    let mut needles = vec![(conversation.clone(), Piece::Conversation), (customer, Piece::Customer)];
+    let mut sql = source
+        .prepare_cached("select step from journal where conversation = ?1 order by step")
+        .expect("SQL");
+    let steps: Vec<i64> = sql
+        .query_map([&conversation], |row| row.get(0))
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("steps");
+    let mut needles =
+        vec![(conversation.clone(), Piece::Conversation), (customer, Piece::Customer)];
     needles.extend(messages.iter().enumerate().map(|(at, id)| (id.clone(), Piece::Message(at))));
     let mut rows = Vec::new();
     for (table, (name, whose, order)) in TABLES.iter().enumerate() {
         let columns = columns(source, name);
-        let sql = format!("select {} from {name} where {whose} order by {order}", columns.join(", "));
+        let sql =
+            format!("select {} from {name} where {whose} order by {order}", columns.join(", "));
         let mut sql = source.prepare(&sql).expect("SQL");
         let mut found = sql.query([&conversation]).expect("rows");
         while let Some(row) = found.next().expect("a row") {
-            let values: Vec<Value> = (0..columns.len()).map(|at| row.get(at).expect("a value")).collect();
+            let values: Vec<Value> =
+                (0..columns.len()).map(|at| row.get(at).expect("a value")).collect();
             let of = |values: &[Value]| {
-                let is_in = |id: &String, value| text(value).is_some_and(|text| text.contains(id.as_str()));
+                let is_in =
+                    |id: &String, value| text(value).is_some_and(|text| text.contains(id.as_str()));
                 messages.iter().position(|id| values.iter().any(|value| is_in(id, value)))
             };
-            let place = |all: &[i64], number| all.iter().position(|one| *one == number).expect("its own");
-            let cells =
-                columns.iter().zip(values.clone()).map(|(column, value)| match (value, *name, column.as_str()) {
-                    (Value::Integer(step), _, "step") | (Value::Integer(step), "journal", "before") => {
+            let place =
+                |all: &[i64], number| all.iter().position(|one| *one == number).expect("its own");
+            let cells = columns.iter().zip(values.clone()).map(|(column, value)| {
+                match (value, *name, column.as_str()) {
+                    (Value::Integer(step), _, "step")
+                    | (Value::Integer(step), "journal", "before") => {
                         Cell::Step(place(&steps, step))
                     }
-                    (Value::Integer(seq), _, "message") | (Value::Integer(seq), "message", "before") => {
+                    (Value::Integer(seq), _, "message")
+                    | (Value::Integer(seq), "message", "before") => {
                         Cell::Message(place(&numbers, seq))
                     }
                     // Each record is about a message of its own.
                     (Value::Text(lines), _, "records") => {
                         let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
-                        let lines = lines.map(|line| match cell(column, line.clone(), &needles, of(&[line])) {
-                            Cell::Text(pieces) => pieces,
-                            _ => unreachable!("it is text"),
+                        let lines = lines.map(|line| {
+                            match cell(column, line.clone(), &needles, of(&[line])) {
+                                Cell::Text(pieces) => pieces,
+                                _ => unreachable!("it is text"),
+                            }
                         });
                         Cell::Text(lines.collect::<Vec<_>>().join(&Piece::Same("\n".to_owned())))
                     }
                     (value, ..) => cell(column, value, &needles, of(&values)),
-                });
+                }
+            });
             let cells = cells.collect();
             rows.push((table, cells));
         }
@@ -210,7 +238,11 @@ fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usiz
                 pieces = replace(
                     pieces,
                     &format!("\"service_id\":\"{SERVICE_ID}\""),
-                    &[Piece::Same("\"service_id\":\"".into()), Piece::Service(of), Piece::Same("\"".into())],
+                    &[
+                        Piece::Same("\"service_id\":\"".into()),
+                        Piece::Service(of),
+                        Piece::Same("\"".into()),
+                    ],
                 );
             }
             Cell::Text(pieces.into_iter().flat_map(times).collect())
@@ -223,7 +255,9 @@ fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usiz
 
 fn split(text: String, needles: &[(String, Piece)]) -> Vec<Piece> {
     let whole = vec![Piece::Same(text)];
-    needles.iter().fold(whole, |pieces, (needle, piece)| replace(pieces, needle, std::slice::from_ref(piece)))
+    needles
+        .iter()
+        .fold(whole, |pieces, (needle, piece)| replace(pieces, needle, std::slice::from_ref(piece)))
 }
 
 fn replace(pieces: Vec<Piece>, needle: &str, by: &[Piece]) -> Vec<Piece> {
@@ -285,7 +319,9 @@ impl Copy<'_> {
                 Cell::Same(value) => writer.raw_bind_parameter(at, value),
                 Cell::Time(time) => writer.raw_bind_parameter(at, time - self.past.cast_signed()),
                 Cell::Step(step) => writer.raw_bind_parameter(at, self.first_step + step),
-                Cell::Message(message) => writer.raw_bind_parameter(at, self.first_message + message),
+                Cell::Message(message) => {
+                    writer.raw_bind_parameter(at, self.first_message + message)
+                }
                 Cell::Text(pieces) => {
                     self.render(pieces, buffer);
                     writer.raw_bind_parameter(at, str::from_utf8(buffer).expect("text"))
@@ -313,7 +349,8 @@ impl Copy<'_> {
                     buffer.extend_from_slice(self.messages[*at].as_bytes());
                 }
                 Piece::Time(time) => {
-                    let time = Timestamp::from_millisecond(time - self.past.cast_signed()).expect("a time");
+                    let time = Timestamp::from_millisecond(time - self.past.cast_signed())
+                        .expect("a time");
                     buffer.extend_from_slice(time.to_string().as_bytes());
                 }
             }

@@ -115,7 +115,10 @@ impl Stubs {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn serve(seen: &Arc<Seen>, answer: fn(&Seen, &str, &HeaderMap, &Bytes) -> Answer) -> SocketAddr {
+async fn serve(
+    seen: &Arc<Seen>,
+    answer: fn(&Seen, &str, &HeaderMap, &Bytes) -> Answer,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let seen = Arc::clone(seen);
@@ -128,14 +131,21 @@ async fn serve(seen: &Arc<Seen>, answer: fn(&Seen, &str, &HeaderMap, &Bytes) -> 
                 let seen = Arc::clone(&seen);
                 async move {
                     let (head, body) = request.into_parts();
-                    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+                    let body = body
+                        .collect()
+                        .await
+                        .map(http_body_util::Collected::to_bytes)
+                        .unwrap_or_default();
                     if seen.silent.load(Ordering::Relaxed) && head.uri.path().ends_with("/open") {
                         std::future::pending::<()>().await;
                     }
                     Ok::<_, Infallible>(answer(&seen, head.uri.path(), &head.headers, &body))
                 }
             });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service),
+            );
         }
     });
     address
@@ -153,7 +163,8 @@ fn chat(seen: &Seen, path: &str, headers: &HeaderMap, _: &Bytes) -> Answer {
         "open" if seen.slow_handshakes.load(Ordering::Relaxed) => json(StatusCode::ACCEPTED, "{}"),
         "open" => json(StatusCode::OK, r#"{"session":"s"}"#),
         "messages" => {
-            let id = headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
+            let id =
+                headers.get("idempotency-key").and_then(|id| id.to_str().ok()).unwrap_or_default();
             seen.forwarded.note(id, now);
             tell(&seen.forwards, id, now);
             if seen.limit.get().is_some_and(|limit| limit.refuses(id, now)) {
@@ -179,15 +190,23 @@ const LIMITED: &str = r#"{"message":"Rate limit exceeded the maximum","code":"to
 fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
     let now = Instant::now();
     if path.ends_with("/oauth/token") {
-        return json(StatusCode::OK, r#"{"access_token":"t","token_type":"bearer","expires_in":86400}"#);
+        return json(
+            StatusCode::OK,
+            r#"{"access_token":"t","token_type":"bearer","expires_in":86400}"#,
+        );
     }
     // As many calls as anybody wants, where nothing limits them.
-    let mut limits =
-        [("inin-ratelimit-count", 1_u64), ("inin-ratelimit-allowed", 60_000_000), ("inin-ratelimit-reset", 60)];
+    let mut limits = [
+        ("inin-ratelimit-count", 1_u64),
+        ("inin-ratelimit-allowed", 60_000_000),
+        ("inin-ratelimit-reset", 60),
+    ];
     if let Some(limit) = seen.limit.get() {
         match limit.admit(now) {
             Admission::Taken { count, reset } => {
-                for (header, value) in limits.iter_mut().zip([count.into(), limit.allowed().into(), reset]) {
+                for (header, value) in
+                    limits.iter_mut().zip([count.into(), limit.allowed().into(), reset])
+                {
                     header.1 = value;
                 }
             }

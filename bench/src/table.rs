@@ -186,11 +186,15 @@ pub(crate) fn line(row: &Row) -> String {
     };
     let reference = row.reference.map(number).unwrap_or_default();
     let (ours, unit) = (number(row.ours), &row.unit);
-    format!("| {} | {} | {ours} {unit} | {reference} | {} | {goal} | {reached} |", row.id, row.what, judged.trim())
+    format!(
+        "| {} | {} | {ours} {unit} | {reference} | {} | {goal} | {reached} |",
+        row.id,
+        row.what,
+        judged.trim()
+    )
 }
 
-pub(crate) const HEAD: &str =
-    "| | what | Tidegate | reference | ratio (rounds) | goal | |\n| --- | --- | --- | --- | --- | --- | --- |";
+pub(crate) const HEAD: &str = "| | what | Tidegate | reference | ratio (rounds) | goal | |\n| --- | --- | --- | --- | --- | --- | --- |";
 
 #[cfg(test)]
 mod tests {
@@ -199,7 +203,10 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         let all = [0.0312, 0.5, 1.0, 12.345, 123.4, 1_234.5, 1_234_567.0, -1_234.0];
-        assert_eq!(all.map(number), ["0.031", "0.500", "1.00", "12.3", "123", "1,234", "1,234,567", "-1,234"]);
+        assert_eq!(
+            all.map(number),
+            ["0.031", "0.500", "1.00", "12.3", "123", "1,234", "1,234,567", "-1,234"]
+        );
     }
 
     #[test]
@@ -217,7 +224,13 @@ mod tests {
     #[test]
     fn the_ratio_of_neighbours_is_judged() {
         // A machine that became half as fast in the second round.
-        let row = Row::ratio("B0", "it", "/s", &[(50.0, 100.0), (26.0, 50.0), (60.0, 100.0)], Goal::AtLeast(0.5));
+        let row = Row::ratio(
+            "B0",
+            "it",
+            "/s",
+            &[(50.0, 100.0), (26.0, 50.0), (60.0, 100.0)],
+            Goal::AtLeast(0.5),
+        );
         assert_eq!((row.judged, row.reached, row.spread), (0.52, Some(true), Some((0.5, 0.6))));
         let row = Row::difference("B0", "it", "ms", &[(3.0, 1.0), (5.0, 2.0)], Goal::AtMost(2.0));
         assert_eq!((row.judged, row.reached), (2.5, Some(false)));

@@ -24,13 +24,19 @@ impl Usage {
         let clock = ClockId::pid_cpu_clock_id(id).expect("the process runs");
         let cpu = clock_gettime(clock).expect("the process runs").into();
         let io = std::fs::read_to_string(format!("/proc/{process}/io")).expect("the process runs");
-        let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).and_then(|it| it.parse().ok());
+        let written = io
+            .lines()
+            .find_map(|line| line.strip_prefix("write_bytes: "))
+            .and_then(|it| it.parse().ok());
         Self { cpu, written: written.expect("the system counts what a process writes") }
     }
 
     /// What it has used since then.
     pub(crate) fn since(self, then: Self) -> Self {
-        Self { cpu: self.cpu.saturating_sub(then.cpu), written: self.written.saturating_sub(then.written) }
+        Self {
+            cpu: self.cpu.saturating_sub(then.cpu),
+            written: self.written.saturating_sub(then.written),
+        }
     }
 }
 
@@ -47,10 +53,22 @@ impl Syncs {
         let dir = crate::programs::folder();
         let report = dir.path().join("syncs");
         let mut command = Command::new("perf");
-        command.args(["stat", "-x,", "-e", "syscalls:sys_enter_fdatasync", "-p", &process.to_string(), "-o"]);
+        command.args([
+            "stat",
+            "-x,",
+            "-e",
+            "syscalls:sys_enter_fdatasync",
+            "-p",
+            &process.to_string(),
+            "-o",
+        ]);
         // It counts for as long as the command at its end runs, and that begins when counting has.
         command.arg(&report).args(["--", "sh", "-c", "echo counting; cat"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
         let mut perf = command.spawn().ok()?;
         let mut said = String::new();
         BufReader::new(perf.stdout.take()?).read_line(&mut said).await.ok()?;
@@ -67,7 +85,13 @@ impl Syncs {
 
 fn counted(report: &Path) -> Option<u64> {
     let report = std::fs::read_to_string(report).ok()?;
-    report.lines().find(|line| line.contains("sys_enter_fdatasync"))?.split(',').next()?.parse().ok()
+    report
+        .lines()
+        .find(|line| line.contains("sys_enter_fdatasync"))?
+        .split(',')
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -92,7 +116,10 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             counted(&file)
         };
-        assert_eq!(of("# started\n\n29,,syscalls:sys_enter_fdatasync,5053243,100.00,,\n"), Some(29));
+        assert_eq!(
+            of("# started\n\n29,,syscalls:sys_enter_fdatasync,5053243,100.00,,\n"),
+            Some(29)
+        );
         assert_eq!(of("<not counted>,,syscalls:sys_enter_fdatasync,0,100.00,,\n"), None);
         assert_eq!(of(""), None);
     }

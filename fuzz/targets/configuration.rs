@@ -22,13 +22,18 @@ fuzz_target!(|data: &[u8]| {
     let Ok(data) = std::str::from_utf8(data) else { return };
     let (text, variables) = data.split_once('\0').unwrap_or((data, ""));
     let variables = variables.split('\0').filter_map(|variable| variable.split_once('='));
-    let variables: Vec<_> = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let variables: Vec<_> =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     // What is not this text's own business: whatever files the machine has.
     if names_a_file(text, &variables) {
         return;
     }
     let result = load(text, &variables);
-    assert_eq!(format!("{result:?}"), format!("{:?}", load(text, &variables)), "the same text means the same");
+    assert_eq!(
+        format!("{result:?}"),
+        format!("{:?}", load(text, &variables)),
+        "the same text means the same"
+    );
     if let Err(report) = &result {
         assert_every_line_has_a_place(report, &variables);
     }
@@ -37,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
 
 fn load(text: &str, variables: &[(String, String)]) -> Result<Config, String> {
     let nowhere = Path::new("/nonexistent");
-    Config::parse("tidegate.toml", nowhere, text, variables.iter().cloned()).map_err(|errors| errors.to_string())
+    Config::parse("tidegate.toml", nowhere, text, variables.iter().cloned())
+        .map_err(|errors| errors.to_string())
 }
 
 fn names_a_file(text: &str, variables: &[(String, String)]) -> bool {
@@ -62,16 +68,26 @@ fn assert_every_line_has_a_place(report: &str, variables: &[(String, String)]) {
         assert_eq!(lines.len(), 1, "{report}");
     }
     for line in lines {
-        let variable = || variables.iter().find_map(|(name, _)| line.strip_prefix(&*name.escape_debug().to_string()));
+        let variable = || {
+            variables
+                .iter()
+                .find_map(|(name, _)| line.strip_prefix(&*name.escape_debug().to_string()))
+        };
         let rest = line.strip_prefix("tidegate.toml").map(|rest| rest.trim_start_matches([':']));
         let rest = rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-        let (rest, named) = rest.map(|rest| (rest, false)).or_else(|| variable().map(|rest| (rest, true))).expect(line);
+        let (rest, named) = rest
+            .map(|rest| (rest, false))
+            .or_else(|| variable().map(|rest| (rest, true)))
+            .expect(line);
         let rest = rest.trim_start_matches([':', ' ']);
         let key = rest.split_once(": ").map_or("", |(key, _)| key);
         // A variable's name is a key. What is not TOML has none, or it stands before the equals sign.
         let known = ["server", "store", "console", "integration", "\""];
         let broken = rest.contains("this is not TOML: ");
-        assert!(named || broken || known.iter().any(|known| key.starts_with(known)) || unknown(rest), "{line}");
+        assert!(
+            named || broken || known.iter().any(|known| key.starts_with(known)) || unknown(rest),
+            "{line}"
+        );
     }
 }
 
@@ -111,7 +127,8 @@ fn hide(value: &mut Value, secret: bool) {
         Value::Table(table) => {
             // The name of a variable is no secret, but what stands in its place by mistake may be one.
             let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let shown = |key: &str, value: &Value| key == "env" && value.as_str().is_some_and(plain);
+            let shown =
+                |key: &str, value: &Value| key == "env" && value.as_str().is_some_and(plain);
             for (key, value) in table.iter_mut() {
                 let secret = is_secret(key) || (secret && !shown(key, value));
                 hide(value, secret);
@@ -126,5 +143,9 @@ fn is_secret(key: &str) -> bool {
 }
 
 fn hidden(secret: &str) -> String {
-    if secret.starts_with("whsec_") { HUSH_OF_CONNECTOR.to_owned() } else { format!("{secret}{HUSH}") }
+    if secret.starts_with("whsec_") {
+        HUSH_OF_CONNECTOR.to_owned()
+    } else {
+        format!("{secret}{HUSH}")
+    }
 }

@@ -18,7 +18,11 @@ fuzz_target!(|body: &[u8]| {
         assert!(error.is_ascii() && error.len() < 120, "{error}");
         return;
     };
-    assert_eq!(format!("{events:?}"), format!("{:?}", protocol::parse(body).unwrap()), "the same bytes mean the same");
+    assert_eq!(
+        format!("{events:?}"),
+        format!("{:?}", protocol::parse(body).unwrap()),
+        "the same bytes mean the same"
+    );
     assert!(events.len() <= MAX_EVENTS);
     let body = std::str::from_utf8(body).expect("JSON is UTF-8");
     assert_whole(&events, body);

@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 
 use conversation::{
-    AfterFailure, Conversation, DeliveredOn, History, Input, NoticeKind, OnUnknown, Owed, Policy, Record, SendReceipts,
+    AfterFailure, Conversation, DeliveredOn, History, Input, NoticeKind, OnUnknown, Owed, Policy,
+    Record, SendReceipts,
 };
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -30,12 +31,14 @@ fuzz_target!(|data: &[u8]| {
 fn policy(choice: u8) -> Policy {
     let mut policy = Policy::default();
     policy.delivery.after_failure =
-        [AfterFailure::Continue, AfterFailure::FailRest, AfterFailure::Pause][usize::from(choice % 3)];
+        [AfterFailure::Continue, AfterFailure::FailRest, AfterFailure::Pause]
+            [usize::from(choice % 3)];
     policy.delivery.on_unknown = [OnUnknown::Retry, OnUnknown::Fail][usize::from(choice / 3 % 2)];
-    policy.receipts.send =
-        [SendReceipts::Final, SendReceipts::All, SendReceipts::Failures][usize::from(choice / 6 % 3)];
+    policy.receipts.send = [SendReceipts::Final, SendReceipts::All, SendReceipts::Failures]
+        [usize::from(choice / 6 % 3)];
     policy.receipts.delivered_on =
-        [DeliveredOn::Auto, DeliveredOn::Accepted, DeliveredOn::Reported][usize::from(choice / 18 % 3)];
+        [DeliveredOn::Auto, DeliveredOn::Accepted, DeliveredOn::Reported]
+            [usize::from(choice / 18 % 3)];
     if choice / 54 % 2 == 1 {
         policy.notices = [NoticeKind::Held, NoticeKind::Expired, NoticeKind::Failed].into();
     }
@@ -73,7 +76,8 @@ impl Story {
         if let Ok(record) = serde_json::from_str::<Record>(json) {
             assert_kept(&record);
             self.own = false;
-            self.conversation = Conversation::replay(self.conversation.clone(), [(at, record.clone())]);
+            self.conversation =
+                Conversation::replay(self.conversation.clone(), [(at, record.clone())]);
             self.journal(at, record);
         } else if let Ok(input) = serde_json::from_str::<Input>(json) {
             assert_kept(&input);
@@ -105,7 +109,10 @@ impl Story {
             self.journal(self.now, record);
         }
         let wakeup = self.conversation.next_wakeup(&self.policy);
-        assert!(!self.own || wakeup.is_none_or(|wakeup| wakeup > self.now), "time was not made use of: {wakeup:?}");
+        assert!(
+            !self.own || wakeup.is_none_or(|wakeup| wakeup > self.now),
+            "time was not made use of: {wakeup:?}"
+        );
     }
 
     fn journal(&mut self, at: Timestamp, record: Record) {
@@ -120,7 +127,12 @@ impl Story {
         if self.own {
             assert_eq!(self.history.breaches(), []);
         }
-        let _ = (replayed.is_idle(), replayed.is_calling(), replayed.inbound_waiting(), replayed.watched());
+        let _ = (
+            replayed.is_idle(),
+            replayed.is_calling(),
+            replayed.inbound_waiting(),
+            replayed.watched(),
+        );
         let _ = (self.history.unsettled().count(), self.history.unreceipted().count());
     }
 }

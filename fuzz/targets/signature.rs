@@ -4,7 +4,9 @@
 
 #![no_main]
 
-use connector::http::{NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+use connector::http::{
+    NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+};
 use genesys::signature::{self, SignatureError};
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
@@ -24,7 +26,11 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn genesys(header: &[u8], body: &[u8]) {
-    let secrets = [genesys::Secret::new("the new secret 1"), genesys::Secret::new(""), "the old secret 2".into()];
+    let secrets = [
+        genesys::Secret::new("the new secret 1"),
+        genesys::Secret::new(""),
+        "the old secret 2".into(),
+    ];
     let good = signature::sign(&secrets[2], body);
     let verify = |header: &[u8], body: &[u8]| signature::verify(&secrets, Some(header), body);
     assert_eq!(verify(good.as_bytes(), body), Ok(()));
@@ -42,13 +48,18 @@ fn genesys(header: &[u8], body: &[u8]) {
 fn chat_service(id: &[u8], time: &[u8], signatures: &[u8], body: &[u8]) {
     let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
     let secrets = Secrets::from(secret.clone());
-    let Some(id) = HeaderValue::from_bytes(id).ok().filter(|id| id.to_str().is_ok()) else { return };
+    let Some(id) = HeaderValue::from_bytes(id).ok().filter(|id| id.to_str().is_ok()) else {
+        return;
+    };
     let text = id.to_str().unwrap();
     let good = secret.sign(text, NOW, body);
     let now = NOW.as_second().to_string();
     assert_eq!(verify(&secrets, &id, now.as_bytes(), good.as_bytes(), body), Some(Ok(())));
     let longer = [body, b" "].concat();
-    assert_eq!(verify(&secrets, &id, now.as_bytes(), good.as_bytes(), &longer), Some(Err(NotSigned::Wrong)));
+    assert_eq!(
+        verify(&secrets, &id, now.as_bytes(), good.as_bytes(), &longer),
+        Some(Err(NotSigned::Wrong))
+    );
 
     for (time, forged) in [
         (time.to_vec(), signatures.to_vec()),
@@ -59,7 +70,8 @@ fn chat_service(id: &[u8], time: &[u8], signatures: &[u8], body: &[u8]) {
     ] {
         if verify(&secrets, &id, &time, &forged, body) == Some(Ok(())) {
             let time = std::str::from_utf8(&time).expect("a time is digits");
-            let at = Timestamp::from_second(time.parse().expect("a time is digits")).expect("it is near");
+            let at = Timestamp::from_second(time.parse().expect("a time is digits"))
+                .expect("it is near");
             assert!((at.as_second() - NOW.as_second()).abs() <= TOLERANCE);
             let good = secret.sign(text, at, body);
             let mut claimed = forged.split(|byte| *byte == b' ');
@@ -69,7 +81,8 @@ fn chat_service(id: &[u8], time: &[u8], signatures: &[u8], body: &[u8]) {
     for age in [-TOLERANCE - 1, TOLERANCE + 1] {
         let at = Timestamp::from_second(NOW.as_second() + age).unwrap();
         let good = secret.sign(text, at, body);
-        let verified = verify(&secrets, &id, at.as_second().to_string().as_bytes(), good.as_bytes(), body);
+        let verified =
+            verify(&secrets, &id, at.as_second().to_string().as_bytes(), good.as_bytes(), body);
         assert!(matches!(verified, Some(Err(NotSigned::Stale | NotSigned::Future))));
     }
 }
@@ -94,8 +107,10 @@ fn secret(text: &str) {
     if let Ok(secret) = text.parse::<Secret>() {
         assert_eq!(format!("{secret:?}"), "whsec_…");
         let headers = [(WEBHOOK_ID, "m"), (WEBHOOK_TIMESTAMP, "1795165443")];
-        let mut headers: HeaderMap =
-            headers.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).into_iter().collect();
+        let mut headers: HeaderMap = headers
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .into_iter()
+            .collect();
         headers.insert(WEBHOOK_SIGNATURE, secret.sign("m", NOW, b"body").parse().unwrap());
         assert_eq!(Secrets::from(secret).verify(&headers, b"body", NOW), Ok(()));
     }

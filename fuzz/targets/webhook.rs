@@ -48,7 +48,11 @@ fuzz_target!(|body: &[u8]| {
             assert_written_back(&message, body);
             let envelope = envelope.expect("a message is JSON");
             assert_eq!(envelope.id.as_ref(), Some(&message.id), "both readers find the same id");
-            assert_eq!(envelope.to_id.as_ref(), message.to().map(|to| &to.id), "both readers find the same customer");
+            assert_eq!(
+                envelope.to_id.as_ref(),
+                message.to().map(|to| &to.id),
+                "both readers find the same customer"
+            );
         }
         Err(error) => {
             let error = error.to_string();

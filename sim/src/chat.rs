@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::{Capabilities, CheckError, Connector, ContentKinds, Forward, MediaRange, Open, Typing};
-use conversation::{AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId};
+use connector::{
+    Capabilities, CheckError, Connector, ContentKinds, Forward, MediaRange, Open, Typing,
+};
+use conversation::{
+    AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
+};
 use serde_json::json;
 
 use crate::node::Gate;
@@ -107,7 +111,11 @@ impl Connector for SimConnector {
 
     async fn open(&self, call: &Open) -> OpenOutcome {
         let (world, conversation) = (&self.world, &call.conversation);
-        world.tell(format_args!("{} asks for a session of customer {}", self.node, world.customer_of(conversation)));
+        world.tell(format_args!(
+            "{} asks for a session of customer {}",
+            self.node,
+            world.customer_of(conversation)
+        ));
         self.travel().await;
         let faults = &world.plan.faults;
         let outcome = if world.weather().chat_away || world.fault(faults.chat_fails / 2.0) {
@@ -223,7 +231,8 @@ impl SimConnector {
             // It forgets to.
             return;
         }
-        let kind = if world.fault(faults.chat_refuses) { "message.failed" } else { "message.delivered" };
+        let kind =
+            if world.fault(faults.chat_refuses) { "message.failed" } else { "message.delivered" };
         let mut reports = vec![(kind, world.between(0, 3_000))];
         if world.fault(faults.chat_lies) {
             reports.push(("message.failed", world.between(0, 5_000)));
@@ -241,7 +250,8 @@ impl SimConnector {
         }
         if world.fault(faults.chat_lies) {
             let event = world.chat().event();
-            let body = json!({ "type": "message.delivered", "id": event, "message": "never-heard-of" });
+            let body =
+                json!({ "type": "message.delivered", "id": event, "message": "never-heard-of" });
             tokio::spawn(traffic::tell(world, event, body, Duration::ZERO));
         }
     }
@@ -271,7 +281,10 @@ impl SimConnector {
     fn close_session(&self, conversation: &ConversationId) {
         let world = Arc::clone(&self.world);
         let Some(session) = world.chat().room(conversation).session.take() else { return };
-        world.tell(format_args!("chat      closes {session} of customer {}", world.customer_of(conversation)));
+        world.tell(format_args!(
+            "chat      closes {session} of customer {}",
+            world.customer_of(conversation)
+        ));
         if world.dice(0.5) {
             let event = world.chat().event();
             let body = json!({ "type": "session.closed", "id": event, "conversation": conversation.as_str(),

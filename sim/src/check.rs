@@ -55,7 +55,13 @@ struct Life {
 
 impl World {
     /// Records became durable.
-    pub(crate) fn journaled(&self, conversation: &ConversationId, after: u64, at: Timestamp, records: &[Record]) {
+    pub(crate) fn journaled(
+        &self,
+        conversation: &ConversationId,
+        after: u64,
+        at: Timestamp,
+        records: &[Record],
+    ) {
         let customer = self.customer_of(conversation);
         for record in records {
             self.tell(format_args!("journal   customer {customer}: {record:?}"));
@@ -75,7 +81,9 @@ impl World {
                 && let Some((left, _)) = of_customer(promised, customer)
                     .find(|(other, answered)| *answered < sent && !lives.contains_key(other))
             {
-                found.push(format!("I3: {message} overtakes {left}, which was answered before it was sent"));
+                found.push(format!(
+                    "I3: {message} overtakes {left}, which was answered before it was sent"
+                ));
             }
         }
         drop(check);
@@ -97,7 +105,13 @@ impl World {
     }
 
     /// A message leaves a node for the chat service.
-    pub(crate) fn leaves(&self, node: &str, conversation: &ConversationId, id: &MessageId, now: Timestamp) {
+    pub(crate) fn leaves(
+        &self,
+        node: &str,
+        conversation: &ConversationId,
+        id: &MessageId,
+        now: Timestamp,
+    ) {
         let driver = self.database.driver(conversation);
         let mut check = self.check();
         check.forwards += 1;
@@ -149,7 +163,14 @@ impl World {
     /// A receipt reaches Genesys.
     ///
     /// One that was on its way already when another came there could not know of it; it `left` its node before.
-    pub(crate) fn receipted(&self, id: &MessageId, status: &str, last: bool, reason: Option<&str>, left: Duration) {
+    pub(crate) fn receipted(
+        &self,
+        id: &MessageId,
+        status: &str,
+        last: bool,
+        reason: Option<&str>,
+        left: Duration,
+    ) {
         let now = self.passed();
         let said = format!("{status}/{}", reason.unwrap_or_default());
         let mut check = self.check();
@@ -235,7 +256,10 @@ impl Check {
 }
 
 /// Those of one customer: their ids begin with her number.
-fn of_customer<T>(all: &BTreeMap<MessageId, T>, customer: usize) -> impl Iterator<Item = (&MessageId, &T)> {
+fn of_customer<T>(
+    all: &BTreeMap<MessageId, T>,
+    customer: usize,
+) -> impl Iterator<Item = (&MessageId, &T)> {
     let prefix = format!("{customer}-");
     let first = MessageId::new(&prefix);
     all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))

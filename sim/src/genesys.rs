@@ -70,7 +70,9 @@ impl Transport for SimTransport {
             self.gate.pass().await;
             let exchanged = tokio::time::timeout(timeout, self.travel(request)).await;
             self.gate.pass().await;
-            exchanged.unwrap_or_else(|_| Err(CallError::Unknown { cause: "no answer in time".to_owned() }))
+            exchanged.unwrap_or_else(|_| {
+                Err(CallError::Unknown { cause: "no answer in time".to_owned() })
+            })
         })
     }
 }
@@ -80,7 +82,9 @@ impl SimTransport {
         let world = &self.world;
         let chance = world.plan.faults.genesys_fails / 5.0;
         let left = world.passed();
-        if let Some(id) = request.uri().path().strip_suffix("/details").and_then(|path| path.rsplit('/').next()) {
+        if let Some(id) =
+            request.uri().path().strip_suffix("/details").and_then(|path| path.rsplit('/').next())
+        {
             // Whatever comes of it.
             world.asked(&MessageId::new(id));
         }
@@ -126,10 +130,15 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
     let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
     if path == ["oauth", "token"] {
         let token = format!("token-{}", world.genesys().token);
-        return answer(StatusCode::OK, &json!({ "access_token": token, "token_type": "bearer", "expires_in": 3600 }));
+        return answer(
+            StatusCode::OK,
+            &json!({ "access_token": token, "token_type": "bearer", "expires_in": 3600 }),
+        );
     }
     let bearer = format!("Bearer token-{}", world.genesys().token);
-    if request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()) != Some(&bearer) {
+    if request.headers().get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok())
+        != Some(&bearer)
+    {
         return answer(StatusCode::UNAUTHORIZED, &json!({}));
     }
     let accepted = |body: Value| answer(StatusCode::ACCEPTED, &body);
@@ -151,9 +160,9 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
             answer(StatusCode::OK, &json!({ "id": id, "normalizedReceipts": receipts }))
         }
         (&Method::GET, [.., "messages", id]) => {
-            let state = if world.genesys().gone.contains(*id) { "disconnected" } else { "connected" };
-            let participant =
-                |purpose: &str| json!({ "id": format!("{id}-{purpose}"), "purpose": purpose, "state": state });
+            let state =
+                if world.genesys().gone.contains(*id) { "disconnected" } else { "connected" };
+            let participant = |purpose: &str| json!({ "id": format!("{id}-{purpose}"), "purpose": purpose, "state": state });
             answer(
                 StatusCode::OK,
                 &json!({ "id": id, "participants": [participant("customer"), participant("agent")] }),

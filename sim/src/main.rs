@@ -68,7 +68,10 @@ fn main() -> ExitCode {
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
         let verdict = mutants::run(mutant, seed, size, true);
-        println!("{} steps in {:.1?} of simulated time, hash {:016x}", verdict.steps, verdict.lasted, verdict.hash);
+        println!(
+            "{} steps in {:.1?} of simulated time, hash {:016x}",
+            verdict.steps, verdict.lasted, verdict.hash
+        );
         return end(&[verdict], size);
     }
     let next = AtomicU64::new(arguments.from);
@@ -120,14 +123,18 @@ fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
         println!("no invariant was broken");
         return ExitCode::SUCCESS;
     }
-    println!("{} seeds broke an invariant; see one with --seed N and the same --messages", broken.len());
+    println!(
+        "{} seeds broke an invariant; see one with --seed N and the same --messages",
+        broken.len()
+    );
     ExitCode::FAILURE
 }
 
 /// What each node asked of the store, and how evenly the conversations were shared out.
 fn tell_nodes(verdicts: &[Verdict]) {
     let nodes = |verdict: &Verdict| u32::try_from(verdict.shards.len()).unwrap_or(u32::MAX);
-    let node_seconds: f64 = verdicts.iter().map(|it| it.lasted.as_secs_f64() * f64::from(nodes(it))).sum();
+    let node_seconds: f64 =
+        verdicts.iter().map(|it| it.lasted.as_secs_f64() * f64::from(nodes(it))).sum();
     let mut all = std::collections::BTreeMap::new();
     for (what, times) in verdicts.iter().flat_map(|verdict| &verdict.requests) {
         *all.entry(*what).or_insert(0) += *times;

@@ -21,7 +21,10 @@ pub(crate) enum Mutant {
 }
 
 fn list() -> Vec<Mutant> {
-    #[cfg_attr(not(feature = "mutants"), expect(unused_mut, reason = "the others are in the code itself"))]
+    #[cfg_attr(
+        not(feature = "mutants"),
+        expect(unused_mut, reason = "the others are in the code itself")
+    )]
     let mut all: Vec<Mutant> = Flaw::ALL.into_iter().map(Mutant::Store).collect();
     #[cfg(feature = "mutants")]
     all.extend(conversation::mutant::Mutant::ALL.into_iter().map(Mutant::Code));
@@ -40,9 +43,9 @@ fn name(mutant: Mutant) -> String {
 pub(crate) fn named(wanted: &str) -> Result<Mutant, String> {
     let all = list();
     let names = all.iter().map(|mutant| name(*mutant)).collect::<Vec<_>>().join(", ");
-    all.into_iter()
-        .find(|mutant| name(*mutant) == wanted)
-        .ok_or(format!("there is no mutant `{wanted}`; there are {names} (more with `--features mutants`)"))
+    all.into_iter().find(|mutant| name(*mutant) == wanted).ok_or(format!(
+        "there is no mutant `{wanted}`; there are {names} (more with `--features mutants`)"
+    ))
 }
 
 /// Runs a seed with a mistake, or without.

@@ -124,8 +124,10 @@ impl Node {
         let gate = Gate::new();
         let ahead_ms = world.ahead();
         let clock: Arc<dyn Clock> = Arc::new(SkewedClock { world: Arc::clone(world), ahead_ms });
-        let line = Arc::new(Way { world: Arc::clone(world), gate: gate.clone(), name: name.clone() });
-        let store = Arc::new(MemoryStore::shared(&world.database, line, &name, world.plan.takeover));
+        let line =
+            Arc::new(Way { world: Arc::clone(world), gate: gate.clone(), name: name.clone() });
+        let store =
+            Arc::new(MemoryStore::shared(&world.database, line, &name, world.plan.takeover));
         let integration = integration(world, &gate, &name, &clock);
         let inside = Inside::start(vec![Arc::new(integration)], store, clock, Limits::default());
         self.process = Some(Running { name, gate, router: inside.router(), inside: Some(inside) });
@@ -146,7 +148,11 @@ impl Node {
         if let Some(process) = &self.process
             && !process.gate.is_dead()
         {
-            world.tell(format_args!("{} {}", process.name, if stop { "is stopped" } else { "goes on" }));
+            world.tell(format_args!(
+                "{} {}",
+                process.name,
+                if stop { "is stopped" } else { "goes on" }
+            ));
             process.gate.set(if stop { Runs::Stopped } else { Runs::Yes });
         }
     }
@@ -154,7 +160,11 @@ impl Node {
     /// The cable to the database.
     pub(crate) fn cut(&mut self, world: &World, cut: bool) {
         if let Some(process) = &self.process {
-            world.tell(format_args!("{}'s way to the database is {}", process.name, if cut { "cut" } else { "whole" }));
+            world.tell(format_args!(
+                "{}'s way to the database is {}",
+                process.name,
+                if cut { "cut" } else { "whole" }
+            ));
             process.gate.0.cut.store(cut, Ordering::Relaxed);
         }
     }
@@ -173,7 +183,11 @@ impl Node {
 }
 
 /// Sends a request to a node, from outside. None: there is no answer, or nobody there.
-pub(crate) async fn request(world: &World, number: usize, request: Request<Body>) -> Option<StatusCode> {
+pub(crate) async fn request(
+    world: &World,
+    number: usize,
+    request: Request<Body>,
+) -> Option<StatusCode> {
     let (gate, router) = {
         let nodes = world.nodes();
         let process = nodes.get(number)?.process.as_ref()?;

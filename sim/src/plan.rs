@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversation::{
-    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy, NoticeKind,
-    OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
+    InboundPolicy, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 
 /// How large a simulation is.
@@ -89,7 +89,8 @@ impl Plan {
         let mut rng = fastrand::Rng::with_seed(seed);
         let customers = rng.usize(3..=12).min(messages.max(1));
         let poisoned = rng.u8(..) < 20;
-        let faults = if poisoned { Faults { poisoned, ..Faults::default() } } else { faults(&mut rng) };
+        let faults =
+            if poisoned { Faults { poisoned, ..Faults::default() } } else { faults(&mut rng) };
         let mut plan = Self {
             seed,
             messages,
@@ -118,7 +119,8 @@ fn faults(rng: &mut fastrand::Rng) -> Faults {
     let [store_refuses, store_forgets, store_slow, crash_at_store] =
         [often(0.02), often(0.02), often(0.02), often(0.001)];
     let [duplicate, late] = [often(0.1), often(0.1)];
-    let [chat_fails, chat_refuses, chat_closes, chat_slow] = [often(0.3), often(0.05), often(0.05), often(0.1)];
+    let [chat_fails, chat_refuses, chat_closes, chat_slow] =
+        [often(0.3), often(0.05), often(0.05), often(0.1)];
     let [chat_lies, genesys_fails] = [often(0.1), often(0.2)];
     Faults {
         store_refuses,
@@ -157,12 +159,20 @@ fn policy(rng: &mut fastrand::Rng) -> Policy {
             on_unknown: *pick(rng, &[OnUnknown::Retry, OnUnknown::Retry, OnUnknown::Fail]),
             after_failure: *pick(
                 rng,
-                &[AfterFailure::Continue, AfterFailure::Continue, AfterFailure::FailRest, AfterFailure::Pause],
+                &[
+                    AfterFailure::Continue,
+                    AfterFailure::Continue,
+                    AfterFailure::FailRest,
+                    AfterFailure::Pause,
+                ],
             ),
         },
         receipts: ReceiptPolicy {
             send: *pick(rng, &[SendReceipts::Final, SendReceipts::All, SendReceipts::Failures]),
-            delivered_on: *pick(rng, &[DeliveredOn::Auto, DeliveredOn::Accepted, DeliveredOn::Reported]),
+            delivered_on: *pick(
+                rng,
+                &[DeliveredOn::Auto, DeliveredOn::Accepted, DeliveredOn::Reported],
+            ),
             report_timeout: Duration::from_secs(rng.u64(10..=60)),
         },
         notices: notices.into_iter().filter(|_| rng.u8(..) < 80).collect::<BTreeSet<_>>(),

@@ -45,12 +45,18 @@ pub(crate) fn seed(seed: u64, size: Size, flaw: Option<Flaw>, print: bool) -> Ve
     static HOOK: Once = Once::new();
     // A task that panics is caught by the runtime, and would be missed.
     HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()))));
+        std::panic::set_hook(Box::new(|panic| {
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()))
+        }));
     });
     PANICS.take();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let mut verdict = runtime.expect("a runtime").block_on(whole(Plan::draw(seed, size), flaw, print));
-    verdict.breaches.extend(PANICS.take().into_iter().map(|panic| format!("a task broke: {panic}")));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let mut verdict =
+        runtime.expect("a runtime").block_on(whole(Plan::draw(seed, size), flaw, print));
+    verdict
+        .breaches
+        .extend(PANICS.take().into_iter().map(|panic| format!("a task broke: {panic}")));
     verdict
 }
 
@@ -110,7 +116,8 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
 impl World {
     /// Whether everything that was promised is done, and the store owes nobody anything.
     fn is_over(&self) -> bool {
-        self.check().breaches.len() > 20 || (self.what_is_open().is_empty() && self.database.is_done())
+        self.check().breaches.len() > 20
+            || (self.what_is_open().is_empty() && self.database.is_done())
     }
 
     fn what_is_open(&self) -> Vec<String> {
@@ -121,7 +128,10 @@ impl World {
                 + usize::from(number < self.plan.messages % self.plan.customers);
             let heard = genesys.heard(number);
             if heard < share / 5 {
-                open.push(format!("I11: Genesys has {heard} of {} messages of customer {number}", share / 5));
+                open.push(format!(
+                    "I11: Genesys has {heard} of {} messages of customer {number}",
+                    share / 5
+                ));
             }
         }
         open

@@ -20,7 +20,8 @@ pub(crate) async fn run(world: &Arc<World>) {
     let mut people = JoinSet::new();
     let customers = world.plan.customers;
     for number in 0..customers {
-        let share = world.plan.messages / customers + usize::from(number < world.plan.messages % customers);
+        let share =
+            world.plan.messages / customers + usize::from(number < world.plan.messages % customers);
         let said = share / 5;
         people.spawn(agent(Arc::clone(world), number, share - said));
         people.spawn(talkative(Arc::clone(world), number, said));
@@ -46,7 +47,9 @@ async fn agent(world: Arc<World>, number: usize, messages: usize) {
             webhooks.spawn(deliver(Arc::clone(&world), id, bytes, pause));
         }
         if world.plan.poll.is_some() && world.dice(0.01) {
-            world.tell(format_args!("genesys   the agent ends the conversation with customer {number}"));
+            world.tell(format_args!(
+                "genesys   the agent ends the conversation with customer {number}"
+            ));
             world.genesys().end(number);
         }
     }
@@ -77,7 +80,9 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
     let begun = world.passed();
     while world.since(begun) < GENESYS_TRIES {
         let signed = signature::sign(&WEBHOOK_SECRET.into(), &body);
-        let request = Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body.clone()));
+        let request = Request::post("/genesys/acme")
+            .header(signature::HEADER, signed)
+            .body(Body::from(body.clone()));
         let to = world.below(world.plan.nodes);
         world.sends(&id);
         let status = node::request(&world, to, request.expect("a request")).await;

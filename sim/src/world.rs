@@ -61,7 +61,8 @@ struct History {
 impl World {
     pub(crate) fn new(plan: Plan, database: Arc<Database>, print: bool) -> Arc<Self> {
         let integration = IntegrationName::new("acme");
-        let customers: Vec<_> = (0..plan.customers).map(|n| ConversationId::of(&integration, &customer(n))).collect();
+        let customers: Vec<_> =
+            (0..plan.customers).map(|n| ConversationId::of(&integration, &customer(n))).collect();
         let rng = fastrand::Rng::with_seed(plan.seed ^ 0x5eed_0f7e_5eed_0f7e);
         Arc::new(Self {
             chat: Mutex::new(Chat::new(&customers)),

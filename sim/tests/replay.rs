@@ -5,7 +5,9 @@ use std::process::Command;
 #[test]
 fn a_seed_run_twice_is_the_same_history() {
     let history = |seed: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(["--seed", seed, "--messages", "60"]).output();
+        let output = Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(["--seed", seed, "--messages", "60"])
+            .output();
         let output = output.expect("it runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stdout).expect("text")

@@ -23,10 +23,10 @@ async fn media_are_passed_on_and_not_fetched() {
     let decoy = Decoy::start().await;
     let url = |name: &str| format!("{}/{name}", decoy.url);
     let mut body = webhook("with-media", "noor", "Look at this.");
-    let attachment =
-        json!({ "mediaType": "Image", "mime": "image/png", "url": url("image.png"), "filename": url("name") });
+    let attachment = json!({ "mediaType": "Image", "mime": "image/png", "url": url("image.png"), "filename": url("name") });
     let card = json!({ "title": "A card", "description": url("text"), "image": url("card.png"), "actions": [{ "type": "Link", "text": "Go", "url": url("link") }] });
-    let reply = json!({ "text": "Yes", "payload": "yes", "action": "Message", "image": url("reply.png") });
+    let reply =
+        json!({ "text": "Yes", "payload": "yes", "action": "Message", "image": url("reply.png") });
     body["content"] = json!([
         { "contentType": "Attachment", "attachment": attachment },
         { "contentType": "Card", "card": card },
@@ -38,10 +38,10 @@ async fn media_are_passed_on_and_not_fetched() {
     assert_eq!(all.settled("with-media").await.state, "delivered");
     let customer = json!({ "id": "noor", "image": url("customer.png") });
     let content = json!([{ "contentType": "Attachment", "attachment": { "mediaType": "Image", "mime": "image/png", "url": url("sent.png") } }]);
-    let event =
-        json!({ "type": "message.created", "id": "e", "customer": customer, "text": url("words"), "content": content });
+    let event = json!({ "type": "message.created", "id": "e", "customer": customer, "text": url("words"), "content": content });
     assert_eq!(all.gateway.events(event.to_string().as_bytes()).await.0, 202);
-    eventually("Genesys has it", async || all.heard().await.contains(&url("words")).then_some(())).await;
+    eventually("Genesys has it", async || all.heard().await.contains(&url("words")).then_some(()))
+        .await;
     all.audited();
     decoy.was_never_visited().await;
 }
@@ -63,7 +63,10 @@ async fn talk(gateway: &Gateway) {
     assert_eq!(gateway.events(event.to_string().as_bytes()).await.0, 202);
     let typing = json!({ "type": "typing.started", "customer": { "id": "noor" } });
     gateway.events(typing.to_string().as_bytes()).await;
-    assert_eq!(gateway.webhook(webhook("m", "noor", "Good morning.").to_string().as_bytes()).await, 200);
+    assert_eq!(
+        gateway.webhook(webhook("m", "noor", "Good morning.").to_string().as_bytes()).await,
+        200
+    );
 }
 
 #[tokio::test]
@@ -80,10 +83,15 @@ async fn no_redirect_of_genesys_is_followed() {
     let (_dir, gateway) = beside(&api, NOTIFICATIONS).await;
     talk(&gateway).await;
     // Before a receipt is posted again, Genesys is asked whether it has it.
-    for call in ["/inbound/open/message", "/inbound/open/receipt", "/m/details", "/notifications/channels"] {
+    for call in
+        ["/inbound/open/message", "/inbound/open/receipt", "/m/details", "/notifications/channels"]
+    {
         eventually(call, async || (api.calls(call) > 0).then_some(())).await;
     }
-    eventually("each status", async || (turn.load(Ordering::SeqCst) >= 2 * REDIRECTS.len()).then_some(())).await;
+    eventually("each status", async || {
+        (turn.load(Ordering::SeqCst) >= 2 * REDIRECTS.len()).then_some(())
+    })
+    .await;
     assert!(api.tokens() > 0, "there was a token to be stolen");
     decoy.was_never_visited().await;
 }
@@ -92,13 +100,20 @@ async fn no_redirect_of_genesys_is_followed() {
 async fn no_redirect_of_the_token_endpoint_is_followed() {
     let decoy = Decoy::start().await;
     let leads = decoy.url.clone();
-    let api = Api::start(move |path, count| Some((REDIRECTS[count % REDIRECTS.len()], format!("{leads}{path}")))).await;
+    let api = Api::start(move |path, count| {
+        Some((REDIRECTS[count % REDIRECTS.len()], format!("{leads}{path}")))
+    })
+    .await;
     let (dir, gateway) = beside(&api, NOTIFICATIONS).await;
     talk(&gateway).await;
-    eventually("it asks for a token", async || (api.calls("/oauth/token") >= REDIRECTS.len()).then_some(())).await;
+    eventually("it asks for a token", async || {
+        (api.calls("/oauth/token") >= REDIRECTS.len()).then_some(())
+    })
+    .await;
     let mut check = tidegate();
     check.args(["check", "--config"]).arg(dir.path().join("tidegate.toml"));
-    let checked = tokio::task::spawn_blocking(|| crate::support::output(check)).await.expect("it ends");
+    let checked =
+        tokio::task::spawn_blocking(|| crate::support::output(check)).await.expect("it ends");
     assert_eq!(checked.status.code(), Some(1), "{checked:?}");
     decoy.was_never_visited().await;
 }
@@ -110,10 +125,14 @@ async fn a_notification_socket_elsewhere_is_not_opened() {
     let api = Api::start(|_, _| None).await;
     api.names_socket(&format!("{socket}/channels/a"));
     let (_dir, gateway) = beside(&api, NOTIFICATIONS).await;
-    eventually("two channels were made", async || (api.calls("/notifications/channels") >= 2).then_some(())).await;
+    eventually("two channels were made", async || {
+        (api.calls("/notifications/channels") >= 2).then_some(())
+    })
+    .await;
     assert!(gateway.process.log().contains("neither where the API is nor at a host of Genesys"));
     decoy.was_never_visited().await;
     // The same gateway does open one that is where the API is.
     api.names_socket(&format!("{}/channels/a", api.url.replacen("http://", "ws://", 1)));
-    eventually("the socket is asked for", async || (api.calls("/channels/a") > 0).then_some(())).await;
+    eventually("the socket is asked for", async || (api.calls("/channels/a") > 0).then_some(()))
+        .await;
 }

@@ -61,9 +61,16 @@ async fn plays_with(scene: &str, options: &[&str]) {
 
     let mut command = tokio::process::Command::new("node");
     command.arg(folder.join(scene)).args(["--desktop", &desktop, "--chat", &chat]);
-    command.arg("--shots").arg(root().join("target/screenshots")).arg("--browser").arg(browser()).args(options);
+    command
+        .arg("--shots")
+        .arg(root().join("target/screenshots"))
+        .arg("--browser")
+        .arg(browser())
+        .args(options);
     let output = tokio::time::timeout(SCENE, command.kill_on_drop(true).output()).await;
-    let output = output.unwrap_or_else(|_| panic!("{scene} takes longer than {SCENE:?}")).expect("node runs");
+    let output = output
+        .unwrap_or_else(|_| panic!("{scene} takes longer than {SCENE:?}"))
+        .expect("node runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{scene}: {errors}\n{}", demo.log());
 }
@@ -71,7 +78,8 @@ async fn plays_with(scene: &str, options: &[&str]) {
 /// The browser that the machine has.
 fn browser() -> PathBuf {
     let set = std::env::var_os("TIDEGATE_BROWSER").map(PathBuf::from);
-    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
+    let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+        .map(PathBuf::from);
     let found = set.into_iter().chain(known).find(|program| program.exists());
     found.expect("there is no Chromium: ./test installs it, or TIDEGATE_BROWSER names one")
 }

@@ -28,7 +28,9 @@ impl WallClock {
 fn library() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").expect("a system").flatten();
     let mut found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
-    found.find(|path| path.exists()).expect("libfaketime: run ./test --set-up, or apt-get install faketime")
+    found
+        .find(|path| path.exists())
+        .expect("libfaketime: run ./test --set-up, or apt-get install faketime")
 }
 
 /// The whole loop with a gateway whose wall clock can be set. What the chat service reports would be refused for its time
@@ -44,7 +46,8 @@ async fn start(integration: &str, chat: &[&str]) -> (Nodes, WallClock) {
         ("FAKETIME_NO_CACHE".to_owned(), "1".to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC".to_owned(), "1".to_owned()),
     ];
-    let integration = format!("{integration}\n[integration.receipts]\ndelivered_on = \"accepted\"\n");
+    let integration =
+        format!("{integration}\n[integration.receipts]\ndelivered_on = \"accepted\"\n");
     let all = Nodes::start_with(&store, 1, &integration, chat, variables).await;
     all.chat.says("noor", "Where is my parcel?").await;
     (all, clock)
@@ -96,6 +99,9 @@ async fn after_a_day_ahead_and_a_day_back_everything_goes_on() {
     let last = all.agent_types("noor", "Last.").await;
     assert_eq!(all.sandbox.final_receipt(&last).await, delivered());
     let verdict = all.sandbox.verdict().await;
-    assert_eq!((&verdict["without_final_receipt"], &verdict["receipts_after_final"]), (&json!([]), &json!([])));
+    assert_eq!(
+        (&verdict["without_final_receipt"], &verdict["receipts_after_final"]),
+        (&json!([]), &json!([]))
+    );
     all.all_is_well().await;
 }

@@ -25,7 +25,8 @@ const SOONER: &str = "[integration.delivery]\nretry_max = \"2s\"\n";
 const ON_THEIR_WAY: usize = 8;
 
 fn rounds(default: u32) -> u32 {
-    std::env::var("TIDEGATE_CRASH_ROUNDS").map_or(default, |rounds| rounds.parse().expect("a number"))
+    std::env::var("TIDEGATE_CRASH_ROUNDS")
+        .map_or(default, |rounds| rounds.parse().expect("a number"))
 }
 
 /// The moment of a crash: not a wait for something, but a moment that nobody chose.
@@ -113,13 +114,21 @@ async fn settled(sandbox: &Sandbox, people: &[Person]) {
     // A customer's last words may still be on their way: Genesys is asked until they are there.
     eventually("every customer's words are at Genesys", async || {
         let heard = heard(sandbox).await;
-        people.iter().all(|(customer, _, said)| heard.get(customer).is_some_and(|all| all.len() == *said)).then_some(())
+        people
+            .iter()
+            .all(|(customer, _, said)| heard.get(customer).is_some_and(|all| all.len() == *said))
+            .then_some(())
     })
     .await;
 }
 
 /// Checks everything from outside and from inside. Returns what there was, in words.
-async fn judge(sandbox: &Sandbox, chat: &PythonChat, store: &dyn Store, people: Vec<Person>) -> String {
+async fn judge(
+    sandbox: &Sandbox,
+    chat: &PythonChat,
+    store: &dyn Store,
+    people: Vec<Person>,
+) -> String {
     let mut typed: HashMap<String, Vec<(String, String)>> = HashMap::new();
     let mut said = HashMap::new();
     for (customer, messages, asked) in people {
@@ -138,7 +147,8 @@ async fn judge(sandbox: &Sandbox, chat: &PythonChat, store: &dyn Store, people: 
     // From outside: the chat service's own book.
     let repeats = compare_with_chat(&typed, &chat.log());
     for (customer, words) in heard(sandbox).await {
-        let expected: Vec<_> = (1..=said[&customer]).map(|n| format!("{customer} asks {n}")).collect();
+        let expected: Vec<_> =
+            (1..=said[&customer]).map(|n| format!("{customer} asks {n}")).collect();
         assert_eq!(words, expected, "the customer's words reached Genesys in order");
     }
     // From inside: a message came twice only where an attempt was open when the gateway died.
@@ -147,7 +157,10 @@ async fn judge(sandbox: &Sandbox, chat: &PythonChat, store: &dyn Store, people: 
     let unknown = unknown_attempts(store).await;
     for (message, times) in &repeats {
         let open = unknown.get(message).copied().unwrap_or(0);
-        assert!(*times <= open + 1, "{message} came {times} times, and {open} of its attempts were open at a crash");
+        assert!(
+            *times <= open + 1,
+            "{message} came {times} times, and {open} of its attempts were open at a crash"
+        );
     }
     format!(
         "{total} agents' messages, {} customers' messages: 0 lost, 0 reordered, 0 without a final receipt, {} repeated, \
@@ -168,7 +181,9 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
             chat.says(&customer, &format!("{customer} asks {said}")).await;
         }
         let text = format!("{customer} hears {}", typed.len() + 1);
-        let message = eventually("the agent can write", async || sandbox.agent_sends(&customer, &text).await).await;
+        let message =
+            eventually("the agent can write", async || sandbox.agent_sends(&customer, &text).await)
+                .await;
         eventually("the gateway took it", async || {
             (sandbox.details(&message).await["status"] != "queued").then_some(())
         })
@@ -178,7 +193,9 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
         let earlier = typed.len().checked_sub(ON_THEIR_WAY).map(|place| typed[place].0.clone());
         while let Some(earlier) = &earlier
             && !stop.load(Ordering::Relaxed)
-            && sandbox.details(earlier).await["normalizedReceipts"].as_array().is_none_or(Vec::is_empty)
+            && sandbox.details(earlier).await["normalizedReceipts"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
         {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -187,12 +204,16 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
 }
 
 /// Compares what was typed with what the chat service took. Returns the messages that came more than once.
-fn compare_with_chat(typed: &HashMap<String, Vec<(String, String)>>, log: &[Value]) -> HashMap<String, usize> {
+fn compare_with_chat(
+    typed: &HashMap<String, Vec<(String, String)>>,
+    log: &[Value],
+) -> HashMap<String, usize> {
     let mut first: HashMap<&str, Vec<&str>> = HashMap::new();
     let mut times: HashMap<String, usize> = HashMap::new();
     let mut key_of: HashMap<&str, &str> = HashMap::new();
     for entry in log.iter().filter(|entry| entry["what"] == "message" && entry["status"] != 409) {
-        let (text, key) = (entry["text"].as_str().expect("a text"), entry["id"].as_str().expect("a key"));
+        let (text, key) =
+            (entry["text"].as_str().expect("a text"), entry["id"].as_str().expect("a key"));
         let customer = text.split(' ').next().expect("a customer");
         let known = key_of.insert(text, key);
         assert!(known.is_none_or(|known| known == key), "{text} came under two keys");
@@ -204,7 +225,8 @@ fn compare_with_chat(typed: &HashMap<String, Vec<(String, String)>>, log: &[Valu
     for (customer, messages) in typed {
         let expected: Vec<_> = messages.iter().map(|(_, text)| text.as_str()).collect();
         let came = first.remove(customer.as_str()).unwrap_or_default();
-        let (lost, wanted): (HashSet<_>, HashSet<_>) = (expected.iter().collect(), came.iter().collect());
+        let (lost, wanted): (HashSet<_>, HashSet<_>) =
+            (expected.iter().collect(), came.iter().collect());
         assert_eq!(lost.difference(&wanted).count(), 0, "lost for {customer}");
         assert_eq!(came, expected, "reordered for {customer}");
     }
@@ -217,10 +239,15 @@ async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
     let mut heard: HashMap<String, Vec<String>> = HashMap::new();
     let mut seen = HashSet::new();
     for entry in sandbox.transcript().await {
-        let is_message = entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message"));
-        if is_message && entry["status"] == 200 && seen.insert(entry["body"]["channel"]["messageId"].to_string()) {
+        let is_message =
+            entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message"));
+        if is_message
+            && entry["status"] == 200
+            && seen.insert(entry["body"]["channel"]["messageId"].to_string())
+        {
             let text = entry["body"]["text"].as_str().expect("a text").to_owned();
-            let customer = entry["body"]["channel"]["from"]["id"].as_str().expect("a customer").to_owned();
+            let customer =
+                entry["body"]["channel"]["from"]["id"].as_str().expect("a customer").to_owned();
             heard.entry(customer).or_default().push(text);
         }
     }
@@ -233,7 +260,12 @@ async fn unknown_attempts(store: &dyn Store) -> HashMap<String, usize> {
     for conversation in store.conversations(None, usize::MAX).await.expect("a read") {
         let dossier = store.dossier(&conversation).await.expect("a read");
         for row in dossier.into_iter().flat_map(|dossier| dossier.journal) {
-            if let Ok(Record::AttemptEnded { message, outcome: AttemptOutcome::Unknown { .. }, .. }) = row.record {
+            if let Ok(Record::AttemptEnded {
+                message,
+                outcome: AttemptOutcome::Unknown { .. },
+                ..
+            }) = row.record
+            {
                 *unknown.entry(message.to_string()).or_default() += 1;
             }
         }

@@ -25,7 +25,8 @@ impl SmallDisk {
 
     /// Takes all the room that there is, to the last byte.
     fn fill(&self) {
-        let mut filler = std::fs::File::options().create(true).append(true).open(self.filler()).expect("a file");
+        let mut filler =
+            std::fs::File::options().create(true).append(true).open(self.filler()).expect("a file");
         for size in [1 << 16, 1 << 10, 1] {
             while filler.write_all(&vec![b'x'; size]).is_ok() {}
         }
@@ -53,12 +54,16 @@ struct Failing(Child);
 impl Failing {
     async fn calls(process: u32, inject: &[&str], log: &Path) -> Self {
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-p", &process.to_string(), "-o"]).arg(log).args(["-e", "trace=fdatasync,fsync,pwrite64"]);
+        strace
+            .args(["-f", "-p", &process.to_string(), "-o"])
+            .arg(log)
+            .args(["-e", "trace=fdatasync,fsync,pwrite64"]);
         for rule in inject {
             strace.args(["-e", &format!("inject={rule}")]);
         }
         let started = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        let failing = Self(started.expect("strace runs: ./test --set-up, or apt-get install strace"));
+        let failing =
+            Self(started.expect("strace runs: ./test --set-up, or apt-get install strace"));
         eventually("a call has failed", async || {
             std::fs::read_to_string(log).is_ok_and(|log| log.contains("(INJECTED)")).then_some(())
         })
@@ -77,7 +82,9 @@ impl Drop for Failing {
 
 /// Genesys tries again sooner and longer than in life, so that the disk may stay away for a while.
 async fn hurry(all: &Loop) {
-    all.sandbox.put("/sandbox/switches", &json!({ "webhook_pause": "250ms", "webhook_retries": 60 })).await;
+    all.sandbox
+        .put("/sandbox/switches", &json!({ "webhook_pause": "250ms", "webhook_retries": 60 }))
+        .await;
 }
 
 /// While the disk is away: not ready, and a webhook is refused in time.
@@ -107,7 +114,11 @@ async fn all_is_well(all: &mut Loop, messages: &[String], texts: &[&str]) {
 async fn a_full_disk_loses_nothing_and_it_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().expect("a folder");
     let disk = SmallDisk::mount(dir.path().join("disk"));
-    std::fs::write(dir.path().join("store.url"), format!("sqlite:{}/tidegate.db", disk.0.display())).expect("written");
+    std::fs::write(
+        dir.path().join("store.url"),
+        format!("sqlite:{}/tidegate.db", disk.0.display()),
+    )
+    .expect("written");
     let mut all = Loop::start_in(dir, "", &["--handshake", "0.3"]).await;
     hurry(&all).await;
     all.chat.says("noor", "Where is my parcel?").await;
@@ -164,5 +175,6 @@ async fn a_disk_that_cannot_write_loses_nothing() {
 #[tokio::test]
 async fn a_disk_that_says_it_is_full_in_the_middle_of_a_commit_loses_nothing() {
     // Each third write: some of a commit's pages are there, and some are not.
-    failing_calls(&["pwrite64:error=ENOSPC:when=3+3", "fdatasync:error=ENOSPC:when=2+2"], false).await;
+    failing_calls(&["pwrite64:error=ENOSPC:when=3+3", "fdatasync:error=ENOSPC:when=2+2"], false)
+        .await;
 }

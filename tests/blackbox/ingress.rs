@@ -50,7 +50,9 @@ async fn a_webhook_that_genesys_sends_twice_is_delivered_once() {
     let all = Loop::start("", QUICK).await;
     all.chat.says("noor", "Hello?").await;
     all.sandbox.fault(&json!({ "on": "webhook", "action": "duplicate", "times": 1 })).await;
-    let twice = eventually("the agent", async || all.sandbox.agent_sends("noor", "Sent twice.").await).await;
+    let twice =
+        eventually("the agent", async || all.sandbox.agent_sends("noor", "Sent twice.").await)
+            .await;
     let lost = {
         all.sandbox.final_receipt(&twice).await;
         all.sandbox.put("/sandbox/switches", &json!({ "webhook_pause": "100ms" })).await;
@@ -58,7 +60,8 @@ async fn a_webhook_that_genesys_sends_twice_is_delivered_once() {
         all.sandbox.agent_sends("noor", "Sent three times.").await.expect("it is sent")
     };
     assert_eq!(all.sandbox.final_receipt(&lost).await, ("Delivered".to_owned(), None));
-    eventually("the third call", async || (webhook_calls(&all, &lost).await == 3).then_some(())).await;
+    eventually("the third call", async || (webhook_calls(&all, &lost).await == 3).then_some(()))
+        .await;
     assert_eq!(webhook_calls(&all, &twice).await, 2);
     assert_eq!(all.chat.count("message"), 2);
     let verdict = all.sandbox.verdict().await;
@@ -73,19 +76,39 @@ async fn a_forged_webhook_is_refused_and_leaves_no_trace() {
     let body = webhook("forged", "noor", marker).to_string();
     let right = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
     let other = genesys::signature::sign(&WEBHOOK_SECRET.into(), b"another body");
-    let foreign = genesys::signature::sign(&"the secret of somebody else 000000".into(), body.as_bytes());
+    let foreign =
+        genesys::signature::sign(&"the secret of somebody else 000000".into(), body.as_bytes());
     let hex = right.replacen("sha256=", "", 1);
-    for signature in [None, Some(""), Some("sha256="), Some(&other), Some(&foreign), Some(&hex), Some("sha256=%%%")] {
-        assert_eq!(all.gateway.webhook_signed(body.as_bytes(), signature).await, 401, "{signature:?}");
+    for signature in [
+        None,
+        Some(""),
+        Some("sha256="),
+        Some(&other),
+        Some(&foreign),
+        Some(&hex),
+        Some("sha256=%%%"),
+    ] {
+        assert_eq!(
+            all.gateway.webhook_signed(body.as_bytes(), signature).await,
+            401,
+            "{signature:?}"
+        );
     }
     let changed = body.replace("noor", "rono");
-    assert_eq!(all.gateway.webhook_signed(changed.as_bytes(), Some(&right)).await, 401, "one letter was changed");
+    assert_eq!(
+        all.gateway.webhook_signed(changed.as_bytes(), Some(&right)).await,
+        401,
+        "one letter was changed"
+    );
     assert!(all.stored("forged").await.is_none());
     assert_eq!(all.stored_for("noor").await, 0);
     let log = all.gateway.process.log();
     assert!(log.contains("refused") && !log.contains(marker), "it is logged without its text");
     let (_, metrics) = all.gateway.get("/metrics").await;
-    assert!(metrics.lines().any(|line| line.contains("unsigned") && line.ends_with(" 8")), "counted:\n{metrics}");
+    assert!(
+        metrics.lines().any(|line| line.contains("unsigned") && line.ends_with(" 8")),
+        "counted:\n{metrics}"
+    );
     // The right one is still as welcome as ever.
     assert_eq!(all.gateway.webhook_signed(body.as_bytes(), Some(&right)).await, 200);
 }
@@ -97,7 +120,8 @@ async fn a_webhook_for_an_integration_that_is_not_there_is_not_found() {
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
     for name in ["acmE", "nobody", "acme%20", "..%2facme"] {
         let call = client().post(format!("{}/genesys/{name}", all.gateway.url)).body(body.clone());
-        let answer = call.header(genesys::signature::HEADER, &signature).send().await.expect("an answer");
+        let answer =
+            call.header(genesys::signature::HEADER, &signature).send().await.expect("an answer");
         assert_eq!(answer.status(), 404, "{name}");
     }
     assert!(all.stored("astray").await.is_none());
@@ -161,7 +185,8 @@ async fn a_webhook_is_answered_503_while_the_store_is_away_and_all_goes_on_when_
     let all = Loop::start("", QUICK).await;
     all.chat.says("noor", "Hello?").await;
     all.chat.says("olga", "Hello?").await;
-    let first = eventually("the agent", async || all.sandbox.agent_sends("noor", "Before.").await).await;
+    let first =
+        eventually("the agent", async || all.sandbox.agent_sends("noor", "Before.").await).await;
     all.sandbox.final_receipt(&first).await;
     eventually("the agent", async || all.sandbox.agent_sends("olga", "Before.").await).await;
     let busy = all.lock_store();
@@ -177,7 +202,10 @@ async fn a_webhook_is_answered_503_while_the_store_is_away_and_all_goes_on_when_
     assert_eq!(all.gateway.get("/readyz").await.0, 503);
     assert_eq!(all.gateway.get("/healthz").await.0, 200);
     busy.execute_batch("rollback").expect("the lock ends");
-    eventually("it is ready again", async || (all.gateway.get("/readyz").await.0 == 200).then_some(())).await;
+    eventually("it is ready again", async || {
+        (all.gateway.get("/readyz").await.0 == 200).then_some(())
+    })
+    .await;
     assert_eq!(all.sandbox.final_receipt(&message).await, ("Delivered".to_owned(), None));
     let after = all.sandbox.agent_sends("olga", "After.").await.expect("it is sent");
     assert_eq!(all.sandbox.final_receipt(&after).await, ("Delivered".to_owned(), None));
@@ -195,9 +223,13 @@ async fn a_caller_that_hangs_up_early_does_not_leave_its_message_lying() {
     let busy = all.lock_store();
     let body = webhook("hung-up", "noor", "Are you there?").to_string();
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
-    let call = client().post(format!("{}/genesys/acme", all.gateway.url)).timeout(Duration::from_secs(1));
+    let call =
+        client().post(format!("{}/genesys/acme", all.gateway.url)).timeout(Duration::from_secs(1));
     let answer = call.header(genesys::signature::HEADER, signature).body(body.clone()).send().await;
-    assert!(answer.is_err_and(|error| error.is_timeout()), "the caller gives up before the store is back");
+    assert!(
+        answer.is_err_and(|error| error.is_timeout()),
+        "the caller gives up before the store is back"
+    );
     busy.execute_batch("rollback").expect("the lock ends");
     assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200, "and calls again, as Genesys does");
     assert_eq!(all.sandbox.receipt("hung-up").await, ("Delivered".to_owned(), None));
@@ -213,10 +245,13 @@ async fn what_the_chat_service_cannot_carry_fails_with_the_reason_and_nothing_el
     eventually("the agent", async || all.sandbox.agent_sends("noor", "Short enough.").await).await;
     let failed = |code: &str| ("Failed".to_owned(), Some(code.to_owned()));
     // Genesys itself would let pictures pass only.
-    let everything = json!({"name": "all", "mediaTypes": {"allow": {"outbound": [{"type": "*/*"}]}}});
+    let everything =
+        json!({"name": "all", "mediaTypes": {"allow": {"outbound": [{"type": "*/*"}]}}});
     let content = "/api/v2/conversations/messaging/supportedcontent";
     let made = all.sandbox.api_send(reqwest::Method::POST, content, &everything).await;
-    all.sandbox.api_send(reqwest::Method::PUT, &format!("{content}/default"), &json!({"id": made["id"]})).await;
+    all.sandbox
+        .api_send(reqwest::Method::PUT, &format!("{content}/default"), &json!({"id": made["id"]}))
+        .await;
 
     let long = all.sandbox.agent_sends("noor", &"é".repeat(21)).await.expect("it is sent");
     assert_eq!(all.sandbox.final_receipt(&long).await, failed("UnsupportedMessage"));
@@ -224,14 +259,17 @@ async fn what_the_chat_service_cannot_carry_fails_with_the_reason_and_nothing_el
     assert_eq!(all.sandbox.final_receipt(&just).await, ("Delivered".to_owned(), None));
 
     let attachment = |mime: &str| {
-        let attachment = json!({ "mediaType": "File", "mime": mime, "url": "https://example.invalid/a" });
+        let attachment =
+            json!({ "mediaType": "File", "mime": mime, "url": "https://example.invalid/a" });
         json!([{ "contentType": "Attachment", "attachment": attachment }])
     };
     let pdf = sends(&all, attachment("application/pdf")).await;
     assert_eq!(all.sandbox.final_receipt(&pdf).await, failed("MediaTypeNotAllowed"));
     let png = sends(&all, attachment("image/png")).await;
     assert_eq!(all.sandbox.final_receipt(&png).await, ("Delivered".to_owned(), None));
-    let card = sends(&all, json!([{ "contentType": "Card", "card": { "title": "A", "actions": [] } }])).await;
+    let card =
+        sends(&all, json!([{ "contentType": "Card", "card": { "title": "A", "actions": [] } }]))
+            .await;
     assert_eq!(all.sandbox.final_receipt(&card).await, failed("UnsupportedMessage"));
 
     all.sandbox.fault(&json!({ "on": "webhook", "action": "unknown_content", "times": 1 })).await;
@@ -263,14 +301,21 @@ async fn what_is_no_message_is_answered_200_and_fails_where_it_has_an_id() {
             "InvalidMessageStructure",
         ),
         (with("no-channel", &|body| body["channel"] = json!(7)), "InvalidMessageStructure"),
-        (with("no-recipient", &|body| body["channel"]["to"] = Value::Null), "InvalidMessageStructure"),
+        (
+            with("no-recipient", &|body| body["channel"]["to"] = Value::Null),
+            "InvalidMessageStructure",
+        ),
         (with("nothing", &|body| body["text"] = Value::Null), "InvalidMessageStructure"),
         (json!({ "id": "only-an-id" }), "InvalidMessageStructure"),
     ];
     for (body, code) in &cases {
         let id = body["id"].as_str().expect("an id");
         assert_eq!(all.gateway.webhook(body.to_string().as_bytes()).await, 200, "{id}");
-        assert_eq!(all.sandbox.receipt(id).await, ("Failed".to_owned(), Some((*code).to_owned())), "{id}");
+        assert_eq!(
+            all.sandbox.receipt(id).await,
+            ("Failed".to_owned(), Some((*code).to_owned())),
+            "{id}"
+        );
         let row = all.stored(id).await.expect("it is kept");
         assert_eq!(row.body, body.to_string().as_bytes(), "whole: {id}");
     }
@@ -288,7 +333,8 @@ async fn sends(all: &Loop, content: Value) -> String {
 /// The answers that the sandbox got for a message's webhook so far.
 async fn webhook_answers(all: &Loop, message: &str) -> Vec<u64> {
     let calls = all.sandbox.transcript().await;
-    let ours = calls.iter().filter(|entry| entry["kind"] == "webhook" && entry["message"] == message);
+    let ours =
+        calls.iter().filter(|entry| entry["kind"] == "webhook" && entry["message"] == message);
     ours.map(|entry| entry["status"].as_u64().unwrap_or(0)).collect()
 }
 

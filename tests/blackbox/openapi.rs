@@ -15,8 +15,8 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 
 #[tokio::test]
 async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
-    let wanted: usize =
-        std::env::var("TIDEGATE_OPENAPI_REQUESTS").map_or(0, |wanted| wanted.parse().expect("a number"));
+    let wanted: usize = std::env::var("TIDEGATE_OPENAPI_REQUESTS")
+        .map_or(0, |wanted| wanted.parse().expect("a number"));
     let dir = TempDir::new().expect("a folder");
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     let webhook = Webhook::start().await;
@@ -28,8 +28,10 @@ async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
     let mut made = 0;
     for seed in 1.. {
         // Every boundary of the document is tried once; after that it is chance.
-        let (phases, examples) = if seed == 1 { ("coverage,fuzzing", "10") } else { ("fuzzing", "100") };
-        let run = ["--phases", phases, "--max-examples", examples, "--seed", &seed.to_string()].map(str::to_owned);
+        let (phases, examples) =
+            if seed == 1 { ("coverage,fuzzing", "10") } else { ("fuzzing", "100") };
+        let run = ["--phases", phases, "--max-examples", examples, "--seed", &seed.to_string()]
+            .map(str::to_owned);
         schemathesis(&sandbox, &document, &run).await;
         let before = made;
         made = sandbox.transcript().await.iter().filter(|entry| is_call(entry)).count();
@@ -39,9 +41,13 @@ async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
         }
     }
     println!("{made} requests");
-    let statuses: Vec<u64> = sandbox.transcript().await.iter().filter_map(|entry| entry["status"].as_u64()).collect();
+    let statuses: Vec<u64> =
+        sandbox.transcript().await.iter().filter_map(|entry| entry["status"].as_u64()).collect();
     assert!(statuses.iter().all(|status| *status < 500));
-    assert!(statuses.iter().filter(|status| **status == 200).count() > 50, "not everything was refused");
+    assert!(
+        statuses.iter().filter(|status| **status == 200).count() > 50,
+        "not everything was refused"
+    );
 }
 
 fn is_call(entry: &Value) -> bool {
@@ -62,8 +68,12 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
     let agent = json!({"integration": integration, "customer": "noor", "text": "On its way."});
     let sent = sandbox.post("/sandbox/agent/send", &agent).await;
     let (message, conversation) = (&sent["id"], &sent["conversationId"]);
-    let shown =
-        sandbox.api_get(&format!("/api/v2/conversations/messages/{}", conversation.as_str().expect("an id"))).await;
+    let shown = sandbox
+        .api_get(&format!(
+            "/api/v2/conversations/messages/{}",
+            conversation.as_str().expect("an id")
+        ))
+        .await;
     let participant = |purpose: &str| {
         let all = shown["participants"].as_array().expect("participants").iter();
         all.clone().find(|each| each["purpose"] == purpose).expect("it takes part")["id"].clone()
@@ -90,7 +100,9 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
                     "conversationId" => conversation.clone(),
                     "messageId" => message.clone(),
                     "communicationId" => participant("agent"),
-                    "messageSettingId" | "supportedContentId" | "cachedMediaItemId" if method == "delete" => {
+                    "messageSettingId" | "supportedContentId" | "cachedMediaItemId"
+                        if method == "delete" =>
+                    {
                         json!("gone")
                     }
                     "messageSettingId" => setting.clone(),
@@ -110,11 +122,18 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
 
 /// A picture that the agent has sent; returns its id.
 async fn sent_medium(sandbox: &Sandbox, conversation: &str, agent: &str) -> Value {
-    let path = format!("/api/v2/conversations/messages/{conversation}/communications/{agent}/messages");
+    let path =
+        format!("/api/v2/conversations/messages/{conversation}/communications/{agent}/messages");
     let announced = json!({"fileName": "a.png", "contentLengthBytes": 3});
-    let announced = sandbox.api_send(reqwest::Method::POST, &format!("{path}/media/uploads"), &announced).await;
-    let upload = announced["uploadUrl"].as_str().expect("an address").strip_prefix(&sandbox.url).expect("its own");
-    let upload = sandbox.client.put(format!("{}{upload}", sandbox.url)).header("content-type", "image/png");
+    let announced =
+        sandbox.api_send(reqwest::Method::POST, &format!("{path}/media/uploads"), &announced).await;
+    let upload = announced["uploadUrl"]
+        .as_str()
+        .expect("an address")
+        .strip_prefix(&sandbox.url)
+        .expect("its own");
+    let upload =
+        sandbox.client.put(format!("{}{upload}", sandbox.url)).header("content-type", "image/png");
     assert!(upload.body("png").send().await.expect("an answer").status().is_success());
     sandbox.api_send(reqwest::Method::POST, &path, &json!({"mediaIds": [announced["id"]]})).await;
     announced["id"].clone()
@@ -128,15 +147,18 @@ async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {
     command.args(["--continue-on-failure", "--no-shrink", "--warnings", "off"]).args(run);
     // It keeps what it has found before in the folder that it runs in.
     command.current_dir(document.parent().expect("a folder"));
-    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
+    let (told, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{errors}");
 }
 
 /// Where the test set-up has put it.
 fn program() -> PathBuf {
     let set = std::env::var_os("TIDEGATE_SCHEMATHESIS").map(PathBuf::from);
-    let program = set.unwrap_or_else(|| root().join("target/test-tools/schemathesis/bin/schemathesis"));
+    let program =
+        set.unwrap_or_else(|| root().join("target/test-tools/schemathesis/bin/schemathesis"));
     assert!(program.exists(), "schemathesis is not installed: ./test does it");
     program
 }

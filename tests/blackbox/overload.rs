@@ -39,7 +39,9 @@ async fn chat() -> String {
 }
 
 fn tell(what: &str, answers: &Answers, over: Duration) {
-    let rate = |count: usize| count.checked_div(usize::try_from(over.as_secs()).expect("seconds").max(1)).unwrap_or(0);
+    let rate = |count: usize| {
+        count.checked_div(usize::try_from(over.as_secs()).expect("seconds").max(1)).unwrap_or(0)
+    };
     println!(
         "{what}: offered {}/s, of which {}/s taken (p99 {:?}), {}/s refused with 503 (p99 {:?}, slowest {:?}), {} without an answer, {} not sent",
         rate(answers.offered()),
@@ -55,14 +57,17 @@ fn tell(what: &str, answers: &Answers, over: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_what_the_machine_can_carry_loses_nothing_that_was_taken() {
-    let seconds = std::env::var("TIDEGATE_OVERLOAD_SECONDS").map_or(15, |text| text.parse().expect("a number"));
+    let seconds = std::env::var("TIDEGATE_OVERLOAD_SECONDS")
+        .map_or(15, |text| text.parse().expect("a number"));
     let over = Duration::from_secs(seconds);
     crate::strangers::callers::files();
     let dir = tempfile::tempdir().expect("a folder");
     let port = free_port();
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     sandbox.accept_unknown_receipts().await;
-    let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+    let id = sandbox
+        .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+        .await;
     let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat().await, "");
     let mut gateway = Gateway::start(&config, port).await;
     let load = Load::on(&gateway);
@@ -74,14 +79,20 @@ async fn ten_times_what_the_machine_can_carry_loses_nothing_that_was_taken() {
     settled(dir.path(), &taken, over * DRAIN).await;
     let (before, _) = gateway.process.memory();
 
-    let (answers, most) =
-        tokio::join!(load.open("over", carries * TIMES, carries * WAITING, over), highest(&gateway, over));
+    let (answers, most) = tokio::join!(
+        load.open("over", carries * TIMES, carries * WAITING, over),
+        highest(&gateway, over)
+    );
     tell(&format!("{TIMES} times as many for {over:?}"), &answers, over);
     println!("it had {} MiB before, and up to {} MiB meanwhile", before >> 20, most >> 20);
     taken.extend(answers.taken_ids());
     let begun = Instant::now();
     settled(dir.path(), &taken, over * DRAIN).await;
-    println!("all {} that were taken came to their end, the last {:?} after the load", taken.len(), begun.elapsed());
+    println!(
+        "all {} that were taken came to their end, the last {:?} after the load",
+        taken.len(),
+        begun.elapsed()
+    );
 
     let after = load.closed("after", Duration::from_secs(4)).await;
     tell("afterwards, in a closed loop", &after, Duration::from_secs(4));
@@ -118,13 +129,18 @@ async fn settled(dir: &std::path::Path, taken: &HashSet<String>, patience: Durat
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     loop {
         beat.tick().await;
-        let mut ended = store.prepare_cached("select id from message where receipt is not null").expect("a query");
+        let mut ended = store
+            .prepare_cached("select id from message where receipt is not null")
+            .expect("a query");
         let ended = ended.query_map([], |row| row.get::<_, String>(0)).expect("rows");
         let ended: HashSet<String> = ended.collect::<Result<_, _>>().expect("rows");
         let open = taken.difference(&ended).count();
         if open == 0 {
             return;
         }
-        assert!(Instant::now() < end, "{open} messages that were taken have no end after {patience:?}");
+        assert!(
+            Instant::now() < end,
+            "{open} messages that were taken have no end after {patience:?}"
+        );
     }
 }

@@ -7,18 +7,28 @@ use crate::support::{Loop, delivered, eventually, failed};
 
 /// The agent sends a text; waits for the conversation that it needs.
 async fn sends(all: &Loop, customer: &str, text: &str) -> String {
-    eventually("the agent has the conversation", async || all.sandbox.agent_sends(customer, text).await).await
+    eventually("the agent has the conversation", async || {
+        all.sandbox.agent_sends(customer, text).await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn the_customers_words_may_wait_until_the_agent_can_answer() {
-    let all = Loop::start("[integration.hold]\ninbound = \"after-handshake\"", &["--handshake", "2"]).await;
+    let all =
+        Loop::start("[integration.hold]\ninbound = \"after-handshake\"", &["--handshake", "2"])
+            .await;
     all.chat.says("noor", "Where is my parcel?").await;
-    eventually("the handshake has begun", async || (all.chat.count("open") > 0).then_some(())).await;
+    eventually("the handshake has begun", async || (all.chat.count("open") > 0).then_some(()))
+        .await;
     assert!(all.heard().await.is_empty(), "Genesys hears nothing yet");
-    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(())).await;
+    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(()))
+        .await;
     let log = all.chat.log();
-    assert!(log.iter().any(|entry| entry["event"]["type"] == "session.opened"), "not before the session: {log:?}");
+    assert!(
+        log.iter().any(|entry| entry["event"]["type"] == "session.opened"),
+        "not before the session: {log:?}"
+    );
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
     all.audited();
@@ -26,9 +36,12 @@ async fn the_customers_words_may_wait_until_the_agent_can_answer() {
 
 #[tokio::test]
 async fn the_handshake_may_wait_for_the_agents_first_word() {
-    let all = Loop::start("[integration.hold]\nstart = \"first-outbound\"", &["--handshake", "0.2"]).await;
+    let all =
+        Loop::start("[integration.hold]\nstart = \"first-outbound\"", &["--handshake", "0.2"])
+            .await;
     all.chat.says("noor", "Where is my parcel?").await;
-    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(())).await;
+    eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(()))
+        .await;
     assert_eq!(all.chat.count("open"), 0, "nobody has asked for a session yet");
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
@@ -38,7 +51,11 @@ async fn the_handshake_may_wait_for_the_agents_first_word() {
 
 #[tokio::test]
 async fn one_message_more_than_the_hold_takes_fails_at_once() {
-    let all = Loop::start("[integration.hold]\nmax_messages = 2", &["--handshake", "3", "--delay", "0.1"]).await;
+    let all = Loop::start(
+        "[integration.hold]\nmax_messages = 2",
+        &["--handshake", "3", "--delay", "0.1"],
+    )
+    .await;
     all.chat.says("noor", "Where is my parcel?").await;
     let first = sends(&all, "noor", "One.").await;
     let second = sends(&all, "noor", "Two.").await;
@@ -74,7 +91,11 @@ async fn a_message_that_the_service_reports_as_failed_ends_failed() {
 
 #[tokio::test]
 async fn every_true_step_is_told_where_all_receipts_are_wanted() {
-    let all = Loop::start("[integration.receipts]\nsend = \"all\"", &["--handshake", "0", "--delay", "1.5"]).await;
+    let all = Loop::start(
+        "[integration.receipts]\nsend = \"all\"",
+        &["--handshake", "0", "--delay", "1.5"],
+    )
+    .await;
     all.chat.says("noor", "Hello?").await;
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
@@ -165,7 +186,8 @@ async fn the_session_is_closed_when_the_agent_ends_the_conversation() {
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
     assert_eq!(all.chat.count("close"), 0);
     all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "noor" })).await;
-    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(())).await;
+    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(()))
+        .await;
     // She writes again, and gets a session again.
     all.chat.says("noor", "One more thing.").await;
     let message = sends(&all, "noor", "Yes?").await;
@@ -187,17 +209,21 @@ async fn a_notification_tells_of_the_end_long_before_the_next_poll() {
     let subscribed = async || {
         let calls = all.sandbox.transcript().await;
         let topics = calls.iter().filter(|entry| {
-            entry["path"].as_str().is_some_and(|path| path.ends_with("/subscriptions")) && entry["status"] == 200
+            entry["path"].as_str().is_some_and(|path| path.ends_with("/subscriptions"))
+                && entry["status"] == 200
         });
-        (topics.filter_map(|entry| entry["body"].as_array()).map(Vec::len).sum::<usize>() >= 2).then_some(())
+        (topics.filter_map(|entry| entry["body"].as_array()).map(Vec::len).sum::<usize>() >= 2)
+            .then_some(())
     };
     eventually("both are listened for", subscribed).await;
     all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "noor" })).await;
-    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(())).await;
+    eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(()))
+        .await;
     // What happens while the socket is away is found when it is back.
     all.sandbox.post("/sandbox/notifications/close", &serde_json::json!({})).await;
     all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "olga" })).await;
-    eventually("the other is closed too", async || (all.chat.count("close") == 2).then_some(())).await;
+    eventually("the other is closed too", async || (all.chat.count("close") == 2).then_some(()))
+        .await;
     all.audited();
 }
 
@@ -208,7 +234,8 @@ async fn genesys_learns_that_the_customer_has_left() {
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
     let id = ConversationId::of(&IntegrationName::new("acme"), "noor").to_string();
-    let closed = serde_json::json!({ "type": "session.closed", "id": "left-1", "conversation": id });
+    let closed =
+        serde_json::json!({ "type": "session.closed", "id": "left-1", "conversation": id });
     assert_eq!(all.gateway.events(closed.to_string().as_bytes()).await.0, 202);
     eventually("the conversation has ended", async || {
         all.sandbox.transcript().await.iter().any(|entry| entry["state"] == "ended").then_some(())
@@ -220,7 +247,9 @@ async fn genesys_learns_that_the_customer_has_left() {
 /// The receipts about a message: status, and whether it was final.
 async fn statuses(all: &Loop, message: &str) -> Vec<(String, bool)> {
     let receipts = all.sandbox.receipts(message).await;
-    let one = |receipt: &Value| Some((receipt["status"].as_str()?.to_owned(), receipt["isFinalReceipt"] == true));
+    let one = |receipt: &Value| {
+        Some((receipt["status"].as_str()?.to_owned(), receipt["isFinalReceipt"] == true))
+    };
     receipts.iter().filter_map(one).collect()
 }
 

@@ -8,7 +8,12 @@ use crate::postgres_cluster::Cluster;
 use crate::support::{Cable, Loop, Nodes, delivered, eventually};
 
 /// One after the other, the agent of each customer types `count` messages. Returns their ids with their texts.
-pub(crate) async fn talk(all: &Nodes, customers: &[String], from: usize, count: usize) -> Vec<(String, String)> {
+pub(crate) async fn talk(
+    all: &Nodes,
+    customers: &[String],
+    from: usize,
+    count: usize,
+) -> Vec<(String, String)> {
     let one = async |customer: &String| {
         let mut typed = Vec::new();
         for n in from..from + count {
@@ -34,7 +39,12 @@ pub(crate) async fn taken(all: &Nodes, typed: &[(String, String)]) {
 }
 
 /// All that was typed is delivered, and each customer heard it in order; again only where `repeats` allows it.
-pub(crate) async fn heard(all: &Nodes, typed: &[(String, String)], customers: &[String], repeats: bool) {
+pub(crate) async fn heard(
+    all: &Nodes,
+    typed: &[(String, String)],
+    customers: &[String],
+    repeats: bool,
+) {
     for (message, text) in typed {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered(), "{text}");
     }
@@ -63,7 +73,11 @@ async fn three_nodes_share_the_work_and_any_of_them_takes_anything() {
     let typed = talk(&all, &customers, 1, 6).await;
     heard(&all, &typed, &customers, false).await;
     for node in &all.all {
-        assert!(node.process.log().contains("settled"), "each drove some of them:\n{}", node.process.log());
+        assert!(
+            node.process.log().contains("settled"),
+            "each drove some of them:\n{}",
+            node.process.log()
+        );
     }
 }
 
@@ -81,7 +95,9 @@ async fn the_conversations_of_a_node_that_was_killed_are_taken_over_within_ten_s
     typed.extend(talk(&all, &customers, 3, 1).await);
     taken(&all, &typed).await;
     let took = killed.elapsed();
-    println!("with one of two nodes killed, the last message of 16 customers was delivered after {took:?}");
+    println!(
+        "with one of two nodes killed, the last message of 16 customers was delivered after {took:?}"
+    );
     assert!(took < Duration::from_secs(12), "10 s, and a moment for the messages: {took:?}");
     // It comes back, gets its share, and all goes on.
     all.restart(1).await;
@@ -92,7 +108,8 @@ async fn the_conversations_of_a_node_that_was_killed_are_taken_over_within_ten_s
 #[tokio::test]
 async fn a_rolling_restart_of_all_nodes_needs_no_pause() {
     let cluster = Cluster::start();
-    let mut all = Nodes::start(&cluster.url(), 2, "", &["--handshake", "0.3", "--delay", "0.05"]).await;
+    let mut all =
+        Nodes::start(&cluster.url(), 2, "", &["--handshake", "0.3", "--delay", "0.05"]).await;
     let customers = customers(8);
     for customer in &customers {
         all.chat.says(customer, "Where is my parcel?").await;
@@ -114,7 +131,8 @@ async fn a_rolling_restart_of_all_nodes_needs_no_pause() {
 #[tokio::test]
 async fn a_node_that_was_paused_past_its_lease_does_no_harm_when_it_goes_on() {
     let cluster = Cluster::start();
-    let mut all = Nodes::start(&cluster.url(), 2, "", &["--handshake", "0.3", "--delay", "0.3"]).await;
+    let mut all =
+        Nodes::start(&cluster.url(), 2, "", &["--handshake", "0.3", "--delay", "0.3"]).await;
     let customers = customers(8);
     for customer in &customers {
         all.chat.says(customer, "Where is my parcel?").await;
@@ -136,7 +154,8 @@ async fn a_node_that_was_paused_past_its_lease_does_no_harm_when_it_goes_on() {
 #[tokio::test]
 async fn a_node_that_is_cut_off_from_the_database_is_replaced_and_comes_back() {
     let cluster = Cluster::start();
-    let mut all = Nodes::start(&cluster.url(), 1, "", &["--handshake", "0.3", "--delay", "0.05"]).await;
+    let mut all =
+        Nodes::start(&cluster.url(), 1, "", &["--handshake", "0.3", "--delay", "0.05"]).await;
     let cable = Cable::to(cluster.port()).await;
     let url = cluster.url().replace(&cluster.port().to_string(), &cable.port.to_string());
     let cut_off = all.add(&url).await;

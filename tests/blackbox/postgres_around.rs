@@ -13,7 +13,9 @@ fn standby_of(primary: &Cluster) -> Cluster {
     let mut standby = Cluster::empty();
     let from = ["-h", "127.0.0.1", "-U", "tidegate", "-p", &primary.port().to_string()];
     let mut copy = standby.command("pg_basebackup");
-    succeeds(copy.args(from).args(["-R", "-X", "stream", "--checkpoint=fast", "-D"]).arg(standby.data()));
+    succeeds(
+        copy.args(from).args(["-R", "-X", "stream", "--checkpoint=fast", "-D"]).arg(standby.data()),
+    );
     standby.run();
     ask(primary, "alter system set synchronous_standby_names = '*'");
     ask(primary, "select pg_reload_conf()");
@@ -22,7 +24,18 @@ fn standby_of(primary: &Cluster) -> Cluster {
 
 fn ask(cluster: &Cluster, sql: &str) -> String {
     let mut psql = cluster.command("psql");
-    psql.args(["-h", "127.0.0.1", "-U", "tidegate", "-p", &cluster.port().to_string(), "-d", "postgres", "-Atc", sql]);
+    psql.args([
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "tidegate",
+        "-p",
+        &cluster.port().to_string(),
+        "-d",
+        "postgres",
+        "-Atc",
+        sql,
+    ]);
     let done = psql.output().expect("psql runs");
     assert!(done.status.success(), "{sql}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
@@ -37,7 +50,9 @@ async fn a_standby_that_is_promoted_has_all_that_was_answered() {
     })
     .await;
     let (one, two) = (primary.port(), standby.port());
-    let url = format!("postgres://tidegate@127.0.0.1:{one},127.0.0.1:{two}/postgres?target_session_attrs=read-write");
+    let url = format!(
+        "postgres://tidegate@127.0.0.1:{one},127.0.0.1:{two}/postgres?target_session_attrs=read-write"
+    );
     let all = Nodes::start(&url, 2, "", &["--handshake", "0.3", "--delay", "0.05"]).await;
     let customers = customers(8);
     for customer in &customers {
@@ -78,11 +93,13 @@ impl Bouncer {
         command.arg("-q").arg(&config).stdin(Stdio::null()).current_dir("/");
         if let Some(user) = unprivileged() {
             for path in [dir.path(), &users, &config] {
-                std::os::unix::fs::chown(path, Some(user), Some(user)).expect("the folder changes hands");
+                std::os::unix::fs::chown(path, Some(user), Some(user))
+                    .expect("the folder changes hands");
             }
             command.uid(user).gid(user);
         }
-        let server = command.spawn().expect("pgbouncer runs: ./test --set-up, or apt-get install pgbouncer");
+        let server =
+            command.spawn().expect("pgbouncer runs: ./test --set-up, or apt-get install pgbouncer");
         Self { server, port, _dir: dir }
     }
 }

@@ -91,7 +91,10 @@ async fn a_webhook_and_an_event_that_come_again_after_a_restart_change_nothing()
     let more = said.replace("said-1", "said-2").replace("Hello?", "Bye.");
     assert_eq!(all.gateway.events(more.as_bytes()).await.0, 202);
     assert_eq!(all.sandbox.receipt("last").await, delivered());
-    eventually("the last words are at Genesys", async || (all.heard().await.len() > 1).then_some(())).await;
+    eventually("the last words are at Genesys", async || {
+        (all.heard().await.len() > 1).then_some(())
+    })
+    .await;
     assert_eq!(all.heard().await, ["Hello?", "Bye."]);
     assert_eq!(all.chat.taken(), ["Once only.", "Goodbye."]);
     assert_eq!(all.chat.count("message"), 2);
@@ -141,7 +144,8 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
     for message in &messages {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered());
     }
-    eventually("all words are at Genesys", async || (all.heard().await.len() >= 4).then_some(())).await;
+    eventually("all words are at Genesys", async || (all.heard().await.len() >= 4).then_some(()))
+        .await;
     assert_eq!(all.heard().await, ["One.", "Two.", "Three.", "Four."], "in order, none twice");
     let verdict = all.sandbox.verdict().await;
     assert_eq!(verdict["holds"], true, "{verdict}");
@@ -149,7 +153,8 @@ async fn genesys_in_trouble_gets_every_receipt_and_every_word_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_chat_service_that_forgot_its_sessions_gets_everything_in_order_after_a_second_handshake() {
+async fn a_chat_service_that_forgot_its_sessions_gets_everything_in_order_after_a_second_handshake()
+{
     let mut all = Loop::start("", &["--handshake", "0.5", "--delay", "0.1"]).await;
     all.chat.says("noor", "Hello?").await;
     let mut messages = all.agent_types("noor", &["Before."]).await;
@@ -175,7 +180,10 @@ async fn a_stop_lets_a_call_under_way_end() {
     // Genesys is slow to answer when the stop comes.
     all.sandbox.fault(&json!({ "on": "receipt", "action": { "delay": "3s" }, "times": 1 })).await;
     let slow = all.agent_types("noor", &["Slow."]).await.remove(0);
-    eventually("it is forwarded", async || all.chat.taken().contains(&"Slow.".to_owned()).then_some(())).await;
+    eventually("it is forwarded", async || {
+        all.chat.taken().contains(&"Slow.".to_owned()).then_some(())
+    })
+    .await;
     all.gateway.stop().await;
     let calls = receipt_calls(&all, &slow).await;
     all.gateway.restart().await;

@@ -23,7 +23,10 @@ async fn the_python_sdk_finds_the_receipts_that_tidegate_sent() {
 #[tokio::test]
 async fn the_node_sdk_finds_the_receipts_that_tidegate_sent() {
     let folder = root().join("tests/sdk/node");
-    assert!(folder.join("node_modules").exists(), "the SDK for Node is not installed: ./test does it");
+    assert!(
+        folder.join("node_modules").exists(),
+        "the SDK for Node is not installed: ./test does it"
+    );
     goes_round(&|| {
         let mut command = Command::new("node");
         command.arg(folder.join("loop.mjs"));
@@ -40,7 +43,8 @@ async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
     let port = free_port();
     let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
     let api = sandbox.url.clone();
-    let create = ["--mode", "create", "--integration-webhook", &webhook, "--webhook-secret", WEBHOOK_SECRET];
+    let create =
+        ["--mode", "create", "--integration-webhook", &webhook, "--webhook-secret", WEBHOOK_SECRET];
     let made = run(sdk(), &api, &create).await;
     let integration = made["integration"].as_str().expect("an id").to_owned();
 
@@ -57,7 +61,10 @@ async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
     assert_eq!(all.chat.taken(), [text]);
     let failed = goes("never-ready", "Failed").await;
     assert_eq!(failed["receipts"][0]["reasons"][0]["code"], "MessageExpired");
-    assert!(failed["errorInfo"].as_str().is_some_and(|info| info.contains("MessageExpired")), "{failed}");
+    assert!(
+        failed["errorInfo"].as_str().is_some_and(|info| info.contains("MessageExpired")),
+        "{failed}"
+    );
     assert_eq!(all.chat.taken(), [text], "what failed was never forwarded");
 
     // The receipts that the SDK found are those that went over the wire: there is no other.
@@ -83,8 +90,10 @@ pub(crate) fn python() -> PathBuf {
 /// Runs one of the SDK's programs. Returns what it printed.
 async fn run(mut command: Command, api: &str, arguments: &[&str]) -> Value {
     command.args(["--api", api]).args(arguments);
-    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
+    let (told, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}\n{errors}");
     serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"))
 }

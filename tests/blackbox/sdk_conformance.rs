@@ -22,7 +22,10 @@ async fn the_python_sdk_calls_every_path_and_understands_every_answer() {
 #[tokio::test]
 async fn the_node_sdk_calls_every_path_and_understands_every_answer() {
     let folder = root().join("tests/sdk/node");
-    assert!(folder.join("node_modules").exists(), "the SDK for Node is not installed: ./test does it");
+    assert!(
+        folder.join("node_modules").exists(),
+        "the SDK for Node is not installed: ./test does it"
+    );
     let mut command = Command::new("node");
     command.arg(folder.join("conformance.mjs"));
     conforms(command).await;
@@ -33,18 +36,25 @@ async fn conforms(mut command: Command) {
     let dir = TempDir::new().expect("a folder");
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     command.args(["--api", &sandbox.url]);
-    let output = tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
-    let (told, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
+    let (told, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{errors}\n{told}");
 
-    let result: Value = serde_json::from_str(told.lines().last().unwrap_or_default()).expect("the result as JSON");
-    assert!(result["passed"].as_u64().is_some_and(|passed| passed > 100), "hardly a test ran: {result}");
+    let result: Value =
+        serde_json::from_str(told.lines().last().unwrap_or_default()).expect("the result as JSON");
+    assert!(
+        result["passed"].as_u64().is_some_and(|passed| passed > 100),
+        "hardly a test ran: {result}"
+    );
     let called = result["operations"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let called: BTreeSet<&str> = called.collect();
     let document = sandbox.try_get("/sandbox/openapi.json").await.expect("the document");
     let paths = document["paths"].as_object().expect("paths").values();
     let calls = paths.flat_map(|path| path.as_object().expect("calls").values());
-    let described: BTreeSet<&str> = calls.map(|call| call["operationId"].as_str().expect("a name")).collect();
+    let described: BTreeSet<&str> =
+        calls.map(|call| call["operationId"].as_str().expect("a name")).collect();
     assert_eq!(called, described);
 
     // A 500 that nobody asked for would be the sandbox's own fault, whatever the SDK made of it.

@@ -15,15 +15,22 @@ use store::{SqliteStore, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, eventually, free_port, now, webhook};
+use crate::support::{
+    Gateway, Sandbox, WEBHOOK_SECRET, audit, eventually, free_port, now, webhook,
+};
 
 #[tokio::test]
 async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
-    let over = |attempt: jiff::Timestamp, give_up: jiff::Timestamp| give_up.max(attempt + Duration::from_secs(1));
+    let over = |attempt: jiff::Timestamp, give_up: jiff::Timestamp| {
+        give_up.max(attempt + Duration::from_secs(1))
+    };
     let away = Away::before("messages", "5s", over).await;
     assert_eq!(away.sandbox.receipt("late").await.0, "Failed");
     assert_eq!(away.forwarded.load(Ordering::SeqCst), 0, "its time was over");
-    assert_eq!(away.gateway.webhook(webhook("after", "noor", "In time.").to_string().as_bytes()).await, 200);
+    assert_eq!(
+        away.gateway.webhook(webhook("after", "noor", "In time.").to_string().as_bytes()).await,
+        200
+    );
     assert_eq!(away.sandbox.receipt("after").await.0, "Delivered");
     assert_eq!(away.forwarded.load(Ordering::SeqCst), 1);
     let (code, report) = audit(&away.store);
@@ -31,27 +38,35 @@ async fn a_message_is_not_forwarded_late_because_the_store_was_away() {
 }
 
 #[tokio::test]
-async fn what_was_decided_while_the_store_was_away_is_done_and_not_decided_anew_where_there_is_time() {
+async fn what_was_decided_while_the_store_was_away_is_done_and_not_decided_anew_where_there_is_time()
+ {
     let long = |call: jiff::Timestamp, _| call + Duration::from_secs(2);
     for call in ["messages", "open"] {
         let away = Away::before(call, "60s", long).await;
         assert_eq!(away.sandbox.receipt("late").await.0, "Delivered");
         assert_eq!(away.forwarded.load(Ordering::SeqCst), 1);
-        assert_eq!(calls(&away.store, call).await, away.calls + 1, "{call}: the one that was decided");
+        assert_eq!(
+            calls(&away.store, call).await,
+            away.calls + 1,
+            "{call}: the one that was decided"
+        );
         let (code, report) = audit(&away.store);
         assert_eq!(code, Some(0), "{report}");
     }
 }
 
 #[tokio::test]
-async fn a_message_that_finds_the_store_away_is_accepted_when_it_is_back_and_goes_once_and_in_order() {
+async fn a_message_that_finds_the_store_away_is_accepted_when_it_is_back_and_goes_once_and_in_order()
+ {
     let dir = TempDir::new().expect("a folder");
     let (well, forwarded) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
     let chat = chat("messages", well, Arc::clone(&forwarded)).await;
     let port = free_port();
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     sandbox.accept_unknown_receipts().await;
-    let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+    let id = sandbox
+        .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+        .await;
     let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat, "");
     let gateway = Gateway::start(&config, port).await;
     let path = dir.path().join("tidegate.db");
@@ -76,7 +91,10 @@ async fn a_message_that_finds_the_store_away_is_accepted_when_it_is_back_and_goe
     };
     let (status, ()) = tokio::join!(gateway.webhook(second.as_bytes()), back);
     assert_eq!(status, 200, "the store is back in time");
-    assert_eq!(gateway.webhook(webhook("third", "noor", "Three.").to_string().as_bytes()).await, 200);
+    assert_eq!(
+        gateway.webhook(webhook("third", "noor", "Three.").to_string().as_bytes()).await,
+        200
+    );
     for id in ["second", "third"] {
         assert_eq!(sandbox.receipt(id).await.0, "Delivered");
     }
@@ -116,7 +134,9 @@ impl Away {
         let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         sandbox.accept_unknown_receipts().await;
-        let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+        let id = sandbox
+            .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+            .await;
         let times = format!(
             r#"
 [integration.delivery]
@@ -130,7 +150,10 @@ retry_max = "2s"
         let path = dir.path().join("tidegate.db");
         let store = format!("sqlite:{}", path.display());
 
-        assert_eq!(gateway.webhook(webhook("late", "noor", "Too late?").to_string().as_bytes()).await, 200);
+        assert_eq!(
+            gateway.webhook(webhook("late", "noor", "Too late?").to_string().as_bytes()).await,
+            200
+        );
         // In the pause before a call, so that the next one is decided while the store is away.
         let (again, give_up) = eventually("the next call is some time away", async || {
             let next = next_call(&store).await?;
@@ -174,7 +197,9 @@ async fn next_call(url: &str) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
         _ => None,
     });
     match &journal.last()?.record {
-        Ok(Record::AttemptEnded { retry_at, .. } | Record::HandshakeFailed { retry_at, .. }) => retry_at.zip(give_up),
+        Ok(Record::AttemptEnded { retry_at, .. } | Record::HandshakeFailed { retry_at, .. }) => {
+            retry_at.zip(give_up)
+        }
         _ => None,
     }
 }

@@ -8,7 +8,8 @@ fn store(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tidegate();
     command.arg("store").args(arguments);
     let output = output(command);
-    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    let said =
+        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
     (output.status.code(), said.concat())
 }
 
@@ -22,7 +23,8 @@ fn copies(from: &str, to: &str) -> String {
 async fn a_gateway_moves_from_a_file_to_a_database_and_back_with_no_more_than_a_restart() {
     let cluster = Cluster::start();
     let dir = tempfile::tempdir().expect("a folder");
-    let (file, database) = (format!("sqlite:{}", dir.path().join("tidegate.db").display()), cluster.url());
+    let (file, database) =
+        (format!("sqlite:{}", dir.path().join("tidegate.db").display()), cluster.url());
     let mut all = Nodes::start(&file, 1, "", &["--handshake", "3", "--delay", "0.05"]).await;
     let customers = customers(6);
     for customer in &customers {
@@ -41,7 +43,10 @@ async fn a_gateway_moves_from_a_file_to_a_database_and_back_with_no_more_than_a_
     let said = copies(&file, &database);
     assert!(said.contains("both hold the same"), "{said}");
     let again = copies(&file, &database);
-    assert!(again.contains("copied 0 conversations with 0 messages"), "nothing has changed: {again}");
+    assert!(
+        again.contains("copied 0 conversations with 0 messages"),
+        "nothing has changed: {again}"
+    );
 
     all.move_to(0, &database);
     all.restart(0).await;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::support::{Gateway, Loop, PythonChat, Sandbox, WEBHOOK_SECRET, client, free_port, tidegate, webhook};
+use crate::support::{
+    Gateway, Loop, PythonChat, Sandbox, WEBHOOK_SECRET, client, free_port, tidegate, webhook,
+};
 use callers::{Callers, Way, files};
 
 /// How long others may wait for an answer while nothing is short.
@@ -24,11 +26,13 @@ const BEGUN: usize = 48 << 10;
 async fn others(all: &Loop, name: &str, count: usize) -> Duration {
     let mut longest = Duration::ZERO;
     for number in 0..count {
-        let body = webhook(&format!("{name}-{number}"), "noor", &format!("{name} {number}")).to_string();
+        let body =
+            webhook(&format!("{name}-{number}"), "noor", &format!("{name} {number}")).to_string();
         let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
         let call = client().post(format!("{}/genesys/acme", all.gateway.url)).body(body);
         let asked = Instant::now();
-        let answer = call.header(genesys::signature::HEADER, signature).send().await.expect("an answer");
+        let answer =
+            call.header(genesys::signature::HEADER, signature).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         longest = longest.max(asked.elapsed());
     }
@@ -90,8 +94,15 @@ async fn with_few_files(most: usize) -> Loop {
     let port = free_port();
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     sandbox.accept_unknown_receipts().await;
-    let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
-    let chat = PythonChat::start(dir.path(), &format!("http://127.0.0.1:{port}/connectors/acme/events"), QUICK).await;
+    let id = sandbox
+        .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+        .await;
+    let chat = PythonChat::start(
+        dir.path(),
+        &format!("http://127.0.0.1:{port}/connectors/acme/events"),
+        QUICK,
+    )
+    .await;
     let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat.url, "");
     let mut command = std::process::Command::new("prlimit");
     command.arg(format!("--nofile={most}:{most}")).arg(tidegate().get_program());
@@ -103,7 +114,8 @@ async fn with_few_files(most: usize) -> Loop {
 async fn more_callers_than_there_is_room_for_keep_nobody_waiting_long() {
     let all = with_few_files(256).await;
     others(&all, "before", 40).await;
-    for (name, way) in [("idle", Way::Idle), ("head", Way::Head), ("body", Way::Announced(1 << 20))] {
+    for (name, way) in [("idle", Way::Idle), ("head", Way::Head), ("body", Way::Announced(1 << 20))]
+    {
         let mut callers = Callers::of(&all.gateway);
         // They come back whenever they are sent away.
         callers.stay(300, way).await;

@@ -36,7 +36,10 @@ impl Trial {
 
     async fn posts(&self, what: &str, body: &Value) -> u16 {
         self.sandbox
-            .api_post(&format!("/api/v2/conversations/messages/{}/inbound/open/{what}", self.integration), body)
+            .api_post(
+                &format!("/api/v2/conversations/messages/{}/inbound/open/{what}", self.integration),
+                body,
+            )
             .await
     }
 
@@ -51,9 +54,13 @@ impl Trial {
     }
 
     async fn receipt(&self, message: &str, status: &str) -> u16 {
-        let channel = json!({"to": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-20T09:14:04.900Z"});
-        self.posts("receipt", &json!({"id": message, "channel": channel, "status": status, "isFinalReceipt": true}))
-            .await
+        let channel =
+            json!({"to": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-20T09:14:04.900Z"});
+        self.posts(
+            "receipt",
+            &json!({"id": message, "channel": channel, "status": status, "isFinalReceipt": true}),
+        )
+        .await
     }
 
     /// Stops the sandbox by SIGTERM. Returns its exit code and what it printed.
@@ -70,7 +77,12 @@ async fn a_middleware_that_keeps_to_the_rules_passes() {
     assert_eq!(trial.receipt(&message, "Delivered").await, 200);
     let (code, told, _dir) = trial.ends().await;
     assert_eq!(code, 0, "{told}");
-    assert!(told.ends_with("1 messages went to the middleware, 1 came from it.\nIt did nothing wrong.\n"), "{told}");
+    assert!(
+        told.ends_with(
+            "1 messages went to the middleware, 1 came from it.\nIt did nothing wrong.\n"
+        ),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -111,8 +123,12 @@ async fn programs_get_json_and_the_transcript_a_file() {
     let message = trial.agent_writes("Never receipted.").await;
     let (code, told, _dir) = trial.ends().await;
     assert_eq!(code, 1, "{told}");
-    let verdict = told.lines().find_map(|line| serde_json::from_str::<Value>(line).ok()).expect("a verdict");
-    assert_eq!((&verdict["passed"], &verdict["faults"]), (&json!(false), &json!({"no final receipt": 1})));
+    let verdict =
+        told.lines().find_map(|line| serde_json::from_str::<Value>(line).ok()).expect("a verdict");
+    assert_eq!(
+        (&verdict["passed"], &verdict["faults"]),
+        (&json!(false), &json!({"no final receipt": 1}))
+    );
     assert_eq!(verdict["verdict"]["without_final_receipt"], json!([message]));
     let lines = transcript(&file);
     let numbers: Vec<_> = lines.iter().map(|line| line["n"].as_u64().expect("a number")).collect();

@@ -13,8 +13,7 @@ use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
 /// What is accepted waits for a handshake that goes on, so that accepting and holding is all there is to do.
-pub(super) const HELD: &str =
-    "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
+pub(super) const HELD: &str = "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
 
 /// The references: the handler, and those between it and Tidegate, each with a part of what Tidegate does.
 const PEERS: [(&str, &str); 4] = [
@@ -47,7 +46,13 @@ impl Bench {
                 rounds.push(rates);
             }
             let what = format!("webhooks accepted, {connections} connections");
-            rows.push(Row::ratio("B1", what, "/s", &beside_handler(&rounds, 0), Goal::AtLeast(goal)));
+            rows.push(Row::ratio(
+                "B1",
+                what,
+                "/s",
+                &beside_handler(&rounds, 0),
+                Goal::AtLeast(goal),
+            ));
             for (side, (_, what)) in (1..).zip(PEERS).skip(1) {
                 let what = format!("{what}, {connections} connections");
                 rows.push(Row::ratio("B1", what, "/s", &beside_handler(&rounds, side), Goal::Told));
@@ -73,7 +78,12 @@ impl Bench {
     }
 
     /// How many a second a program accepts, once it is warm.
-    pub(super) async fn accepted(&self, program: &Program, connections: usize, source: &Arc<Source>) -> f64 {
+    pub(super) async fn accepted(
+        &self,
+        program: &Program,
+        connections: usize,
+        source: &Arc<Source>,
+    ) -> f64 {
         closed(program.address, connections, self.scale.slice / 4, source).await;
         closed(program.address, connections, self.scale.slice, source).await.rate()
     }
@@ -84,7 +94,10 @@ impl Bench {
             let source = Source::new(&format!("b2-{round}"), CONVERSATIONS);
             let half = self.most(&source).await / 2.0;
             let mut times = Round::<Outcome>::default();
-            self.sides(round, async |side, program| times[side] = self.answered(program, half, &source).await).await;
+            self.sides(round, async |side, program| {
+                times[side] = self.answered(program, half, &source).await
+            })
+            .await;
             ninety_nine.push(times.each_ref().map(Outcome::p99));
             middle.push(times.each_ref().map(Outcome::p50));
             rates.push(times[0].rate());
@@ -102,7 +115,13 @@ impl Bench {
         ];
         for (side, (_, what)) in (1..).zip(PEERS).skip(1) {
             let what = format!("p99 of {what} at that rate");
-            rows.push(Row::difference("B2", what, "ms", &beside_handler(&ninety_nine, side), Goal::Told));
+            rows.push(Row::difference(
+                "B2",
+                what,
+                "ms",
+                &beside_handler(&ninety_nine, side),
+                Goal::Told,
+            ));
         }
         rows
     }

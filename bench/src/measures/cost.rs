@@ -43,15 +43,29 @@ impl Bench {
                 self.cost_at(rate, &gateway, &stubs, &source, costs).await;
             }
         }
-        let figure = |what: String, unit, rounds: &[f64]| Row::figure("B14", what, unit, rounds, Goal::Told);
-        let mut rows = vec![figure("processor time of an idle gateway, each second".to_owned(), "µs", &idle)];
+        let figure =
+            |what: String, unit, rounds: &[f64]| Row::figure("B14", what, unit, rounds, Goal::Told);
+        let mut rows =
+            vec![figure("processor time of an idle gateway, each second".to_owned(), "µs", &idle)];
         for (rate, costs) in RATES.into_iter().zip(all) {
             let wanted = crate::table::number(rate.into()).replace(".00", "");
             if rate > 100 {
-                rows.push(figure(format!("reached where {wanted} a second are wanted"), "/s", &costs.rates));
+                rows.push(figure(
+                    format!("reached where {wanted} a second are wanted"),
+                    "/s",
+                    &costs.rates,
+                ));
             }
-            rows.push(figure(format!("processor time of a message, {wanted} a second"), "µs", &costs.cpu));
-            rows.push(figure(format!("written to the disk for it, {wanted} a second"), "B", &costs.written));
+            rows.push(figure(
+                format!("processor time of a message, {wanted} a second"),
+                "µs",
+                &costs.cpu,
+            ));
+            rows.push(figure(
+                format!("written to the disk for it, {wanted} a second"),
+                "B",
+                &costs.written,
+            ));
             rows.push(figure(format!("fdatasync for it, {wanted} a second"), "", &costs.syncs));
         }
         rows
@@ -61,7 +75,8 @@ impl Bench {
     async fn idle(&self, gateway: &Program) -> f64 {
         let (before, begun) = (Usage::of(gateway.id()), Instant::now());
         tokio::time::sleep(if self.scale.quick { self.scale.slice } else { IDLE }).await;
-        Usage::of(gateway.id()).since(before).cpu.as_secs_f64() * 1e6 / begun.elapsed().as_secs_f64()
+        Usage::of(gateway.id()).since(before).cpu.as_secs_f64() * 1e6
+            / begun.elapsed().as_secs_f64()
     }
 
     async fn cost_at(
@@ -83,7 +98,11 @@ impl Bench {
         let syncs = Syncs::count(gateway.id()).await;
         let sent = open(gateway.address, connections, rate.into(), over, source).await.count;
         while finals() < finals_before + sent as u64 {
-            assert!(begun.elapsed() < PATIENCE + over, "{} of {sent} are receipted", finals() - finals_before);
+            assert!(
+                begun.elapsed() < PATIENCE + over,
+                "{} of {sent} are receipted",
+                finals() - finals_before
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         to.rates.push(sent as f64 / begun.elapsed().as_secs_f64());

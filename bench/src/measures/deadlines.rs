@@ -37,15 +37,36 @@ impl Bench {
             all.push(self.late(&format!("b7-{round}")).await);
         }
         let each = |of: fn(&Late) -> f64| all.iter().map(of).collect::<Vec<_>>();
-        let what = format!("lateness of the decision that a held message has failed, {} of them, p99", self.many());
+        let what = format!(
+            "lateness of the decision that a held message has failed, {} of them, p99",
+            self.many()
+        );
         vec![
             Row::figure("B7", what, "ms", &each(|late| late.decided.p99()), Goal::AtMost(100.0)),
             Row::figure("B7", "p50 of it", "ms", &each(|late| late.decided.p50()), Goal::Told),
             Row::figure("B7", "the latest", "ms", &each(|late| late.decided.at(1.0)), Goal::Told),
-            Row::figure("B7", "p99 of the receipt at Genesys", "ms", &each(|late| late.receipted.p99()), Goal::Told),
+            Row::figure(
+                "B7",
+                "p99 of the receipt at Genesys",
+                "ms",
+                &each(|late| late.receipted.p99()),
+                Goal::Told,
+            ),
             Row::figure("B7", "all deadlines within", "s", &each(|late| late.within), Goal::Told),
-            Row::figure("B7", "of them in the busiest half second", "/s", &each(|late| late.wanted), Goal::Told),
-            Row::figure("B7", "decisions while 100 and more wait", "/s", &each(|late| late.made), Goal::Told),
+            Row::figure(
+                "B7",
+                "of them in the busiest half second",
+                "/s",
+                &each(|late| late.wanted),
+                Goal::Told,
+            ),
+            Row::figure(
+                "B7",
+                "decisions while 100 and more wait",
+                "/s",
+                &each(|late| late.made),
+                Goal::Told,
+            ),
         ]
     }
 
@@ -92,7 +113,11 @@ impl Bench {
     /// To take so many takes longer than the time in which they are all to be up, and a deadline is counted from when a
     /// message was taken. So they are taken in parts, by one process after the other, each with a shorter `hold.for`.
     async fn hold_until_a_time(&self, run: &str, stubs: &Stubs) -> Program {
-        let (parts, ahead) = if self.scale.quick { (2, Duration::from_secs(4)) } else { (10, Duration::from_mins(2)) };
+        let (parts, ahead) = if self.scale.quick {
+            (2, Duration::from_secs(4))
+        } else {
+            (10, Duration::from_mins(2))
+        };
         let up = Instant::now() + ahead;
         let mut dir = folder();
         for part in 0..parts {
@@ -126,8 +151,10 @@ fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
         times[usize::try_from(due - first).expect("the first is the first")].0 += 1;
         times[usize::try_from(decided - first).expect("none is decided before its time")].1 += 1;
     }
-    let wanted =
-        times.windows(times.len().min(WINDOW as usize)).map(|part| part.iter().map(|(due, _)| due).sum::<i64>()).max();
+    let wanted = times
+        .windows(times.len().min(WINDOW as usize))
+        .map(|part| part.iter().map(|(due, _)| due).sum::<i64>())
+        .max();
     let (mut waiting, mut busy, mut made) = (0, 0_u32, 0);
     for (due, decided) in &times {
         if waiting >= WAIT {
@@ -151,7 +178,9 @@ fn deadlines(gateway: &Program) -> Vec<(String, i64, i64)> {
              where state = 'failed' and value ->> '$.kind' = 'accepted' and value ->> '$.message' = message.id",
         )
         .expect("SQL");
-    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))).expect("rows");
+    let rows = query
+        .query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))
+        .expect("rows");
     rows.map(|row| {
         let (id, hold_until, settled) = row.expect("a row");
         (id, hold_until.parse::<Timestamp>().expect("a time").as_millisecond(), settled)

@@ -39,15 +39,28 @@ impl Bench {
                 appended.push(tokio::task::block_in_place(|| probe.append()));
                 written_over.push(tokio::task::block_in_place(|| probe.write_over()));
             }
-            let middle =
-                |all: &[Duration]| median(&all.iter().map(|took| took.as_secs_f64() * 1e6).collect::<Vec<_>>());
+            let middle = |all: &[Duration]| {
+                median(&all.iter().map(|took| took.as_secs_f64() * 1e6).collect::<Vec<_>>())
+            };
             pairs.push((middle(&ours), middle(&appended)));
             over.push((middle(&ours), middle(&written_over)));
             relayed.push(middle(&theirs));
         }
         vec![
-            Row::ratio("B5", "webhook to forward, idle, beside one fdatasync", "µs", &pairs, Goal::AtMost(3.0)),
-            Row::ratio("B5", "the same beside an fdatasync over what was there", "µs", &over, Goal::Told),
+            Row::ratio(
+                "B5",
+                "webhook to forward, idle, beside one fdatasync",
+                "µs",
+                &pairs,
+                Goal::AtMost(3.0),
+            ),
+            Row::ratio(
+                "B5",
+                "the same beside an fdatasync over what was there",
+                "µs",
+                &over,
+                Goal::Told,
+            ),
             Row::figure("B5", "the same without a store (the relay)", "µs", &relayed, Goal::Told),
         ]
     }

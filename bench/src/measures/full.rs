@@ -26,7 +26,8 @@ impl Bench {
     pub(super) async fn accepting_into_a_full_store(&self) -> Vec<Row> {
         let conversations = if self.scale.quick { 1_000 } else { 1_000_000 };
         let mut full = self.build_finished(conversations).await;
-        let size = std::fs::metadata(full.path().join(STORE)).expect("the store").len() as f64 / 1e9;
+        let size =
+            std::fs::metadata(full.path().join(STORE)).expect("the store").len() as f64 / 1e9;
         let mut table = table_of(&full);
         let (mut pairs, mut looked, mut limit) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
@@ -53,11 +54,24 @@ impl Bench {
             pairs.push((rates[0], rates[1]));
             limit.push((rates[2], rates[3]));
         }
-        let what = format!("webhooks accepted, {} messages stored ({size:.1} GB)", conversations * EACH);
+        let what =
+            format!("webhooks accepted, {} messages stored ({size:.1} GB)", conversations * EACH);
         vec![
             Row::ratio("B10", what, "/s", &pairs, Goal::AtLeast(0.8)),
-            Row::ratio("B10", "a table of SQLite and nothing else, as many in it", "/s", &limit, Goal::Told),
-            Row::figure("B10", "its look for what is older than the retention time", "s", &looked, Goal::Told),
+            Row::ratio(
+                "B10",
+                "a table of SQLite and nothing else, as many in it",
+                "/s",
+                &limit,
+                Goal::Told,
+            ),
+            Row::figure(
+                "B10",
+                "its look for what is older than the retention time",
+                "s",
+                &looked,
+                Goal::Told,
+            ),
         ]
     }
 
@@ -69,7 +83,8 @@ impl Bench {
         gateway.listens().await;
         // When it starts, and every hour, it looks for what is old enough to go.
         let looked = gateway.rests().await;
-        let rate = self.accepted(&gateway, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
+        let rate =
+            self.accepted(&gateway, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
         (rate, looked, gateway.kill())
     }
 
@@ -100,7 +115,13 @@ impl Bench {
         // As after a month less a day.
         let spread = Duration::from_hours(29 * 24).as_millis() as u64;
         tokio::task::block_in_place(|| {
-            multiply(&small.path().join(STORE), &large.path().join(STORE), conversations, 0, spread);
+            multiply(
+                &small.path().join(STORE),
+                &large.path().join(STORE),
+                conversations,
+                0,
+                spread,
+            );
         });
         large
     }

@@ -43,10 +43,17 @@ impl Bench {
         let mut waits = limit.waits(now);
         waits.sort_unstable();
         let refused = f64::from(refused) / f64::from(taken + refused);
-        let what = format!("share of {ALLOWED} calls a minute that is used, ten times as many wanted");
+        let what =
+            format!("share of {ALLOWED} calls a minute that is used, ten times as many wanted");
         vec![
             Row::figure("B12", what, "", &shares, Goal::AtLeast(0.95)),
-            Row::figure("B12", "share of the calls that are answered 429", "", &[refused], Goal::AtMost(0.01)),
+            Row::figure(
+                "B12",
+                "share of the calls that are answered 429",
+                "",
+                &[refused],
+                Goal::AtMost(0.01),
+            ),
             Row::figure(
                 "B12",
                 "p99 of a Failed receipt's wait",
@@ -60,7 +67,9 @@ impl Bench {
 
     /// Waits until enough has been seen.
     async fn enough(&self, limit: &Limit) {
-        let begun = |windows: &[Window]| windows.first().is_some_and(|first| first.begun.elapsed() >= GLANCE);
+        let begun = |windows: &[Window]| {
+            windows.first().is_some_and(|first| first.begun.elapsed() >= GLANCE)
+        };
         loop {
             let windows = limit.windows();
             if windows.len() > 1 + WINDOWS || (self.scale.quick && begun(&windows)) {

@@ -14,7 +14,8 @@ use crate::usage::Usage;
 
 impl Bench {
     pub(super) async fn two_nodes(&self) -> Vec<Row> {
-        let (mut rates, mut times, mut costs, mut costs_of_database) = (vec![], vec![], vec![], vec![]);
+        let (mut rates, mut times, mut costs, mut costs_of_database) =
+            (vec![], vec![], vec![], vec![]);
         for round in 0..self.scale.rounds {
             let mut of = [Work::default(); 2];
             for side in turns(round, of.len()) {
@@ -28,10 +29,22 @@ impl Bench {
             costs_of_database.push((two.cpu_of_database, one.cpu_of_database));
         }
         vec![
-            Row::ratio("B13", "whole loop on PostgreSQL, two nodes beside one", "/s", &rates, Goal::AtLeast(1.0)),
+            Row::ratio(
+                "B13",
+                "whole loop on PostgreSQL, two nodes beside one",
+                "/s",
+                &rates,
+                Goal::AtLeast(1.0),
+            ),
             Row::ratio("B13", "p99 of a message in it", "ms", &times, Goal::Told),
             Row::ratio("B13", "the nodes' processor time for a message", "µs", &costs, Goal::Told),
-            Row::ratio("B13", "the database's processor time for it", "µs", &costs_of_database, Goal::Told),
+            Row::ratio(
+                "B13",
+                "the database's processor time for it",
+                "µs",
+                &costs_of_database,
+                Goal::Told,
+            ),
         ]
     }
 
@@ -44,7 +57,8 @@ impl Bench {
             all.push(self.programs.node(&stubs, &cluster.url()).await);
         }
         shared_out(&cluster, nodes).await;
-        open_sessions(all[0].address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen).await;
+        open_sessions(all[0].address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen)
+            .await;
         let source = Source::new(&format!("{run}-open"), CONVERSATIONS);
         let used = || all.iter().map(|node| Usage::of(node.id()).cpu).sum::<Duration>();
         let (mut outcome, mut before) = (Outcome::default(), (Duration::ZERO, Duration::ZERO));
@@ -61,7 +75,9 @@ impl Bench {
             };
         }
         assert_eq!(stubs.seen.failed.load(Ordering::Relaxed), 0, "no message fails");
-        let each = |now: Duration, then| now.saturating_sub(then).as_secs_f64() * 1e6 / outcome.count as f64;
+        let each = |now: Duration, then| {
+            now.saturating_sub(then).as_secs_f64() * 1e6 / outcome.count as f64
+        };
         Work {
             rate: outcome.rate(),
             p99: outcome.p99(),
@@ -99,7 +115,8 @@ async fn shared_out(cluster: &Cluster, nodes: usize) {
     let begun = Instant::now();
     let fair = 256_usize.div_ceil(nodes);
     loop {
-        let sql = "select count(*) from tidegate.lease where node <> '' and until > now() group by node";
+        let sql =
+            "select count(*) from tidegate.lease where node <> '' and until > now() group by node";
         let said = ask(cluster, sql);
         if said.lines().filter(|shards| shards.parse() == Ok(fair)).count() == nodes {
             return;

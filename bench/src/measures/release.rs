@@ -35,13 +35,17 @@ impl Bench {
             // Where each message stands in its conversation.
             let mut places: HashMap<String, (String, usize)> = HashMap::new();
             let first = Source::new(&run, self.many());
-            places.extend((0..self.many()).map(|_| first.next()).map(|(id, customer)| (id, (customer, 0))));
+            places.extend(
+                (0..self.many()).map(|_| first.next()).map(|(id, customer)| (id, (customer, 0))),
+            );
             for place in 1..=FURTHER {
                 let run = format!("{run}-{place}");
                 let longer = self.many() / LONGER;
                 let (source, again) = (Source::new(&run, longer), Source::new(&run, longer));
                 all(held.gateway.address, CONNECTIONS, longer, &source).await;
-                places.extend((0..longer).map(|_| again.next()).map(|(id, customer)| (id, (customer, place))));
+                places.extend(
+                    (0..longer).map(|_| again.next()).map(|(id, customer)| (id, (customer, place))),
+                );
             }
             all_held(&held.gateway.store()).await;
             count = places.len();
@@ -68,14 +72,16 @@ impl Bench {
                 events::session_opened(conversation.as_str())
             })
             .collect();
-        let requests: Vec<String> = opened.chunks(TOGETHER).map(|some| format!("[{}]", some.join(","))).collect();
+        let requests: Vec<String> =
+            opened.chunks(TOGETHER).map(|some| format!("[{}]", some.join(","))).collect();
         let seen = Arc::clone(&held.stubs.seen);
         seen.forwarded.begin();
         seen.receipted.begin();
         let begun = Instant::now();
         let mut callers = JoinSet::new();
         for number in 0..CONNECTIONS {
-            let mine: Vec<String> = requests.iter().skip(number).step_by(CONNECTIONS).cloned().collect();
+            let mine: Vec<String> =
+                requests.iter().skip(number).step_by(CONNECTIONS).cloned().collect();
             let gateway = held.gateway.address;
             callers.spawn(async move {
                 let mut events = Events::connect(gateway).await;
@@ -87,13 +93,21 @@ impl Bench {
         callers.join_all().await;
         let told = begun.elapsed();
         while seen.forwarded.len() < messages {
-            assert!(begun.elapsed() < PATIENCE * 5, "{} of {messages} are forwarded", seen.forwarded.len());
+            assert!(
+                begun.elapsed() < PATIENCE * 5,
+                "{} of {messages} are forwarded",
+                seen.forwarded.len()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let took = begun.elapsed();
         // What is doubled comes with the last ones, or not at all.
         while seen.receipted.len() < messages {
-            assert!(begun.elapsed() < PATIENCE * 5, "{} of {messages} have a receipt", seen.receipted.len());
+            assert!(
+                begun.elapsed() < PATIENCE * 5,
+                "{} of {messages} have a receipt",
+                seen.receipted.len()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(seen.failed.load(Ordering::Relaxed), 0, "no message fails");

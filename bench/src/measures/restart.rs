@@ -17,7 +17,8 @@ use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
 /// Times are moved back by up to an hour, and none is up while this is measured.
-const HOLD: &str = "[integration.hold]\nfor = \"4h\"\n[integration.delivery]\ngive_up_after = \"8h\"";
+const HOLD: &str =
+    "[integration.hold]\nfor = \"4h\"\n[integration.delivery]\ngive_up_after = \"8h\"";
 const SPREAD: u64 = 3_600_000;
 /// Conversations of the small store.
 const SMALL: usize = 1_000;
@@ -47,7 +48,9 @@ impl Bench {
         let (mut answered, mut forwarded, mut peak) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.few_rounds() {
             let dir = folder();
-            tokio::task::block_in_place(|| copy(&built.path().join(STORE), &dir.path().join(STORE)));
+            tokio::task::block_in_place(|| {
+                copy(&built.path().join(STORE), &dir.path().join(STORE))
+            });
             let stubs = Stubs::start().await;
             stubs.seen.forwarded.begin();
             let begun = Instant::now();
@@ -66,7 +69,8 @@ impl Bench {
                 tokio::time::sleep_until(begun + LOOK).await;
             }
             peak.push(gateway.peak() as f64 / f64::from(1 << 20));
-            let first = stubs.seen.forwarded.take().into_iter().find(|(forwarded, _)| *forwarded != id);
+            let first =
+                stubs.seen.forwarded.take().into_iter().find(|(forwarded, _)| *forwarded != id);
             let (_, at) = first.expect("one of two is another");
             forwarded.push(at.duration_since(begun).as_secs_f64());
         }

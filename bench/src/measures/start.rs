@@ -35,8 +35,20 @@ impl Bench {
         let size = std::fs::metadata(&self.programs.tidegate).expect("the program").len();
         vec![
             Row::figure("B11", "start to the first connection", "ms", &ready, Goal::AtMost(50.0)),
-            Row::figure("B11", "memory when idle, after one message", "MiB", &memory, Goal::AtMost(20.0)),
-            Row::figure("B11", "size of the program", "MiB", &[size as f64 / f64::from(1 << 20)], Goal::AtMost(25.0)),
+            Row::figure(
+                "B11",
+                "memory when idle, after one message",
+                "MiB",
+                &memory,
+                Goal::AtMost(20.0),
+            ),
+            Row::figure(
+                "B11",
+                "size of the program",
+                "MiB",
+                &[size as f64 / f64::from(1 << 20)],
+                Goal::AtMost(25.0),
+            ),
         ]
     }
 }

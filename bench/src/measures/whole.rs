@@ -30,7 +30,8 @@ impl Bench {
             let source = Source::new(&format!("{run}-{over:?}"), CONVERSATIONS);
             loops(program.address, UNDER_WAY, over, &source, &stubs.seen).await
         };
-        open_sessions(program.address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen).await;
+        open_sessions(program.address, UNDER_WAY, &Source::new(run, CONVERSATIONS), &stubs.seen)
+            .await;
         loops(self.scale.slice / 2).await;
         let outcome = loops(self.scale.slice * slices).await;
         assert_eq!(stubs.seen.failed.load(Ordering::Relaxed), 0, "no message fails");
@@ -53,7 +54,8 @@ impl Bench {
         for round in 0..self.scale.rounds {
             let (mut rate, mut time) = ([0.0; N], [0.0; N]);
             for side in turns(round, N) {
-                (rate[side], time[side]) = self.loops_of(sides[side], slices, &format!("{id}-{round}-{side}")).await;
+                (rate[side], time[side]) =
+                    self.loops_of(sides[side], slices, &format!("{id}-{round}-{side}")).await;
             }
             rates.push(rate);
             times.push(time);
@@ -62,11 +64,24 @@ impl Bench {
     }
 
     pub(super) async fn whole_loop(&self) -> Vec<Row> {
-        let (rates, times) = self.loops_in_turn("b3", [Side::Tidegate, Side::Relay, Side::Memory], 1).await;
+        let (rates, times) =
+            self.loops_in_turn("b3", [Side::Tidegate, Side::Relay, Side::Memory], 1).await;
         vec![
-            Row::ratio("B3", "whole loop, beside one in memory", "/s", &pairs(&rates, 0, 1), Goal::AtLeast(0.9)),
+            Row::ratio(
+                "B3",
+                "whole loop, beside one in memory",
+                "/s",
+                &pairs(&rates, 0, 1),
+                Goal::AtLeast(0.9),
+            ),
             Row::ratio("B3", "p99 of a message in it", "ms", &pairs(&times, 0, 1), Goal::Told),
-            Row::ratio("B3", "Tidegate with its store in memory", "/s", &pairs(&rates, 2, 1), Goal::Told),
+            Row::ratio(
+                "B3",
+                "Tidegate with its store in memory",
+                "/s",
+                &pairs(&rates, 2, 1),
+                Goal::Told,
+            ),
         ]
     }
 
@@ -74,8 +89,20 @@ impl Bench {
         // Some messages of Express take a second or two, as long as a slice.
         let (rates, times) = self.loops_in_turn("b4", [Side::Tidegate, Side::Express], 5).await;
         vec![
-            Row::ratio("B4", "whole loop, beside Express", "/s", &pairs(&rates, 0, 1), Goal::AtLeast(8.0)),
-            Row::ratio("B4", "p99 of a message in it", "ms", &pairs(&times, 0, 1), Goal::AtMost(1.0 / 3.0)),
+            Row::ratio(
+                "B4",
+                "whole loop, beside Express",
+                "/s",
+                &pairs(&rates, 0, 1),
+                Goal::AtLeast(8.0),
+            ),
+            Row::ratio(
+                "B4",
+                "p99 of a message in it",
+                "ms",
+                &pairs(&times, 0, 1),
+                Goal::AtMost(1.0 / 3.0),
+            ),
         ]
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn file() -> Router {
 pub(super) fn table() -> Router {
     let open = || {
         let store = Connection::open(TABLE).expect("a database");
-        let pragmas = "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0;
+        let pragmas =
+            "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 0;
                        pragma cache_size = 4096";
         store.execute_batch(pragmas).expect("SQL");
         store
@@ -102,7 +103,11 @@ async fn accept(State(floor): State<Arc<Floor>>, headers: HeaderMap, body: Bytes
     let Ok(message) = WebhookMessage::read(&body) else { return StatusCode::OK };
     let customer = message.to().map(|to| to.id.clone()).unwrap_or_default();
     let (done, durable) = oneshot::channel();
-    floor.entries.send(Entry { id: message.id, customer, body, done }).await.expect("the thread writes");
+    floor
+        .entries
+        .send(Entry { id: message.id, customer, body, done })
+        .await
+        .expect("the thread writes");
     durable.await.expect("the thread writes");
     StatusCode::OK
 }
@@ -120,7 +125,8 @@ fn insert(store: &Connection, batch: &[Entry]) {
     let run = |sql| store.prepare_cached(sql).expect("SQL").execute([]).expect("the disk is there");
     run("begin immediate");
     for Entry { id, customer, body, .. } in batch {
-        let sql = "insert into message (id, customer, body) values (?1, ?2, ?3) on conflict do nothing";
+        let sql =
+            "insert into message (id, customer, body) values (?1, ?2, ?3) on conflict do nothing";
         let mut insert = store.prepare_cached(sql).expect("SQL");
         insert.execute(params![id, customer, &body[..]]).expect("the disk has room");
     }

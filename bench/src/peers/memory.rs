@@ -26,7 +26,11 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
         name: IntegrationName::new("acme"),
         genesys_id: "b3f0".to_owned(),
         webhook_secrets: vec![webhook::SECRET.into()],
-        budget: Budget::new(vec![genesys(genesys_url)], BudgetConfig::default(), fastrand::Rng::new()),
+        budget: Budget::new(
+            vec![genesys(genesys_url)],
+            BudgetConfig::default(),
+            fastrand::Rng::new(),
+        ),
         policy,
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,

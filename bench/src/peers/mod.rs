@@ -39,7 +39,9 @@ pub(crate) struct Place {
 
 /// Serves until it is killed.
 pub(crate) async fn serve(place: Place) {
-    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], place.port))).await.expect("the port is free");
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], place.port)))
+        .await
+        .expect("the port is free");
     let router = match place.peer {
         Peer::Bare => bare::router(),
         Peer::File => floor::file(),
@@ -47,6 +49,7 @@ pub(crate) async fn serve(place: Place) {
         Peer::Memory => memory::router(place.chat, place.genesys),
         Peer::Relay => relay::router(place.chat, place.genesys),
     };
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));
+    let listener =
+        axum::serve::ListenerExt::tap_io(listener, |stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).await.expect("it serves");
 }

@@ -46,7 +46,8 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
 
 /// The client for the chat service, as the gateway has it.
 pub(super) fn chat_service(url: Url) -> HttpConnector {
-    let config = HttpConfig::new(connector::http::BaseUrl::new(url).expect("a URL"), chat_service_secrets());
+    let config =
+        HttpConfig::new(connector::http::BaseUrl::new(url).expect("a URL"), chat_service_secrets());
     HttpConnector::new(config, client(), Arc::new(gateway::SystemClock))
 }
 
@@ -57,7 +58,8 @@ pub(super) fn chat_service_secrets() -> Secrets {
 
 /// The client for Genesys, as the gateway has it.
 pub(super) fn genesys(url: Url) -> Client {
-    let credentials = genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
+    let credentials =
+        genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
     Client::new(client(), genesys::Hosts { api: url.clone(), login: url }, credentials)
 }
 
@@ -112,10 +114,12 @@ async fn work(relay: Arc<Relay>, conversation: ConversationId) {
         };
         let relay = Arc::clone(&relay);
         tokio::spawn(async move {
-            let to = message
-                .to()
-                .map_or_else(|| Party::new("unknown", IdType::Opaque), |to| Party::new(&to.id, IdType::Opaque));
-            let receipt = InboundReceipt::new(&message.id, to, gateway::SystemClock.now(), status, true);
+            let to = message.to().map_or_else(
+                || Party::new("unknown", IdType::Opaque),
+                |to| Party::new(&to.id, IdType::Opaque),
+            );
+            let receipt =
+                InboundReceipt::new(&message.id, to, gateway::SystemClock.now(), status, true);
             if let Err(error) = relay.genesys.post_receipt("b3f0", &receipt).await {
                 eprintln!("a receipt was lost: {error}");
             }

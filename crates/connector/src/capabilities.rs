@@ -39,7 +39,9 @@ impl Capabilities {
         if let (Some(text), Some(max)) = (text, self.max_text) {
             let length = text.chars().count();
             if length > max {
-                let message = format!("the text has {length} characters, and the chat service takes at most {max}");
+                let message = format!(
+                    "the text has {length} characters, and the chat service takes at most {max}"
+                );
                 return Err(Reason::new(ReasonCode::UnsupportedMessage, message));
             }
         }
@@ -51,7 +53,8 @@ impl Capabilities {
         match (kind, element.get("attachment")) {
             (Some("Attachment") | None, Some(attachment)) => self.can_carry_attachment(attachment),
             (Some("Attachment") | None, None) => {
-                let message = "a content element says neither its contentType nor has an attachment";
+                let message =
+                    "a content element says neither its contentType nor has an attachment";
                 Err(Reason::new(ReasonCode::InvalidMessageStructure, message))
             }
             (Some(kind), _) if self.content.contains(kind) => Ok(()),
@@ -68,7 +71,9 @@ impl Capabilities {
         // which kind: only a range over all kinds surely covers that.
         let media = match (mime, attachment.get("mediaType").and_then(Value::as_str)) {
             (Some(mime), _) => mime.to_owned(),
-            (None, Some(class @ ("Image" | "Video" | "Audio"))) => format!("{}/*", class.to_ascii_lowercase()),
+            (None, Some(class @ ("Image" | "Video" | "Audio"))) => {
+                format!("{}/*", class.to_ascii_lowercase())
+            }
             (None, _) => "*/*".to_owned(),
         };
         if self.media.iter().any(|range| range.contains(&media)) {
@@ -105,10 +110,15 @@ impl FromStr for MediaRange {
     type Err = NotAMediaRange;
 
     fn from_str(range: &str) -> Result<Self, NotAMediaRange> {
-        let token = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic() && !"/;,".contains(c));
+        let token = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_graphic() && !"/;,".contains(c))
+        };
         match range.split_once('/') {
             Some((class, kind)) if token(class) && token(kind) && (class != "*" || kind == "*") => {
-                Ok(Self { class: class.to_ascii_lowercase().into(), kind: kind.to_ascii_lowercase().into() })
+                Ok(Self {
+                    class: class.to_ascii_lowercase().into(),
+                    kind: kind.to_ascii_lowercase().into(),
+                })
             }
             _ => Err(NotAMediaRange(range.to_owned())),
         }
@@ -209,10 +219,18 @@ mod tests {
     fn a_message_of_nothing_is_broken() {
         let service = service(&["*/*"], ContentKinds::Any);
         for text in [None, Some("")] {
-            assert_eq!(code(service.can_carry(text, &[])), Some(ReasonCode::InvalidMessageStructure));
+            assert_eq!(
+                code(service.can_carry(text, &[])),
+                Some(ReasonCode::InvalidMessageStructure)
+            );
         }
-        for element in [json!("x"), json!({}), json!({"contentType": "Attachment"}), json!({"contentType": 3})] {
-            assert_eq!(code(service.can_carry(Some("a"), &[element])), Some(ReasonCode::InvalidMessageStructure));
+        for element in
+            [json!("x"), json!({}), json!({"contentType": "Attachment"}), json!({"contentType": 3})]
+        {
+            assert_eq!(
+                code(service.can_carry(Some("a"), &[element])),
+                Some(ReasonCode::InvalidMessageStructure)
+            );
         }
     }
 
@@ -220,14 +238,28 @@ mod tests {
     fn attachments_go_by_their_mime_type() {
         let attachment = |mime: Option<&str>, media_type: &str| json!({"contentType": "Attachment", "attachment": {"mediaType": media_type, "mime": mime, "url": "u"}});
         let images = service(&["image/*", "application/pdf"], ContentKinds::Any);
-        let carried = [(Some("Image/PNG"), "Image"), (Some("application/pdf; v=1"), "File"), (None, "Image")];
+        let carried =
+            [(Some("Image/PNG"), "Image"), (Some("application/pdf; v=1"), "File"), (None, "Image")];
         for (mime, media_type) in carried {
-            assert_eq!(images.can_carry(None, &[attachment(mime, media_type)]), Ok(()), "{mime:?} {media_type}");
+            assert_eq!(
+                images.can_carry(None, &[attachment(mime, media_type)]),
+                Ok(()),
+                "{mime:?} {media_type}"
+            );
         }
-        let refused = [(Some("video/mp4"), "Video"), (Some("application/zip"), "File"), (None, "File"), (None, "Link")];
+        let refused = [
+            (Some("video/mp4"), "Video"),
+            (Some("application/zip"), "File"),
+            (None, "File"),
+            (None, "Link"),
+        ];
         for (mime, media_type) in refused {
             let outcome = images.can_carry(Some("look"), &[attachment(mime, media_type)]);
-            assert_eq!(code(outcome), Some(ReasonCode::MediaTypeNotAllowed), "{mime:?} {media_type}");
+            assert_eq!(
+                code(outcome),
+                Some(ReasonCode::MediaTypeNotAllowed),
+                "{mime:?} {media_type}"
+            );
         }
         let all = service(&["*/*"], ContentKinds::Any);
         assert_eq!(all.can_carry(None, &[attachment(None, "Link")]), Ok(()));
@@ -239,7 +271,9 @@ mod tests {
         let service = service(&["*/*"], ContentKinds::Only(["QuickReply".to_owned()].into()));
         let element = |kind: &str| json!({"contentType": kind, "quickReply": {"text": "Yes"}});
         assert_eq!(service.can_carry(Some("Well?"), &[element("QuickReply")]), Ok(()));
-        let reason = service.can_carry(Some("Well?"), &[element("QuickReply"), element("Carousel")]).unwrap_err();
+        let reason = service
+            .can_carry(Some("Well?"), &[element("QuickReply"), element("Carousel")])
+            .unwrap_err();
         assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
         assert!(reason.message.contains("Carousel"));
     }

@@ -100,7 +100,8 @@ async fn outcomes_say_what_happened(service: &impl ChatService) {
         if !service.behave(behave).await {
             continue;
         }
-        let outcome = service.connector().forward(&message(&format!("outcome-{number}"), "Hello")).await;
+        let outcome =
+            service.connector().forward(&message(&format!("outcome-{number}"), "Hello")).await;
         let true_to_it = match behave {
             Behave::Take => matches!(outcome, Accepted { .. }),
             Behave::Deliver => matches!(outcome, Delivered { .. }),
@@ -125,15 +126,22 @@ async fn messages_arrive_whole_and_in_order(service: &impl ChatService) {
     let before = service.taken().await.len();
     let mut sent = Vec::new();
     let long = "x".repeat(connector.capabilities().max_text.unwrap_or(4_000).min(4_000));
-    for (number, text) in
-        ["Hello", "a\n\"\\/{}<b>&amp; b", "žluťoučký kůň 🐎 \u{202e}ab", &long].into_iter().enumerate()
+    for (number, text) in ["Hello", "a\n\"\\/{}<b>&amp; b", "žluťoučký kůň 🐎 \u{202e}ab", &long]
+        .into_iter()
+        .enumerate()
     {
         let message = message(&format!("whole-{number}"), text);
         let outcome = connector.forward(&message).await;
         assert!(matches!(outcome, AttemptOutcome::Accepted { .. }), "{text:?} met {outcome:?}");
         sent.push(text.to_owned());
     }
-    let taken = service.taken().await.split_off(before).into_iter().map(|taken| taken.text).collect::<Vec<_>>();
+    let taken = service
+        .taken()
+        .await
+        .split_off(before)
+        .into_iter()
+        .map(|taken| taken.text)
+        .collect::<Vec<_>>();
     assert_eq!(taken, sent, "messages arrive as they were, once and in order");
 }
 
@@ -152,7 +160,11 @@ async fn a_repetition_is_known_by_its_id(service: &impl ChatService) {
     }
     let taken = service.taken().await.split_off(before);
     let ids: BTreeSet<_> = taken.iter().map(|taken| taken.id.as_str()).collect();
-    assert_eq!(ids.len(), 2, "a repetition has the id of the first, and another message has another: {ids:?}");
+    assert_eq!(
+        ids.len(),
+        2,
+        "a repetition has the id of the first, and another message has another: {ids:?}"
+    );
 }
 
 async fn an_attempt_ends_in_time(service: &impl ChatService) {
@@ -161,15 +173,29 @@ async fn an_attempt_ends_in_time(service: &impl ChatService) {
     }
     let start = Instant::now();
     let outcome = service.connector().forward(&message("hang", "Hello?")).await;
-    assert!(start.elapsed() < TIMEOUT + SLACK, "an attempt took {:?} of {TIMEOUT:?}", start.elapsed());
-    assert!(matches!(outcome, AttemptOutcome::Unknown { .. }), "a hang must not lead to {outcome:?}");
+    assert!(
+        start.elapsed() < TIMEOUT + SLACK,
+        "an attempt took {:?} of {TIMEOUT:?}",
+        start.elapsed()
+    );
+    assert!(
+        matches!(outcome, AttemptOutcome::Unknown { .. }),
+        "a hang must not lead to {outcome:?}"
+    );
 }
 
 async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
     let start = Instant::now();
     let outcome = service.connector_to_nobody().forward(&message("nobody", "Hello?")).await;
-    assert!(start.elapsed() < TIMEOUT + SLACK, "an attempt took {:?} of {TIMEOUT:?}", start.elapsed());
-    assert!(matches!(outcome, AttemptOutcome::NotTaken { .. }), "nobody there must not lead to {outcome:?}");
+    assert!(
+        start.elapsed() < TIMEOUT + SLACK,
+        "an attempt took {:?} of {TIMEOUT:?}",
+        start.elapsed()
+    );
+    assert!(
+        matches!(outcome, AttemptOutcome::NotTaken { .. }),
+        "nobody there must not lead to {outcome:?}"
+    );
 }
 
 async fn sessions_are_asked_for(service: &impl ChatService) {
@@ -193,7 +219,10 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
         assert!(true_to_it, "asked for a session, {behave:?} must not lead to {outcome:?}");
     }
     let outcome = service.connector_to_nobody().open(&call).await;
-    assert!(matches!(outcome, OpenOutcome::Retry { .. }), "nobody there must not lead to {outcome:?}");
+    assert!(
+        matches!(outcome, OpenOutcome::Retry { .. }),
+        "nobody there must not lead to {outcome:?}"
+    );
 }
 
 async fn best_effort_never_hangs(service: &impl ChatService) {
@@ -202,9 +231,15 @@ async fn best_effort_never_hangs(service: &impl ChatService) {
     service.behave(Behave::Hang).await;
     for connector in [service.connector(), service.connector_to_nobody()] {
         let both = async {
-            tokio::join!(connector.typing(&conversation, typing), connector.close(&conversation, "the chat is over"))
+            tokio::join!(
+                connector.typing(&conversation, typing),
+                connector.close(&conversation, "the chat is over")
+            )
         };
-        assert!(timeout(BEST_EFFORT, both).await.is_ok(), "typing and closing must end within {BEST_EFFORT:?}");
+        assert!(
+            timeout(BEST_EFFORT, both).await.is_ok(),
+            "typing and closing must end within {BEST_EFFORT:?}"
+        );
     }
 }
 
@@ -212,7 +247,10 @@ async fn a_check_touches_no_customer(service: &impl ChatService) {
     service.behave(Behave::Take).await;
     let before = service.taken().await;
     let line = service.connector().check().await;
-    assert!(line.as_ref().is_ok_and(|line| !line.is_empty()), "a service that is there passes: {line:?}");
+    assert!(
+        line.as_ref().is_ok_and(|line| !line.is_empty()),
+        "a service that is there passes: {line:?}"
+    );
     assert_eq!(service.taken().await, before, "a check sends no message");
     assert!(service.connector_to_nobody().check().await.is_err(), "nobody there does not pass");
 }

@@ -54,7 +54,9 @@ pub enum CheckError {
     #[error("{0}")]
     Unreachable(String),
     /// It answers, and does not accept who asks: the secrets of the two sides differ, or their clocks do.
-    #[error("it answers {0}: it does not accept the gateway's signature; compare the secrets and the clocks")]
+    #[error(
+        "it answers {0}: it does not accept the gateway's signature; compare the secrets and the clocks"
+    )]
     Unauthorized(u16),
     /// It answers, but with a failure of its own (an HTTP status of 500 and above).
     #[error("it answers {0}")]

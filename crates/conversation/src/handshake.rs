@@ -23,7 +23,12 @@ impl Turn<'_> {
     pub(crate) fn start_handshake(&mut self) {
         if self.conversation.session == Session::Closed {
             // When nobody waits for it any more it is given up, in the same step that fails the first message.
-            let waiting = self.conversation.waiting.iter().map(|waiting| self.conversation.deadline(waiting)).min();
+            let waiting = self
+                .conversation
+                .waiting
+                .iter()
+                .map(|waiting| self.conversation.deadline(waiting))
+                .min();
             self.call_open(waiting.unwrap_or_else(|| later(self.now, self.policy.hold.limit)));
         }
     }
@@ -40,7 +45,9 @@ impl Turn<'_> {
             Session::Opening { attempt: a, phase: Opening::Calling, .. } if a == attempt);
         match outcome {
             // A session is welcome even if its call was given up: it is the chat service's latest word.
-            OpenOutcome::Opened(session) if ours || !self.has_session() => self.session_opened(session),
+            OpenOutcome::Opened(session) if ours || !self.has_session() => {
+                self.session_opened(session)
+            }
             OpenOutcome::Pending if ours => self.record(Record::HandshakePending { attempt }),
             OpenOutcome::Refused(reason) if ours => self.refused(&reason),
             OpenOutcome::Retry { reason, after } if ours => {
@@ -48,7 +55,10 @@ impl Turn<'_> {
                 let retry_at = later(self.now, pause);
                 self.record(Record::HandshakeFailed { reason, retry_at: Some(retry_at) });
             }
-            OpenOutcome::Opened(_) | OpenOutcome::Pending | OpenOutcome::Refused(_) | OpenOutcome::Retry { .. } => {
+            OpenOutcome::Opened(_)
+            | OpenOutcome::Pending
+            | OpenOutcome::Refused(_)
+            | OpenOutcome::Retry { .. } => {
                 self.ignore(Ignored::StaleAnswer);
             }
         }
@@ -78,7 +88,8 @@ impl Turn<'_> {
         self.record(Record::SessionRefused { reason: reason.clone() });
         // Nobody waits for a session that will not come. A message whose attempt is still open is not among them: its
         // outcome decides.
-        let held: Vec<_> = self.conversation.waiting.iter().map(|waiting| waiting.message.clone()).collect();
+        let held: Vec<_> =
+            self.conversation.waiting.iter().map(|waiting| waiting.message.clone()).collect();
         for message in held {
             // An earlier failure may already have taken it along (`fail-rest`).
             if self.conversation.waiting.iter().any(|waiting| waiting.message == message) {
@@ -101,14 +112,18 @@ impl Turn<'_> {
     }
 
     pub(crate) fn close_session(&mut self, cause: ClosedBy) {
-        self.record(Record::SessionClosed { cause, hold_until: later(self.now, self.policy.hold.limit) });
+        self.record(Record::SessionClosed {
+            cause,
+            hold_until: later(self.now, self.policy.hold.limit),
+        });
     }
 
     /// Gives up a handshake that has taken too long.
     pub(crate) fn expire_handshake(&mut self) {
         let Session::Opening { until, .. } = self.conversation.session else { return };
         if until <= self.now {
-            let reason = Reason::new(ReasonCode::MessageExpired, "the handshake did not end in time");
+            let reason =
+                Reason::new(ReasonCode::MessageExpired, "the handshake did not end in time");
             self.record(Record::HandshakeFailed { reason, retry_at: None });
         }
     }
@@ -117,7 +132,9 @@ impl Turn<'_> {
     /// promised to finish goes on.
     pub(crate) fn recover_handshake(&mut self) {
         match self.conversation.session {
-            Session::Opening { until, phase: Opening::Calling, .. } if until > self.now => self.call_open(until),
+            Session::Opening { until, phase: Opening::Calling, .. } if until > self.now => {
+                self.call_open(until)
+            }
             Session::Closed | Session::Opening { .. } | Session::Open { .. } => {}
         }
     }
@@ -127,13 +144,18 @@ impl Turn<'_> {
     pub(crate) fn genesys_ended(&mut self, id: &str) {
         let conversation = &*self.conversation;
         let ours = conversation.genesys.as_deref() == Some(id);
-        if !conversation.ending && conversation.session != Session::Closed && ours && !conversation.has_words() {
+        if !conversation.ending
+            && conversation.session != Session::Closed
+            && ours
+            && !conversation.has_words()
+        {
             self.record(Record::Ending);
         }
     }
 
     pub(crate) fn close_when_done(&mut self) {
-        let nothing_left = self.conversation.waiting.is_empty() && self.conversation.attempt.is_none();
+        let nothing_left =
+            self.conversation.waiting.is_empty() && self.conversation.attempt.is_none();
         if self.conversation.ending && nothing_left && self.has_session() {
             self.close_session(ClosedBy::Agent);
             self.effect(Effect::Close);

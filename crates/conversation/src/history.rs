@@ -82,19 +82,26 @@ impl History {
         }
         self.seq = seq;
         match record {
-            Record::Accepted { message, time, give_up, .. } => self.accepted(message, *time, *give_up),
-            Record::AttemptStarted { message, attempt, session } => self.started(at, message, *attempt, session),
+            Record::Accepted { message, time, give_up, .. } => {
+                self.accepted(message, *time, *give_up)
+            }
+            Record::AttemptStarted { message, attempt, session } => {
+                self.started(at, message, *attempt, session)
+            }
             Record::AttemptEnded { message, attempt, outcome, retry_at } => {
                 self.ended(message, *attempt, outcome, *retry_at);
             }
             Record::Reported { message, report } => {
-                if let (Some(life), Report::Delivered | Report::Read) = (self.messages.get_mut(message), report) {
+                if let (Some(life), Report::Delivered | Report::Read) =
+                    (self.messages.get_mut(message), report)
+                {
                     life.arrived |= life.attempts > 0;
                 }
             }
             Record::Settled { message, fate, receipt } => self.settled(message, fate, *receipt),
             Record::SentDue { message } => {
-                if self.messages.get(message).is_some_and(|life| !life.taken || life.fate.is_some()) {
+                if self.messages.get(message).is_some_and(|life| !life.taken || life.fate.is_some())
+                {
                     self.breach("I6", seq, Some(message), "a Sent is due that is not true".into());
                 }
             }
@@ -103,7 +110,12 @@ impl History {
             Record::SessionClosed { .. } | Record::SessionRefused { .. } => self.session = None,
             Record::InboundAccepted { message, .. } => {
                 if !self.inbound_seen.insert(message.clone()) {
-                    self.breach("I5", seq, Some(message), "a customer's message was accepted twice".into());
+                    self.breach(
+                        "I5",
+                        seq,
+                        Some(message),
+                        "a customer's message was accepted twice".into(),
+                    );
                 }
                 self.inbound.push_back(message.clone());
             }
@@ -112,11 +124,18 @@ impl History {
                 if self.inbound_open.as_ref() == Some(message) {
                     self.inbound_open = None;
                 } else if !self.pruned {
-                    self.breach("journal", seq, Some(message), "is done, but was not on its way to Genesys".into());
+                    self.breach(
+                        "journal",
+                        seq,
+                        Some(message),
+                        "is done, but was not on its way to Genesys".into(),
+                    );
                 }
             }
             Record::DisconnectDue { .. } => {
-                if let Some(words) = self.inbound_open.clone().or_else(|| self.inbound.front().cloned()) {
+                if let Some(words) =
+                    self.inbound_open.clone().or_else(|| self.inbound.front().cloned())
+                {
                     let what = "would reach Genesys after the customer was disconnected";
                     self.breach("I11", seq, Some(&words), what.into());
                 }
@@ -189,7 +208,8 @@ impl History {
     fn started(&mut self, at: Timestamp, message: &MessageId, attempt: u32, session: &SessionId) {
         let seq = self.seq;
         if let Some((other, number, _)) = self.attempt.take() {
-            let what = format!("attempt {attempt} starts while attempt {number} of {other} is open");
+            let what =
+                format!("attempt {attempt} starts while attempt {number} of {other} is open");
             self.breach("I3", seq, Some(message), what);
         }
         self.attempt = Some((message.clone(), attempt, session.clone()));
@@ -203,21 +223,42 @@ impl History {
         }
         let Some(life) = self.messages.get_mut(message) else {
             if !self.pruned {
-                self.breach("I7", seq, Some(message), format!("attempt {attempt} of a message never accepted"));
+                self.breach(
+                    "I7",
+                    seq,
+                    Some(message),
+                    format!("attempt {attempt} of a message never accepted"),
+                );
             }
             return;
         };
-        let (before, place, give_up, fate) = (life.attempts, life.place, life.give_up, life.fate.clone());
+        let (before, place, give_up, fate) =
+            (life.attempts, life.place, life.give_up, life.fate.clone());
         let too_early = life.retry_at.take().filter(|retry_at| at < *retry_at);
         life.attempts = attempt;
         if attempt != before + 1 {
-            self.breach("I7", seq, Some(message), format!("attempt {attempt} follows attempt {before}"));
+            self.breach(
+                "I7",
+                seq,
+                Some(message),
+                format!("attempt {attempt} follows attempt {before}"),
+            );
         }
         match fate {
             Some(Fate::Failed { .. }) => {
-                self.breach("I4", seq, Some(message), format!("attempt {attempt} after it was failed"));
+                self.breach(
+                    "I4",
+                    seq,
+                    Some(message),
+                    format!("attempt {attempt} after it was failed"),
+                );
             }
-            Some(_) => self.breach("I7", seq, Some(message), format!("attempt {attempt} after it was settled")),
+            Some(_) => self.breach(
+                "I7",
+                seq,
+                Some(message),
+                format!("attempt {attempt} after it was settled"),
+            ),
             None => {}
         }
         if let Some(retry_at) = too_early {
@@ -236,16 +277,29 @@ impl History {
                 format!("attempt {attempt} starts after its time was up ({give_up})"),
             );
         }
-        if let Some((_, _, first)) = self.queue.first().filter(|first| (first.0, first.1) < place).cloned() {
+        if let Some((_, _, first)) =
+            self.queue.first().filter(|first| (first.0, first.1) < place).cloned()
+        {
             self.breach("I3", seq, Some(message), format!("overtakes {first}"));
         }
         self.queue.remove(&(place.0, place.1, message.clone()));
     }
 
-    fn ended(&mut self, message: &MessageId, attempt: u32, outcome: &AttemptOutcome, retry_at: Option<Timestamp>) {
+    fn ended(
+        &mut self,
+        message: &MessageId,
+        attempt: u32,
+        outcome: &AttemptOutcome,
+        retry_at: Option<Timestamp>,
+    ) {
         let open = self.attempt.take();
         if !open.is_some_and(|(m, a, _)| m == *message && a == attempt) && !self.pruned {
-            self.breach("I7", self.seq, Some(message), format!("attempt {attempt} ends, but was not open"));
+            self.breach(
+                "I7",
+                self.seq,
+                Some(message),
+                format!("attempt {attempt} ends, but was not open"),
+            );
         }
         let Some(life) = self.messages.get_mut(message) else { return };
         life.retry_at = retry_at;
@@ -276,17 +330,32 @@ impl History {
         let (place, taken, arrived) = (life.place, life.taken, life.arrived);
         self.queue.remove(&(place.0, place.1, message.clone()));
         if let Some(earlier) = earlier {
-            self.breach("I2", seq, Some(message), format!("is settled as {fate:?} after {earlier:?}"));
+            self.breach(
+                "I2",
+                seq,
+                Some(message),
+                format!("is settled as {fate:?} after {earlier:?}"),
+            );
         }
         if self.attempt.as_ref().is_some_and(|(open, _, _)| open == message) {
             self.breach("I7", seq, Some(message), "is settled while an attempt is open".into());
         }
         match fate {
             Fate::Delivered if !taken && !arrived => {
-                self.breach("I6", seq, Some(message), "is Delivered, but the chat service never said so".into());
+                self.breach(
+                    "I6",
+                    seq,
+                    Some(message),
+                    "is Delivered, but the chat service never said so".into(),
+                );
             }
             Fate::Sent if !taken => {
-                self.breach("I6", seq, Some(message), "is Sent, but the chat service never took it".into());
+                self.breach(
+                    "I6",
+                    seq,
+                    Some(message),
+                    "is Sent, but the chat service never took it".into(),
+                );
             }
             Fate::Failed { reason } if reason.message.is_empty() => {
                 self.breach("I6", seq, Some(message), "is Failed without a reason".into());
@@ -302,26 +371,48 @@ impl History {
         let before = life.final_receipts;
         life.final_receipts += u32::from(last);
         if before > 0 {
-            let which = if last { "a second final receipt" } else { "a receipt after the final one" };
+            let which =
+                if last { "a second final receipt" } else { "a receipt after the final one" };
             self.breach("I2", seq, Some(message), which.into());
         } else if last && !decided {
-            self.breach("I2", seq, Some(message), "a final receipt before the message was settled".into());
+            self.breach(
+                "I2",
+                seq,
+                Some(message),
+                "a final receipt before the message was settled".into(),
+            );
         }
     }
 
     fn inbound_released(&mut self, message: &MessageId) {
         let seq = self.seq;
         if let Some(open) = self.inbound_open.replace(message.clone()) {
-            self.breach("I11", seq, Some(message), format!("goes to Genesys while {open} is on its way"));
+            self.breach(
+                "I11",
+                seq,
+                Some(message),
+                format!("goes to Genesys while {open} is on its way"),
+            );
         }
         let first = self.inbound.pop_front();
         if first.as_ref() != Some(message) && !self.pruned {
             let first = first.map_or("none".to_owned(), |first| first.to_string());
-            self.breach("I11", seq, Some(message), format!("goes to Genesys before its turn: the first was {first}"));
+            self.breach(
+                "I11",
+                seq,
+                Some(message),
+                format!("goes to Genesys before its turn: the first was {first}"),
+            );
         }
     }
 
-    fn breach(&mut self, invariant: &'static str, seq: u64, message: Option<&MessageId>, what: String) {
+    fn breach(
+        &mut self,
+        invariant: &'static str,
+        seq: u64,
+        message: Option<&MessageId>,
+        what: String,
+    ) {
         self.breaches.push(Breach { invariant, seq, message: message.cloned(), what });
     }
 }

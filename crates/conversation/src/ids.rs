@@ -87,7 +87,11 @@ impl MessageId {
     pub fn from_foreign(foreign: &str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let dots = foreign.chars().all(|c| c == '.');
-        if foreign.len() <= Self::MAX && !dots && foreign.chars().all(plain) && !foreign.starts_with("sha256-") {
+        if foreign.len() <= Self::MAX
+            && !dots
+            && foreign.chars().all(plain)
+            && !foreign.starts_with("sha256-")
+        {
             Self::new(foreign)
         } else {
             Self::new(format!("sha256-{}", hex::encode(Sha256::digest(foreign))))

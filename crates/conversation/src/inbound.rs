@@ -48,8 +48,16 @@ impl Turn<'_> {
     }
 
     /// Genesys took a customer's message, or never will.
-    pub(crate) fn inbound_done(&mut self, message: MessageId, result: PostResult, genesys: Option<Box<str>>) {
-        if self.conversation.owes(|owed| matches!(owed, Owed::Inbound { message: m } if *m == message)) {
+    pub(crate) fn inbound_done(
+        &mut self,
+        message: MessageId,
+        result: PostResult,
+        genesys: Option<Box<str>>,
+    ) {
+        if self
+            .conversation
+            .owes(|owed| matches!(owed, Owed::Inbound { message: m } if *m == message))
+        {
             self.record(Record::InboundDone { message, result });
             self.learn_genesys_conversation(genesys);
         } else {
@@ -58,15 +66,16 @@ impl Turn<'_> {
     }
 
     pub(crate) fn learn_genesys_conversation(&mut self, genesys: Option<Box<str>>) {
-        if let Some(id) = genesys.filter(|id| !id.is_empty() && self.conversation.genesys.as_ref() != Some(id)) {
+        if let Some(id) =
+            genesys.filter(|id| !id.is_empty() && self.conversation.genesys.as_ref() != Some(id))
+        {
             self.record(Record::GenesysConversation { id });
         }
     }
 
     /// Genesys took a receipt, or never will.
     pub(crate) fn receipt_done(&mut self, message: MessageId, last: bool, result: PostResult) {
-        let ours =
-            |owed: &Owed| matches!(owed, Owed::Receipt { message: m, fate } if *m == message && fate.is_some() == last);
+        let ours = |owed: &Owed| matches!(owed, Owed::Receipt { message: m, fate } if *m == message && fate.is_some() == last);
         if self.conversation.owes(ours) {
             self.record(Record::ReceiptDone { message, last, result });
         } else {
@@ -79,9 +88,13 @@ impl Turn<'_> {
         self.effect(Effect::Post(Owed::Notice { message, notice }));
     }
 
-    pub(crate) fn notice_done(&mut self, message: MessageId, notice: NoticeKind, result: PostResult) {
-        let ours =
-            |owed: &Owed| matches!(owed, Owed::Notice { message: m, notice: n } if *m == message && *n == notice);
+    pub(crate) fn notice_done(
+        &mut self,
+        message: MessageId,
+        notice: NoticeKind,
+        result: PostResult,
+    ) {
+        let ours = |owed: &Owed| matches!(owed, Owed::Notice { message: m, notice: n } if *m == message && *n == notice);
         if self.conversation.owes(ours) {
             self.record(Record::NoticeDone { message, notice, result });
         } else {

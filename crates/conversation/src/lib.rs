@@ -25,8 +25,8 @@ pub use ids::{ConversationId, IntegrationName, MessageId, SessionId};
 pub use input::{Effect, Ignored, Input, Owed, Step};
 pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report};
 pub use policy::{
-    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy, NoticeKind,
-    OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
+    InboundPolicy, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 pub use reason::{Reason, ReasonCode};
 pub use record::{ClosedBy, Fate, PostResult, Record};

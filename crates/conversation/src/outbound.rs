@@ -26,7 +26,11 @@ impl Turn<'_> {
     ) {
         let waiting = self.conversation.waiting.len();
         let has_session = matches!(self.conversation.session, Session::Open { .. });
-        let most = if has_session { MOST_WAITING } else { self.policy.hold.max_messages.min(MOST_WAITING) };
+        let most = if has_session {
+            MOST_WAITING
+        } else {
+            self.policy.hold.max_messages.min(MOST_WAITING)
+        };
         self.record(Record::Accepted {
             message: message.clone(),
             // A clock that runs ahead must not put a message behind all that follow.
@@ -49,7 +53,8 @@ impl Turn<'_> {
     /// Takes the next message from the head of the queue, if it may go. No other function does.
     pub(crate) fn forward_next(&mut self) {
         let conversation = &*self.conversation;
-        let (Session::Open { id }, None, false) = (&conversation.session, &conversation.attempt, conversation.paused)
+        let (Session::Open { id }, None, false) =
+            (&conversation.session, &conversation.attempt, conversation.paused)
         else {
             return;
         };
@@ -59,14 +64,25 @@ impl Turn<'_> {
             return;
         }
         let (message, attempt, session) = (head.message.clone(), head.attempts + 1, id.clone());
-        self.record(Record::AttemptStarted { message: message.clone(), attempt, session: session.clone() });
+        self.record(Record::AttemptStarted {
+            message: message.clone(),
+            attempt,
+            session: session.clone(),
+        });
         self.effect(Effect::Forward { message, attempt, session });
     }
 
     /// An attempt is over, one way or another.
-    pub(crate) fn attempt_ended(&mut self, message: &MessageId, attempt: u32, outcome: AttemptOutcome) {
+    pub(crate) fn attempt_ended(
+        &mut self,
+        message: &MessageId,
+        attempt: u32,
+        outcome: AttemptOutcome,
+    ) {
         let open = self.conversation.attempt.clone();
-        let Some(open) = open.filter(|open| open.of.message == *message && open.of.attempts == attempt) else {
+        let Some(open) =
+            open.filter(|open| open.of.message == *message && open.of.attempts == attempt)
+        else {
             self.ignore(Ignored::StaleAnswer);
             return;
         };
@@ -87,7 +103,10 @@ impl Turn<'_> {
                     self.settle(open.of.message, Fate::Delivered);
                 } else if self.policy.receipts.send == SendReceipts::All {
                     self.record(Record::SentDue { message: open.of.message.clone() });
-                    self.effect(Effect::Post(Owed::Receipt { message: open.of.message, fate: None }));
+                    self.effect(Effect::Post(Owed::Receipt {
+                        message: open.of.message,
+                        fate: None,
+                    }));
                 }
             }
             AttemptOutcome::Rejected { ref reason } => {
@@ -123,14 +142,21 @@ impl Turn<'_> {
     /// The session that the message was sent into is gone: the message keeps its place and waits for the next one.
     fn lost_session(&mut self, open: OpenAttempt) {
         // The first loss is an accident; a service that loses every session is left alone for longer and longer.
-        let retry_at = (open.of.attempts > 1).then(|| later(self.now, self.pause_of_message(&open.of)));
+        let retry_at =
+            (open.of.attempts > 1).then(|| later(self.now, self.pause_of_message(&open.of)));
         self.end_attempt(&open.of, AttemptOutcome::SessionGone, retry_at);
         if self.conversation.session == (Session::Open { id: open.session }) {
             self.close_session(ClosedBy::Forward);
         }
     }
 
-    fn retry_or_fail(&mut self, of: Waiting, outcome: AttemptOutcome, after: Option<Duration>, reason: Reason) {
+    fn retry_or_fail(
+        &mut self,
+        of: Waiting,
+        outcome: AttemptOutcome,
+        after: Option<Duration>,
+        reason: Reason,
+    ) {
         let pause = self.pause_of_message(&of).max(after.unwrap_or_default());
         let retry_at = later(self.now, pause);
         if retry_at < of.give_up {
@@ -149,8 +175,13 @@ impl Turn<'_> {
     /// The chat service said what became of a message.
     pub(crate) fn reported(&mut self, message: MessageId, report: Report) {
         let open = self.conversation.attempt.clone().filter(|open| open.of.message == message);
-        let unreported = self.conversation.unreported.iter().any(|unreported| unreported.message == message);
-        let tried = self.conversation.waiting.iter().any(|waiting| waiting.message == message && waiting.attempts > 0);
+        let unreported =
+            self.conversation.unreported.iter().any(|unreported| unreported.message == message);
+        let tried = self
+            .conversation
+            .waiting
+            .iter()
+            .any(|waiting| waiting.message == message && waiting.attempts > 0);
         self.record(Record::Reported { message: message.clone(), report: report.clone() });
         if open.is_none() && !unreported && !tried {
             self.ignore(Ignored::UselessReport);
@@ -174,7 +205,9 @@ impl Turn<'_> {
     pub(crate) fn expire_messages(&mut self) {
         let now = self.now;
         // A failure may change whose time is up, so each is looked for anew.
-        while let Some(late) = self.conversation.waiting.iter().find(|w| self.conversation.deadline(w) <= now) {
+        while let Some(late) =
+            self.conversation.waiting.iter().find(|w| self.conversation.deadline(w) <= now)
+        {
             let held = !matches!(self.conversation.session, Session::Open { .. });
             let reason = match (&late.last, held) {
                 (Some(last), false) => last.clone(),
@@ -182,9 +215,10 @@ impl Turn<'_> {
                     ReasonCode::MessageExpired,
                     "its time ran out while it waited behind other messages for the chat service",
                 ),
-                (_, true) => {
-                    Reason::new(ReasonCode::MessageExpired, "the customer's chat session was not ready in time")
-                }
+                (_, true) => Reason::new(
+                    ReasonCode::MessageExpired,
+                    "the customer's chat session was not ready in time",
+                ),
             };
             let message = late.message.clone();
             self.fail_as(message, reason, NoticeKind::Expired);
@@ -205,7 +239,10 @@ impl Turn<'_> {
     /// After a crash nobody knows what became of an open attempt.
     pub(crate) fn recover_attempt(&mut self) {
         let Some(open) = self.conversation.attempt.clone() else { return };
-        let reason = Reason::new(ReasonCode::GeneralError, "the gateway stopped while the message was being forwarded");
+        let reason = Reason::new(
+            ReasonCode::GeneralError,
+            "the gateway stopped while the message was being forwarded",
+        );
         self.attempt_ended(&open.of.message, open.of.attempts, AttemptOutcome::Unknown { reason });
     }
 
@@ -232,7 +269,8 @@ impl Turn<'_> {
 
     /// Fails what stands at `place` and behind it. A loop of its own, since these failures fail nothing more.
     fn fail_rest(&mut self, place: usize) {
-        let rest: Vec<_> = self.conversation.waiting.iter().skip(place).map(|w| w.message.clone()).collect();
+        let rest: Vec<_> =
+            self.conversation.waiting.iter().skip(place).map(|w| w.message.clone()).collect();
         for message in rest {
             let reason = Reason::new(ReasonCode::GeneralError, "a message before it failed");
             self.settle(message.clone(), Fate::Failed { reason });

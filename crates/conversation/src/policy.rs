@@ -134,7 +134,11 @@ pub struct ReceiptPolicy {
 
 impl Default for ReceiptPolicy {
     fn default() -> Self {
-        Self { send: SendReceipts::Final, delivered_on: DeliveredOn::Auto, report_timeout: Duration::from_hours(1) }
+        Self {
+            send: SendReceipts::Final,
+            delivered_on: DeliveredOn::Auto,
+            report_timeout: Duration::from_hours(1),
+        }
     }
 }
 

@@ -141,7 +141,8 @@ impl Conversation {
 
     /// Whether a call to the chat service is open, whose outcome would be lost in a crash.
     pub fn is_calling(&self) -> bool {
-        self.attempt.is_some() || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
+        self.attempt.is_some()
+            || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
     }
 
     /// The message whose attempt is open, and which attempt that is.
@@ -151,14 +152,17 @@ impl Conversation {
 
     /// Until when an attempt may begin, if it is open: until its message is given up.
     pub fn attempt_until(&self, message: &MessageId, attempt: u32) -> Option<Timestamp> {
-        let open = self.attempt.as_ref().filter(|_| self.open_attempt() == Some((message, attempt)));
+        let open =
+            self.attempt.as_ref().filter(|_| self.open_attempt() == Some((message, attempt)));
         open.map(|open| open.of.give_up)
     }
 
     /// Until when a session may be asked for, if that call is open: as long as the handshake may take.
     pub fn open_until(&self, call: u32) -> Option<Timestamp> {
         match self.session {
-            Session::Opening { attempt, until, phase: Opening::Calling, .. } if attempt == call => Some(until),
+            Session::Opening { attempt, until, phase: Opening::Calling, .. } if attempt == call => {
+                Some(until)
+            }
             _ => None,
         }
     }
@@ -191,7 +195,8 @@ impl Conversation {
             Session::Opening { until, .. } => Some(until),
             Session::Closed | Session::Open { .. } => None,
         };
-        let report = self.unreported.front().map(|first| later(first.since, policy.receipts.report_timeout));
+        let report =
+            self.unreported.front().map(|first| later(first.since, policy.receipts.report_timeout));
         let inbound = self.next_inbound().map(|first| first.hold_until);
         deadlines.chain(retry).chain(handshake).chain(report).chain(inbound).min()
     }
@@ -204,7 +209,9 @@ impl Conversation {
             }
             Session::Open { .. } => waiting.give_up,
             Session::Closed | Session::Opening { .. } => {
-                let hold = self.hold_until.map_or(waiting.hold_until, |until| until.max(waiting.hold_until));
+                let hold = self
+                    .hold_until
+                    .map_or(waiting.hold_until, |until| until.max(waiting.hold_until));
                 hold.min(waiting.give_up)
             }
         }
@@ -212,7 +219,8 @@ impl Conversation {
 
     /// Whether there are customer's words that Genesys does not have.
     pub(crate) fn has_words(&self) -> bool {
-        !self.inbound.is_empty() || self.owed.iter().any(|owed| matches!(owed, Owed::Inbound { .. }))
+        !self.inbound.is_empty()
+            || self.owed.iter().any(|owed| matches!(owed, Owed::Inbound { .. }))
     }
 
     /// The next customer's message, where nothing is on its way to Genesys that must be there before it. She may be back
@@ -320,7 +328,9 @@ impl Conversation {
         outcome: &AttemptOutcome,
         retry_at: Option<Timestamp>,
     ) {
-        let Some(OpenAttempt { mut of, .. }) = self.attempt.take_if(|open| open.of.message == *message) else {
+        let Some(OpenAttempt { mut of, .. }) =
+            self.attempt.take_if(|open| open.of.message == *message)
+        else {
             return;
         };
         match outcome {

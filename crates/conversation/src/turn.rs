@@ -51,11 +51,19 @@ impl Turn<'_> {
             Input::SessionOpened { session } => self.session_opened(session),
             Input::SessionRefused { reason } => self.session_refused(&reason),
             Input::SessionClosed { session } => self.session_closed(session.as_ref()),
-            Input::AttemptEnded { message, attempt, outcome } => self.attempt_ended(&message, attempt, outcome),
+            Input::AttemptEnded { message, attempt, outcome } => {
+                self.attempt_ended(&message, attempt, outcome)
+            }
             Input::Reported { message, report } => self.reported(message, report),
-            Input::ReceiptDone { message, last, result } => self.receipt_done(message, last, result),
-            Input::InboundDone { message, result, genesys } => self.inbound_done(message, result, genesys),
-            Input::NoticeDone { message, notice, result } => self.notice_done(message, notice, result),
+            Input::ReceiptDone { message, last, result } => {
+                self.receipt_done(message, last, result)
+            }
+            Input::InboundDone { message, result, genesys } => {
+                self.inbound_done(message, result, genesys)
+            }
+            Input::NoticeDone { message, notice, result } => {
+                self.notice_done(message, notice, result)
+            }
             Input::DisconnectDone { result } => self.disconnect_done(result),
             Input::GenesysEnded { id } => self.genesys_ended(&id),
             Input::Resume => {

@@ -78,7 +78,8 @@ pub(crate) enum Door {
 
 impl Room {
     pub(crate) fn new(kib: usize) -> Self {
-        let [kib, webhooks, events] = [kib, WAITING, WAITING].map(|places| Arc::new(Semaphore::new(places)));
+        let [kib, webhooks, events] =
+            [kib, WAITING, WAITING].map(|places| Arc::new(Semaphore::new(places)));
         Self { kib, webhooks, events }
     }
 
@@ -97,7 +98,12 @@ pub(crate) struct Read {
 }
 
 /// At most `limit` bytes, in time, where there is `room` for them.
-pub(crate) async fn read(mut body: Body, limit: usize, room: &Room, door: Door) -> Result<Read, Refusal> {
+pub(crate) async fn read(
+    mut body: Body,
+    limit: usize,
+    room: &Room,
+    door: Door,
+) -> Result<Read, Refusal> {
     let collected = if body.size_hint().lower() > limit as u64 {
         Err(Refusal::TooLarge)
     } else {
@@ -109,7 +115,8 @@ pub(crate) async fn read(mut body: Body, limit: usize, room: &Room, door: Door) 
     }
     let (bytes, taken) = collected?;
     // Only now: whoever sends drop by drop must not take a place from others meanwhile.
-    let waiting = Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
+    let waiting =
+        Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
     Ok(Read { bytes, _room: (taken, waiting) })
 }
 
@@ -139,7 +146,8 @@ async fn collect(
         let more = kib - taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if more > 0 {
             let more = u32::try_from(more).unwrap_or(u32::MAX);
-            let granted = tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(more)).await;
+            let granted =
+                tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(more)).await;
             let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
             match &mut taken {
                 Some(taken) => taken.merge(granted),

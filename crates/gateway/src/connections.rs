@@ -27,7 +27,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`; then requests under way are answered, and idle connections closed. There are `most` connections
 /// at once.
-pub(crate) async fn serve(listener: TcpListener, router: Router, most: usize, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    most: usize,
+    stop: CancellationToken,
+) {
     let connections = GracefulShutdown::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
@@ -78,7 +83,10 @@ struct Room {
 
 impl Room {
     /// The next connection, once there is a place for it. It gets that of somebody who has kept the gateway waiting.
-    async fn next(&self, listener: &TcpListener) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn next(
+        &self,
+        listener: &TcpListener,
+    ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
         let (stream, _) = listener.accept().await?;
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
@@ -86,7 +94,9 @@ impl Room {
             }
             self.crowded.notify_waiters();
             // The semaphore is never closed.
-            if let Ok(Ok(place)) = tokio::time::timeout(TURN, Arc::clone(&self.places).acquire_owned()).await {
+            if let Ok(Ok(place)) =
+                tokio::time::timeout(TURN, Arc::clone(&self.places).acquire_owned()).await
+            {
                 return Ok((stream, place));
             }
         }

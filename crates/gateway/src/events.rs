@@ -72,7 +72,11 @@ pub(crate) async fn events(
 
 type Parsed = Result<IncomingEvent, connector::protocol::BadEvent>;
 
-async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>) -> (StatusCode, Json<Answer>) {
+async fn take(
+    engine: &Arc<Engine>,
+    name: &IntegrationName,
+    parsed: Vec<Parsed>,
+) -> (StatusCode, Json<Answer>) {
     let mut answer = Answer::default();
     // Where nothing at all can be read, a chat service should notice.
     let mut unreadable = !parsed.is_empty();
@@ -94,7 +98,9 @@ async fn take(engine: &Arc<Engine>, name: &IntegrationName, parsed: Vec<Parsed>)
             Told::Stored(arrival) => match engine.accept(*arrival).await {
                 Ok(Stored::Unknown) => {
                     engine.metrics.event(name.as_str(), "unknown");
-                    answer.ignored.push(ignored("it names a conversation or message that the gateway does not know"));
+                    answer.ignored.push(ignored(
+                        "it names a conversation or message that the gateway does not know",
+                    ));
                 }
                 Ok(_) => {
                     engine.metrics.event(name.as_str(), "accepted");
@@ -133,7 +139,13 @@ enum Told {
 /// What an event means to a conversation.
 fn arrival(name: &IntegrationName, incoming: IncomingEvent, received: Timestamp) -> Told {
     let event = |id: String, conversation: ConversationId, input: Input| {
-        Told::Stored(Box::new(Arrival::Event { integration: name.clone(), id, received, conversation, input }))
+        Told::Stored(Box::new(Arrival::Event {
+            integration: name.clone(),
+            id,
+            received,
+            conversation,
+            input,
+        }))
     };
     match incoming.event {
         Event::Message { id, customer, .. } => {
@@ -150,16 +162,25 @@ fn arrival(name: &IntegrationName, incoming: IncomingEvent, received: Timestamp)
                 input: Some(Input::CustomerMessage { message }),
             })))
         }
-        Event::Report { id, message, report } => {
-            Told::Stored(Box::new(Arrival::Report { integration: name.clone(), id, received, of: message, report }))
+        Event::Report { id, message, report } => Told::Stored(Box::new(Arrival::Report {
+            integration: name.clone(),
+            id,
+            received,
+            of: message,
+            report,
+        })),
+        Event::SessionOpened { id, conversation, session } => {
+            event(id, conversation, Input::SessionOpened { session })
         }
-        Event::SessionOpened { id, conversation, session } => event(id, conversation, Input::SessionOpened { session }),
-        Event::SessionRefused { id, conversation, reason } => event(id, conversation, Input::SessionRefused { reason }),
+        Event::SessionRefused { id, conversation, reason } => {
+            event(id, conversation, Input::SessionRefused { reason })
+        }
         Event::SessionClosed { id, conversation, session, .. } => {
             event(id, conversation, Input::SessionClosed { session })
         }
         Event::Typing { customer, conversation, on } => {
-            let named = customer.map(|customer| ConversationId::of(name, &customer)).or(conversation);
+            let named =
+                customer.map(|customer| ConversationId::of(name, &customer)).or(conversation);
             Told::Typing(named.unwrap_or_else(|| ConversationId::of(name, "")), on)
         }
     }

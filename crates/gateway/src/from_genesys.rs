@@ -28,11 +28,18 @@ const TYPING: Duration = Duration::from_secs(5);
 
 /// Reads an authentic body. Whatever it is, it is not refused: what cannot be carried fails with a receipt, where there
 /// is an id to send one for.
-pub(crate) fn read(name: &IntegrationName, can: &Capabilities, body: &[u8], now: Timestamp) -> Webhook {
+pub(crate) fn read(
+    name: &IntegrationName,
+    can: &Capabilities,
+    body: &[u8],
+    now: Timestamp,
+) -> Webhook {
     match WebhookMessage::read(body) {
         Ok(message) if message.is_typing() => typing(name, &message),
         // Two such messages would be taken for one, and neither could have a receipt.
-        Ok(message) if message.id.is_empty() => no_message(name, "its id is empty".to_owned(), body, now),
+        Ok(message) if message.id.is_empty() => {
+            no_message(name, "its id is empty".to_owned(), body, now)
+        }
         Ok(message) => Webhook::Message(Box::new(understood(name, can, &message, body, now))),
         Err(unreadable) => no_message(name, unreadable.to_string(), body, now),
     }
@@ -48,12 +55,19 @@ fn understood(
     let unsuited = match (&message.r#type, message.to()) {
         // Receipts about inbound messages and events other than typing ask for nothing; they are kept to be looked at.
         (Some(MessageType::Receipt | MessageType::Event), _) => None,
-        (_, None) => Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message names no recipient")),
-        (None, _) => Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message has no type")),
-        (Some(MessageType::Other(kind)), _) => {
-            Some(Reason::new(ReasonCode::UnsupportedMessage, format!("messages of type `{kind:.40}` are not known")))
+        (_, None) => {
+            Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message names no recipient"))
         }
-        (Some(_), Some(_)) => can.can_carry(message.text.as_deref(), &content(message.contents())).err(),
+        (None, _) => {
+            Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message has no type"))
+        }
+        (Some(MessageType::Other(kind)), _) => Some(Reason::new(
+            ReasonCode::UnsupportedMessage,
+            format!("messages of type `{kind:.40}` are not known"),
+        )),
+        (Some(_), Some(_)) => {
+            can.can_carry(message.text.as_deref(), &content(message.contents())).err()
+        }
     };
     let customer = message.to().map_or_else(|| customer_of(NOBODY), customer);
     let id = MessageId::from_foreign(&message.id);
@@ -77,9 +91,11 @@ fn no_message(name: &IntegrationName, why: String, body: &[u8], now: Timestamp) 
 /// A body that is no message. It is kept whole; where it has an id, Genesys is told.
 fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp) -> NewMessage {
     let envelope = Envelope::read(body).ok();
-    let customer = envelope.as_ref().and_then(|envelope| envelope.to_id.as_deref()).unwrap_or(NOBODY);
+    let customer =
+        envelope.as_ref().and_then(|envelope| envelope.to_id.as_deref()).unwrap_or(NOBODY);
     let customer = customer_of(customer);
-    let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty()) else {
+    let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty())
+    else {
         // Nobody can be told about it, but nothing that was signed is thrown away. Its hash tells it from all others,
         // whatever its bytes are: each of them is a character of its own.
         let id = MessageId::from_foreign(&body.iter().copied().map(char::from).collect::<String>());
@@ -123,7 +139,9 @@ fn new_message(
 fn typing(name: &IntegrationName, message: &WebhookMessage) -> Webhook {
     let customer = message.to().map_or(NOBODY, |to| &to.id);
     let typing = message.events.iter().flatten().find_map(|event| event.typing.as_ref());
-    let on = typing.and_then(|typing| typing.r#type.as_deref()).is_none_or(|kind| kind.eq_ignore_ascii_case("on"));
+    let on = typing
+        .and_then(|typing| typing.r#type.as_deref())
+        .is_none_or(|kind| kind.eq_ignore_ascii_case("on"));
     let duration = typing.and_then(|typing| typing.duration).map_or(TYPING, Duration::from_millis);
     Webhook::Typing { conversation: ConversationId::of(name, customer), on, duration }
 }

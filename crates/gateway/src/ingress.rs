@@ -25,7 +25,8 @@ pub(crate) async fn webhook(
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return (StatusCode::NOT_FOUND, "no such integration\n");
     };
-    let body = match body::read(body, engine.limits.max_body, &engine.bodies, Door::Webhooks).await {
+    let body = match body::read(body, engine.limits.max_body, &engine.bodies, Door::Webhooks).await
+    {
         Ok(body) => body,
         Err(refusal) => {
             engine.metrics.webhook(&name, refusal.word());
@@ -40,7 +41,12 @@ pub(crate) async fn webhook(
         tracing::warn!(integration = name, %error, bytes = bytes.len(), "a webhook was refused");
         return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n");
     }
-    let read = from_genesys::read(&integration.name, integration.connector.capabilities(), bytes, engine.clock.now());
+    let read = from_genesys::read(
+        &integration.name,
+        integration.connector.capabilities(),
+        bytes,
+        engine.clock.now(),
+    );
     let (message, no_message) = match read {
         Webhook::Typing { conversation, on, duration } => {
             engine.metrics.webhook(&name, "typing");

@@ -112,7 +112,9 @@ impl Inside {
             self.engine.tasks.wait().await;
         };
         if tokio::time::timeout(grace, ended).await.is_err() {
-            tracing::warn!("calls are still under way after {grace:?}; the next process will find them open");
+            tracing::warn!(
+                "calls are still under way after {grace:?}; the next process will find them open"
+            );
         }
         if tokio::time::timeout(Duration::from_secs(2), self.engine.store.close()).await.is_err() {
             tracing::warn!("the store did not close in time");

@@ -32,13 +32,37 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self::default();
         let registry = &mut metrics.registry;
-        registry.register("tidegate_webhooks", "Webhooks of Genesys, by answer", metrics.webhooks.clone());
-        registry.register("tidegate_events", "Events of chat services, by what became of them", metrics.events.clone());
-        registry.register("tidegate_messages_settled", "Agents' messages, by fate", metrics.settled.clone());
-        registry.register("tidegate_attempts", "Attempts to forward, by outcome", metrics.attempts.clone());
+        registry.register(
+            "tidegate_webhooks",
+            "Webhooks of Genesys, by answer",
+            metrics.webhooks.clone(),
+        );
+        registry.register(
+            "tidegate_events",
+            "Events of chat services, by what became of them",
+            metrics.events.clone(),
+        );
+        registry.register(
+            "tidegate_messages_settled",
+            "Agents' messages, by fate",
+            metrics.settled.clone(),
+        );
+        registry.register(
+            "tidegate_attempts",
+            "Attempts to forward, by outcome",
+            metrics.attempts.clone(),
+        );
         registry.register("tidegate_posts", "Calls to Genesys, by outcome", metrics.posts.clone());
-        registry.register("tidegate_ignored", "Inputs without effect, by reason", metrics.ignored.clone());
-        registry.register("tidegate_conversations_active", "Conversations with work under way", metrics.active.clone());
+        registry.register(
+            "tidegate_ignored",
+            "Inputs without effect, by reason",
+            metrics.ignored.clone(),
+        );
+        registry.register(
+            "tidegate_conversations_active",
+            "Conversations with work under way",
+            metrics.active.clone(),
+        );
         metrics
     }
 

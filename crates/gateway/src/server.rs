@@ -30,11 +30,14 @@ async fn ready(State(engine): State<Arc<Engine>>) -> (StatusCode, String) {
     match tokio::time::timeout(Duration::from_secs(2), engine.store.ready()).await {
         Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
         Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store does not answer\n".to_owned()),
+        Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: the store does not answer\n".to_owned())
+        }
     }
 }
 
 async fn metrics(State(engine): State<Arc<Engine>>) -> impl IntoResponse {
-    let kind = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    let kind =
+        [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
     (kind, engine.metrics.render())
 }

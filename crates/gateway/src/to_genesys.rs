@@ -3,7 +3,8 @@
 use connector::Customer;
 use conversation::{Fate, NoticeKind};
 use genesys::inbound::{
-    ButtonResponse, InboundChannel, InboundEvent, InboundMessage, InboundReceipt, StructuredResponse,
+    ButtonResponse, InboundChannel, InboundEvent, InboundMessage, InboundReceipt,
+    StructuredResponse,
 };
 use genesys::message::IdType;
 use genesys::receipt::{self, ReceiptStatus};
@@ -12,12 +13,19 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 /// A receipt about the message with this body; `fate` is none for a `Sent` that is not final.
-pub(crate) fn receipt(foreign_id: &str, body: &[u8], fate: Option<&Fate>, at: Timestamp) -> InboundReceipt {
+pub(crate) fn receipt(
+    foreign_id: &str,
+    body: &[u8],
+    fate: Option<&Fate>,
+    at: Timestamp,
+) -> InboundReceipt {
     let to = recipient(body);
     match fate {
         None => InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Sent, false),
         Some(Fate::Sent) => InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Sent, true),
-        Some(Fate::Delivered) => InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Delivered, true),
+        Some(Fate::Delivered) => {
+            InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Delivered, true)
+        }
         Some(Fate::Failed { reason }) => {
             let code = receipt::ReasonCode::from(reason.code.as_str());
             InboundReceipt::failed(foreign_id, to, at, receipt::Reason::new(code, &reason.message))
@@ -59,7 +67,8 @@ pub(crate) fn inbound(
             ..StructuredResponse::default()
         }));
     }
-    let content: Vec<Content> = content.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect();
+    let content: Vec<Content> =
+        content.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect();
     Inbound::Message(Box::new(InboundMessage {
         channel,
         text,
@@ -74,7 +83,8 @@ fn button_response(content: &Value) -> Option<(ButtonResponse, String)> {
         return None;
     }
     let response = content.get("buttonResponse")?;
-    let originating = content.get("originatingMessageId").or_else(|| response.get("originatingMessageId"))?;
+    let originating =
+        content.get("originatingMessageId").or_else(|| response.get("originatingMessageId"))?;
     Some((serde_json::from_value(response.clone()).ok()?, originating.as_str()?.to_owned()))
 }
 
@@ -97,7 +107,9 @@ pub(crate) fn notice(
     InboundMessage {
         channel,
         text: Some(text.to_owned()),
-        metadata: Some(metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        metadata: Some(
+            metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        ),
         ..InboundMessage::default()
     }
 }

@@ -11,9 +11,13 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use connector::http::{Inbound, Secret, Secrets};
 use connector::{Capabilities, CheckError, Connector, ContentKinds, Forward, Open, Typing};
-use conversation::{AttemptOutcome, Clock, ConversationId, IntegrationName, OpenOutcome, Policy, Record, SessionId};
+use conversation::{
+    AttemptOutcome, Clock, ConversationId, IntegrationName, OpenOutcome, Policy, Record, SessionId,
+};
 use gateway::{DetectEnd, Inside, Integration, Limits, NoticeTexts, SystemClock};
-use genesys::{Budget, BudgetConfig, CallError, Client, Credentials, Exchange, Hosts, Transport, signature};
+use genesys::{
+    Budget, BudgetConfig, CallError, Client, Credentials, Exchange, Hosts, Transport, signature,
+};
 use serde_json::json;
 use store::StoreError;
 use store::memory::{Database, Line, MemoryStore};
@@ -39,7 +43,10 @@ async fn none_goes_straight_past_another_that_is_on_its_way_into_the_inbox() {
     let third = place.webhook("third");
     place.line.until_asked("accept", 2).await;
     place.line.release("accept");
-    assert_eq!((second.await.expect("no panic"), third.await.expect("no panic")), (StatusCode::OK, StatusCode::OK));
+    assert_eq!(
+        (second.await.expect("no panic"), third.await.expect("no panic")),
+        (StatusCode::OK, StatusCode::OK)
+    );
     assert_eq!(place.line.asked(STRAIGHT), 1, "the first");
     place.until_accepted(&["first", "second", "third"]).await;
 }
@@ -67,7 +74,10 @@ async fn none_goes_straight_past_one_whose_caller_hung_up_until_the_store_has_be
     // Now whatever was asked of the store before has been done, and the inbox is looked through.
     place.line.until_asked("waiting", looked + 1).await;
     place.until_idle().await;
-    assert_eq!((place.webhook("third").await.expect("no panic"), place.line.asked(STRAIGHT)), (StatusCode::OK, 2));
+    assert_eq!(
+        (place.webhook("third").await.expect("no panic"), place.line.asked(STRAIGHT)),
+        (StatusCode::OK, 2)
+    );
     place.until_accepted(&["first", "second", "third"]).await;
 }
 
@@ -100,7 +110,12 @@ impl Place {
             told.lock().expect("nobody panicked").extend_from_slice(records);
         }));
         let store = MemoryStore::alone(&database, Arc::<SlowLine>::clone(&line));
-        let inside = Inside::start(vec![Arc::new(acme())], Arc::new(store), Arc::new(SystemClock), Limits::default());
+        let inside = Inside::start(
+            vec![Arc::new(acme())],
+            Arc::new(store),
+            Arc::new(SystemClock),
+            Limits::default(),
+        );
         let place = Self { line, router: inside.router(), journal, _inside: inside };
         assert_eq!(place.webhook("handshake").await.expect("no panic"), 200);
         place.until_idle().await;
@@ -121,16 +136,21 @@ impl Place {
         });
         let body = body.to_string().into_bytes();
         let signed = signature::sign(&SECRET.into(), &body);
-        let request = Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body));
+        let request =
+            Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body));
         let router = self.router.clone();
-        tokio::spawn(async move { router.oneshot(request.expect("a request")).await.expect("an answer").status() })
+        tokio::spawn(async move {
+            router.oneshot(request.expect("a request")).await.expect("an answer").status()
+        })
     }
 
     /// Until every message that was accepted has been delivered, and the conversation's task has ended.
     async fn until_idle(&self) {
         let open = || {
             let journal = self.journal.lock().expect("nobody panicked");
-            let count = |wanted: fn(&Record) -> bool| journal.iter().filter(|record| wanted(record)).count();
+            let count = |wanted: fn(&Record) -> bool| {
+                journal.iter().filter(|record| wanted(record)).count()
+            };
             let settled = count(|record| matches!(record, Record::Settled { .. }));
             count(|record| matches!(record, Record::Accepted { .. })) - settled
         };
@@ -213,7 +233,11 @@ impl Line for SlowLine {
 fn acme() -> Integration {
     let host = url::Url::parse("https://genesys.invalid").expect("a URL");
     let hosts = Hosts { api: host.clone(), login: host };
-    let client = Client::over(Arc::new(NoGenesys), hosts, Credentials { id: "id".into(), secret: "secret".into() });
+    let client = Client::over(
+        Arc::new(NoGenesys),
+        hosts,
+        Credentials { id: "id".into(), secret: "secret".into() },
+    );
     let mut policy = Policy::default();
     // Nobody has to be told anything, so that a conversation whose messages are delivered is idle.
     policy.receipts.send = conversation::SendReceipts::Failures;
@@ -234,7 +258,10 @@ fn acme() -> Integration {
             media: Vec::new(),
             content: ContentKinds::Any,
         })),
-        events: Inbound::new(Secrets::new(vec![secret]).expect("one secret"), Arc::new(SystemClock)),
+        events: Inbound::new(
+            Secrets::new(vec![secret]).expect("one secret"),
+            Arc::new(SystemClock),
+        ),
     }
 }
 

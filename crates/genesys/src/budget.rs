@@ -119,10 +119,17 @@ impl Budget {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(clients: Vec<Client>, config: BudgetConfig, rng: fastrand::Rng) -> Self {
-        let bucket = || Bucket::new(config.allowed_per_minute, config.share, config.burst, Duration::ZERO);
+        let bucket =
+            || Bucket::new(config.allowed_per_minute, config.share, config.burst, Duration::ZERO);
         let buckets = clients.iter().map(|_| bucket()).collect();
         let state = Mutex::new(State { buckets, lanes: Default::default(), rng });
-        let shared = Arc::new(Shared { clients, config, start: Instant::now(), state, changed: Notify::new() });
+        let shared = Arc::new(Shared {
+            clients,
+            config,
+            start: Instant::now(),
+            state,
+            changed: Notify::new(),
+        });
         let granting = tokio::spawn(grant(Arc::clone(&shared))).abort_handle();
         Self { shared, _granting: Arc::new(Granting(granting)) }
     }
@@ -136,18 +143,26 @@ impl Budget {
         self.shared.state().queue(lane, sender);
         self.shared.changed.notify_one();
         match lane {
-            Lane::Typing => tokio::time::timeout(self.shared.config.typing_waits, granted).await.ok()?.ok(),
+            Lane::Typing => {
+                tokio::time::timeout(self.shared.config.typing_waits, granted).await.ok()?.ok()
+            }
             Lane::Urgent | Lane::Delivered | Lane::Background => granted.await.ok(),
         }
     }
 
     /// Makes one call when it is its turn. Where there is no permit the call is [`CallError::NotSent`].
-    pub async fn call<T, F>(&self, lane: Lane, call: impl FnOnce(Client) -> F) -> Result<Answer<T>, CallError>
+    pub async fn call<T, F>(
+        &self,
+        lane: Lane,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<Answer<T>, CallError>
     where
         F: Future<Output = Result<Answer<T>, CallError>>,
     {
         let Some(permit) = self.permit(lane).await else {
-            return Err(CallError::NotSent { cause: "the budget had no room for it in time".to_owned() });
+            return Err(CallError::NotSent {
+                cause: "the budget had no room for it in time".to_owned(),
+            });
         };
         let outcome = call(permit.client().clone()).await;
         permit.done(&outcome);
@@ -156,7 +171,10 @@ impl Budget {
 
     /// How many calls wait in `lane`, for metrics.
     pub fn waiting(&self, lane: Lane) -> usize {
-        self.shared.state().lanes[lane as usize].iter().filter(|waiting| !waiting.is_closed()).count()
+        self.shared.state().lanes[lane as usize]
+            .iter()
+            .filter(|waiting| !waiting.is_closed())
+            .count()
     }
 }
 

@@ -26,8 +26,8 @@ pub use self::transport::{Body, Exchange, Transport};
 use crate::agent::ParticipantPatch;
 use crate::conversation::{MessageConversation, MessageData};
 use crate::inbound::{
-    EventResponse, InboundEvent, InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse, StructuredResponse,
-    StructuredResponseResponse,
+    EventResponse, InboundEvent, InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse,
+    StructuredResponse, StructuredResponseResponse,
 };
 use crate::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
 use crate::notifications::{Frames, NotificationChannel};
@@ -89,14 +89,26 @@ impl Client {
     }
 
     fn by(way: Way, hosts: Hosts, credentials: Credentials) -> Self {
-        Self(Arc::new(Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() }), None)
+        Self(
+            Arc::new(Inner {
+                way,
+                hosts,
+                credentials,
+                timeout: TIMEOUT,
+                tokens: Tokens::default(),
+            }),
+            None,
+        )
     }
 
     /// The same client with another time-out for each call, from the connection to the end of the answer.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let Inner { way, hosts, credentials, .. } = &*self.0;
         let (way, hosts, credentials) = (way.clone(), hosts.clone(), credentials.clone());
-        Self(Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }), self.1.clone())
+        Self(
+            Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }),
+            self.1.clone(),
+        )
     }
 
     /// The same client, whose calls leave only while `condition` says so: it is asked right before each, since a token may
@@ -123,7 +135,8 @@ impl Client {
         message: &InboundMessage,
         prefetch_conversation_id: bool,
     ) -> Result<Answer<MessageResponse>, CallError> {
-        let query: &[_] = if prefetch_conversation_id { &[("prefetchConversationId", "true")] } else { &[] };
+        let query: &[_] =
+            if prefetch_conversation_id { &[("prefetchConversationId", "true")] } else { &[] };
         self.post_inbound(integration_id, &["message"], query, message).await
     }
 
@@ -156,7 +169,9 @@ impl Client {
 
     /// Reads an integration.
     pub async fn integration(&self, id: &str) -> Result<Answer<Integration>, CallError> {
-        self.call(Method::GET, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.and_then(needed)
+        self.call(Method::GET, &[&INTEGRATIONS[..], &[id]].concat(), &[], None)
+            .await
+            .and_then(needed)
     }
 
     /// Reads one page of integrations; the first is 1.
@@ -166,7 +181,10 @@ impl Client {
     }
 
     /// Creates an integration. It is ready once its `create_status` says so.
-    pub async fn create_integration(&self, request: &IntegrationRequest) -> Result<Answer<Integration>, CallError> {
+    pub async fn create_integration(
+        &self,
+        request: &IntegrationRequest,
+    ) -> Result<Answer<Integration>, CallError> {
         self.call(Method::POST, &INTEGRATIONS, &[], Some(written(request)?)).await.and_then(needed)
     }
 
@@ -191,8 +209,13 @@ impl Client {
     }
 
     /// Reads what became of a message.
-    pub async fn message_details(&self, message_id: &str) -> Result<Answer<MessageData>, CallError> {
-        self.call(Method::GET, &[&MESSAGES[..], &[message_id, "details"]].concat(), &[], None).await.and_then(needed)
+    pub async fn message_details(
+        &self,
+        message_id: &str,
+    ) -> Result<Answer<MessageData>, CallError> {
+        self.call(Method::GET, &[&MESSAGES[..], &[message_id, "details"]].concat(), &[], None)
+            .await
+            .and_then(needed)
     }
 
     /// Changes a participant: disconnecting the customer's is the way to say that the customer left.
@@ -213,7 +236,11 @@ impl Client {
     }
 
     /// Adds topics to what a channel is subscribed to. A topic that may not be is left out by Genesys.
-    pub async fn subscribe(&self, channel: &str, topics: &[String]) -> Result<Answer<()>, CallError> {
+    pub async fn subscribe(
+        &self,
+        channel: &str,
+        topics: &[String],
+    ) -> Result<Answer<()>, CallError> {
         let body: Vec<_> = topics.iter().map(|topic| serde_json::json!({ "id": topic })).collect();
         let path = [&CHANNELS[..], &[channel, "subscriptions"]].concat();
         self.call(Method::POST, &path, &[], Some(written(&body)?)).await.map(done)
@@ -224,7 +251,9 @@ impl Client {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
         match &self.0.way {
             Way::Http(http) => Frames::connect(http, &self.0.hosts.api, uri).await,
-            Way::Other(_) => Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() }),
+            Way::Other(_) => {
+                Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() })
+            }
         }
     }
 
@@ -239,7 +268,9 @@ impl Client {
         let path = [&MESSAGES[..], &[integration_id, "inbound", "open"], what].concat();
         let reply = self.call(Method::POST, &path, query, Some(written(body)?)).await?;
         if reply.is_page() {
-            return Err(CallError::Unknown { cause: "the answer is a page, and not Genesys's".to_owned() });
+            return Err(CallError::Unknown {
+                cause: "the answer is a page, and not Genesys's".to_owned(),
+            });
         }
         let value = reply.json().unwrap_or_default();
         Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
@@ -262,13 +293,17 @@ impl Client {
             let token = self.0.tokens.get(self, refused.as_ref()).await?;
             let mut request = Request::builder().method(method.clone()).uri(url.as_str());
             let bearer = authorization(&format!("Bearer {}", token.expose()))?;
-            request = request.header(header::AUTHORIZATION, bearer).header(header::ACCEPT, "application/json");
+            request = request
+                .header(header::AUTHORIZATION, bearer)
+                .header(header::ACCEPT, "application/json");
             if body.is_some() {
                 request = request.header(header::CONTENT_TYPE, "application/json");
             }
             let request = request.body(body.clone().unwrap_or_default()).map_err(unwritable)?;
             if self.1.as_ref().is_some_and(|condition| !condition()) {
-                return Err(CallError::NotSent { cause: "it is not this caller's to make any more".to_owned() });
+                return Err(CallError::NotSent {
+                    cause: "it is not this caller's to make any more".to_owned(),
+                });
             }
             let reply = self.0.way.exchange(request, self.0.timeout).await?;
             if reply.status != StatusCode::UNAUTHORIZED || refused.is_some() {
@@ -289,7 +324,8 @@ impl fmt::Debug for Client {
 }
 
 fn written(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
-    serde_json::to_vec(body).map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
+    serde_json::to_vec(body)
+        .map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
 }
 
 /// The header's value; no log shows it.
@@ -321,7 +357,10 @@ fn url(base: &Url, segments: &[&str]) -> Result<Url, CallError> {
         return Err(refuse("an id is empty or made of dots"));
     }
     let mut url = base.clone();
-    url.path_segments_mut().map_err(|()| refuse("the host's URL has no path"))?.pop_if_empty().extend(segments);
+    url.path_segments_mut()
+        .map_err(|()| refuse("the host's URL has no path"))?
+        .pop_if_empty()
+        .extend(segments);
     Ok(url)
 }
 
@@ -334,11 +373,18 @@ mod tests {
         let base = Url::parse("https://gw.example.net/genesys/").unwrap();
         let made = |id: &str| url(&base, &["api", id, "details"]).map(String::from);
         assert_eq!(made("a-1").unwrap(), "https://gw.example.net/genesys/api/a-1/details");
-        assert_eq!(made("a/../b?c#d e").unwrap(), "https://gw.example.net/genesys/api/a%2F..%2Fb%3Fc%23d%20e/details");
+        assert_eq!(
+            made("a/../b?c#d e").unwrap(),
+            "https://gw.example.net/genesys/api/a%2F..%2Fb%3Fc%23d%20e/details"
+        );
         for id in ["", ".", ".."] {
             assert!(matches!(made(id), Err(CallError::NotSent { .. })), "{id}");
         }
         // Already encoded dots are encoded once more, and so stay a name.
-        assert!(made("%2e%2e").unwrap().ends_with("/api/%252e%252e/details"), "{:?}", made("%2e%2e"));
+        assert!(
+            made("%2e%2e").unwrap().ends_with("/api/%252e%252e/details"),
+            "{:?}",
+            made("%2e%2e")
+        );
     }
 }

@@ -34,9 +34,13 @@ impl Envelope {
         let read = |text: &[u8]| {
             let mut envelope = Self::default();
             let mut json = serde_json::Deserializer::from_slice(text);
-            Level::Message(&mut envelope).deserialize(&mut json).and_then(|()| json.end()).map(|()| envelope)
+            Level::Message(&mut envelope)
+                .deserialize(&mut json)
+                .and_then(|()| json.end())
+                .map(|()| envelope)
         };
-        read(body).or_else(|_| mended(body).and_then(|text| read(text.as_bytes()).ok()).ok_or(NotJson))
+        read(body)
+            .or_else(|_| mended(body).and_then(|text| read(text.as_bytes()).ok()).ok_or(NotJson))
     }
 }
 
@@ -164,7 +168,8 @@ mod tests {
         }
     }
 
-    const REST: &str = r#""channel":{"x":[1],"to":{"id":"c","idType":"Opaque"}},"type":"Text","id":"m"}"#;
+    const REST: &str =
+        r#""channel":{"x":[1],"to":{"id":"c","idType":"Opaque"}},"type":"Text","id":"m"}"#;
 
     #[test]
     fn the_rest_may_be_nested_ten_thousand_deep() {
@@ -178,14 +183,19 @@ mod tests {
 
     #[test]
     fn the_last_of_repeated_keys_counts() {
-        assert_eq!(found(&format!(r#"{{"id":"old","type":5,"channel":{{"to":{{"id":"old"}}}},{REST}"#)), full());
+        assert_eq!(
+            found(&format!(r#"{{"id":"old","type":5,"channel":{{"to":{{"id":"old"}}}},{REST}"#)),
+            full()
+        );
         assert_eq!(found(r#"{"id":"old","id":null}"#).id, None);
         assert_eq!(found(r#"{"channel":{"to":{"id":"old"}},"channel":{}}"#).to_id, None);
     }
 
     #[test]
     fn wrong_types_hide_only_themselves() {
-        for odd in ["null", "true", "5", "-5", "5.5", "1e999", "\"text\"", "[]", "{}", r#"{"to":[]}"#] {
+        for odd in
+            ["null", "true", "5", "-5", "5.5", "1e999", "\"text\"", "[]", "{}", r#"{"to":[]}"#]
+        {
             let body = format!(r#"{{"type":{odd},"channel":{odd},"id":"m"}}"#);
             // 1e999 is beyond every number that serde_json reads, but it is passed over where nobody asks for it.
             if let Ok(envelope) = Envelope::read(body.as_bytes()) {
@@ -200,7 +210,9 @@ mod tests {
 
     #[test]
     fn broken_characters_elsewhere_do_no_harm() {
-        let body = [br#"{"text":"caf"#.as_slice(), b"\xe9", br#"","t\ud83d":"\ude9a","#, REST.as_bytes()].concat();
+        let body =
+            [br#"{"text":"caf"#.as_slice(), b"\xe9", br#"","t\ud83d":"\ude9a","#, REST.as_bytes()]
+                .concat();
         assert_eq!(Envelope::read(&body), Ok(full()));
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::message::{Channel, Content, Direction, Event, MessageType, Party, format_time, parse_time};
+use crate::message::{
+    Channel, Content, Direction, Event, MessageType, Party, format_time, parse_time,
+};
 use crate::receipt::{Reason, ReceiptStatus};
 use crate::record::{record, words};
 
@@ -126,7 +128,13 @@ record! {
 
 impl InboundReceipt {
     /// Says that message `id` to `to` came to `status` at `time`, for good or not.
-    pub fn new(id: impl Into<String>, to: Party, time: Timestamp, status: ReceiptStatus, is_final: bool) -> Self {
+    pub fn new(
+        id: impl Into<String>,
+        to: Party,
+        time: Timestamp,
+        status: ReceiptStatus,
+        is_final: bool,
+    ) -> Self {
         Self {
             id: id.into(),
             channel: ReceiptChannel { to, time: format_time(time), other: Map::new() },
@@ -182,7 +190,11 @@ record! {
 impl InboundEvent {
     /// Says that `from` typed at `time`.
     pub fn typing(from: Party, time: Timestamp) -> Self {
-        Self { channel: InboundChannel::new(from, time), events: vec![Event::typing()], other: Map::new() }
+        Self {
+            channel: InboundChannel::new(from, time),
+            events: vec![Event::typing()],
+            other: Map::new(),
+        }
     }
 }
 

@@ -167,7 +167,11 @@ record! {
 impl Content {
     /// An element that holds an attachment.
     pub fn attachment(attachment: Attachment) -> Self {
-        Self { content_type: Some("Attachment".to_owned()), attachment: Some(attachment), other: Map::new() }
+        Self {
+            content_type: Some("Attachment".to_owned()),
+            attachment: Some(attachment),
+            other: Map::new(),
+        }
     }
 
     /// What the element holds under the property that belongs to its `contentType`, for anything but attachments:
@@ -258,9 +262,17 @@ mod tests {
     fn times_go_both_ways_and_hostile_ones_are_none() {
         let time = "2026-11-20T09:14:03.482Z";
         assert_eq!(parse_time(time).map(format_time).as_deref(), Some(time));
-        assert_eq!(parse_time("2026-11-20T09:14:03Z").map(format_time).as_deref(), Some("2026-11-20T09:14:03.000Z"));
-        assert_eq!(parse_time("2026-11-20T10:14:03.482+0100").map(format_time).as_deref(), Some(time));
-        for hostile in ["", "yesterday", "99999-01-01T00:00:00Z", "2026-13-45T99:99:99Z", &"9".repeat(100_000)] {
+        assert_eq!(
+            parse_time("2026-11-20T09:14:03Z").map(format_time).as_deref(),
+            Some("2026-11-20T09:14:03.000Z")
+        );
+        assert_eq!(
+            parse_time("2026-11-20T10:14:03.482+0100").map(format_time).as_deref(),
+            Some(time)
+        );
+        for hostile in
+            ["", "yesterday", "99999-01-01T00:00:00Z", "2026-13-45T99:99:99Z", &"9".repeat(100_000)]
+        {
             assert_eq!(parse_time(hostile), None);
         }
     }
@@ -268,8 +280,14 @@ mod tests {
     #[test]
     fn the_body_of_an_element_is_found_by_its_type() {
         for (element, body) in [
-            (json!({"contentType": "QuickReply", "quickReply": {"text": "Yes"}}), Some(json!({"text": "Yes"}))),
-            (json!({"contentType": "Notification", "template": {"id": "t"}}), Some(json!({"id": "t"}))),
+            (
+                json!({"contentType": "QuickReply", "quickReply": {"text": "Yes"}}),
+                Some(json!({"text": "Yes"})),
+            ),
+            (
+                json!({"contentType": "Notification", "template": {"id": "t"}}),
+                Some(json!({"id": "t"})),
+            ),
             (json!({"contentType": "Hologram", "hologram": 3}), Some(json!(3))),
             (json!({"contentType": "", "": 3}), None),
             (json!({"quickReply": 3}), None),

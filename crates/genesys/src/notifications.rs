@@ -80,14 +80,18 @@ impl Frames {
     /// let in.
     pub async fn connect(http: &reqwest::Client, api: &Url, uri: &str) -> Result<Self, CallError> {
         if !Url::parse(uri).is_ok_and(|uri| may_lead_to(api, &uri)) {
-            let cause = "the notification socket is neither where the API is nor at a host of Genesys";
+            let cause =
+                "the notification socket is neither where the API is nor at a host of Genesys";
             return Err(CallError::NotSent { cause: cause.to_owned() });
         }
         // The cause may quote the address, which is a secret for as long as the channel lives.
-        let refused = |_| CallError::NotSent { cause: "the notification socket cannot be opened".to_owned() };
-        let config =
-            WebSocketConfig::default().max_message_size(Some(LONGEST_FRAME)).max_frame_size(Some(LONGEST_FRAME));
-        let upgraded = http.get(uri).upgrade().web_socket_config(config).send().await.map_err(refused)?;
+        let refused =
+            |_| CallError::NotSent { cause: "the notification socket cannot be opened".to_owned() };
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(LONGEST_FRAME))
+            .max_frame_size(Some(LONGEST_FRAME));
+        let upgraded =
+            http.get(uri).upgrade().web_socket_config(config).send().await.map_err(refused)?;
         let socket = upgraded.into_websocket().await.map_err(refused)?;
         Ok(Self { socket, heard: Instant::now() })
     }
@@ -95,12 +99,13 @@ impl Frames {
     /// The next frame, heartbeats left out; or why there will be none. Nothing is lost where it is not waited for.
     pub async fn next(&mut self) -> Result<Frame, SocketEnd> {
         loop {
-            let message = match tokio::time::timeout_at(self.heard + SILENCE, self.socket.next()).await {
-                Err(_) => return Err(SocketEnd::Silent),
-                Ok(None) => return Err(SocketEnd::Closed),
-                Ok(Some(Err(error))) => return Err(SocketEnd::Broken(error.to_string())),
-                Ok(Some(Ok(message))) => message,
-            };
+            let message =
+                match tokio::time::timeout_at(self.heard + SILENCE, self.socket.next()).await {
+                    Err(_) => return Err(SocketEnd::Silent),
+                    Ok(None) => return Err(SocketEnd::Closed),
+                    Ok(Some(Err(error))) => return Err(SocketEnd::Broken(error.to_string())),
+                    Ok(Some(Ok(message))) => message,
+                };
             self.heard = Instant::now();
             let text = match message {
                 Message::Text(text) => text,
@@ -108,7 +113,9 @@ impl Frames {
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => continue,
             };
             match read(&text) {
-                Some(frame) if frame.topic == "v2.system.socket_closing" => return Err(SocketEnd::Closed),
+                Some(frame) if frame.topic == "v2.system.socket_closing" => {
+                    return Err(SocketEnd::Closed);
+                }
                 Some(frame) if frame.topic != "channel.metadata" => return Ok(frame),
                 // What is not understood may be anything, even a heartbeat of another form.
                 Some(_) | None => {}
@@ -127,16 +134,22 @@ fn may_lead_to(api: &Url, socket: &Url) -> bool {
         _ => return false,
     };
     let port = socket.port_or_known_default();
-    let is_api =
-        encrypted == (api.scheme() == "https") && (socket.host(), port) == (api.host(), api.port_or_known_default());
+    let is_api = encrypted == (api.scheme() == "https")
+        && (socket.host(), port) == (api.host(), api.port_or_known_default());
     let of_region = |host: &str| {
-        let domain = |region: &Region| host.strip_suffix(region.domain).is_some_and(|name| name.ends_with('.'));
+        let domain = |region: &Region| {
+            host.strip_suffix(region.domain).is_some_and(|name| name.ends_with('.'))
+        };
         REGIONS.iter().any(domain)
     };
     // A region that the table does not have yet.
     let sister = |api: &str| Some(format!("streaming.{}", api.strip_prefix("api.")?));
-    let is_sister = api.scheme() == "https" && api.host_str().and_then(sister).as_deref() == socket.host_str();
-    is_api || (encrypted && port == Some(443) && (is_sister || socket.host_str().is_some_and(of_region)))
+    let is_sister =
+        api.scheme() == "https" && api.host_str().and_then(sister).as_deref() == socket.host_str();
+    is_api
+        || (encrypted
+            && port == Some(443)
+            && (is_sister || socket.host_str().is_some_and(of_region)))
 }
 
 fn read(text: &str) -> Option<Frame> {
@@ -212,7 +225,10 @@ mod tests {
     fn an_envelope_is_read() {
         let text = include_str!("../examples/notify-04-envelope.json");
         let frame = read(text).unwrap();
-        assert_eq!(frame.topic, "v2.detail.events.conversation.0b7d4c1e-93a2-4f51-8e0d-5a6b7c8d9e01.user.end");
+        assert_eq!(
+            frame.topic,
+            "v2.detail.events.conversation.0b7d4c1e-93a2-4f51-8e0d-5a6b7c8d9e01.user.end"
+        );
         assert_eq!(frame.body["disconnectType"], "CLIENT");
     }
 

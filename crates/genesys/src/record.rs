@@ -7,7 +7,10 @@ use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
 
 /// Takes a field out of the object, unless it is of another type: then it stays where it is.
-#[expect(clippy::unnecessary_wraps, reason = "has the same form as `strict`, so that a macro can name either")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "has the same form as `strict`, so that a macro can name either"
+)]
 pub(crate) fn tolerant<T: DeserializeOwned, E: Error>(
     object: &mut Map<String, Value>,
     key: &'static str,
@@ -48,8 +51,14 @@ fn wrong<E: Error>(key: &str) -> E {
 }
 
 /// Whether a second spelling of a field stands in `other` with this very value, and so need not be written twice.
-pub(crate) fn spelled_otherwise<T: serde::Serialize>(other: &Map<String, Value>, alias: &str, value: &T) -> bool {
-    other.get(alias).is_some_and(|there| serde_json::to_value(value).is_ok_and(|value| value == *there))
+pub(crate) fn spelled_otherwise<T: serde::Serialize>(
+    other: &Map<String, Value>,
+    alias: &str,
+    value: &T,
+) -> bool {
+    other
+        .get(alias)
+        .is_some_and(|there| serde_json::to_value(value).is_ok_and(|value| value == *there))
 }
 
 /// A JSON object with its known fields, and `other` for all else.
@@ -239,7 +248,9 @@ mod tests {
 
     #[test]
     fn what_is_needed_must_be_there() {
-        let error = serde_json::from_value::<Loose>(json!({"id": {"secret": "words"}})).unwrap_err().to_string();
+        let error = serde_json::from_value::<Loose>(json!({"id": {"secret": "words"}}))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`id`") && !error.contains("words"), "{error}");
         assert!(serde_json::from_value::<Loose>(json!({})).is_err());
     }

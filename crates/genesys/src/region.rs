@@ -17,7 +17,8 @@ impl Hosts {
     pub fn of_region(domain: &str) -> Option<Self> {
         let domain = domain.trim().to_ascii_lowercase();
         let domain = domain.strip_prefix("api.").unwrap_or(&domain);
-        let region = REGIONS.iter().find(|region| region.domain == domain || region.aws_region == domain)?;
+        let region =
+            REGIONS.iter().find(|region| region.domain == domain || region.aws_region == domain)?;
         let base = |host| Url::parse(&format!("https://{host}.{}", region.domain)).ok();
         Some(Self { api: base("api")?, login: base("login")? })
     }
@@ -64,7 +65,8 @@ mod tests {
 
     #[test]
     fn the_table_is_that_of_the_reference() {
-        let reference: Vec<serde_json::Value> = serde_json::from_str(include_str!("../regions.json")).unwrap();
+        let reference: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../regions.json")).unwrap();
         assert_eq!(reference.len(), REGIONS.len());
         for entry in reference {
             let text = |key: &str| entry[key].as_str().unwrap();

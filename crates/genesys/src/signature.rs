@@ -36,20 +36,27 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
 
 /// Checks the header's value against every secret (several while one is being replaced), in constant time each.
 /// An empty secret never matches.
-pub fn verify(secrets: &[Secret], header: Option<&[u8]>, body: &[u8]) -> Result<(), SignatureError> {
+pub fn verify(
+    secrets: &[Secret],
+    header: Option<&[u8]>,
+    body: &[u8],
+) -> Result<(), SignatureError> {
     let header = header.ok_or(SignatureError::Missing)?.trim_ascii();
     let encoded = header.strip_prefix(PREFIX.as_bytes()).ok_or(SignatureError::Malformed)?;
     let signature = STANDARD.decode(encoded).map_err(|_| SignatureError::Malformed)?;
     if signature.len() != 32 {
         return Err(SignatureError::Malformed);
     }
-    let matches = |secret: &Secret| !secret.expose().is_empty() && mac(secret, body).verify_slice(&signature).is_ok();
+    let matches = |secret: &Secret| {
+        !secret.expose().is_empty() && mac(secret, body).verify_slice(&signature).is_ok()
+    };
     if secrets.iter().any(matches) { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
 fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
     // HMAC takes keys of any length; only other algorithms of the same trait refuse some.
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes a key of any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
+        .expect("HMAC takes a key of any length");
     mac.update(body);
     mac
 }
@@ -64,19 +71,30 @@ mod tests {
         let good = sign(&secret[0], b"body");
         assert_eq!(verify(&secret, Some(good.as_bytes()), b"body"), Ok(()));
         assert_eq!(verify(&secret, Some(format!(" {good} ").as_bytes()), b"body"), Ok(()));
-        for header in ["", "sha256=", "sha256=AAAA", &good[7..], &good.replace("256", "1"), "sha256=\u{fc}"] {
-            assert_eq!(verify(&secret, Some(header.as_bytes()), b"body"), Err(SignatureError::Malformed), "{header}");
+        for header in
+            ["", "sha256=", "sha256=AAAA", &good[7..], &good.replace("256", "1"), "sha256=\u{fc}"]
+        {
+            assert_eq!(
+                verify(&secret, Some(header.as_bytes()), b"body"),
+                Err(SignatureError::Malformed),
+                "{header}"
+            );
         }
         assert_eq!(verify(&secret, None, b"body"), Err(SignatureError::Missing));
     }
 
     #[test]
     fn any_of_several_secrets_will_do_but_no_empty_one() {
-        let secrets = [Secret::new("the new secret 1"), Secret::new("the old secret 2"), Secret::new("")];
-        for (secret, outcome) in secrets.iter().zip([Ok(()), Ok(()), Err(SignatureError::Mismatch)]) {
+        let secrets =
+            [Secret::new("the new secret 1"), Secret::new("the old secret 2"), Secret::new("")];
+        for (secret, outcome) in secrets.iter().zip([Ok(()), Ok(()), Err(SignatureError::Mismatch)])
+        {
             assert_eq!(verify(&secrets, Some(sign(secret, b"body").as_bytes()), b"body"), outcome);
         }
-        assert_eq!(verify(&[], Some(sign(&secrets[0], b"body").as_bytes()), b"body"), Err(SignatureError::Mismatch));
+        assert_eq!(
+            verify(&[], Some(sign(&secrets[0], b"body").as_bytes()), b"body"),
+            Err(SignatureError::Mismatch)
+        );
     }
 
     #[test]

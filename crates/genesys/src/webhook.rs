@@ -76,7 +76,9 @@ impl WebhookMessage {
         let events = self.events.as_deref().unwrap_or_default();
         self.r#type == Some(MessageType::Event)
             && !events.is_empty()
-            && events.iter().all(|event| event.event_type == Some(crate::message::EventType::Typing))
+            && events
+                .iter()
+                .all(|event| event.event_type == Some(crate::message::EventType::Typing))
     }
 }
 
@@ -94,7 +96,9 @@ impl Unreadable {
         let problem = match error.classify() {
             serde_json::error::Category::Data => "no object with an id",
             serde_json::error::Category::Eof => "it ends early",
-            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "no JSON, or nested too deep",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
+                "no JSON, or nested too deep"
+            }
         };
         Self { problem, line: error.line(), column: error.column() }
     }
@@ -131,7 +135,9 @@ mod tests {
 
     #[test]
     fn a_number_is_not_written_back_as_its_neighbour() {
-        for number in ["-2.3746237467327688e122", "9.5e-300", "1e23", "123456789012345678901234567890"] {
+        for number in
+            ["-2.3746237467327688e122", "9.5e-300", "1e23", "123456789012345678901234567890"]
+        {
             let body = format!(r#"{{"id":"m","x":[{number}]}}"#);
             let message = WebhookMessage::read(body.as_bytes()).unwrap();
             let written = serde_json::to_string(&message).unwrap();
@@ -151,7 +157,9 @@ mod tests {
 
     #[test]
     fn an_error_quotes_nothing() {
-        for body in [&br#""my secret words""#[..], br#"{"id":{"secret":1}}"#, b"secret", br#"{"secret"#] {
+        for body in
+            [&br#""my secret words""#[..], br#"{"id":{"secret":1}}"#, b"secret", br#"{"secret"#]
+        {
             let error = WebhookMessage::read(body).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         }

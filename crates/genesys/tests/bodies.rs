@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use genesys::agent::{AgentMessage, AgentTyping, AgentlessRequest, ParticipantPatch};
 use genesys::conversation::{MessageConversation, MessageData};
 use genesys::inbound::{
-    ButtonResponse, ButtonResponseType, EventResponse, InboundChannel, InboundEvent, InboundMessage, InboundReceipt,
-    MessageResponse, ReceiptResponse, StructuredResponse, StructuredResponseResponse,
+    ButtonResponse, ButtonResponseType, EventResponse, InboundChannel, InboundEvent,
+    InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse, StructuredResponse,
+    StructuredResponseResponse,
 };
-use genesys::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
+use genesys::integration::{
+    Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate,
+};
 use genesys::message::{Attachment, Content, IdType, MediaType, Party};
 use genesys::oauth::{OAuthError, TokenResponse};
 use genesys::receipt::{Reason, ReasonCode, ReceiptStatus};
@@ -39,7 +42,9 @@ fn there_and_back<T: DeserializeOwned + Serialize>(value: &Value) -> serde_json:
 /// The same by the type that belongs to a schema; `None` for schemas without one.
 fn by_schema(schema: &str, value: &Value) -> Option<serde_json::Result<Value>> {
     Some(match schema {
-        "outbound-webhook-message" | "legacy-inbound-open" => there_and_back::<WebhookMessage>(value),
+        "outbound-webhook-message" | "legacy-inbound-open" => {
+            there_and_back::<WebhookMessage>(value)
+        }
         "inbound-open-message" => there_and_back::<InboundMessage>(value),
         "inbound-open-message-response" => there_and_back::<MessageResponse>(value),
         "inbound-receipt" => there_and_back::<InboundReceipt>(value),
@@ -94,19 +99,27 @@ fn every_example_comes_back_as_it_was() {
 
 #[test]
 fn known_fields_of_the_examples_have_names() {
-    let message = |file: &str| WebhookMessage::read(&fs::read(examples().join(file)).unwrap()).unwrap();
+    let message =
+        |file: &str| WebhookMessage::read(&fs::read(examples().join(file)).unwrap()).unwrap();
     let text = message("webhook-01-text-human.json");
     assert_eq!(text.other.keys().collect::<Vec<_>>(), ["relatedMessages"]);
     assert_eq!(text.to().unwrap().id, "cust-48213@chat.example.net");
     assert_eq!(text.timestamp().unwrap().to_string(), "2026-11-20T09:14:03.482Z");
     let image = message("webhook-04-attachment-image.json");
     let attachment = image.contents()[0].attachment.as_ref().unwrap();
-    assert_eq!((&attachment.media_type, attachment.content_size_bytes), (&Some(MediaType::Image), Some(48_211)));
-    assert_eq!(message("webhook-07-quick-replies.json").contents()[1].body().unwrap()["payload"], "existing-no");
+    assert_eq!(
+        (&attachment.media_type, attachment.content_size_bytes),
+        (&Some(MediaType::Image), Some(48_211))
+    );
+    assert_eq!(
+        message("webhook-07-quick-replies.json").contents()[1].body().unwrap()["payload"],
+        "existing-no"
+    );
     assert!(message("webhook-06-typing.json").is_typing());
     assert_eq!(message("webhook-14-receipt-published.json").status, Some(ReceiptStatus::Published));
 
-    let failed: MessageData = serde_json::from_value(json_of(&examples().join("details-01-failed.json"))).unwrap();
+    let failed: MessageData =
+        serde_json::from_value(json_of(&examples().join("details-01-failed.json"))).unwrap();
     let receipt = &failed.normalized_receipts.unwrap()[0];
     assert_eq!(receipt.reasons.as_ref().unwrap()[0].code, Some(ReasonCode::GeneralError));
 }
@@ -120,12 +133,19 @@ fn what_genesys_refuses_is_refused() {
         let read = by_schema(name, &value).unwrap();
         match file.as_str() {
             // Two rules are not in the types: the sender asks `can_be_posted` and `SECRET_MIN_CHARS`.
-            "receipt-status-read.json" => assert!(!ReceiptStatus::Read.can_be_posted() && read.is_ok()),
-            "integration-short-secret.json" => assert!(IntegrationRequest::SECRET_MIN_CHARS > 15 && read.is_ok()),
+            "receipt-status-read.json" => {
+                assert!(!ReceiptStatus::Read.can_be_posted() && read.is_ok())
+            }
+            "integration-short-secret.json" => {
+                assert!(IntegrationRequest::SECRET_MIN_CHARS > 15 && read.is_ok())
+            }
             _ => assert!(read.is_err(), "{file}"),
         }
         let schema = schema::ALL.iter().find(|schema| schema.name == name).unwrap();
-        assert!(!jsonschema::is_valid(&serde_json::from_str(schema.json).unwrap(), &value), "{file}");
+        assert!(
+            !jsonschema::is_valid(&serde_json::from_str(schema.json).unwrap(), &value),
+            "{file}"
+        );
     }
 }
 
@@ -146,7 +166,10 @@ fn what_we_write_satisfies_the_schemas() {
     let time = "2026-11-20T09:14:04.9Z".parse().unwrap();
     let customer = || Party::new("cust-48213@chat.example.net", IdType::Opaque);
 
-    check(schema::INBOUND_RECEIPT, &InboundReceipt::new("m", customer(), time, ReceiptStatus::Delivered, true));
+    check(
+        schema::INBOUND_RECEIPT,
+        &InboundReceipt::new("m", customer(), time, ReceiptStatus::Delivered, true),
+    );
     for code in ReasonCode::KNOWN {
         let reason = Reason::new(code.clone(), "The chat session was not ready in time.");
         check(schema::INBOUND_RECEIPT, &InboundReceipt::failed("m", customer(), time, reason));
@@ -166,8 +189,9 @@ fn what_we_write_satisfies_the_schemas() {
         ..InboundMessage::default()
     };
     message.channel.message_id = Some("client-msg-0001".to_owned());
-    message.channel.metadata =
-        Some(serde_json::from_value(json!({"customAttributes": {"orderNumber": "A-10077"}})).unwrap());
+    message.channel.metadata = Some(
+        serde_json::from_value(json!({"customAttributes": {"orderNumber": "A-10077"}})).unwrap(),
+    );
     check(schema::INBOUND_MESSAGE, &message);
     assert_eq!(message.channel.time, "2026-11-20T09:14:04.900Z");
 
@@ -192,12 +216,14 @@ fn what_we_write_satisfies_the_schemas() {
         &IntegrationRequest {
             name: "Harbour Chat".to_owned(),
             outbound_notification_webhook_url: "https://bridge.example.net/genesys".to_owned(),
-            outbound_notification_webhook_signature_secret_token: "local-test-secret-0123456789".into(),
+            outbound_notification_webhook_signature_secret_token: "local-test-secret-0123456789"
+                .into(),
             webhook_headers: Some([("X-Bridge-Tenant".to_owned(), "harbour".into())].into()),
             ..IntegrationRequest::default()
         },
     );
-    let update = IntegrationUpdate { name: "Harbour Chat".to_owned(), ..IntegrationUpdate::default() };
+    let update =
+        IntegrationUpdate { name: "Harbour Chat".to_owned(), ..IntegrationUpdate::default() };
     check(schema::INTEGRATION_UPDATE, &update);
 }
 
@@ -217,7 +243,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         ".{0,8}".prop_map(Value::from),
-        prop_oneof!["Text", "Open", "Typing", "Delivered", "2026-11-20T09:14:03.482Z"].prop_map(Value::from),
+        prop_oneof!["Text", "Open", "Typing", "Delivered", "2026-11-20T09:14:03.482Z"]
+            .prop_map(Value::from),
     ];
     leaf.prop_recursive(4, 24, 6, |inner| {
         prop_oneof![

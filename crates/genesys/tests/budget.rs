@@ -127,10 +127,21 @@ async fn overload(budgets: Vec<Budget>, limiters: &[Arc<Mutex<Limiter>>], per_mi
     let seen = Arc::new(Mutex::new(Seen::default()));
     let time = MINUTE * 10;
     for budget in &budgets {
-        for (lane, part) in [(Lane::Urgent, 0.5), (Lane::Delivered, 4.5), (Lane::Background, 2.5), (Lane::Typing, 2.5)]
-        {
+        for (lane, part) in [
+            (Lane::Urgent, 0.5),
+            (Lane::Delivered, 4.5),
+            (Lane::Background, 2.5),
+            (Lane::Typing, 2.5),
+        ] {
             let rate = part * per_minute / f64::from(u32::try_from(budgets.len()).unwrap());
-            tokio::spawn(load(budget.clone(), limiters.to_vec(), Arc::clone(&seen), lane, rate, time));
+            tokio::spawn(load(
+                budget.clone(),
+                limiters.to_vec(),
+                Arc::clone(&seen),
+                lane,
+                rate,
+                time,
+            ));
         }
     }
     sleep(time).await;
@@ -158,7 +169,11 @@ fn judge(limiter: &Mutex<Limiter>) -> Verdict {
 fn print_and_assert(name: &str, limiter: &Mutex<Limiter>, seen: &mut Seen, p99: Duration) {
     let Verdict { used, refused } = judge(limiter);
     let waited = seen.p99();
-    println!("{name}: {:.1} % used, {:.2} % refused, urgent p99 {waited:?}", used * 100.0, refused * 100.0);
+    println!(
+        "{name}: {:.1} % used, {:.2} % refused, urgent p99 {waited:?}",
+        used * 100.0,
+        refused * 100.0
+    );
     assert!(used >= 0.95, "{name}: {used}");
     assert!(refused < 0.01, "{name}: {refused}");
     assert!(waited < p99, "{name}: {waited:?}");
@@ -207,19 +222,30 @@ async fn three_clients_share_the_load() {
     let budget = Budget::new(clients(3), config(), rng());
     let mut seen = overload(vec![budget], &limiters, 900.0).await;
     for (index, limiter) in limiters.iter().enumerate() {
-        print_and_assert(&format!("client {index} of 3"), limiter, &mut seen, Duration::from_secs(2));
+        print_and_assert(
+            &format!("client {index} of 3"),
+            limiter,
+            &mut seen,
+            Duration::from_secs(2),
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_nodes_share_one_client() {
     let limiter = Limiter::new(300);
-    let budgets =
-        vec![Budget::new(clients(1), config(), rng()), Budget::new(clients(1), config(), fastrand::Rng::with_seed(8))];
+    let budgets = vec![
+        Budget::new(clients(1), config(), rng()),
+        Budget::new(clients(1), config(), fastrand::Rng::with_seed(8)),
+    ];
     let mut seen = overload(budgets, std::slice::from_ref(&limiter), 300.0).await;
     let Verdict { used, refused } = judge(&limiter);
     let waited = seen.p99();
-    println!("two nodes: {:.1} % used, {:.2} % refused, urgent p99 {waited:?}", used * 100.0, refused * 100.0);
+    println!(
+        "two nodes: {:.1} % used, {:.2} % refused, urgent p99 {waited:?}",
+        used * 100.0,
+        refused * 100.0
+    );
     assert!(used >= 0.95 && refused < 0.01 && waited < Duration::from_secs(3));
 }
 
@@ -242,12 +268,21 @@ async fn a_window_that_others_have_used_up_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_429_shuts_the_client_until_retry_after_has_passed() {
     let budget = Budget::new(clients(1), config(), rng());
-    let refusal =
-        || Err(CallError::RateLimited { retry_after: Duration::from_secs(12), limit: None, body: Box::default() });
+    let refusal = || {
+        Err(CallError::RateLimited {
+            retry_after: Duration::from_secs(12),
+            limit: None,
+            body: Box::default(),
+        })
+    };
     budget.call::<(), _>(Lane::Urgent, |_| async move { refusal() }).await.unwrap_err();
     let start = Instant::now();
     for earliest in [12.0, 12.2] {
-        budget.permit(Lane::Urgent).await.unwrap().done(&Ok(Answer { value: (), limit: None, correlation_id: None }));
+        budget.permit(Lane::Urgent).await.unwrap().done(&Ok(Answer {
+            value: (),
+            limit: None,
+            correlation_id: None,
+        }));
         let waited = start.elapsed().as_secs_f64();
         assert!(waited >= earliest && waited < earliest + 1.5, "{waited}");
     }
@@ -259,9 +294,14 @@ async fn a_shut_client_does_not_hold_up_the_others() {
     let permit = budget.permit(Lane::Urgent).await.unwrap();
     let shut = permit.client().id().to_owned();
     let retry_after = MINUTE;
-    permit.done::<()>(&Err(CallError::RateLimited { retry_after, limit: None, body: Box::default() }));
+    permit.done::<()>(&Err(CallError::RateLimited {
+        retry_after,
+        limit: None,
+        body: Box::default(),
+    }));
     for _ in 0..20 {
-        let permit = timeout(Duration::from_secs(2), budget.permit(Lane::Delivered)).await.unwrap().unwrap();
+        let permit =
+            timeout(Duration::from_secs(2), budget.permit(Lane::Delivered)).await.unwrap().unwrap();
         assert_ne!(permit.client().id(), shut);
     }
 }
@@ -295,12 +335,17 @@ async fn lanes_are_served_in_order_and_givers_up_cost_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn typing_is_dropped_after_a_second() {
-    let budget = Budget::new(clients(1), BudgetConfig { allowed_per_minute: 6, burst: 1, ..config() }, rng());
+    let budget = Budget::new(
+        clients(1),
+        BudgetConfig { allowed_per_minute: 6, burst: 1, ..config() },
+        rng(),
+    );
     let _held = budget.permit(Lane::Urgent).await;
     let start = Instant::now();
     assert!(budget.permit(Lane::Typing).await.is_none());
     assert_eq!(start.elapsed().as_secs(), 1);
-    let outcome = budget.call::<(), _>(Lane::Typing, |_| async { unreachable!("it was dropped") }).await;
+    let outcome =
+        budget.call::<(), _>(Lane::Typing, |_| async { unreachable!("it was dropped") }).await;
     assert!(matches!(outcome, Err(CallError::NotSent { .. })));
 }
 

@@ -105,7 +105,11 @@ async fn handle(
         seen.tokens.push(authorization.clone());
         seen.revoked.contains(&authorization)
     };
-    if refused { error("error-401-credentials.json", StatusCode::UNAUTHORIZED) } else { (server.answer)() }
+    if refused {
+        error("error-401-credentials.json", StatusCode::UNAUTHORIZED)
+    } else {
+        (server.answer)()
+    }
 }
 
 fn error(example: &str, status: StatusCode) -> Response {
@@ -177,7 +181,10 @@ async fn a_401_is_repeated_once_and_then_named() {
     let refuse = || error("error-401-credentials.json", StatusCode::UNAUTHORIZED);
     let (server, client) = Server::answering(refuse).start().await;
     let error = failure(&client).await;
-    assert!(matches!(&error, CallError::Unauthorized { cause } if cause.contains("bad.credentials")), "{error}");
+    assert!(
+        matches!(&error, CallError::Unauthorized { cause } if cause.contains("bad.credentials")),
+        "{error}"
+    );
     assert_eq!(server.seen().tokens, ["Bearer token-1", "Bearer token-2"]);
 }
 
@@ -195,7 +202,8 @@ async fn a_token_is_renewed_before_it_ends() {
 #[tokio::test]
 async fn refused_credentials_are_unauthorized_and_all_who_wait_are_told_at_once() {
     let mut server = Server::answering(|| "{}".into_response());
-    server.no_token = Some((StatusCode::BAD_REQUEST, json!({"error": "invalid_client", "description": SECRET})));
+    server.no_token =
+        Some((StatusCode::BAD_REQUEST, json!({"error": "invalid_client", "description": SECRET})));
     let (server, client) = server.start().await;
     let calls: Vec<_> = (0..20).map(|_| tokio::spawn(post(client.clone()))).collect();
     for call in calls {
@@ -227,7 +235,14 @@ async fn no_token_means_that_the_call_did_not_leave() {
 async fn a_429_says_how_long_to_wait() {
     for (headers, wait) in [
         (&[("retry-after", "12")][..], 12),
-        (&[("inin-ratelimit-count", "300"), ("inin-ratelimit-allowed", "300"), ("inin-ratelimit-reset", "31")][..], 31),
+        (
+            &[
+                ("inin-ratelimit-count", "300"),
+                ("inin-ratelimit-allowed", "300"),
+                ("inin-ratelimit-reset", "31"),
+            ][..],
+            31,
+        ),
         (&[("retry-after", "Fri, 20 Nov 2026 09:14:03 GMT")][..], 60),
         (&[("retry-after", "999999999999999999999")][..], 60),
         (&[("retry-after", "999999999")][..], 3600),
@@ -279,7 +294,8 @@ async fn a_server_error_is_unavailable_even_with_an_odd_body() {
 
 #[tokio::test]
 async fn a_page_that_says_200_is_not_genesyss_answer() {
-    let (_server, client) = Server::answering(|| "\n <html>We are working on it.</html>".into_response()).start().await;
+    let (_server, client) =
+        Server::answering(|| "\n <html>We are working on it.</html>".into_response()).start().await;
     let error = failure(&client).await;
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
     assert!(!error.to_string().contains("working"), "{error}");
@@ -349,7 +365,9 @@ async fn a_closed_port_means_not_sent() {
     drop(listener);
     let (_server, good) = Server::answering(|| "{}".into_response()).start().await;
     let open = format!("{good:?}").split('"').nth(3).unwrap().to_owned();
-    for (api, login) in [(&closed, &open), (&open, &closed), (&"http://nowhere.invalid".to_owned(), &open)] {
+    for (api, login) in
+        [(&closed, &open), (&open, &closed), (&"http://nowhere.invalid".to_owned(), &open)]
+    {
         let error = failure(&client(api, login)).await;
         assert!(matches!(error, CallError::NotSent { .. }), "{error}");
     }
@@ -357,7 +375,8 @@ async fn a_closed_port_means_not_sent() {
 
 #[tokio::test]
 async fn every_call_goes_to_its_path() {
-    let (server, client) = Server::answering(|| r#"{"id":"x","conversationId":"conv"}"#.into_response()).start().await;
+    let (server, client) =
+        Server::answering(|| r#"{"id":"x","conversationId":"conv"}"#.into_response()).start().await;
     let time = "2026-11-20T09:14:04.9Z".parse().unwrap();
     let customer = || Party::new("c", IdType::Opaque);
     let message = InboundMessage {

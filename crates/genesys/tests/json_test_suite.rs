@@ -18,7 +18,9 @@ fn cases(kind: char) -> Vec<(String, Vec<u8>)> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let cases: Vec<_> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap())
+        })
         .filter(|(name, _)| name.starts_with(kind))
         .collect();
     let expected = KINDS.iter().find(|(of, _)| *of == kind).unwrap().1;
@@ -53,7 +55,11 @@ fn what_is_json_is_read_and_kept() {
 
         let message = WebhookMessage::read(&message_around(&json)).expect(&name);
         assert_eq!(message.other["tomorrow"], value, "{name}");
-        assert_eq!((message.text.as_deref(), message.to().unwrap().id.as_str()), (Some("hello"), "c"), "{name}");
+        assert_eq!(
+            (message.text.as_deref(), message.to().unwrap().id.as_str()),
+            (Some("hello"), "c"),
+            "{name}"
+        );
         let written = serde_json::to_vec(&message).unwrap();
         assert_eq!(WebhookMessage::read(&written).unwrap(), message, "{name}");
     }
@@ -82,7 +88,11 @@ fn what_is_a_matter_of_taste_costs_no_receipt() {
         match WebhookMessage::read(&body) {
             Ok(message) => {
                 read += 1;
-                assert_eq!((message.id.as_str(), message.text.as_deref()), ("m", Some("hello")), "{name}");
+                assert_eq!(
+                    (message.id.as_str(), message.text.as_deref()),
+                    ("m", Some("hello")),
+                    "{name}"
+                );
                 let written = serde_json::to_vec(&message).unwrap();
                 assert_eq!(WebhookMessage::read(&written).unwrap(), message, "{name}");
             }
@@ -90,7 +100,11 @@ fn what_is_a_matter_of_taste_costs_no_receipt() {
         }
         if name != "i_structure_UTF-8_BOM_empty_object.json" {
             let envelope = Envelope::read(&body).expect(&name);
-            assert_eq!((envelope.id.as_deref(), envelope.to_id.as_deref()), (Some("m"), Some("c")), "{name}");
+            assert_eq!(
+                (envelope.id.as_deref(), envelope.to_id.as_deref()),
+                (Some("m"), Some("c")),
+                "{name}"
+            );
         }
     }
     assert!(read > 20, "{read}");

@@ -25,7 +25,11 @@ fn vectors() -> Vec<(Vector, Vec<u8>)> {
     let file = include_str!("../signature-vectors.json");
     let vectors = serde_json::from_str::<Vectors>(file).unwrap().vectors;
     let body = |vector: &Vector| STANDARD.decode(&vector.body_base64).unwrap();
-    vectors.into_iter().map(|vector| (body(&vector), vector)).map(|(body, vector)| (vector, body)).collect()
+    vectors
+        .into_iter()
+        .map(|vector| (body(&vector), vector))
+        .map(|(body, vector)| (vector, body))
+        .collect()
 }
 
 #[test]
@@ -36,7 +40,12 @@ fn each_vector_is_signed_and_verified() {
         let header = Some(vector.header.as_bytes());
         let secrets = [Secret::new("some other secret"), vector.secret.clone()];
         assert_eq!(verify(&secrets, header, &body), Ok(()), "{}", vector.name);
-        assert_eq!(verify(&secrets[..1], header, &body), Err(SignatureError::Mismatch), "{}", vector.name);
+        assert_eq!(
+            verify(&secrets[..1], header, &body),
+            Err(SignatureError::Mismatch),
+            "{}",
+            vector.name
+        );
     }
 }
 
@@ -44,7 +53,12 @@ fn each_vector_is_signed_and_verified() {
 fn the_hex_form_is_not_genesys_and_is_refused() {
     for (vector, body) in vectors() {
         let header = Some(vector.hex_form_not_genesys.as_bytes());
-        assert_eq!(verify(&[vector.secret], header, &body), Err(SignatureError::Malformed), "{}", vector.name);
+        assert_eq!(
+            verify(&[vector.secret], header, &body),
+            Err(SignatureError::Malformed),
+            "{}",
+            vector.name
+        );
     }
 }
 
@@ -55,11 +69,20 @@ fn a_signature_is_good_for_its_own_bytes_only() {
         let secret = [vector.secret.clone()];
         for (other, _) in vectors.iter().filter(|(other, _)| other.name != vector.name) {
             // The same JSON written in another way has another signature.
-            assert_eq!(verify(&secret, Some(other.header.as_bytes()), body), Err(SignatureError::Mismatch));
+            assert_eq!(
+                verify(&secret, Some(other.header.as_bytes()), body),
+                Err(SignatureError::Mismatch)
+            );
         }
         let mut changed = body.clone();
         changed[10] ^= 1;
-        assert_eq!(verify(&secret, Some(vector.header.as_bytes()), &changed), Err(SignatureError::Mismatch));
-        assert_eq!(verify(&secret, Some(vector.header.as_bytes()), &body[1..]), Err(SignatureError::Mismatch));
+        assert_eq!(
+            verify(&secret, Some(vector.header.as_bytes()), &changed),
+            Err(SignatureError::Mismatch)
+        );
+        assert_eq!(
+            verify(&secret, Some(vector.header.as_bytes()), &body[1..]),
+            Err(SignatureError::Mismatch)
+        );
     }
 }

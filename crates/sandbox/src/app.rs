@@ -42,7 +42,11 @@ impl App {
     pub(crate) fn new(config: SandboxConfig) -> Result<Self, StartError> {
         let clock = SandboxClock::start(config.clock_scale)?;
         // Ids must differ from those of the last run, or a middleware would take new messages for old ones.
-        #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "only bits are wanted")]
+        #[expect(
+            clippy::cast_sign_loss,
+            clippy::cast_possible_truncation,
+            reason = "only bits are wanted"
+        )]
         let ids = Rng::with_seed(config.seed ^ clock.now().as_nanosecond() as u64);
         let transcript = Transcript::new(config.transcript_entries, config.transcript_bytes);
         let switches = Switches { rate_per_minute: config.rate_per_minute, ..Switches::default() };
@@ -82,7 +86,10 @@ impl App {
     }
 
     /// Sets the switches that `changes` names; the error says what is wrong.
-    pub(crate) fn switch(&self, changes: serde_json::Map<String, serde_json::Value>) -> Result<Arc<Switches>, String> {
+    pub(crate) fn switch(
+        &self,
+        changes: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Arc<Switches>, String> {
         let mut switches = self.switches.write().unwrap_or_else(PoisonError::into_inner);
         *switches = Arc::new(switches.with(changes)?);
         self.switched.notify_one();

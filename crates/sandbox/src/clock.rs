@@ -46,14 +46,18 @@ struct Reading {
 impl Reading {
     fn at(&self, instant: Instant) -> Duration {
         let real = instant.saturating_duration_since(self.since);
-        let scaled = Duration::try_from_secs_f64(real.as_secs_f64() * self.scale).unwrap_or(Duration::MAX);
+        let scaled =
+            Duration::try_from_secs_f64(real.as_secs_f64() * self.scale).unwrap_or(Duration::MAX);
         self.shown.saturating_add(scaled)
     }
 }
 
 impl SandboxClock {
     /// Starts at the machine's time.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the sandbox reads the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the sandbox reads the machine's clock"
+    )]
     pub(crate) fn start(scale: f64) -> Result<Self, ClockError> {
         let shown = Duration::try_from(Timestamp::now().as_duration()).unwrap_or_default();
         let reading = Reading { shown, since: Instant::now(), scale: checked(scale)? };
@@ -99,7 +103,9 @@ impl SandboxClock {
             if left.is_zero() {
                 return;
             }
-            let real = Duration::try_from_secs_f64(left.as_secs_f64() / scale).unwrap_or(MAX_WAIT).min(MAX_WAIT);
+            let real = Duration::try_from_secs_f64(left.as_secs_f64() / scale)
+                .unwrap_or(MAX_WAIT)
+                .min(MAX_WAIT);
             tokio::select! {
                 () = tokio::time::sleep(real) => {}
                 _ = changed.changed() => {}
@@ -148,7 +154,10 @@ pub(crate) fn wire_time(at: Timestamp) -> String {
 
 /// `at` plus `span`, at most the end of time.
 pub(crate) fn later(at: Timestamp, span: Duration) -> Timestamp {
-    SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(span)
+        .ok()
+        .and_then(|span| at.checked_add(span).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -167,7 +176,10 @@ mod tests {
         clock.set_scale(90.0).unwrap();
         waiting.await.unwrap();
         let real = now_instant() - before;
-        assert!((Duration::from_secs(11)..Duration::from_millis(11_100)).contains(&real), "{real:?}");
+        assert!(
+            (Duration::from_secs(11)..Duration::from_millis(11_100)).contains(&real),
+            "{real:?}"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -193,6 +205,9 @@ mod tests {
             assert_eq!(clock.set_scale(scale), Err(ClockError::Scale));
         }
         assert_eq!(clock.advance(Duration::MAX), Err(ClockError::Advance));
-        assert_eq!(wire_time(Timestamp::from_millisecond(1_795_164_843_482).unwrap()), "2026-11-20T08:54:03.482Z");
+        assert_eq!(
+            wire_time(Timestamp::from_millisecond(1_795_164_843_482).unwrap()),
+            "2026-11-20T08:54:03.482Z"
+        );
     }
 }

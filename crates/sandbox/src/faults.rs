@@ -137,11 +137,15 @@ impl Rule {
     fn check(&self) -> Result<(), RuleError> {
         let (webhook, frame) = (self.on == Target::Webhook, self.on == Target::Notification);
         let fits = match self.action {
-            Action::Status(status) if !(200..600).contains(&status) => return Err(RuleError::Status),
+            Action::Status(status) if !(200..600).contains(&status) => {
+                return Err(RuleError::Status);
+            }
             Action::Delay(_) => true,
             Action::Status(_) | Action::DropAnswer => !frame,
             Action::Hang(hang) => hang && !webhook && !frame,
-            Action::RevokeToken | Action::Limit(_) => !webhook && !frame && self.on != Target::Token,
+            Action::RevokeToken | Action::Limit(_) => {
+                !webhook && !frame && self.on != Target::Token
+            }
             Action::Duplicate => webhook || frame,
             Action::Lose | Action::Close => frame,
             Action::Reorder
@@ -196,9 +200,9 @@ impl Faults {
     /// What happens to a call that answers to any of `targets`: the first rule that meets it and is lucky.
     pub(crate) fn strike(&mut self, targets: &[Target]) -> Option<Action> {
         let (rules, rng) = (&mut self.rules, &mut self.rng);
-        let rule = rules
-            .iter_mut()
-            .find(|rule| targets.contains(&rule.on) && (rule.probability >= 1.0 || rng.f64() < rule.probability))?;
+        let rule = rules.iter_mut().find(|rule| {
+            targets.contains(&rule.on) && (rule.probability >= 1.0 || rng.f64() < rule.probability)
+        })?;
         let action = rule.action.clone();
         if let Some(times) = &mut rule.times {
             *times = times.saturating_sub(1);
@@ -248,7 +252,9 @@ mod tests {
     fn chance_follows_the_seed() {
         let struck = |seed| {
             let mut faults = Faults::new(seed);
-            faults.add(rule(json!({"on": "api", "action": {"status": 500}, "probability": 0.5}))).unwrap();
+            faults
+                .add(rule(json!({"on": "api", "action": {"status": 500}, "probability": 0.5})))
+                .unwrap();
             (0..200).map(|_| faults.strike(&[Target::Api]).is_some()).collect::<Vec<_>>()
         };
         assert_eq!(struck(7), struck(7));
@@ -262,7 +268,10 @@ mod tests {
             (json!({"on": "receipt", "action": "duplicate"}), RuleError::Action),
             (json!({"on": "webhook", "action": {"hang": true}}), RuleError::Action),
             (json!({"on": "api", "action": {"status": 1000}}), RuleError::Status),
-            (json!({"on": "api", "action": "drop_answer", "probability": 2}), RuleError::Probability),
+            (
+                json!({"on": "api", "action": "drop_answer", "probability": 2}),
+                RuleError::Probability,
+            ),
         ] {
             assert_eq!(Faults::new(1).add(rule(value)), Err(error));
         }

@@ -67,7 +67,8 @@ impl Handle {
 
     /// Makes an integration, and returns its id. It completes a little later, as over the API.
     pub fn create_integration(&self, new: NewIntegration) -> Result<String, HandleError> {
-        let headers = new.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+        let headers =
+            new.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         let change = IntegrationUpdate {
             name: new.name,
             outbound_notification_webhook_url: Some(new.webhook_url),
@@ -75,19 +76,35 @@ impl Handle {
             webhook_headers: Some(headers),
             ..IntegrationUpdate::default()
         };
-        create_integration(&self.app, change).map(|integration| integration.id).map_err(HandleError::Invalid)
+        create_integration(&self.app, change)
+            .map(|integration| integration.id)
+            .map_err(HandleError::Invalid)
     }
 
     /// Sends text as the agent of the customer's conversation. The integration goes by id or name.
-    pub fn agent_send(&self, integration: &str, customer: &str, text: &str) -> Result<SentMessage, HandleError> {
+    pub fn agent_send(
+        &self,
+        integration: &str,
+        customer: &str,
+        text: &str,
+    ) -> Result<SentMessage, HandleError> {
         let said = Said { text: Some(text.to_owned()), content: Vec::new() };
         Ok(agent_send(&self.app, Some(integration), customer, said, Origin::Agent)?)
     }
 
     /// Shows the customer for `duration_ms` milliseconds that the agent types.
-    pub fn agent_types(&self, integration: &str, customer: &str, duration_ms: u64) -> Result<(), HandleError> {
+    pub fn agent_types(
+        &self,
+        integration: &str,
+        customer: &str,
+        duration_ms: u64,
+    ) -> Result<(), HandleError> {
         let conversation = conversation_of(&self.app, Some(integration), customer)?;
-        let typing = Typing { r#type: Some("On".to_owned()), duration: Some(duration_ms), ..Typing::default() };
+        let typing = Typing {
+            r#type: Some("On".to_owned()),
+            duration: Some(duration_ms),
+            ..Typing::default()
+        };
         Ok(agent_types(&self.app, &conversation, &json!(typing))?)
     }
 
@@ -98,7 +115,11 @@ impl Handle {
     }
 
     /// The id of the customer's newest conversation.
-    pub fn conversation_of(&self, integration: &str, customer: &str) -> Result<String, HandleError> {
+    pub fn conversation_of(
+        &self,
+        integration: &str,
+        customer: &str,
+    ) -> Result<String, HandleError> {
         Ok(conversation_of(&self.app, Some(integration), customer)?)
     }
 
@@ -140,7 +161,8 @@ impl Handle {
     /// Sets the switches that `changes`, a JSON object, names.
     pub fn switch(&self, changes: &Value) -> Result<Switches, HandleError> {
         let changes = changes.as_object().cloned();
-        let changes = changes.ok_or_else(|| HandleError::Invalid("an object is wanted".to_owned()))?;
+        let changes =
+            changes.ok_or_else(|| HandleError::Invalid("an object is wanted".to_owned()))?;
         self.app.switch(changes).map(|switches| (*switches).clone()).map_err(HandleError::Invalid)
     }
 
@@ -156,7 +178,10 @@ impl Handle {
 }
 
 /// Makes an integration, or says what is wrong with it.
-pub(crate) fn create_integration(app: &App, change: IntegrationUpdate) -> Result<Integration, String> {
+pub(crate) fn create_integration(
+    app: &App,
+    change: IntegrationUpdate,
+) -> Result<Integration, String> {
     let switches = app.switches();
     app.world().names_profiles(&change).map_err(|refusal| refusal.to_string())?;
     if let Some(reason) = integration_refused(&change, switches.plain_http) {
@@ -177,10 +202,15 @@ pub(crate) fn create_integration(app: &App, change: IntegrationUpdate) -> Result
 }
 
 /// The newest conversation of a customer; the integration goes by id or name, or is the only one.
-pub(crate) fn conversation_of(app: &App, integration: Option<&str>, customer: &str) -> Result<String, Refusal> {
+pub(crate) fn conversation_of(
+    app: &App,
+    integration: Option<&str>,
+    customer: &str,
+) -> Result<String, Refusal> {
     let world = app.world();
     let integration = world.integrations.find(integration).ok_or(Refusal::NoIntegration)?;
-    let conversation = world.conversation_of(&integration.id, customer).ok_or(Refusal::NoConversation)?;
+    let conversation =
+        world.conversation_of(&integration.id, customer).ok_or(Refusal::NoConversation)?;
     Ok(conversation.id.clone())
 }
 
@@ -198,9 +228,19 @@ pub(crate) fn agent_send(
 }
 
 /// Says something in a conversation; returns the message's id.
-pub(crate) fn agent_says(app: &Arc<App>, conversation: &str, said: Said, origin: Origin) -> Result<String, Refusal> {
+pub(crate) fn agent_says(
+    app: &Arc<App>,
+    conversation: &str,
+    said: Said,
+    origin: Origin,
+) -> Result<String, Refusal> {
     let outgoing = app.world().say(conversation, said, origin, app.clock.now())?;
-    let attached = outgoing.message.content.iter().flatten().filter_map(|each| each["attachment"]["id"].as_str());
+    let attached = outgoing
+        .message
+        .content
+        .iter()
+        .flatten()
+        .filter_map(|each| each["attachment"]["id"].as_str());
     let mut media = app.media();
     attached.for_each(|id| media.sent(id));
     drop(media);
@@ -210,7 +250,11 @@ pub(crate) fn agent_says(app: &Arc<App>, conversation: &str, said: Said, origin:
 }
 
 /// Shows the customer that the agent types, if typing is passed on at all.
-pub(crate) fn agent_types(app: &Arc<App>, conversation: &str, typing: &Value) -> Result<(), Refusal> {
+pub(crate) fn agent_types(
+    app: &Arc<App>,
+    conversation: &str,
+    typing: &Value,
+) -> Result<(), Refusal> {
     let mut world = app.world();
     let integration = world.conversation(conversation)?.integration.clone();
     let setting = world.profile_of(ProfileKind::Setting, &integration, app.switches().typing);

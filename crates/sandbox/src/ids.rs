@@ -16,7 +16,14 @@ pub(crate) fn token(rng: &mut Rng) -> String {
 pub(crate) fn uuid(rng: &mut Rng) -> String {
     let hex = format!("{:032x}", rng.u128(..));
     let variant = ['8', '9', 'a', 'b'][rng.usize(..4)];
-    format!("{}-{}-4{}-{variant}{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    format!(
+        "{}-{}-4{}-{variant}{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ pub use schemas::SchemaError;
 pub use server::{Running, Sandbox, StartError};
 pub use span::Span;
 pub use switches::{
-    Description, ExhaustedWebhook, Late, LimitCode, PlainHttp, RefusedWebhook, SecondSocket, Switches, UnknownReceipt,
+    Description, ExhaustedWebhook, Late, LimitCode, PlainHttp, RefusedWebhook, SecondSocket,
+    Switches, UnknownReceipt,
 };
 pub use transcript::{Direction, Entry, Kind};
 pub use verdict::{ReceiptFault, RefusedCall, Verdict, WebhookFault};

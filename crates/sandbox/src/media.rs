@@ -130,7 +130,9 @@ impl Upload {
                 answer["mediaType"] = file.mime.to_str().unwrap_or_default().into();
                 answer["contentLengthBytes"] = file.bytes.len().into();
             }
-            None if self.progress == Progress::Uploading => answer["uploadUrl"] = self.url.clone().into(),
+            None if self.progress == Progress::Uploading => {
+                answer["uploadUrl"] = self.url.clone().into()
+            }
             None => {}
         }
         answer
@@ -191,8 +193,14 @@ impl Media {
     }
 
     /// The media of an agent's stay in a conversation, the oldest first.
-    pub(crate) fn uploads_of(&self, conversation: &str, communication: &str) -> impl Iterator<Item = &Upload> {
-        self.uploads.iter().filter(move |each| each.conversation == conversation && each.communication == communication)
+    pub(crate) fn uploads_of(
+        &self,
+        conversation: &str,
+        communication: &str,
+    ) -> impl Iterator<Item = &Upload> {
+        self.uploads.iter().filter(move |each| {
+            each.conversation == conversation && each.communication == communication
+        })
     }
 
     /// Says how far a medium has come; `name` is what the file turned out to be called.
@@ -208,7 +216,9 @@ impl Media {
 
 /// Where the media of an agent's stay in a conversation are.
 pub(crate) fn path_of(conversation: &str, communication: &str) -> String {
-    format!("/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media")
+    format!(
+        "/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media"
+    )
 }
 
 fn media_type(mime: &str) -> &'static str {
@@ -239,7 +249,9 @@ mod tests {
             };
             media.add_within(file, 1_000);
         }
-        assert!(media.file("a").is_none() && media.file("b").is_some() && media.file("c").is_some());
+        assert!(
+            media.file("a").is_none() && media.file("b").is_some() && media.file("c").is_some()
+        );
         assert_eq!(media.bytes, 800);
         let again = media.file("b").cloned().unwrap();
         media.add_within(again, 1_000);

@@ -26,16 +26,22 @@ impl Schemas {
 
     /// Where `body` breaks the schema of that name, if it does: a path into it, never its text.
     pub(crate) fn fault_in(&self, schema: &str, body: &Value) -> Option<String> {
-        let Some(validator) = self.0.get(schema) else { return Some(format!("there is no schema {schema}")) };
+        let Some(validator) = self.0.get(schema) else {
+            return Some(format!("there is no schema {schema}"));
+        };
         let error = validator.iter_errors(body).next()?;
-        Some(format!("invalid body at \"{}\" (schema {})", error.instance_path(), error.schema_path()))
+        Some(format!(
+            "invalid body at \"{}\" (schema {})",
+            error.instance_path(),
+            error.schema_path()
+        ))
     }
 }
 
 fn compile(schema: Schema) -> Result<Validator, SchemaError> {
     let name = schema.name;
-    let json: Value =
-        serde_json::from_str(schema.json).map_err(|error| SchemaError { name, reason: error.to_string() })?;
+    let json: Value = serde_json::from_str(schema.json)
+        .map_err(|error| SchemaError { name, reason: error.to_string() })?;
     jsonschema::options()
         .should_validate_formats(true)
         .build(&json)

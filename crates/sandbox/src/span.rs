@@ -26,7 +26,8 @@ impl Serialize for Span {
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let wrong = || de::Error::custom("a duration such as \"30s\", \"500ms\" or \"72h\" is wanted");
+        let wrong =
+            || de::Error::custom("a duration such as \"30s\", \"500ms\" or \"72h\" is wanted");
         let signed: SignedDuration = text.parse().map_err(|_| wrong())?;
         Duration::try_from(signed).map(Self).map_err(|_| wrong())
     }

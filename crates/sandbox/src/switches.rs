@@ -114,7 +114,10 @@ impl Switches {
     pub fn describe(&self) -> Vec<Description> {
         let of = |switches: &Self, name: &str| {
             // Cannot fail: they are names and figures.
-            serde_json::to_value(switches).ok().and_then(|all| all.get(name).cloned()).unwrap_or_default()
+            serde_json::to_value(switches)
+                .ok()
+                .and_then(|all| all.get(name).cloned())
+                .unwrap_or_default()
         };
         let start = Self::default();
         let described = DESCRIPTIONS.iter().map(|(name, values, description)| Description {
@@ -246,14 +249,19 @@ mod tests {
     #[test]
     fn a_change_leaves_the_others_alone() {
         let changed = with(&json!({"refused_webhook": "message", "token_life": "5m"})).unwrap();
-        let wanted =
-            Switches { refused_webhook: RefusedWebhook::Message, token_life: Span::secs(300), ..Switches::default() };
+        let wanted = Switches {
+            refused_webhook: RefusedWebhook::Message,
+            token_life: Span::secs(300),
+            ..Switches::default()
+        };
         assert_eq!(changed, wanted);
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for wrong in [json!({"refused": 1}), json!({"inbound_status": 500}), json!({"token_life": 5})] {
+        for wrong in
+            [json!({"refused": 1}), json!({"inbound_status": 500}), json!({"token_life": 5})]
+        {
             assert!(with(&wrong).is_err(), "{wrong}");
         }
     }

@@ -108,8 +108,11 @@ pub(crate) fn body_of(bytes: &[u8]) -> Option<Box<RawValue>> {
         Ok(mut value) => {
             let one = value.get_mut(SECRET).into_iter();
             one.for_each(|secret| *secret = "***".into());
-            if let Some(list) = value.get_mut("entities").and_then(serde_json::Value::as_array_mut) {
-                list.iter_mut().filter_map(|each| each.get_mut(SECRET)).for_each(|secret| *secret = "***".into());
+            if let Some(list) = value.get_mut("entities").and_then(serde_json::Value::as_array_mut)
+            {
+                list.iter_mut()
+                    .filter_map(|each| each.get_mut(SECRET))
+                    .for_each(|secret| *secret = "***".into());
             }
             to_raw_value(&value).ok()
         }
@@ -131,7 +134,14 @@ pub(crate) struct Transcript {
 impl Transcript {
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
         let news = broadcast::Sender::new(SUBSCRIBER_LAG);
-        Self { entries: VecDeque::new(), last: 0, bytes: 0, max_entries: max_entries.max(1), max_bytes, news }
+        Self {
+            entries: VecDeque::new(),
+            last: 0,
+            bytes: 0,
+            max_entries: max_entries.max(1),
+            max_bytes,
+            news,
+        }
     }
 
     /// Numbers the entry, keeps it, and tells those who listen.
@@ -141,7 +151,9 @@ impl Transcript {
         self.bytes += entry.weight();
         let entry = Arc::new(entry);
         self.entries.push_back(entry.clone());
-        while self.entries.len() > self.max_entries || (self.bytes > self.max_bytes && self.entries.len() > 1) {
+        while self.entries.len() > self.max_entries
+            || (self.bytes > self.max_bytes && self.entries.len() > 1)
+        {
             if let Some(oldest) = self.entries.pop_front() {
                 self.bytes -= oldest.weight();
             }
@@ -153,7 +165,8 @@ impl Transcript {
     /// Up to `limit` entries whose number is greater than `after`.
     pub(crate) fn after(&self, after: u64, limit: usize) -> Vec<Arc<Entry>> {
         let first = self.entries.front().map_or(1, |entry| entry.n);
-        let skip = usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let skip =
+            usize::try_from(after.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
         self.entries.range(skip.min(self.entries.len())..).take(limit).cloned().collect()
     }
 

@@ -120,9 +120,13 @@ pub(crate) struct Record {
 
 impl Record {
     /// The verdict, given the messages that still want a final receipt.
-    pub(crate) fn verdict<'a>(&self, outstanding: impl ExactSizeIterator<Item = &'a str>) -> Verdict {
+    pub(crate) fn verdict<'a>(
+        &self,
+        outstanding: impl ExactSizeIterator<Item = &'a str>,
+    ) -> Verdict {
         let over = outstanding.len().saturating_sub(MAX_LISTED) as u64;
-        let without_final_receipt: Vec<_> = outstanding.take(MAX_LISTED).map(str::to_owned).collect();
+        let without_final_receipt: Vec<_> =
+            outstanding.take(MAX_LISTED).map(str::to_owned).collect();
         let unlisted = [
             self.receipts_after_final.unlisted,
             self.receipts_backwards.unlisted,

@@ -74,7 +74,11 @@ impl Clients {
     pub(crate) fn new() -> Result<Self, StartError> {
         let follow = |attempt: Attempt<'_>| {
             let kept = matches!(attempt.status().as_u16(), 307 | 308);
-            if kept && attempt.previous().len() <= MAX_REDIRECTS { attempt.follow() } else { attempt.stop() }
+            if kept && attempt.previous().len() <= MAX_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
         };
         Ok(Self { plain: client(&Policy::none)?, redirected: client(&|| Policy::custom(follow))? })
     }
@@ -160,7 +164,12 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
             return;
         }
         if outcome.taken() {
-            app.world().webhook_ended(&outgoing.id, WebhookEnd::Taken, switches.refused_webhook, app.clock.now());
+            app.world().webhook_ended(
+                &outgoing.id,
+                WebhookEnd::Taken,
+                switches.refused_webhook,
+                app.clock.now(),
+            );
             return;
         }
         let retried = outcome.retried();
@@ -183,7 +192,11 @@ fn destination(app: &App, integration: &str) -> Option<Destination> {
         url: integration.webhook_url.clone(),
         secret: integration.secret.clone(),
         old_secret: integration.old_secret.clone(),
-        headers: integration.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        headers: integration
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
         calls: integration.calls.clone(),
     })
 }
@@ -206,7 +219,8 @@ async fn call(
         Some(Action::OldSignature) => to.old_secret.as_ref().unwrap_or(&wrong),
         _ => &to.secret,
     };
-    let http = if app.switches().webhook_redirects { &app.http.redirected } else { &app.http.plain };
+    let http =
+        if app.switches().webhook_redirects { &app.http.redirected } else { &app.http.plain };
     let mut request = http.post(&to.url);
     for (name, value) in &to.headers {
         request = request.header(name, value.expose());
@@ -219,7 +233,10 @@ async fn call(
         match request.send().await {
             Ok(mut answer) => {
                 let status = answer.status().as_u16();
-                let asked = answer.headers().get(RETRY_AFTER).and_then(|asked| asked.to_str().ok()?.parse().ok());
+                let asked = answer
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|asked| asked.to_str().ok()?.parse().ok());
                 *wished = asked.map(Duration::from_secs);
                 let mut read = 0;
                 while let Ok(Some(chunk)) = answer.chunk().await {
@@ -260,7 +277,10 @@ impl Note<'_> {
             Outcome::Answered(status) => Some(*status),
             Outcome::Lost(_) => None,
         };
-        let provoked = matches!(fault, Some(Action::Status(_) | Action::WrongSignature | Action::OldSignature));
+        let provoked = matches!(
+            fault,
+            Some(Action::Status(_) | Action::WrongSignature | Action::OldSignature)
+        );
         if !outcome.taken() && !provoked {
             let (message, attempt) = (self.message.to_owned(), self.attempt);
             let entry = WebhookFault { message, status, attempt, at: at.clone() };

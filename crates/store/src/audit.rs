@@ -116,7 +116,8 @@ fn one(audit: &mut Audit, row: &Dossier) {
     }
     for breach in history.breaches() {
         let invariant = if breach.invariant == "journal" { "I9" } else { breach.invariant };
-        let who = breach.message.as_ref().map_or(String::new(), |message| format!("message {message} "));
+        let who =
+            breach.message.as_ref().map_or(String::new(), |message| format!("message {message} "));
         audit.breach(invariant, at(breach.seq), format!("{who}{}", breach.what));
     }
     audit.open += history.unsettled().count() as u64;
@@ -128,12 +129,19 @@ fn one(audit: &mut Audit, row: &Dossier) {
 }
 
 /// I1: each message is in the inbox or in the journal, and its row says what the journal says.
-fn check_messages(audit: &mut Audit, row: &Dossier, records: &[(jiff::Timestamp, Record)], history: &History) {
+fn check_messages(
+    audit: &mut Audit,
+    row: &Dossier,
+    records: &[(jiff::Timestamp, Record)],
+    history: &History,
+) {
     let waiting: HashSet<&MessageId> = row
         .inbox
         .iter()
         .filter_map(|item| match &item.input {
-            Input::AgentMessage { message, .. } | Input::CustomerMessage { message } => Some(message),
+            Input::AgentMessage { message, .. } | Input::CustomerMessage { message } => {
+                Some(message)
+            }
             _ => None,
         })
         .collect();
@@ -142,7 +150,9 @@ fn check_messages(audit: &mut Audit, row: &Dossier, records: &[(jiff::Timestamp,
     for (_, record) in records {
         match record {
             Record::InboundAccepted { message, .. } => drop(taken.insert(message)),
-            Record::InboundDone { message, result } => drop(posted.insert((message, result.is_posted()))),
+            Record::InboundDone { message, result } => {
+                drop(posted.insert((message, result.is_posted())))
+            }
             _ => {}
         }
     }
@@ -171,7 +181,11 @@ fn check_messages(audit: &mut Audit, row: &Dossier, records: &[(jiff::Timestamp,
             Direction::Inbound => "accepted",
         };
         if message.state != state && (in_journal || row.pruned_seq == 0) {
-            audit.breach("I2", &name, format!("says `{}`, the journal says `{state}`", message.state));
+            audit.breach(
+                "I2",
+                &name,
+                format!("says `{}`, the journal says `{state}`", message.state),
+            );
         }
     }
 }
@@ -186,6 +200,10 @@ fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp,
         audit.breach("I2", format!("outbox of {}", row.id), format!("lacks {missing}"));
     }
     for extra in outbox.difference(&journal) {
-        audit.breach("I2", format!("outbox of {}", row.id), format!("holds {extra}, which is not owed"));
+        audit.breach(
+            "I2",
+            format!("outbox of {}", row.id),
+            format!("holds {extra}, which is not owed"),
+        );
     }
 }

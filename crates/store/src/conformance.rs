@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use conversation::{
-    AttemptOutcome, Conversation, ConversationId, Effect, Input, IntegrationName, MessageId, MessageRef, OpenOutcome,
-    Owed, Policy, PostResult, Record, Report, SessionId,
+    AttemptOutcome, Conversation, ConversationId, Effect, Input, IntegrationName, MessageId,
+    MessageRef, OpenOutcome, Owed, Policy, PostResult, Record, Report, SessionId,
 };
 use jiff::Timestamp;
 
-use crate::{Append, AppendError, Arrival, Direction, Due, Handled, NewMessage, OutboxItem, Store, Stored, audit};
+use crate::{
+    Append, AppendError, Arrival, Direction, Due, Handled, NewMessage, OutboxItem, Store, Stored,
+    audit,
+};
 
 /// 2026-11-20T09:00:00Z and so many milliseconds.
 fn at(millis: i64) -> Timestamp {
@@ -58,7 +61,9 @@ struct Driver<'a> {
 impl Driver<'_> {
     async fn take_inbox(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for item in self.store.inbox(&conversation(), true, 100).await.expect("the inbox can be read") {
+        for item in
+            self.store.inbox(&conversation(), true, 100).await.expect("the inbox can be read")
+        {
             effects.extend(self.step(item.input, vec![item.seq]).await);
         }
         effects
@@ -139,11 +144,22 @@ async fn answers_behind_what_was_asked(store: &dyn Store) {
 }
 
 async fn dedupes(store: &dyn Store) {
-    assert_eq!(store.accept(agent_message("m1", 0)).await.expect("accepted"), Stored::New(conversation()));
-    assert_eq!(store.accept(agent_message("m1", 5)).await.expect("accepted"), Stored::Repeated, "the same id again");
+    assert_eq!(
+        store.accept(agent_message("m1", 0)).await.expect("accepted"),
+        Stored::New(conversation())
+    );
+    assert_eq!(
+        store.accept(agent_message("m1", 5)).await.expect("accepted"),
+        Stored::Repeated,
+        "the same id again"
+    );
     let waiting = store.waiting(None, 10).await.expect("a read");
     assert_eq!(waiting, [conversation()], "one conversation has something in its inbox");
-    assert_eq!(store.inbox(&conversation(), true, 10).await.expect("a read").len(), 1, "a repeat adds nothing");
+    assert_eq!(
+        store.inbox(&conversation(), true, 10).await.expect("a read").len(),
+        1,
+        "a repeat adds nothing"
+    );
     let stranger = ConversationId::of(&acme(), "nobody");
     let event = |id: &str, conversation: &ConversationId| Arrival::Event {
         integration: acme(),
@@ -153,8 +169,14 @@ async fn dedupes(store: &dyn Store) {
         input: Input::SessionOpened { session: SessionId::new("s0") },
     };
     assert_eq!(store.accept(event("e1", &stranger)).await.expect("an answer"), Stored::Unknown);
-    assert_eq!(store.accept(event("e1", &conversation())).await.expect("accepted"), Stored::New(conversation()));
-    assert_eq!(store.accept(event("e1", &conversation())).await.expect("accepted"), Stored::Repeated);
+    assert_eq!(
+        store.accept(event("e1", &conversation())).await.expect("accepted"),
+        Stored::New(conversation())
+    );
+    assert_eq!(
+        store.accept(event("e1", &conversation())).await.expect("accepted"),
+        Stored::Repeated
+    );
     let of_another = Arrival::Event {
         integration: IntegrationName::new("other"),
         id: "e2".into(),
@@ -162,7 +184,11 @@ async fn dedupes(store: &dyn Store) {
         conversation: conversation(),
         input: Input::SessionOpened { session: SessionId::new("s0") },
     };
-    assert_eq!(store.accept(of_another).await.expect("an answer"), Stored::Unknown, "integrations see their own only");
+    assert_eq!(
+        store.accept(of_another).await.expect("an answer"),
+        Stored::Unknown,
+        "integrations see their own only"
+    );
 }
 
 async fn settles_a_message(driver: &mut Driver<'_>) {
@@ -172,17 +198,37 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
     assert_eq!(forwards, 1, "the session of the event lets the message go: {effects:?}");
     let message = MessageId::new("m1");
     let outcome = AttemptOutcome::Delivered { service_id: Some("x1".into()) };
-    driver.step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![]).await;
-    let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
-    assert_eq!((row.state.as_str(), row.body.as_slice()), ("delivered", b"{\"text\":\"hello\"}".as_slice()));
-    let body = driver.store.body(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    driver
+        .step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![])
+        .await;
+    let row = driver
+        .store
+        .message(&acme(), Direction::Outbound, &message)
+        .await
+        .expect("a read")
+        .expect("it is there");
+    assert_eq!(
+        (row.state.as_str(), row.body.as_slice()),
+        ("delivered", b"{\"text\":\"hello\"}".as_slice())
+    );
+    let body = driver
+        .store
+        .body(&acme(), Direction::Outbound, &message)
+        .await
+        .expect("a read")
+        .expect("it is there");
     assert_eq!(body, row.into(), "what does not change is the same from memory");
     let owed = outbox(driver.store, &acme()).await;
     assert_eq!(owed.len(), 1, "a receipt is owed: {owed:?}");
     let result = PostResult::Posted { genesys_id: None };
     driver.step(Input::ReceiptDone { message: message.clone(), last: true, result }, vec![]).await;
     assert!(outbox(driver.store, &acme()).await.is_empty(), "nothing is owed any more");
-    let row = driver.store.message(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    let row = driver
+        .store
+        .message(&acme(), Direction::Outbound, &message)
+        .await
+        .expect("a read")
+        .expect("it is there");
     assert_eq!(row.receipt.as_deref(), Some("posted"));
 }
 
@@ -197,7 +243,10 @@ async fn gives_no_number_twice(driver: &mut Driver<'_>) {
             conversation: conversation(),
             input: Input::SessionOpened { session: SessionId::new("s0") },
         };
-        assert_eq!(driver.store.accept(event).await.expect("accepted"), Stored::New(conversation()));
+        assert_eq!(
+            driver.store.accept(event).await.expect("accepted"),
+            Stored::New(conversation())
+        );
         let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
         assert!(inbox.len() == 1 && inbox[0].seq > last, "{last} was given before: {inbox:?}");
         last = inbox[0].seq;
@@ -210,7 +259,9 @@ async fn outbox(store: &dyn Store, integration: &IntegrationName) -> Vec<OutboxI
     let mut all = Vec::new();
     for urgent in [true, false] {
         let mut after = 0;
-        while let [item] = store.outbox(integration, urgent, after, 1).await.expect("a read").as_slice() {
+        while let [item] =
+            store.outbox(integration, urgent, after, 1).await.expect("a read").as_slice()
+        {
             assert!(item.seq > after && item.owed.is_urgent() == urgent, "{item:?}");
             after = item.seq;
             all.push(item.clone());
@@ -224,11 +275,21 @@ async fn fences(driver: &mut Driver<'_>) {
     late.after -= 1;
     let before = driver.store.dossier(&conversation()).await.expect("a read");
     let refused = driver.store.append(late).await;
-    assert!(matches!(refused, Err(AppendError::Fenced)), "a node that lost the conversation appends: {refused:?}");
-    assert_eq!(driver.store.dossier(&conversation()).await.expect("a read"), before, "a fenced append changes nothing");
+    assert!(
+        matches!(refused, Err(AppendError::Fenced)),
+        "a node that lost the conversation appends: {refused:?}"
+    );
+    assert_eq!(
+        driver.store.dossier(&conversation()).await.expect("a read"),
+        before,
+        "a fenced append changes nothing"
+    );
     let mut ahead = driver.append(vec![Record::Paused], vec![]);
     ahead.after += 1;
-    assert!(matches!(driver.store.append(ahead).await, Err(AppendError::Fenced)), "a gap is refused too");
+    assert!(
+        matches!(driver.store.append(ahead).await, Err(AppendError::Fenced)),
+        "a gap is refused too"
+    );
 }
 
 async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
@@ -237,8 +298,11 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     }
     driver.now = 15_000;
     let both = |state: &mut Conversation, id: &str| {
-        let Arrival::Message(message) = agent_message(id, 15_000) else { unreachable!("it is one") };
-        let records = state.handle(&policy(), at(15_000), message.input.clone().expect("it has one")).records;
+        let Arrival::Message(message) = agent_message(id, 15_000) else {
+            unreachable!("it is one")
+        };
+        let records =
+            state.handle(&policy(), at(15_000), message.input.clone().expect("it has one")).records;
         (message, records)
     };
     let typed = |id: &str| Arrival::Event {
@@ -256,9 +320,16 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     let mut late = driver.append(records, vec![]);
     late.after -= 1;
     assert_eq!(driver.store.accept_with_step(new, late).await.expect("an answer"), Handled::Fenced);
-    assert_eq!(driver.store.dossier(&conversation()).await.expect("a read"), before, "neither changes anything");
+    assert_eq!(
+        driver.store.dossier(&conversation()).await.expect("a read"),
+        before,
+        "neither changes anything"
+    );
 
-    assert_eq!(driver.store.accept(typed("typed")).await.expect("accepted"), Stored::New(conversation()));
+    assert_eq!(
+        driver.store.accept(typed("typed")).await.expect("accepted"),
+        Stored::New(conversation())
+    );
     let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
     let taken = inbox.iter().map(|item| item.seq).collect();
     let (new, records) = both(&mut driver.state, "with-its-step");
@@ -273,12 +344,23 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
     assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq));
     let message = MessageId::new("with-its-step");
-    let kept = driver.store.body(&acme(), Direction::Outbound, &message).await.expect("a read").expect("it is there");
+    let kept = driver
+        .store
+        .body(&acme(), Direction::Outbound, &message)
+        .await
+        .expect("a read")
+        .expect("it is there");
     assert_eq!(kept.bytes, body);
     let arrival = agent_message("with-its-step", 15_000);
-    assert_eq!(driver.store.accept(arrival).await.expect("an answer"), Stored::Repeated, "it is known from now on");
+    assert_eq!(
+        driver.store.accept(arrival).await.expect("an answer"),
+        Stored::Repeated,
+        "it is known from now on"
+    );
     let outcome = AttemptOutcome::Delivered { service_id: None };
-    driver.step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![]).await;
+    driver
+        .step(Input::AttemptEnded { message: message.clone(), attempt: 1, outcome }, vec![])
+        .await;
     let result = PostResult::Posted { genesys_id: None };
     driver.step(Input::ReceiptDone { message, last: true, result }, vec![]).await;
 }
@@ -286,7 +368,11 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
 async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     let message = MessageId::new("m1");
     let sent = Record::SentDue { message: message.clone() };
-    let settled = Record::Settled { message: message.clone(), fate: conversation::Fate::Delivered, receipt: true };
+    let settled = Record::Settled {
+        message: message.clone(),
+        fate: conversation::Fate::Delivered,
+        receipt: true,
+    };
     // Not a life that a conversation would lead, so it is taken back again by the records below.
     let other = ConversationId::of(&acme(), "receipts");
     let mut arrival = agent_message("m-receipts", 0);
@@ -310,13 +396,22 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     let of = IntegrationName::new("receipts");
     driver.store.append(append(0, vec![sent])).await.expect("an append");
     let sent = outbox(driver.store, &of).await;
-    assert!(matches!(sent.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: None, .. })), "{sent:?}");
+    assert!(
+        matches!(sent.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: None, .. })),
+        "{sent:?}"
+    );
     driver.store.append(append(1, vec![settled])).await.expect("an append");
     let owed = outbox(driver.store, &of).await;
-    assert!(matches!(owed.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: Some(_), .. })), "{owed:?}");
+    assert!(
+        matches!(owed.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: Some(_), .. })),
+        "{owed:?}"
+    );
     assert!(owed[0].seq > sent[0].seq, "what replaces it has a place of its own: {owed:?}");
-    let done =
-        |last| Record::ReceiptDone { message: message.clone(), last, result: PostResult::Posted { genesys_id: None } };
+    let done = |last| Record::ReceiptDone {
+        message: message.clone(),
+        last,
+        result: PostResult::Posted { genesys_id: None },
+    };
     driver.store.append(append(2, vec![done(false)])).await.expect("an append");
     assert_eq!(outbox(driver.store, &of).await.len(), 1, "the Sent is done, the Delivered is not");
     driver.store.append(append(3, vec![done(true)])).await.expect("an append");
@@ -329,7 +424,10 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     assert_eq!(driver.store.prune(at(1)).await.expect("a prune"), 1);
     let gone = driver.store.load(&other).await.expect("a read");
     assert!(gone.is_none(), "a conversation with nothing left goes: {gone:?}");
-    assert!(driver.store.load(&conversation()).await.expect("a read").is_some(), "another one stays");
+    assert!(
+        driver.store.load(&conversation()).await.expect("a read").is_some(),
+        "another one stays"
+    );
 }
 
 async fn wakes_early_reports(driver: &mut Driver<'_>) {
@@ -344,20 +442,40 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
         report: Report::Delivered,
     };
     let by_service = || MessageRef::Service("x2".into());
-    assert_eq!(driver.store.accept(report("r1", by_service())).await.expect("accepted"), Stored::Early);
-    assert_eq!(driver.store.accept(report("r1", by_service())).await.expect("accepted"), Stored::Repeated);
     assert_eq!(
-        driver.store.accept(report("r2", MessageRef::Ours(MessageId::new("never")))).await.expect("an answer"),
+        driver.store.accept(report("r1", by_service())).await.expect("accepted"),
+        Stored::Early
+    );
+    assert_eq!(
+        driver.store.accept(report("r1", by_service())).await.expect("accepted"),
+        Stored::Repeated
+    );
+    assert_eq!(
+        driver
+            .store
+            .accept(report("r2", MessageRef::Ours(MessageId::new("never"))))
+            .await
+            .expect("an answer"),
         Stored::Unknown
     );
     let outcome = AttemptOutcome::Accepted { service_id: Some("x2".into()) };
-    driver.step(Input::AttemptEnded { message: MessageId::new("m2"), attempt: 1, outcome }, vec![]).await;
+    driver
+        .step(Input::AttemptEnded { message: MessageId::new("m2"), attempt: 1, outcome }, vec![])
+        .await;
     let effects = driver.take_inbox().await;
-    assert!(matches!(effects.as_slice(), [Effect::Post(Owed::Receipt { .. })]), "the early report counts: {effects:?}");
-    assert_eq!(driver.store.accept(report("r3", by_service())).await.expect("accepted"), Stored::New(conversation()));
+    assert!(
+        matches!(effects.as_slice(), [Effect::Post(Owed::Receipt { .. })]),
+        "the early report counts: {effects:?}"
+    );
+    assert_eq!(
+        driver.store.accept(report("r3", by_service())).await.expect("accepted"),
+        Stored::New(conversation())
+    );
     driver.take_inbox().await;
     let result = PostResult::Posted { genesys_id: None };
-    driver.step(Input::ReceiptDone { message: MessageId::new("m2"), last: true, result }, vec![]).await;
+    driver
+        .step(Input::ReceiptDone { message: MessageId::new("m2"), last: true, result }, vec![])
+        .await;
 }
 
 async fn knows_what_is_due(driver: &mut Driver<'_>) {
@@ -374,14 +492,21 @@ async fn knows_what_is_due(driver: &mut Driver<'_>) {
     // Those that share a millisecond are told apart by their ids.
     let same = Due { conversation: ConversationId::new(""), ..due[0].clone() };
     assert_eq!(driver.store.due(Some(&same), wakeup, 10).await.expect("a read"), due);
-    assert!(driver.store.due(Some(&due[0]), wakeup, 10).await.expect("a read").is_empty(), "none is behind it");
+    assert!(
+        driver.store.due(Some(&due[0]), wakeup, 10).await.expect("a read").is_empty(),
+        "none is behind it"
+    );
 }
 
 async fn snapshots(driver: &mut Driver<'_>) {
     let refused = OpenOutcome::Opened(SessionId::new("s9"));
     driver.step(Input::OpenEnded { attempt: 1, outcome: refused }, vec![]).await;
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
-    assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq), "a replay gives the state that was left");
+    assert_eq!(
+        (&loaded.state, loaded.seq),
+        (&driver.state, driver.seq),
+        "a replay gives the state that was left"
+    );
     let mut append = driver.append(vec![], vec![]);
     append.snapshot = Some(driver.state.clone());
     driver.store.append(append).await.expect("an append");
@@ -392,17 +517,29 @@ async fn snapshots(driver: &mut Driver<'_>) {
     driver.store.prune(at(1_000_000_000)).await.expect("a prune");
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
     assert_eq!(&loaded.state, &driver.state, "a prune changes no state");
-    let open = driver.store.message(&acme(), Direction::Outbound, &MessageId::new("m3")).await.expect("a read");
+    let open = driver
+        .store
+        .message(&acme(), Direction::Outbound, &MessageId::new("m3"))
+        .await
+        .expect("a read");
     assert!(open.is_some(), "an open message is not pruned");
-    let settled = driver.store.message(&acme(), Direction::Outbound, &MessageId::new("m1")).await.expect("a read");
+    let settled = driver
+        .store
+        .message(&acme(), Direction::Outbound, &MessageId::new("m1"))
+        .await
+        .expect("a read");
     assert!(settled.is_none(), "a settled one is");
 }
 
 /// The same store after it was closed and opened again.
 pub async fn remembers(store: &dyn Store) {
-    let loaded = store.load(&conversation()).await.expect("a read").expect("the conversation is there");
+    let loaded =
+        store.load(&conversation()).await.expect("a read").expect("the conversation is there");
     assert!(!loaded.state.is_idle(), "m3 is still open");
-    assert_eq!(store.accept(agent_message("m3", 30_000)).await.expect("an answer"), Stored::Repeated);
+    assert_eq!(
+        store.accept(agent_message("m3", 30_000)).await.expect("an answer"),
+        Stored::Repeated
+    );
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "\n{found}");
 }

@@ -55,12 +55,14 @@ impl Drive {
 
     /// Whether something new may be begun: the right is there, and is not about to be handed over.
     pub fn may_begin(&self) -> bool {
-        mutant::is(Mutant::LeaseUnchecked) || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
+        mutant::is(Mutant::LeaseUnchecked)
+            || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
     }
 
     /// Whether the right is there, so that what was begun may go on.
     pub fn holds(&self) -> bool {
-        mutant::is(Mutant::LeaseUnchecked) || self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
+        mutant::is(Mutant::LeaseUnchecked)
+            || self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
     }
 }
 
@@ -102,7 +104,11 @@ const UNKNOWN: u64 = u64::MAX;
 
 impl Leases {
     pub(crate) fn none() -> Arc<Self> {
-        let state = State { shards: vec![Shard::default(); SHARDS], until: Instant::now(), retiring: false };
+        let state = State {
+            shards: vec![Shard::default(); SHARDS],
+            until: Instant::now(),
+            retiring: false,
+        };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
@@ -123,7 +129,10 @@ impl Leases {
     fn has(&self, user: &User, leaving_too: bool) -> bool {
         let state = self.state();
         let of = &state.shards[user.shard];
-        of.held && of.epoch == user.epoch && (leaving_too || !of.leaving) && Instant::now() < state.until
+        of.held
+            && of.epoch == user.epoch
+            && (leaving_too || !of.leaving)
+            && Instant::now() < state.until
     }
 
     fn has_lost(&self, user: &User) -> bool {
@@ -137,7 +146,8 @@ impl Leases {
         if Instant::now() >= state.until {
             return Vec::new();
         }
-        let names = state.shards.iter().enumerate().filter(|(_, shard)| shard.held && !shard.leaving);
+        let names =
+            state.shards.iter().enumerate().filter(|(_, shard)| shard.held && !shard.leaving);
         names.map(|(number, _)| name(number)).collect()
     }
 
@@ -150,7 +160,10 @@ impl Leases {
     pub(crate) fn mark(&self, items: &mut [OutboxItem], terms: &[u64]) {
         for item in items {
             item.doubt = self.is_old(&item.conversation, item.seq);
-            item.term = shard_of(&item.conversation).and_then(|shard| terms.get(shard)).copied().unwrap_or_default();
+            item.term = shard_of(&item.conversation)
+                .and_then(|shard| terms.get(shard))
+                .copied()
+                .unwrap_or_default();
         }
     }
 
@@ -302,7 +315,8 @@ mod tests {
 
     /// A receipt may have been on its way when the lease ran out, and is read again after that.
     #[tokio::test(start_paused = true)]
-    async fn all_that_is_owed_is_in_doubt_from_a_renewal_that_came_late_until_it_is_known_what_was_there() {
+    async fn all_that_is_owed_is_in_doubt_from_a_renewal_that_came_late_until_it_is_known_what_was_there()
+     {
         let (leases, noor) = with_all();
         assert!(leases.is_old(&noor, 7) && !leases.is_old(&noor, 8));
         let renew = || leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
@@ -311,7 +325,11 @@ mod tests {
         renew();
         assert!(leases.is_old(&noor, 8) && leases.drive(&noor).is_some());
         let new = renew();
-        assert_eq!(new.len(), SHARDS, "what the store did not answer the last time is asked for again");
+        assert_eq!(
+            new.len(),
+            SHARDS,
+            "what the store did not answer the last time is asked for again"
+        );
         leases.gain(&new, 9);
         assert!(leases.is_old(&noor, 9) && !leases.is_old(&noor, 10));
         assert!(renew().is_empty());

@@ -27,8 +27,8 @@ pub use portable::{Bundle, Copied, Early, Mark, Place, Portable, Seen, copy};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 pub use types::{
-    Append, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, JournalRow, Loaded, MessageRow, NewMessage,
-    OutboxItem, Stored, Watched,
+    Append, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, JournalRow, Loaded,
+    MessageRow, NewMessage, OutboxItem, Stored, Watched,
 };
 
 use async_trait::async_trait;
@@ -89,11 +89,20 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Conversations that have something in the inbox, by id, behind `after`.
-    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError>;
+    async fn waiting(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError>;
 
     /// Conversations that want to be woken by `until`, earliest first and by id within a millisecond, behind `after`, at most
     /// `limit`.
-    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError>;
+    async fn due(
+        &self,
+        after: Option<&Due>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError>;
 
     /// What Genesys is owed for an integration behind `after`, oldest first, at most `limit`: what somebody waits for
     /// ([`conversation::Owed::is_urgent`]), or the rest. What becomes owed later comes behind everything that was read.

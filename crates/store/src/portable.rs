@@ -24,10 +24,17 @@ pub trait Portable: Store {
     async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError>;
 
     /// Puts each in the place of what is there under its id; what is only an id goes. All or nothing.
-    async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError>;
+    async fn import(
+        &self,
+        bundles: Vec<(ConversationId, Option<Bundle>)>,
+    ) -> Result<(), StoreError>;
 
     /// The ids of events that were seen, behind `after`, and where to go on: nowhere where these are the last.
-    async fn events(&self, after: &Place, limit: usize) -> Result<(Vec<Seen>, Option<Place>), StoreError>;
+    async fn events(
+        &self,
+        after: &Place,
+        limit: usize,
+    ) -> Result<(Vec<Seen>, Option<Place>), StoreError>;
 
     /// Adds ids of events that were seen.
     async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError>;
@@ -160,7 +167,11 @@ pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, Stor
 }
 
 /// Whether both hold the same of a conversation.
-async fn is_unchanged(id: &ConversationId, from: &dyn Portable, to: &dyn Portable) -> Result<bool, StoreError> {
+async fn is_unchanged(
+    id: &ConversationId,
+    from: &dyn Portable,
+    to: &dyn Portable,
+) -> Result<bool, StoreError> {
     let mark = from.mark(id).await?;
     let Some(Mark { waiting, .. }) = mark else { return Ok(false) };
     if mark != to.mark(id).await? {

@@ -9,7 +9,12 @@ use crate::Direction;
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
     /// A message has come to its end.
-    Ended { direction: Direction, message: &'a MessageId, state: &'static str, reason: Option<String> },
+    Ended {
+        direction: Direction,
+        message: &'a MessageId,
+        state: &'static str,
+        reason: Option<String>,
+    },
     /// An agent's message has its final receipt.
     Receipted { message: &'a MessageId, word: &'static str },
     /// The chat service has said what it calls a message.
@@ -31,8 +36,9 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
                 Fate::Sent => ("sent", None),
                 Fate::Failed { reason } => ("failed", Some(reason.to_string())),
             };
-            let owed =
-                receipt.then(|| Change::Owe(Owed::Receipt { message: message.clone(), fate: Some(fate.clone()) }));
+            let owed = receipt.then(|| {
+                Change::Owe(Owed::Receipt { message: message.clone(), fate: Some(fate.clone()) })
+            });
             [Some(Change::Ended { direction: Direction::Outbound, message, state, reason }), owed]
         }
         Record::SentDue { message } => {
@@ -43,17 +49,25 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
             Some(Change::Paid(Owed::Receipt { message: message.clone(), fate: None })),
         ],
         // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
-        Record::ReceiptDone { message, last: false, .. } => {
-            [Some(Change::PaidExactly(Owed::Receipt { message: message.clone(), fate: None })), None]
+        Record::ReceiptDone { message, last: false, .. } => [
+            Some(Change::PaidExactly(Owed::Receipt { message: message.clone(), fate: None })),
+            None,
+        ],
+        Record::InboundReleased { message } => {
+            [Some(Change::Owe(Owed::Inbound { message: message.clone() })), None]
         }
-        Record::InboundReleased { message } => [Some(Change::Owe(Owed::Inbound { message: message.clone() })), None],
         Record::InboundDone { message, result } => {
             let reason = match result {
                 PostResult::Posted { .. } => None,
                 PostResult::Refused { why } => Some(why.to_string()),
             };
             [
-                Some(Change::Ended { direction: Direction::Inbound, message, state: word(result), reason }),
+                Some(Change::Ended {
+                    direction: Direction::Inbound,
+                    message,
+                    state: word(result),
+                    reason,
+                }),
                 Some(Change::Paid(Owed::Inbound { message: message.clone() })),
             ]
         }
@@ -63,13 +77,18 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
         Record::NoticeDone { message, notice, .. } => {
             [Some(Change::Paid(Owed::Notice { message: message.clone(), notice: *notice })), None]
         }
-        Record::DisconnectDue { id } => [Some(Change::Owe(Owed::Disconnect { id: id.clone() })), None],
+        Record::DisconnectDue { id } => {
+            [Some(Change::Owe(Owed::Disconnect { id: id.clone() })), None]
+        }
         // The key is the same whichever of Genesys's conversations it was.
-        Record::DisconnectDone { .. } => [Some(Change::Paid(Owed::Disconnect { id: Box::default() })), None],
+        Record::DisconnectDone { .. } => {
+            [Some(Change::Paid(Owed::Disconnect { id: Box::default() })), None]
+        }
         Record::AttemptEnded {
             message,
             outcome:
-                AttemptOutcome::Delivered { service_id: Some(id) } | AttemptOutcome::Accepted { service_id: Some(id) },
+                AttemptOutcome::Delivered { service_id: Some(id) }
+                | AttemptOutcome::Accepted { service_id: Some(id) },
             ..
         } => [Some(Change::Named { message, service_id: id }), None],
         Record::Accepted { .. }

@@ -70,14 +70,26 @@ impl Round<'_> {
             // After the leases were taken: whatever the last one owed stands at or before this place.
             let before = table.last_owed().await?;
             self.leases.gain(&new, before);
-            tracing::info!(shards = self.leases.count(), of = SHARDS, nodes, "conversations taken over");
+            tracing::info!(
+                shards = self.leases.count(),
+                of = SHARDS,
+                nodes,
+                "conversations taken over"
+            );
         }
         let free = self.leases.spare(fair);
         if !free.is_empty() {
             match table.release(self.node, &free).await {
-                Ok(()) => tracing::info!(shards = free.len(), of = SHARDS, nodes, "conversations handed over"),
+                Ok(()) => tracing::info!(
+                    shards = free.len(),
+                    of = SHARDS,
+                    nodes,
+                    "conversations handed over"
+                ),
                 // They run out by themselves; what was gained must be told all the same.
-                Err(error) => tracing::warn!(%error, "conversations could not be handed over at once"),
+                Err(error) => {
+                    tracing::warn!(%error, "conversations could not be handed over at once")
+                }
             }
         }
         Ok(!new.is_empty())
@@ -94,7 +106,10 @@ mod tests {
             let shares: Vec<usize> = (0..nodes).map(|before| fair(nodes, before)).collect();
             assert_eq!(shares.iter().sum::<usize>(), SHARDS, "{nodes} nodes");
             let (least, most) = (shares.iter().min(), shares.iter().max());
-            assert!(most <= least.map(|least| least + 1).as_ref() && least >= Some(&1), "{shares:?}");
+            assert!(
+                most <= least.map(|least| least + 1).as_ref() && least >= Some(&1),
+                "{shares:?}"
+            );
         }
         assert_eq!(fair(0, 0), SHARDS, "whoever asks lives");
     }

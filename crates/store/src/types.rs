@@ -1,7 +1,10 @@
 //! What goes into the store and comes out of it.
 
 use bytes::Bytes;
-use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record, Report};
+use conversation::{
+    Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record,
+    Report,
+};
 use jiff::Timestamp;
 
 /// Which way a message goes, in Genesys's words.

@@ -11,8 +11,8 @@ use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
 use store::{
-    Append, Arrival, Direction, NewMessage, OpenError, Place, Portable, PostgresStore, SqliteStore, Store, StoreError,
-    Stored, conformance, copy,
+    Append, Arrival, Direction, NewMessage, OpenError, Place, Portable, PostgresStore, SqliteStore,
+    Store, StoreError, Stored, conformance, copy,
 };
 use tokio::time::Instant;
 
@@ -39,7 +39,8 @@ async fn it_keeps_its_word_and_remembers() {
 /// Waits until a node drives so many of the conversations of 1,000 customers as `wanted` says.
 async fn drives(store: &PostgresStore, what: &str, wanted: impl Fn(usize) -> bool) -> usize {
     let integration = IntegrationName::new("acme");
-    let customers = || (0..1_000).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
+    let customers =
+        || (0..1_000).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         let driven = customers().filter(|customer| store.drive(customer).is_some()).count();
@@ -136,8 +137,9 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_start() {
         for started in starting.join_all().await {
             started.expect("it opens");
         }
-        let (client, connection) =
-            tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
+        let (client, connection) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls)
+            .await
+            .expect("a connection");
         tokio::spawn(connection);
         client.batch_execute("drop schema tidegate cascade").await.expect("it is empty again");
     }
@@ -152,7 +154,10 @@ async fn it_says_what_is_wrong() {
     ));
     let cluster = Cluster::start();
     let empty = PostgresStore::open_read_only(&cluster.url()).await;
-    assert!(matches!(empty, Err(OpenError::Database(_))), "nothing is written where something is only read");
+    assert!(
+        matches!(empty, Err(OpenError::Database(_))),
+        "nothing is written where something is only read"
+    );
 }
 
 fn message(id: &str, foreign_id: &str) -> Arrival {
@@ -176,7 +181,9 @@ async fn text_that_the_database_does_not_take_is_kept_all_the_same() {
     let store = open(&cluster).await.expect("it opens");
     let foreign = format!("\0%{}", "x".repeat(100_000));
     assert_eq!(store.accept(message("m1", &foreign)).await.expect("accepted"), Stored::Kept);
-    let row = store.message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1")).await;
+    let row = store
+        .message(&IntegrationName::new("acme"), Direction::Outbound, &MessageId::new("m1"))
+        .await;
     let row = row.expect("a read").expect("it is there");
     assert!(row.foreign_id == foreign && row.body == [0, 255]);
 }
@@ -197,7 +204,13 @@ async fn a_stranger_with_a_nul_in_its_name_is_unknown_and_keeps_nobody_waiting()
     for of in [MessageRef::Ours(MessageId::new("m\0")), MessageRef::Service("x\0".into())] {
         let unknown = matches!(of, MessageRef::Ours(_));
         let id = "r\0".to_owned();
-        let report = Arrival::Report { integration: integration.clone(), id, received, of, report: Report::Delivered };
+        let report = Arrival::Report {
+            integration: integration.clone(),
+            id,
+            received,
+            of,
+            report: Report::Delivered,
+        };
         let stored = store.accept(report).await.expect("an answer");
         assert_eq!(stored, if unknown { Stored::Unknown } else { Stored::Early });
     }
@@ -272,11 +285,19 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
     let between = PostgresStore::open_to_fill(&cluster.url()).await.expect("it opens");
     let there = copy(&first, &between).await.expect("copied");
     let again = copy(&first, &between).await.expect("copied");
-    assert_eq!((again.conversations, again.unchanged), (0, 1), "nothing has changed, the inbox neither");
+    assert_eq!(
+        (again.conversations, again.unchanged),
+        (0, 1),
+        "nothing has changed, the inbox neither"
+    );
     let second = SqliteStore::open(&file("second.db")).expect("it opens");
     let back = copy(&between, &second).await.expect("copied");
     assert_eq!(there, back);
-    assert_eq!((there.conversations, there.unchanged, there.messages), (1, 0, 2), "what the suite has not pruned");
+    assert_eq!(
+        (there.conversations, there.unchanged, there.messages),
+        (1, 0, 2),
+        "what the suite has not pruned"
+    );
     for id in first.conversations(None, 1_000).await.expect("a read") {
         let of = first.export(&id).await.expect("a read").expect("it is there");
         assert_eq!(between.export(&id).await.expect("a read"), Some(of.clone()), "in the database");
@@ -284,7 +305,10 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
     }
     assert_eq!(first.early().await.expect("a read"), second.early().await.expect("a read"));
     let place = Place::default();
-    assert_eq!(first.events(&place, 100).await.expect("a read"), second.events(&place, 100).await.expect("a read"));
+    assert_eq!(
+        first.events(&place, 100).await.expect("a read"),
+        second.events(&place, 100).await.expect("a read")
+    );
     // What was seen before the copy is known after it.
     let node = open(&cluster).await.expect("it opens");
     assert_eq!(node.accept(report).await.expect("an answer"), Stored::Repeated);
@@ -298,7 +322,9 @@ async fn many_at_once_are_each_answered_once() {
     let tasks: Vec<_> = (0..2_000)
         .map(|n| {
             let store = store.clone();
-            tokio::spawn(async move { store.accept(message(&format!("m{}", n % 1_000), "")).await.expect("an answer") })
+            tokio::spawn(async move {
+                store.accept(message(&format!("m{}", n % 1_000), "")).await.expect("an answer")
+            })
         })
         .collect();
     let mut kept = 0;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
-use store::{Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError, Stored, conformance};
+use store::{
+    Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError, Stored,
+    conformance,
+};
 
 fn url(dir: &tempfile::TempDir) -> String {
     format!("sqlite:{}", dir.path().join("tidegate.db").display())
@@ -47,8 +50,17 @@ fn finds_every_message(dir: &tempfile::TempDir) {
 fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let mut rows = file.prepare(query).expect("SQL");
-    let wrong = rows.query_map([], |row| row.get(0)).expect("rows").collect::<Result<Vec<bool>, _>>().expect("truths");
-    assert!(!wrong.contains(&true), "{} of {}", wrong.iter().filter(|wrong| **wrong).count(), wrong.len());
+    let wrong = rows
+        .query_map([], |row| row.get(0))
+        .expect("rows")
+        .collect::<Result<Vec<bool>, _>>()
+        .expect("truths");
+    assert!(
+        !wrong.contains(&true),
+        "{} of {}",
+        wrong.iter().filter(|wrong| **wrong).count(),
+        wrong.len()
+    );
 }
 
 /// A conversation that only has to be there.
@@ -62,7 +74,12 @@ async fn kept(store: &SqliteStore, customer: &str, received: Timestamp) -> Conve
 }
 
 /// A message that asks for nothing: its body is its id.
-async fn said(store: &SqliteStore, customer: &str, id: &str, received: Timestamp) -> ConversationId {
+async fn said(
+    store: &SqliteStore,
+    customer: &str,
+    id: &str,
+    received: Timestamp,
+) -> ConversationId {
     let integration = IntegrationName::new("acme");
     let conversation = ConversationId::of(&integration, customer);
     let message = Arrival::Message(NewMessage {
@@ -90,7 +107,8 @@ async fn the_log_is_folded_back_and_begins_anew() {
         // Whoever has not read anything yet knows nothing of the log.
         beside.query_row("select 1 from message", [], |_| Ok(())).expect("it can be read");
         let look = "pragma wal_checkpoint(noop)";
-        let pages = beside.query_row(look, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?));
+        let pages =
+            beside.query_row(look, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?));
         pages.expect("pages in the log")
     };
     // Some five pages each: far less than all of them are ever left. The last hundred are too few to be worth it.
@@ -116,7 +134,13 @@ async fn the_log_is_folded_back_and_begins_anew() {
     store.close().await;
 }
 
-async fn append(store: &SqliteStore, conversation: &ConversationId, after: u64, record: Record, snapshot: bool) {
+async fn append(
+    store: &SqliteStore,
+    conversation: &ConversationId,
+    after: u64,
+    record: Record,
+    snapshot: bool,
+) {
     // It stays.
     let due = Some(Timestamp::MAX);
     let append = Append { due, ..one_step(conversation, after, record, snapshot) };
@@ -151,7 +175,9 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
     assert_eq!(store.prune(later).await.expect("a prune"), 1);
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let rows = "select (select count(*) from message), (select count(*) from body), (select count(*) from snapshot)";
-    let rows = file.query_row(rows, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("numbers");
+    let rows = file
+        .query_row(rows, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .expect("numbers");
     assert_eq!(rows, (1, 1, 0));
     drop(file);
     // The customer comes back, and is not taken for somebody with a past.
@@ -165,7 +191,8 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
     let store = SqliteStore::open(&url(&dir)).expect("it opens again");
     for customer in ["piet", "noor"] {
         let (of, id) = (IntegrationName::new("acme"), MessageId::new(customer));
-        let body = store.body(&of, Direction::Outbound, &id).await.expect("a read").expect("it is there");
+        let body =
+            store.body(&of, Direction::Outbound, &id).await.expect("a read").expect("it is there");
         assert_eq!(body.bytes, customer.as_bytes());
     }
     store.close().await;
@@ -205,11 +232,15 @@ async fn messages_behind_a_gap_stay_and_a_copy_says_so() {
     assert_eq!(gap.execute("delete from message where id = 'two'", []).expect("damage"), 1);
     let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
     assert_eq!(store.prune(later).await.expect("a prune"), 0);
-    let left: u64 = gap.query_row("select count(*) from message", [], |row| row.get(0)).expect("a number");
+    let left: u64 =
+        gap.query_row("select count(*) from message", [], |row| row.get(0)).expect("a number");
     assert_eq!(left, 2);
     let elsewhere = tempfile::tempdir().expect("a folder");
     let copied = store::copy(&store, &SqliteStore::open(&url(&elsewhere)).expect("it opens")).await;
-    assert!(matches!(&copied, Err(StoreError::Corrupt(why)) if why.contains("it is missing")), "{copied:?}");
+    assert!(
+        matches!(&copied, Err(StoreError::Corrupt(why)) if why.contains("it is missing")),
+        "{copied:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,9 +256,16 @@ async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
     append(&store, &second, 0, Record::Paused, false).await;
     let records = async |of: &ConversationId| {
         let dossier = store.dossier(of).await.expect("a read").expect("it is there");
-        dossier.journal.into_iter().map(|row| (row.seq, row.record.expect("it can be read"))).collect::<Vec<_>>()
+        dossier
+            .journal
+            .into_iter()
+            .map(|row| (row.seq, row.record.expect("it can be read")))
+            .collect::<Vec<_>>()
     };
-    assert_eq!((records(&first).await, records(&second).await), (vec![], vec![(1, Record::Paused)]));
+    assert_eq!(
+        (records(&first).await, records(&second).await),
+        (vec![], vec![(1, Record::Paused)])
+    );
     append(&store, &first, 1, Record::Resumed, false).await;
     assert_eq!(records(&first).await, [(2, Record::Resumed)]);
     store.prune(later).await.expect("a prune");
@@ -254,7 +292,8 @@ async fn it_says_what_is_wrong_with_a_file() {
     assert!(matches!(SqliteStore::open_read_only(&url(&dir)), Err(OpenError::Missing(_))));
     let nowhere = format!("sqlite:{}", dir.path().join("no/such/folder/x.db").display());
     assert!(matches!(SqliteStore::open(&nowhere), Err(OpenError::Io { .. })));
-    std::fs::write(dir.path().join("tidegate.db"), "this is no database, however long it is").expect("written");
+    std::fs::write(dir.path().join("tidegate.db"), "this is no database, however long it is")
+        .expect("written");
     assert!(matches!(SqliteStore::open(&url(&dir)), Err(OpenError::Io { .. })));
 }
 

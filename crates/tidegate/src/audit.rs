@@ -7,10 +7,12 @@ use crate::wiring;
 
 /// Reads the store beside whoever writes it, and says which invariants hold.
 pub(crate) async fn run(url: &str) -> Result<(), Failure> {
-    let store = wiring::store_to_read(url)
+    let store = wiring::store_to_read(url).await.map_err(|error| {
+        Failure::configuration(format!("tidegate: {error}\n  --store says where it is"))
+    })?;
+    let found = audit(store.as_ref())
         .await
-        .map_err(|error| Failure::configuration(format!("tidegate: {error}\n  --store says where it is")))?;
-    let found = audit(store.as_ref()).await.map_err(|error| Failure::failed("the store cannot be audited", error))?;
+        .map_err(|error| Failure::failed("the store cannot be audited", error))?;
     print!("{found}");
     if found.passed() {
         println!("passed");

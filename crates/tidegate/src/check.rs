@@ -58,14 +58,16 @@ async fn check_store(lines: &mut Lines, config: &Config) {
     let name = if url.starts_with("sqlite:") { url } else { "the database" };
     match wiring::store_to_read(url).await {
         Ok(_) => lines.ok("store", format!("{name} can be read")),
-        Err(store::OpenError::Missing(path)) => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) if !folder.is_dir() => lines.fail(
-                "store",
-                format!("there is no folder {}", folder.display()),
-                "create it, or change store.url",
-            ),
-            _ => lines.ok("store", format!("{name} will be created")),
-        },
+        Err(store::OpenError::Missing(path)) => {
+            match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                Some(folder) if !folder.is_dir() => lines.fail(
+                    "store",
+                    format!("there is no folder {}", folder.display()),
+                    "create it, or change store.url",
+                ),
+                _ => lines.ok("store", format!("{name} will be created")),
+            }
+        }
         Err(error @ (store::OpenError::Database(_) | store::OpenError::NewerDatabase { .. })) => {
             lines.fail(
                 "store",
@@ -73,7 +75,9 @@ async fn check_store(lines: &mut Lines, config: &Config) {
                 "change store.url, or start the database; `tidegate serve` makes the schema",
             );
         }
-        Err(error) => lines.fail("store", error.to_string(), "change store.url, or move the file away"),
+        Err(error) => {
+            lines.fail("store", error.to_string(), "change store.url, or move the file away")
+        }
     }
 }
 
@@ -100,7 +104,11 @@ async fn check_genesys(
                     "compare id and secret in `clients` with the OAuth client at Genesys",
                 );
             }
-            Err(error) => lines.fail(what, error.to_string(), "is the region right, and can this machine reach it?"),
+            Err(error) => lines.fail(
+                what,
+                error.to_string(),
+                "is the region right, and can this machine reach it?",
+            ),
         }
     }
     let Some(client) = usable else { return };
@@ -115,11 +123,17 @@ async fn check_genesys(
     if found.is_active() {
         lines.ok(&what, "is there");
     } else {
-        lines.fail(&what, "it is not active", "look at it in Genesys Cloud under Message > Platforms");
+        lines.fail(
+            &what,
+            "it is not active",
+            "look at it in Genesys Cloud under Message > Platforms",
+        );
     }
     let theirs = found.outbound_notification_webhook_url.as_deref();
     match public_url.map(|url| webhook_url(url, name.as_str())) {
-        Some(ours) if theirs == Some(ours.as_str()) => lines.ok(format!("{name}: webhook"), ours.as_str()),
+        Some(ours) if theirs == Some(ours.as_str()) => {
+            lines.ok(format!("{name}: webhook"), ours.as_str())
+        }
         Some(ours) => lines.fail(
             format!("{name}: webhook"),
             format!("Genesys calls {}", theirs.unwrap_or("nothing")),
@@ -133,7 +147,9 @@ async fn check_genesys(
     }
     let secret = found.outbound_notification_webhook_signature_secret_token;
     match secret.filter(|secret| !secret.expose().chars().all(|c| c == '*')) {
-        Some(secret) if integration.webhook_secrets.iter().any(|ours| ours.expose() == secret.expose()) => {
+        Some(secret)
+            if integration.webhook_secrets.iter().any(|ours| ours.expose() == secret.expose()) =>
+        {
             lines.ok(format!("{name}: webhook secret"), "is the same on both sides");
         }
         Some(_) => lines.fail(
@@ -141,7 +157,10 @@ async fn check_genesys(
             "Genesys signs with another secret",
             "webhook_secret must be the integration's signature secret token",
         ),
-        None => lines.ok(format!("{name}: webhook secret"), "Genesys does not show it, so it is not compared"),
+        None => lines.ok(
+            format!("{name}: webhook secret"),
+            "Genesys does not show it, so it is not compared",
+        ),
     }
 }
 
@@ -155,12 +174,20 @@ fn webhook_url(public: &Url, name: &str) -> Url {
     url
 }
 
-async fn check_connector(lines: &mut Lines, integration: &config::Integration, http: &reqwest::Client) {
+async fn check_connector(
+    lines: &mut Lines,
+    integration: &config::Integration,
+    http: &reqwest::Client,
+) {
     let what = format!("{}: chat service", integration.name);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let connector = HttpConnector::new(integration.connector.clone(), http.clone(), clock);
     match connector.check().await {
         Ok(detail) => lines.ok(what, detail),
-        Err(error) => lines.fail(what, error.to_string(), "compare integration.connector with what runs there"),
+        Err(error) => lines.fail(
+            what,
+            error.to_string(),
+            "compare integration.connector with what runs there",
+        ),
     }
 }

@@ -128,7 +128,9 @@ pub(crate) struct SandboxOptions {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let signed: Option<jiff::SignedDuration> = text.parse().ok();
-    signed.and_then(|signed| signed.try_into().ok()).ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
+    signed
+        .and_then(|signed| signed.try_into().ok())
+        .ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
 }
 
 /// Log lines go to stderr, so that stdout holds what was asked for and nothing else.
@@ -141,10 +143,14 @@ pub(crate) fn start_logging(format: LogFormat, command: &Command) {
         | Command::Audit { .. }
         | Command::Store { .. } => "error",
     };
-    let filter = EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // Colours are for people; a file full of escapes cannot be searched.
     let colours = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     let discreet = filter_fn(|line| !quotes_people(line));
     match format {
         LogFormat::Text => lines.finish().with(discreet).init(),

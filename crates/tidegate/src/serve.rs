@@ -45,9 +45,11 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     for integration in config.integrations {
         integrations.push(wiring::integration(integration, &genesys, &connector, &clock));
     }
-    let names: Vec<_> = integrations.iter().map(|integration| integration.name.to_string()).collect();
-    let gateway = Gateway::start(listener, integrations, store, Arc::new(SteadyClock::start()), limits)
-        .map_err(|error| Failure::failed("cannot start", error))?;
+    let names: Vec<_> =
+        integrations.iter().map(|integration| integration.name.to_string()).collect();
+    let gateway =
+        Gateway::start(listener, integrations, store, Arc::new(SteadyClock::start()), limits)
+            .map_err(|error| Failure::failed("cannot start", error))?;
     tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
     loop {
         tokio::select! {
@@ -83,6 +85,9 @@ fn connections(most: usize) -> usize {
     let allowed = getrlimit(Resource::Nofile).maximum;
     // That it may have no more than before is told by what it has then.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed });
-    let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let files = getrlimit(Resource::Nofile)
+        .current
+        .and_then(|files| usize::try_from(files).ok())
+        .unwrap_or(usize::MAX);
     most.min(files - OTHER_FILES.min(files / 2))
 }

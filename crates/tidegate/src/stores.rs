@@ -29,7 +29,9 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
     let target = open_to_fill(to).await.map_err(|error| unusable("--to", &error))?;
     let failed = |error| Failure::failed("the copy is not complete", error);
     if target.is_in_use().await.map_err(failed)? {
-        return Err(Failure::configuration("tidegate: nodes work on the store of --to: stop them first"));
+        return Err(Failure::configuration(
+            "tidegate: nodes work on the store of --to: stop them first",
+        ));
     }
     // Asked before and after: whoever wrote in between has left something that was not copied.
     let mut in_use = source.is_in_use().await.map_err(failed)?;
@@ -40,8 +42,9 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
         copied.conversations, copied.messages, copied.unchanged, copied.removed
     );
     for (name, store) in [("--from", &source), ("--to", &target)] {
-        let found =
-            audit(store.as_ref()).await.map_err(|error| Failure::failed("the store cannot be audited", error))?;
+        let found = audit(store.as_ref())
+            .await
+            .map_err(|error| Failure::failed("the store cannot be audited", error))?;
         println!("\n{name}\n{found}");
         // A gateway that runs writes while it is being read, so that only the other one is one state.
         let is_one_state = !in_use || name == "--to";
@@ -51,7 +54,9 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
     }
     target.close().await;
     if in_use {
-        println!("a gateway is working on --from: stop it, copy once more, and start it with the other store");
+        println!(
+            "a gateway is working on --from: stop it, copy once more, and start it with the other store"
+        );
     } else {
         println!("both hold the same: start the gateway with the other store");
     }
@@ -60,10 +65,14 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
 
 async fn compact(url: &str) -> Result<(), Failure> {
     if is_postgres(url) {
-        let store = PostgresStore::open_read_only(url).await.map_err(|error| unusable("--store", &error))?;
+        let store = PostgresStore::open_read_only(url)
+            .await
+            .map_err(|error| unusable("--store", &error))?;
         let failed = |error| Failure::failed("the store cannot be compacted", error);
         if store.is_in_use().await.map_err(failed)? {
-            return Err(Failure::configuration("tidegate: nodes work on the store: stop them first"));
+            return Err(Failure::configuration(
+                "tidegate: nodes work on the store: stop them first",
+            ));
         }
         store.compact().await.map_err(failed)?;
     } else {

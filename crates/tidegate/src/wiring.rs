@@ -32,8 +32,13 @@ pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
 
 /// The client for calls to Genesys.
 pub(crate) fn genesys_client() -> Result<reqwest::Client, Failure> {
-    let builder = reqwest::Client::builder().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
-    builder.user_agent(AGENT).build().map_err(|error| Failure::failed("cannot make an HTTP client", error))
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(reqwest::redirect::Policy::none());
+    builder
+        .user_agent(AGENT)
+        .build()
+        .map_err(|error| Failure::failed("cannot make an HTTP client", error))
 }
 
 /// The client for calls to chat services.
@@ -51,7 +56,10 @@ pub(crate) fn integration(
     connector: &reqwest::Client,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Integration> {
-    let clients = config.clients.into_iter().map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
+    let clients = config
+        .clients
+        .into_iter()
+        .map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
     // The jitter has to differ from node to node; nobody has to be unable to guess it.
     let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());
     Arc::new(Integration {
@@ -63,7 +71,11 @@ pub(crate) fn integration(
         notices: config.notices,
         detect_end: config.detect_end,
         events: Inbound::new(config.connector.secret.clone(), Arc::clone(clock)),
-        connector: Arc::new(HttpConnector::new(config.connector, connector.clone(), Arc::clone(clock))),
+        connector: Arc::new(HttpConnector::new(
+            config.connector,
+            connector.clone(),
+            Arc::clone(clock),
+        )),
     })
 }
 

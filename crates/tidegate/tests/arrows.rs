@@ -28,15 +28,22 @@ fn no_crate_uses_one_that_it_must_not_know() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    let names: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
+    let names: BTreeSet<&str> =
+        packages.iter().filter_map(|package| package["name"].as_str()).collect();
     let listed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
-    assert_eq!(names, listed.keys().copied().collect(), "ARCHITECTURE.md and this test list every crate");
+    assert_eq!(
+        names,
+        listed.keys().copied().collect(),
+        "ARCHITECTURE.md and this test list every crate"
+    );
     for package in packages {
         let name = package["name"].as_str().expect("a name");
         let dependencies = package["dependencies"].as_array().expect("dependencies");
         // Tests may use what they like.
         let normal = dependencies.iter().filter(|dependency| dependency["kind"] != "dev");
-        let ours = normal.filter_map(|dependency| dependency["name"].as_str()).filter(|name| names.contains(name));
+        let ours = normal
+            .filter_map(|dependency| dependency["name"].as_str())
+            .filter(|name| names.contains(name));
         let extra: Vec<_> = ours.filter(|used| !listed[name].contains(used)).collect();
         assert!(extra.is_empty(), "{name} must not use {extra:?}");
     }

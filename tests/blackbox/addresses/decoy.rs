@@ -35,7 +35,8 @@ impl Decoy {
     pub(super) async fn was_never_visited(&self) {
         let address = self.url.strip_prefix("http://").expect("an address");
         let _visit = TcpStream::connect(address).await.expect("it listens");
-        crate::support::eventually("the decoy counts", async || (self.visits() > 0).then_some(())).await;
+        crate::support::eventually("the decoy counts", async || (self.visits() > 0).then_some(()))
+            .await;
         assert_eq!(self.visits(), 1, "nobody but the test came");
         self.visits.store(0, Ordering::SeqCst);
     }
@@ -62,9 +63,13 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) async fn start(lead: impl Fn(&str, usize) -> Option<(u16, String)> + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        lead: impl Fn(&str, usize) -> Option<(u16, String)> + Send + Sync + 'static,
+    ) -> Self {
         let (url, inside) = serve(Box::new(lead), |inside, path| match path {
-            "/oauth/token" => json!({ "access_token": "a-token", "token_type": "bearer", "expires_in": 3600 }),
+            "/oauth/token" => {
+                json!({ "access_token": "a-token", "token_type": "bearer", "expires_in": 3600 })
+            }
             path if path.ends_with("/notifications/channels") => {
                 json!({ "id": "a", "connectUri": *inside.socket.lock().expect("nobody panicked") })
             }
@@ -87,18 +92,28 @@ impl Api {
 
     /// How many calls had a token.
     pub(super) fn tokens(&self) -> usize {
-        self.inside.calls.lock().expect("nobody panicked").iter().filter(|(_, token)| *token).count()
+        self.inside
+            .calls
+            .lock()
+            .expect("nobody panicked")
+            .iter()
+            .filter(|(_, token)| *token)
+            .count()
     }
 }
 
 /// A chat service that redirects what it is told to, and takes the rest at once. Returns its address.
-pub(super) async fn chat(lead: impl Fn(&str, usize) -> Option<(u16, String)> + Send + Sync + 'static) -> String {
-    let answer = |_: &Inside, _: &str| json!({ "session": "s", "status": "delivered", "message_id": "m" });
+pub(super) async fn chat(
+    lead: impl Fn(&str, usize) -> Option<(u16, String)> + Send + Sync + 'static,
+) -> String {
+    let answer =
+        |_: &Inside, _: &str| json!({ "session": "s", "status": "delivered", "message_id": "m" });
     serve(Box::new(lead), answer).await.0
 }
 
 async fn serve(lead: Box<Lead>, answer: fn(&Inside, &str) -> Value) -> (String, Arc<Inside>) {
-    let inside = Arc::new(Inside { lead, calls: Mutex::default(), socket: Mutex::default(), answer });
+    let inside =
+        Arc::new(Inside { lead, calls: Mutex::default(), socket: Mutex::default(), answer });
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = Router::new().fallback(take).with_state(Arc::clone(&inside));
@@ -106,7 +121,12 @@ async fn serve(lead: Box<Lead>, answer: fn(&Inside, &str) -> Value) -> (String, 
     (url, inside)
 }
 
-async fn take(State(inside): State<Arc<Inside>>, uri: Uri, headers: HeaderMap, body: Body) -> Response {
+async fn take(
+    State(inside): State<Arc<Inside>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let _ = axum::body::to_bytes(body, 1 << 20).await;
     let path = uri.path();
     let count = {

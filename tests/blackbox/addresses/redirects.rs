@@ -18,8 +18,9 @@ async fn no_redirect_of_a_chat_service_is_followed() {
     let decoy = Decoy::start().await;
     let acme = IntegrationName::new("acme");
     let customer = |status: u16| format!("customer-{status}");
-    let statuses: HashMap<_, _> =
-        REDIRECTS.map(|status| (ConversationId::of(&acme, &customer(status)).to_string(), status)).into();
+    let statuses: HashMap<_, _> = REDIRECTS
+        .map(|status| (ConversationId::of(&acme, &customer(status)).to_string(), status))
+        .into();
     // The first call of each kind is redirected, and the next one is taken.
     let redirected = Arc::new(Mutex::new(Vec::new()));
     let (leads, all) = (decoy.url.clone(), Arc::clone(&redirected));
@@ -34,11 +35,17 @@ async fn no_redirect_of_a_chat_service_is_followed() {
     .await;
     let port = free_port();
     let sandbox = Sandbox::start(dir.path(), &[]).await;
-    let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+    let id = sandbox
+        .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+        .await;
     let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat, "");
     let gateway = Gateway::start(&config, port).await;
     let was = |call: &str, status: u16| {
-        redirected.lock().expect("nobody panicked").iter().any(|(one, by)| one == call && *by == status)
+        redirected
+            .lock()
+            .expect("nobody panicked")
+            .iter()
+            .any(|(one, by)| one == call && *by == status)
     };
     for status in REDIRECTS {
         let name = customer(status);
@@ -51,7 +58,8 @@ async fn no_redirect_of_a_chat_service_is_followed() {
         eventually("typing was told", async || was("typing", status).then_some(())).await;
         sandbox.post("/sandbox/agent/end", &json!({ "customer": name })).await;
     }
-    for (call, status) in CALLS.into_iter().flat_map(|call| REDIRECTS.map(|status| (call, status))) {
+    for (call, status) in CALLS.into_iter().flat_map(|call| REDIRECTS.map(|status| (call, status)))
+    {
         let what = format!("{call} was redirected with {status}");
         eventually(&what, async || was(call, status).then_some(())).await;
     }

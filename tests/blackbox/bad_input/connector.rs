@@ -10,7 +10,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{MARKER, Memory, unharmed};
-use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, free_port, settled, stored, webhook};
+use crate::support::{
+    Gateway, Sandbox, WEBHOOK_SECRET, audit, free_port, settled, stored, webhook,
+};
 
 /// How a customer's chat service answers, by the customer's name, and the end of a message to that customer.
 const ANSWERS: [(&str, Result<(), &str>); 12] = [
@@ -75,12 +77,17 @@ impl Rude {
                 return Ok(());
             }
         }
-        let length =
-            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let length = head.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
+        });
         let mut body = vec![0; length.unwrap_or(0)];
         stream.read_exact(&mut body).await?;
         let mut path = head.split(' ').nth(1).unwrap_or_default().split('/').skip(2);
-        let name = path.next().and_then(|id| self.names.get(&ConversationId::new(id))).cloned().unwrap_or_default();
+        let name = path
+            .next()
+            .and_then(|id| self.names.get(&ConversationId::new(id)))
+            .cloned()
+            .unwrap_or_default();
         let call = path.next().unwrap_or_default().to_owned();
         self.heads.lock().expect("no panic").push(head);
         match (call.as_str(), name.strip_prefix("open-")) {
@@ -92,18 +99,27 @@ impl Rude {
 
     async fn misbehave(&self, how: &str, stream: &mut TcpStream) -> std::io::Result<()> {
         match how {
-            "html" => respond(stream, "content-type: text/html\r\n", b"<html>Back in a minute.</html>").await,
+            "html" => {
+                respond(stream, "content-type: text/html\r\n", b"<html>Back in a minute.</html>")
+                    .await
+            }
             "hang" => hang(stream).await,
             "hang-in-head" => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-").await?;
                 hang(stream).await
             }
             "hang-in-body" => {
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"status\":\"deli").await?;
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"status\":\"deli")
+                    .await?;
                 hang(stream).await
             }
             "cut-head" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-").await,
-            "cut-body" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"status\":\"deli").await,
+            "cut-body" => {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"status\":\"deli")
+                    .await
+            }
             "endless-head" => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
                 let line = format!("x-filler: {}\r\n", "x".repeat(1_000));
@@ -113,7 +129,11 @@ impl Rude {
                 Ok(())
             }
             "endless-body" => {
-                stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {ENDLESS}\r\n\r\n").as_bytes()).await?;
+                stream
+                    .write_all(
+                        format!("HTTP/1.1 200 OK\r\ncontent-length: {ENDLESS}\r\n\r\n").as_bytes(),
+                    )
+                    .await?;
                 let chunk = vec![b' '; 64 << 10];
                 for _ in 0..ENDLESS / chunk.len() {
                     stream.write_all(&chunk).await?;
@@ -122,8 +142,10 @@ impl Rude {
             }
             "garbage" => stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\x00\xff\xfe").await,
             "redirect" => {
-                let head =
-                    format!("HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", self.elsewhere);
+                let head = format!(
+                    "HTTP/1.1 307 Elsewhere\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
+                    self.elsewhere
+                );
                 stream.write_all(head.as_bytes()).await
             }
             "gzip-bomb" => respond(stream, "content-encoding: gzip\r\n", &self.bomb).await,
@@ -134,7 +156,10 @@ impl Rude {
 }
 
 async fn respond(stream: &mut TcpStream, header: &str, body: &[u8]) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\n{header}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\n{header}connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body).await?;
     stream.shutdown().await
@@ -147,7 +172,8 @@ async fn hang(stream: &mut TcpStream) -> std::io::Result<()> {
 
 /// 100 MiB of spaces as gzip: a hundred kilobytes.
 fn bomb() -> Vec<u8> {
-    let script = format!("import gzip, sys; sys.stdout.buffer.write(gzip.compress(b' ' * {ENDLESS}, 1))");
+    let script =
+        format!("import gzip, sys; sys.stdout.buffer.write(gzip.compress(b' ' * {ENDLESS}, 1))");
     let mut command = std::process::Command::new("python3");
     command.args(["-c", &script]);
     let output = crate::support::output(command);
@@ -173,7 +199,8 @@ impl Stage {
         let acme = IntegrationName::new("acme");
         let names = ANSWERS.iter().flat_map(|(how, _)| [(*how).to_owned(), format!("open-{how}")]);
         let names = names.map(|name| (ConversationId::of(&acme, &name), name)).collect();
-        let elsewhere_url = format!("http://{}/stolen", elsewhere.local_addr().expect("an address"));
+        let elsewhere_url =
+            format!("http://{}/stolen", elsewhere.local_addr().expect("an address"));
         let rude = Rude { names, elsewhere: elsewhere_url, bomb: bomb(), heads: Mutex::default() };
         let rude = Arc::new(rude);
         tokio::spawn(Arc::clone(&rude).serve(listener));
@@ -243,7 +270,10 @@ async fn whatever_a_chat_service_answers_a_message_comes_to_a_true_end() {
                     assert_eq!(row.state, "failed", "{id}");
                     // What waited behind may have had no attempt of its own.
                     let waited = id != how && reason.contains("waited behind other messages");
-                    assert!(waited || (reason.contains(why) && reason.contains("ServerError")), "{id}: {reason}");
+                    assert!(
+                        waited || (reason.contains(why) && reason.contains("ServerError")),
+                        "{id}: {reason}"
+                    );
                     assert_eq!(status.0, "Failed", "{id}");
                 }
             }
@@ -266,7 +296,11 @@ async fn whatever_a_chat_service_answers_to_a_handshake_its_messages_expire_and_
     for (how, _) in ANSWERS {
         let reason = settled(&stage.store, how).await.reason.unwrap_or_default();
         let receipt = stage.sandbox.receipt(how).await;
-        assert_eq!(receipt, ("Failed".to_owned(), Some("MessageExpired".to_owned())), "{how}: {reason}");
+        assert_eq!(
+            receipt,
+            ("Failed".to_owned(), Some("MessageExpired".to_owned())),
+            "{how}: {reason}"
+        );
     }
     stage.is_unharmed(&memory).await;
 }

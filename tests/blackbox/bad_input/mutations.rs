@@ -16,7 +16,8 @@ const MUTANTS: usize = 500;
 /// A valid body: words, an attachment, buttons, a receipt, or typing.
 fn valid(rng: &mut Rng) -> Vec<u8> {
     let id = format!("{:032x}", rng.u128(..));
-    let mut body = webhook(&id, "noor", &format!("{MARKER} {id} ünïcödé \u{1f69a} \"quoted\" \\ / \n"));
+    let mut body =
+        webhook(&id, "noor", &format!("{MARKER} {id} ünïcödé \u{1f69a} \"quoted\" \\ / \n"));
     match rng.u8(0..6) {
         0 => {
             let attachment = json!({ "mediaType": "Image", "mime": "image/png", "url": "https://example.invalid/a" });
@@ -34,7 +35,8 @@ fn valid(rng: &mut Rng) -> Vec<u8> {
         }
         3 => {
             body["type"] = json!("Event");
-            body["events"] = json!([{ "eventType": "Typing", "typing": { "type": "On", "duration": 5000 } }]);
+            body["events"] =
+                json!([{ "eventType": "Typing", "typing": { "type": "On", "duration": 5000 } }]);
         }
         _ => {}
     }
@@ -59,7 +61,8 @@ fn mutate(rng: &mut Rng, body: &mut Vec<u8>) {
             }
             6 => body[at..until].fill_with(|| rng.u8(..)),
             _ => {
-                let token = ["{", "}", "[", "]", ",", ":", "\"", "null", "-1e999", "\\u0000", "\\ud800"];
+                let token =
+                    ["{", "}", "[", "]", ",", ":", "\"", "null", "-1e999", "\\u0000", "\\ud800"];
                 let token = *rng.choice(&token).expect("there are some");
                 body.splice(at..at, token.bytes());
             }
@@ -100,14 +103,24 @@ async fn five_hundred_mutants_are_answered_200_and_each_comes_to_its_end() {
             continue;
         }
         let shown = String::from_utf8_lossy(body);
-        let (id, state, receipt) = kept.get(body).unwrap_or_else(|| panic!("nothing is lost: {shown}"));
+        let (id, state, receipt) =
+            kept.get(body).unwrap_or_else(|| panic!("nothing is lost: {shown}"));
         let told = receipts.get(id).copied().unwrap_or_default();
         if state == "kept" {
-            let id = Envelope::read(body).ok().and_then(|envelope| envelope.id).filter(|id| !id.is_empty());
+            let id = Envelope::read(body)
+                .ok()
+                .and_then(|envelope| envelope.id)
+                .filter(|id| !id.is_empty());
             let asks = read.ok().and_then(|message| message.r#type).is_none_or(|kind| {
-                !matches!(kind, genesys::message::MessageType::Event | genesys::message::MessageType::Receipt)
+                !matches!(
+                    kind,
+                    genesys::message::MessageType::Event | genesys::message::MessageType::Receipt
+                )
             });
-            assert!(id.is_none() || !asks, "it has an id, so somebody waits for its receipt: {shown}");
+            assert!(
+                id.is_none() || !asks,
+                "it has an id, so somebody waits for its receipt: {shown}"
+            );
             assert_eq!(told, 0, "{shown}");
             silent += 1;
         } else {
@@ -120,7 +133,10 @@ async fn five_hundred_mutants_are_answered_200_and_each_comes_to_its_end() {
         }
     }
     println!("{MUTANTS} mutants: {delivered} delivered, {failed} failed, {silent} kept");
-    assert!(delivered > 50 && failed > 5 && silent > 50, "{delivered} delivered, {failed} failed, {silent} kept");
+    assert!(
+        delivered > 50 && failed > 5 && silent > 50,
+        "{delivered} delivered, {failed} failed, {silent} kept"
+    );
     goes_on(&mut all).await;
     memory.stayed_small(&all.gateway);
 }
@@ -138,7 +154,8 @@ fn rows(path: &std::path::Path) -> HashMap<Vec<u8>, (String, String, Option<Stri
 async fn final_receipts(all: &Loop) -> HashMap<String, u32> {
     let mut found = HashMap::new();
     for entry in all.sandbox.transcript().await {
-        let is_receipt = entry["path"].as_str().is_some_and(|path| path.ends_with("/inbound/open/receipt"));
+        let is_receipt =
+            entry["path"].as_str().is_some_and(|path| path.ends_with("/inbound/open/receipt"));
         let taken = entry["status"].as_u64().is_some_and(|status| status < 300);
         if is_receipt && taken && entry["body"]["isFinalReceipt"] == true {
             *found.entry(entry["body"]["id"].as_str().expect("an id").to_owned()).or_default() += 1;

@@ -25,14 +25,15 @@ async fn two_hundred_half_requests_do_not_keep_others_from_being_served() {
         let path = ["genesys/acme", "connectors/acme/events"][caller % 2];
         let head = format!("POST /{path} HTTP/1.1\r\nhost: localhost\r\nx-filler: ");
         callers.push(drip(&address, head.clone()).await);
-        callers.push(drip(&address, format!("{head}x\r\ncontent-length: 100000\r\n\r\n{{\"id\":")).await);
+        callers.push(
+            drip(&address, format!("{head}x\r\ncontent-length: 100000\r\n\r\n{{\"id\":")).await,
+        );
     }
     for n in 0..20 {
         let begun = Instant::now();
         let body = webhook(&format!("prompt-{n}"), "noor", &format!("{MARKER} {n}")).to_string();
         assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200);
-        let event =
-            json!({ "type": "message.created", "id": format!("e-{n}"), "customer": { "id": "olga" }, "text": MARKER });
+        let event = json!({ "type": "message.created", "id": format!("e-{n}"), "customer": { "id": "olga" }, "text": MARKER });
         assert_eq!(all.gateway.events(event.to_string().as_bytes()).await.0, 202);
         assert!(begun.elapsed() < Duration::from_secs(5), "served at once");
         assert_eq!(all.settled(&format!("prompt-{n}")).await.state, "delivered");

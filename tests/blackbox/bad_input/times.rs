@@ -37,7 +37,9 @@ async fn a_time_of_any_kind_does_not_keep_a_message_from_arriving() {
     let mut expected = Vec::new();
     for (index, time) in times.iter().enumerate() {
         // Each with a good one behind it, which must not be held up.
-        for (id, time) in [(format!("time-{index}"), time), (format!("next-{index}"), &json!(now().to_string()))] {
+        for (id, time) in
+            [(format!("time-{index}"), time), (format!("next-{index}"), &json!(now().to_string()))]
+        {
             assert_eq!(all.gateway.webhook(at(&id, time).as_bytes()).await, 200, "{time:.60}");
             assert_eq!(all.settled(&id).await.state, "delivered", "{time:.60}");
             expected.push(format!("{MARKER} {id}"));
@@ -77,7 +79,9 @@ async fn messages_from_the_future_and_the_past_find_their_place_in_a_hold() {
 #[tokio::test]
 async fn a_message_from_the_future_expires_like_any_other() {
     let hold = "[integration.hold]\nfor = \"1s\"";
-    let mut all = Loop::start(hold, &["--never", "nobody-", "--handshake", "0", "--deliver", "immediately"]).await;
+    let mut all =
+        Loop::start(hold, &["--never", "nobody-", "--handshake", "0", "--deliver", "immediately"])
+            .await;
     all.sandbox.accept_unknown_receipts().await;
     for (index, time) in ["9999-12-30T22:00:00Z", "0001-01-01T00:00:00Z"].into_iter().enumerate() {
         let id = format!("expires-{index}");

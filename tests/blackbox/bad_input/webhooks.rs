@@ -31,7 +31,12 @@ fn failed(name: &'static str, body: impl Into<Vec<u8>>, code: &'static str) -> C
     Case { name, body: body.into(), id: name.to_owned(), end: End::Failed(code) }
 }
 
-fn delivered(name: &'static str, id: impl Into<String>, body: impl Into<Vec<u8>>, text: &str) -> Case {
+fn delivered(
+    name: &'static str,
+    id: impl Into<String>,
+    body: impl Into<Vec<u8>>,
+    text: &str,
+) -> Case {
     Case { name, body: body.into(), id: id.into(), end: End::Delivered(text.to_owned()) }
 }
 
@@ -83,7 +88,11 @@ fn no_messages() -> Vec<Case> {
             message("text-is-no-text").replace(&format!("\"{}\"", text("text-is-no-text")), "[1]"),
             "InvalidMessageStructure",
         ),
-        failed("hologram", message("hologram").replace("\"Text\"", "\"Hologram\""), "UnsupportedMessage"),
+        failed(
+            "hologram",
+            message("hologram").replace("\"Text\"", "\"Hologram\""),
+            "UnsupportedMessage",
+        ),
         failed(
             "endless-type",
             message("endless-type").replace("\"Text\"", &format!("\"{}\"", MARKER.repeat(1_000))),
@@ -106,9 +115,14 @@ fn odd_messages() -> Vec<Case> {
         "\u{202e}\u{feff}é\u{1f69a}".to_owned(),
         " ".to_owned(),
     ];
-    let mut cases: Vec<_> = ids.iter().map(|id| delivered("an odd id", id, message(id), &text(id))).collect();
+    let mut cases: Vec<_> =
+        ids.iter().map(|id| delivered("an odd id", id, message(id), &text(id))).collect();
 
-    let twice = message("last-id").replacen("\"id\":\"last-id\"", "\"id\":\"first-id\",\"id\":\"last-id\"", 1);
+    let twice = message("last-id").replacen(
+        "\"id\":\"last-id\"",
+        "\"id\":\"first-id\",\"id\":\"last-id\"",
+        1,
+    );
     assert!(twice.contains("first-id"));
     cases.push(delivered("two ids", "last-id", twice, &text("last-id")));
     let twice = format!(r#"{{"text":"{MARKER} unheard",{}"#, &message("two-texts")[1..]);
@@ -122,7 +136,12 @@ fn odd_messages() -> Vec<Case> {
         [before.as_bytes(), to, after.as_bytes()].concat()
     };
     let invalid = bytes("invalid-text", MARKER, b"caf\xe9");
-    cases.push(delivered("no UTF-8 in the text", "invalid-text", invalid, "caf\u{fffd} invalid-text"));
+    cases.push(delivered(
+        "no UTF-8 in the text",
+        "invalid-text",
+        invalid,
+        "caf\u{fffd} invalid-text",
+    ));
     let invalid = bytes("invalid-id", "\"id\":\"invalid-id\"", b"\"id\":\"\xff\xfe\"");
     cases.push(delivered("no UTF-8 in the id", "\u{fffd}\u{fffd}", invalid, &text("invalid-id")));
     let half = bytes("half", MARKER, br"half \ud83d");
@@ -155,9 +174,17 @@ async fn every_broken_webhook_is_answered_200_and_comes_to_its_end() {
             End::Failed(code) => {
                 let row = all.settled(id).await;
                 assert_eq!(row.body, *body, "as it came: {name}");
-                assert_eq!((row.state.as_str(), row.receipt.as_deref()), ("failed", Some("posted")), "{name}");
+                assert_eq!(
+                    (row.state.as_str(), row.receipt.as_deref()),
+                    ("failed", Some("posted")),
+                    "{name}"
+                );
                 assert!(row.reason.is_some_and(|reason| reason.contains(code)), "{name}");
-                assert_eq!(all.sandbox.receipt(id).await, ("Failed".to_owned(), Some((*code).to_owned())), "{name}");
+                assert_eq!(
+                    all.sandbox.receipt(id).await,
+                    ("Failed".to_owned(), Some((*code).to_owned())),
+                    "{name}"
+                );
                 row.id.to_string()
             }
             End::Delivered(text) => {
@@ -170,11 +197,17 @@ async fn every_broken_webhook_is_answered_200_and_comes_to_its_end() {
                 row.id.to_string()
             }
         };
-        assert!(all.gateway.process.log().contains(&logged), "there is a line about {name} ({logged})");
+        assert!(
+            all.gateway.process.log().contains(&logged),
+            "there is a line about {name} ({logged})"
+        );
     }
     goes_on(&mut all).await;
     memory.stayed_small(&all.gateway);
-    assert!(!all.gateway.process.log().contains("X-Injected"), "ids are not written into the log as they are");
+    assert!(
+        !all.gateway.process.log().contains("X-Injected"),
+        "ids are not written into the log as they are"
+    );
 }
 
 /// A normal message in the conversation that had all the bad ones, and one in another.
@@ -193,7 +226,17 @@ pub(super) async fn goes_on(all: &mut Loop) {
 async fn odd_customers_are_served_like_any_other() {
     let mut all = Loop::start("", QUICK).await;
     all.sandbox.accept_unknown_receipts().await;
-    let customers = ["", " ", "unknown", "..", "a/b?c#d", "\r\nX: y", "\u{0}", "'; drop table inbox; --", "é\u{202e}"];
+    let customers = [
+        "",
+        " ",
+        "unknown",
+        "..",
+        "a/b?c#d",
+        "\r\nX: y",
+        "\u{0}",
+        "'; drop table inbox; --",
+        "é\u{202e}",
+    ];
     let long = "x".repeat(10_000);
     for (index, customer) in customers.into_iter().chain([long.as_str()]).enumerate() {
         let id = format!("odd-customer-{index}");
@@ -204,7 +247,11 @@ async fn odd_customers_are_served_like_any_other() {
         assert!(row.state == "delivered" || row.state == "failed", "{customer:.20?}");
         let receipts = all.sandbox.receipts(&id).await;
         assert_eq!(receipts.len(), 1, "{customer:.20?}");
-        assert_eq!(receipts[0]["channel"]["to"]["id"], Value::from(customer), "to whom it went: {customer:.20?}");
+        assert_eq!(
+            receipts[0]["channel"]["to"]["id"],
+            Value::from(customer),
+            "to whom it went: {customer:.20?}"
+        );
     }
     let typing = json!({ "id": "t", "type": "Event", "events": [{ "eventType": "Typing", "typing": { "duration": u64::MAX } }] });
     for _ in 0..50 {

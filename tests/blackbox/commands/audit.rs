@@ -19,13 +19,17 @@ impl Honest {
         let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
         all.sandbox.accept_unknown_receipts().await;
         all.chat.says("noor", "Hello?").await;
-        eventually("the customer's words", async || (all.stored_for("noor").await == 1).then_some(())).await;
+        eventually("the customer's words", async || {
+            (all.stored_for("noor").await == 1).then_some(())
+        })
+        .await;
         for id in ["first", "second"] {
             let body = webhook(id, "noor", id).to_string();
             assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200);
             assert_eq!(all.settled(id).await.state, "delivered");
         }
-        let failed = webhook("hologram", "noor", "x").to_string().replace("\"Text\"", "\"Hologram\"");
+        let failed =
+            webhook("hologram", "noor", "x").to_string().replace("\"Text\"", "\"Hologram\"");
         assert_eq!(all.gateway.webhook(failed.as_bytes()).await, 200);
         assert_eq!(all.settled("hologram").await.state, "failed");
         all.gateway.stop().await;
@@ -40,7 +44,8 @@ impl Honest {
         }
         let store = Connection::open(dir.path().join("honest.db")).expect("the store");
         store.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).expect("one file");
-        let conversation = store.query_row("select id from conversation", [], |row| row.get(0)).expect("one");
+        let conversation =
+            store.query_row("select id from conversation", [], |row| row.get(0)).expect("one");
         unfold(&store);
         store.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).expect("one file");
         drop(store);
@@ -66,10 +71,17 @@ impl Honest {
     fn breaks(&self, invariant: &str, line: &str, damage: impl FnOnce(&Connection)) {
         let (code, report, errors) = self.damaged(damage);
         let line = line.replace('@', &self.conversation);
-        assert_eq!((code, errors.as_str()), (1, "tidegate: the audit found breaches\n"), "{line}:\n{report}");
+        assert_eq!(
+            (code, errors.as_str()),
+            (1, "tidegate: the audit found breaches\n"),
+            "{line}:\n{report}"
+        );
         let broken = format!("{invariant:<4} BROKEN");
         assert!(report.lines().any(|found| found.starts_with(&broken)), "{broken}:\n{report}");
-        assert!(report.lines().any(|found| found == format!("{invariant}: {line}")), "{invariant}: {line}:\n{report}");
+        assert!(
+            report.lines().any(|found| found == format!("{invariant}: {line}")),
+            "{invariant}: {line}:\n{report}"
+        );
     }
 
     /// Where the first record of a kind stands that is about a message.
@@ -77,7 +89,9 @@ impl Honest {
         let store = Connection::open(self.path()).expect("the store");
         let sql = "select min(seq) from journal where json_extract(records, '$.kind') = ?1
                    and json_extract(records, '$.message') = ?2";
-        store.query_row(sql, [kind, message], |row| row.get(0)).unwrap_or_else(|_| panic!("{kind} {message}"))
+        store
+            .query_row(sql, [kind, message], |row| row.get(0))
+            .unwrap_or_else(|_| panic!("{kind} {message}"))
     }
 
     fn last(&self) -> u64 {
@@ -94,8 +108,10 @@ fn audit(path: &Path) -> (i32, String, String) {
 
 /// Gives each record of the one conversation a row of its own, as if each step had brought one.
 fn unfold(store: &Connection) {
-    let mut steps = store.prepare("select seq, at, records from journal order by step").expect("SQL");
-    let steps = steps.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("steps");
+    let mut steps =
+        store.prepare("select seq, at, records from journal order by step").expect("SQL");
+    let steps =
+        steps.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("steps");
     let steps: Vec<(u64, i64, String)> = steps.collect::<Result<_, _>>().expect("steps");
     store.execute_batch("delete from journal").expect("none");
     for (first, at, records) in steps {
@@ -109,14 +125,17 @@ fn append(store: &Connection, seq: u64, at: i64, record: &str) {
     let sql = "insert into journal (before, conversation, seq, at, records)
                select (select max(step) from journal), id, ?1, ?2, ?3 from conversation";
     store.execute(sql, params![seq, at, record]).expect("a step");
-    store.execute_batch("update conversation set step = (select max(step) from journal)").expect("it is the last");
+    store
+        .execute_batch("update conversation set step = (select max(step) from journal)")
+        .expect("it is the last");
 }
 
 /// Writes a copy of the record at `seq` to the end of the journal, as a program gone wrong would.
 fn repeat(store: &Connection, seq: u64) {
     let copy = "select (select max(seq) + 1 from journal), at, records from journal where seq = ?1";
-    let (next, at, record): (u64, i64, String) =
-        store.query_row(copy, [seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("a record");
+    let (next, at, record): (u64, i64, String) = store
+        .query_row(copy, [seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .expect("a record");
     append(store, next, at, &record);
     store.execute_batch("update conversation set seq = seq + 1").expect("one more");
 }
@@ -151,16 +170,25 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
     let next = last + 1;
 
     let receipt = honest.seq("receipt_done", "first");
-    honest.breaks("I2", &format!("journal row (@, {next}): message first a second final receipt"), |store| {
-        repeat(store, receipt);
-    });
+    honest.breaks(
+        "I2",
+        &format!("journal row (@, {next}): message first a second final receipt"),
+        |store| {
+            repeat(store, receipt);
+        },
+    );
     let accepted = honest.seq("accepted", "first");
-    honest.breaks("I5", &format!("journal row (@, {next}): message first was accepted twice"), |store| {
-        repeat(store, accepted);
-    });
+    honest.breaks(
+        "I5",
+        &format!("journal row (@, {next}): message first was accepted twice"),
+        |store| {
+            repeat(store, accepted);
+        },
+    );
 
     // The two messages change places.
-    let (first, second) = (honest.seq("attempt_started", "first"), honest.seq("attempt_started", "second"));
+    let (first, second) =
+        (honest.seq("attempt_started", "first"), honest.seq("attempt_started", "second"));
     let swap = |store: &Connection| {
         let swap = "update journal set records = (select other.records from journal other
                     where other.seq = case journal.seq when ?1 then ?2 else ?1 end) where seq in (?1, ?2)";
@@ -171,7 +199,8 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
         &format!("journal row (@, {first}): message second attempt 1 of a message never accepted"),
         swap,
     );
-    let (started, settled) = (honest.seq("attempt_started", "second"), honest.seq("settled", "second"));
+    let (started, settled) =
+        (honest.seq("attempt_started", "second"), honest.seq("settled", "second"));
     honest.breaks(
         "I6",
         &format!("journal row (@, {started}): message second is Delivered, but the chat service never said so"),
@@ -200,18 +229,28 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
             store.execute_batch(row).expect("a row");
         },
     );
-    honest.breaks("I2", "message row (outbound, hologram): says `delivered`, the journal says `failed`", |store| {
-        store.execute_batch("update message set state = 'delivered' where id = 'hologram'").expect("a lie");
-    });
+    honest.breaks(
+        "I2",
+        "message row (outbound, hologram): says `delivered`, the journal says `failed`",
+        |store| {
+            store
+                .execute_batch("update message set state = 'delivered' where id = 'hologram'")
+                .expect("a lie");
+        },
+    );
 
     let ended = honest.seq("attempt_ended", "first");
     // Each step names the one before it: what stood before one that is gone is not found any more.
     honest.breaks("I9", &format!("journal row (@, {}): follows seq 0", ended + 1), |store| {
         store.execute("delete from journal where seq = ?1", [ended]).expect("it is gone");
     });
-    honest.breaks("I9", &format!("conversation @: is at seq {last}, its journal ends at 0"), |store| {
-        store.execute("delete from journal where seq = ?1", [last]).expect("it is gone");
-    });
+    honest.breaks(
+        "I9",
+        &format!("conversation @: is at seq {last}, its journal ends at 0"),
+        |store| {
+            store.execute("delete from journal where seq = ?1", [last]).expect("it is gone");
+        },
+    );
 }
 
 #[tokio::test]
@@ -226,11 +265,16 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
         ("''", "EOF while parsing"),
     ] {
         let (code, report, _) = honest.damaged(|store| {
-            store.execute(&format!("update journal set records = {bytes} where seq = ?1"), [ended]).expect("damage");
+            store
+                .execute(&format!("update journal set records = {bytes} where seq = ?1"), [ended])
+                .expect("damage");
         });
         assert_eq!(code, 1, "{bytes}: {report}");
         let row = format!("I1: journal row ({}, {ended}): cannot be read: ", honest.conversation);
-        let line = report.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{bytes}: {report}"));
+        let line = report
+            .lines()
+            .find(|line| line.starts_with(&row))
+            .unwrap_or_else(|| panic!("{bytes}: {report}"));
         assert!(line.contains(why), "{line}");
         assert!(report.contains("I11  holds"), "the rest is told as well: {report}");
     }
@@ -246,17 +290,24 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
         assert_eq!(store.execute(lost, []).expect("damage"), 1);
     });
     assert_eq!((code, report.as_str()), (1, ""));
-    let row = format!("message row (outbound, first) of {}: its body is missing", honest.conversation);
+    let row =
+        format!("message row (outbound, first) of {}: its body is missing", honest.conversation);
     assert!(errors.contains(&row), "{errors}");
     // Each names the one before it: what stood before one that is gone is not found any more.
     for which in ["min", "max"] {
         let mut seq = 0;
         let (code, report, errors) = honest.damaged(|store| {
-            let lost = format!("delete from message where seq = (select {which}(seq) from message) returning seq");
+            let lost = format!(
+                "delete from message where seq = (select {which}(seq) from message) returning seq"
+            );
             seq = store.query_row(&lost, [], |row| row.get(0)).expect("damage");
         });
         assert_eq!((code, report.as_str()), (1, ""));
-        assert!(errors.contains(&format!("message row {seq} of {}: it is missing", honest.conversation)), "{errors}");
+        assert!(
+            errors
+                .contains(&format!("message row {seq} of {}: it is missing", honest.conversation)),
+            "{errors}"
+        );
     }
 }
 
@@ -275,11 +326,14 @@ async fn a_file_that_broke_off_is_no_proof() {
 #[test]
 fn what_is_no_store_ends_with_2_and_is_left_as_it_is() {
     let dir = TempDir::new().expect("a folder");
-    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("a file");
+    let write =
+        |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).expect("a file");
     write("text.db", "no database\n".repeat(1_000).as_bytes());
     write("empty.db", b"");
     let other = Connection::open(dir.path().join("other.db")).expect("a database");
-    other.execute_batch("create table recipe (name text); pragma user_version = 1").expect("a table");
+    other
+        .execute_batch("create table recipe (name text); pragma user_version = 1")
+        .expect("a table");
     drop(other);
     for (name, why) in [
         ("missing.db", "there is no store at [dir]/missing.db"),
@@ -296,8 +350,10 @@ fn what_is_no_store_ends_with_2_and_is_left_as_it_is() {
         assert_eq!(errors, format!("tidegate: {why}\n  --store says where it is\n"));
         assert_eq!(std::fs::read(&path).ok(), before, "{name}");
     }
-    let mut files: Vec<_> =
-        std::fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
     files.sort();
     assert_eq!(files, ["empty.db", "other.db", "text.db"], "nothing was left behind");
     let mut command = tidegate();

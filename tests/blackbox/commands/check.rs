@@ -9,7 +9,8 @@ const QUICK: &[&str] = &["--handshake", "0"];
 
 /// Checks the loop's configuration, with some things in it replaced.
 fn check(all: &Loop, changes: &[(&str, &str)]) -> (i32, String, String) {
-    let (running, other) = (all.dir.path().join("tidegate.toml"), all.dir.path().join("check.toml"));
+    let (running, other) =
+        (all.dir.path().join("tidegate.toml"), all.dir.path().join("check.toml"));
     let mut text = std::fs::read_to_string(running).expect("a configuration");
     for (from, to) in changes {
         assert!(text.contains(from), "{from}");
@@ -41,13 +42,16 @@ fn shown(text: &str, dir: &Path) -> String {
 fn only_failure(all: &Loop, changes: &[(&str, &str)]) -> String {
     let (code, out, errors) = check(all, changes);
     assert_eq!(code, 1, "{out}{errors}");
-    assert!(errors.starts_with("tidegate: 1 of ") && errors.ends_with(" checks failed"), "{out}{errors}");
+    assert!(
+        errors.starts_with("tidegate: 1 of ") && errors.ends_with(" checks failed"),
+        "{out}{errors}"
+    );
     let lines: Vec<_> = out.lines().collect();
     let failed = lines.iter().position(|line| line.starts_with("FAIL  ")).expect("it is shown");
     assert!(lines[failed + 1].starts_with("      "), "what to do: {out}");
-    assert!(
-        lines.iter().all(|line| line.starts_with("ok    ") || *line == lines[failed] || *line == lines[failed + 1])
-    );
+    assert!(lines.iter().all(|line| line.starts_with("ok    ")
+        || *line == lines[failed]
+        || *line == lines[failed + 1]));
     format!("{}\n{}", lines[failed], lines[failed + 1])
 }
 
@@ -106,7 +110,10 @@ async fn a_store_that_cannot_be_used_is_a_line_with_what_to_do() {
     ");
     let (code, out, _) = check(&all, &[("/tidegate.db", "/new.db")]);
     assert_eq!(code, 0, "{out}");
-    assert!(out.contains("new.db will be created") && !all.dir.path().join("new.db").exists(), "{out}");
+    assert!(
+        out.contains("new.db will be created") && !all.dir.path().join("new.db").exists(),
+        "{out}"
+    );
 }
 
 #[tokio::test]

@@ -37,13 +37,16 @@ async fn the_demo_plays_both_scenes_and_its_store_can_be_audited() {
     ];
     let mut rest = transcript.as_str();
     for step in scenes {
-        let (_, after) = rest.split_once(step).unwrap_or_else(|| panic!("in its place: {step}\n{transcript}"));
+        let (_, after) =
+            rest.split_once(step).unwrap_or_else(|| panic!("in its place: {step}\n{transcript}"));
         rest = after;
     }
     assert!(rest.contains(&format!("tidegate audit --store {store}")), "{rest}");
     // Every line of a scene begins with the time.
-    let times: Vec<f64> =
-        transcript.lines().filter_map(|line| line.trim_start().split_once("s  ")?.0.parse().ok()).collect();
+    let times: Vec<f64> = transcript
+        .lines()
+        .filter_map(|line| line.trim_start().split_once("s  ")?.0.parse().ok())
+        .collect();
     assert!(times.len() > 30 && times.is_sorted(), "{times:?}");
     assert!(*times.last().expect("some") < 25.0, "{times:?}");
 

@@ -47,7 +47,8 @@ fn a_bad_duration_is_shown_with_how_to_write_one() {
 
 #[test]
 fn a_secret_that_is_not_there_is_named_and_none_is_shown() {
-    let missing = report("secret = \"sandbox-secret\"", "secret = { env = \"TIDEGATE_TEST_NOT_SET\" }");
+    let missing =
+        report("secret = \"sandbox-secret\"", "secret = { env = \"TIDEGATE_TEST_NOT_SET\" }");
     insta::assert_snapshot!(missing, @"[dir]/tidegate.toml:14: integration[0].clients[0].secret.env: the environment variable TIDEGATE_TEST_NOT_SET is not set: set it, or name another");
     let missing = report("secret = \"sandbox-secret\"", "secret = { file = \"not/there\" }");
     assert!(missing.contains("not/there") && !missing.contains("sandbox-secret"), "{missing}");
@@ -58,8 +59,7 @@ fn a_secret_that_is_not_there_is_named_and_none_is_shown() {
 #[test]
 fn several_mistakes_are_all_reported_at_once() {
     let dir = TempDir::new().expect("a folder");
-    let mistakes =
-        "[integration.hold]\nmax_messages = 0\nstrat = \"x\"\n[integration.delivery]\non_unknown = \"pray\"\n";
+    let mistakes = "[integration.hold]\nmax_messages = 0\nstrat = \"x\"\n[integration.delivery]\non_unknown = \"pray\"\n";
     insta::assert_snapshot!(report_in(&dir, "[integration.hold]", mistakes), @r#"
     4 things are wrong with the configuration:
     [dir]/tidegate.toml:25: integration[0].hold.max_messages: 0 is too little: the least is 1
@@ -107,7 +107,9 @@ fn somebody_elses_database_is_refused_and_left_as_it_is() {
     for version in [0, 1] {
         let path = dir.path().join("other.db");
         let other = rusqlite::Connection::open(&path).expect("a database");
-        let sql = format!("create table if not exists recipe (name text); pragma user_version = {version};");
+        let sql = format!(
+            "create table if not exists recipe (name text); pragma user_version = {version};"
+        );
         other.execute_batch(&sql).expect("a table");
         drop(other);
         let before = std::fs::read(&path).expect("a file");
@@ -135,7 +137,8 @@ async fn a_port_that_somebody_has_is_said_so() {
 #[tokio::test]
 async fn a_second_gateway_on_the_same_store_is_refused() {
     let all = Loop::start("", &["--handshake", "0"]).await;
-    let (taken, own) = (format!("{}/tidegate.db", all.dir.path().display()), TempDir::new().expect("a folder"));
+    let (taken, own) =
+        (format!("{}/tidegate.db", all.dir.path().display()), TempDir::new().expect("a folder"));
     let report = report_in(&own, &format!("{}/tidegate.db", own.path().display()), &taken);
     insta::assert_snapshot!(redacted(&report, all.dir.path()), @"
     tidegate: the store cannot be used: [dir]/tidegate.db is in use by another process
@@ -148,7 +151,10 @@ async fn log_lines_are_json_where_that_is_asked_for_and_bare_text_otherwise() {
     let mut all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
     all.sandbox.accept_unknown_receipts().await;
     let text = all.gateway.process.log();
-    assert!(text.contains(" INFO ") && !text.contains('\u{1b}'), "no colours where nobody sees them: {text}");
+    assert!(
+        text.contains(" INFO ") && !text.contains('\u{1b}'),
+        "no colours where nobody sees them: {text}"
+    );
     all.gateway.stop().await;
     all.gateway.restart_with(&["--log-format", "json"]).await;
     let body = webhook("logged", "noor", "Good morning.").to_string();
@@ -157,12 +163,15 @@ async fn log_lines_are_json_where_that_is_asked_for_and_bare_text_otherwise() {
     let lines = eventually("the lines about it", async || {
         let log = all.gateway.process.log();
         let new = log.strip_prefix(text.as_str())?.lines().filter(|line| line.starts_with('{'));
-        let lines: Vec<Value> = new.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
-        let ours: Vec<_> = lines.iter().filter(|line| line["fields"]["id"] == "logged").cloned().collect();
+        let lines: Vec<Value> =
+            new.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+        let ours: Vec<_> =
+            lines.iter().filter(|line| line["fields"]["id"] == "logged").cloned().collect();
         (ours.len() >= 2).then_some(ours)
     })
     .await;
-    let messages: Vec<_> = lines.iter().map(|line| line["fields"]["message"].as_str().unwrap_or_default()).collect();
+    let messages: Vec<_> =
+        lines.iter().map(|line| line["fields"]["message"].as_str().unwrap_or_default()).collect();
     assert_eq!(messages, ["accepted", "settled"]);
     assert_eq!(lines[1]["fields"]["fate"], "delivered");
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["level"] == "INFO"));

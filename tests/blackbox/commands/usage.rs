@@ -13,7 +13,10 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 fn help_and_version_are_given_on_stdout() {
     let (code, help, errors) = run(&["--help"]);
     assert_eq!((code, errors.as_str()), (0, ""));
-    assert!(help.starts_with("The gateway between Genesys Cloud Open Messaging and a chat service"), "{help}");
+    assert!(
+        help.starts_with("The gateway between Genesys Cloud Open Messaging and a chat service"),
+        "{help}"
+    );
     for command in ["demo", "serve", "sandbox", "check", "audit"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         let (code, help, errors) = run(&[command, "--help"]);
@@ -38,9 +41,12 @@ fn what_is_no_command_ends_with_2_and_names_the_nearest() {
 
     For more information, try '--help'.
     ");
-    for wrong in
-        [&[][..], &["serve", "--confg", "x"], &["serve", "--log-format", "yaml"], &["sandbox", "--listen", "here"]]
-    {
+    for wrong in [
+        &[][..],
+        &["serve", "--confg", "x"],
+        &["serve", "--log-format", "yaml"],
+        &["sandbox", "--listen", "here"],
+    ] {
         let (code, out, errors) = run(wrong);
         assert_eq!((code, out.as_str()), (2, ""), "{wrong:?}");
         assert!(errors.contains("Usage: ") || errors.contains("--help"), "{errors}");

@@ -76,7 +76,10 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn on(gateway: &Gateway) -> Self {
-        Self { address: gateway.url.strip_prefix("http://").expect("an address").into(), idle: Arc::default() }
+        Self {
+            address: gateway.url.strip_prefix("http://").expect("an address").into(),
+            idle: Arc::default(),
+        }
     }
 
     /// The gateway may have closed what nobody has used for a while.
@@ -95,7 +98,8 @@ impl Load {
             callers.spawn(async move {
                 let mut number = 0;
                 while Instant::now() < end {
-                    let (id, request) = request(&format!("{name}-{caller}-{number}"), caller * 1_000 + number);
+                    let (id, request) =
+                        request(&format!("{name}-{caller}-{number}"), caller * 1_000 + number);
                     let asked = Instant::now();
                     let status = load.post(&request).await;
                     answers.lock().expect("nobody panicked").add(id, status, asked.elapsed());
@@ -108,7 +112,13 @@ impl Load {
     }
 
     /// So many are posted each second, whether or not others are answered, as long as fewer than `under_way` wait.
-    pub(super) async fn open(&self, name: &'static str, rate: usize, under_way: usize, over: Duration) -> Answers {
+    pub(super) async fn open(
+        &self,
+        name: &'static str,
+        rate: usize,
+        under_way: usize,
+        over: Duration,
+    ) -> Answers {
         const BEAT: Duration = Duration::from_millis(10);
         self.hang_up();
         let answers = Arc::new(Mutex::new(Answers::default()));
@@ -118,7 +128,8 @@ impl Load {
         let mut beat = tokio::time::interval(BEAT);
         while begun.elapsed() < over {
             beat.tick().await;
-            let due = usize::try_from(begun.elapsed().as_millis()).expect("not that long") * rate / 1_000;
+            let due =
+                usize::try_from(begun.elapsed().as_millis()).expect("not that long") * rate / 1_000;
             while number < due {
                 number += 1;
                 let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
@@ -159,11 +170,14 @@ impl Load {
 
 /// A whole request, signed.
 fn request(id: &str, customer: usize) -> (String, Vec<u8>) {
-    let body = webhook(id, &format!("customer-{}", customer % CUSTOMERS), "Too many words at once.").to_string();
+    let body =
+        webhook(id, &format!("customer-{}", customer % CUSTOMERS), "Too many words at once.")
+            .to_string();
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
     let (name, length) = (genesys::signature::HEADER, body.len());
-    let head =
-        format!("POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\ncontent-length: {length}");
+    let head = format!(
+        "POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\ncontent-length: {length}"
+    );
     (id.to_owned(), format!("{head}\r\n\r\n{body}").into_bytes())
 }
 
@@ -175,7 +189,9 @@ async fn read(stream: &mut TcpStream) -> Option<u16> {
         answer.extend_from_slice(&chunk[..count]);
         let text = String::from_utf8_lossy(&answer);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
         if body.len() >= length.unwrap_or(0) {
             return head.split(' ').nth(1)?.parse().ok();
         }

@@ -11,7 +11,8 @@ fn what_is_wrong_in_a_configuration_is_told_without_the_secret_beside_it() {
     let nobody = "http://127.0.0.1:1";
     let file = Gateway::configure(dir.path(), 1, nobody, "b3f0", nobody, "");
     let whole = std::fs::read_to_string(&file).expect("a configuration");
-    let store = whole.lines().find(|line| line.starts_with("url = \"sqlite:")).expect("a line").to_owned();
+    let store =
+        whole.lines().find(|line| line.starts_with("url = \"sqlite:")).expect("a line").to_owned();
     let mut told = Told::default();
     for (from, to) in [
         (WEBHOOK_SECRET, "short".to_owned()),
@@ -36,7 +37,9 @@ fn what_is_wrong_in_a_configuration_is_told_without_the_secret_beside_it() {
             assert!(code == Some(2) || code == Some(1), "{to} is wrong: {code:?}");
         }
     }
-    told.lacks(&[SECRET, WEBHOOK_SECRET, &CONNECTOR_SECRET[6..], "sandbox-secret"].map(str::to_owned));
+    told.lacks(
+        &[SECRET, WEBHOOK_SECRET, &CONNECTOR_SECRET[6..], "sandbox-secret"].map(str::to_owned),
+    );
 }
 
 #[test]
@@ -54,10 +57,17 @@ fn the_url_of_a_store_that_cannot_be_used_is_not_repeated() {
         told.command(&["audit", "--store", &url], None, LOUDEST);
         told.command(&["store", "migrate", "--store", &url], None, LOUDEST);
         told.command(&["store", "compact", "--store", &url], None, LOUDEST);
-        told.command(&["store", "copy", "--from", &url, "--to", "sqlite:nowhere/to.db"], None, LOUDEST);
+        told.command(
+            &["store", "copy", "--from", &url, "--to", "sqlite:nowhere/to.db"],
+            None,
+            LOUDEST,
+        );
         told.command(&["demo", "--script", "--store", &url], None, LOUDEST);
     }
-    assert!(told.0.iter().all(|(place, bytes)| !place.starts_with("the errors") || !bytes.is_empty()), "each says why");
+    assert!(
+        told.0.iter().all(|(place, bytes)| !place.starts_with("the errors") || !bytes.is_empty()),
+        "each says why"
+    );
     // What was typed stands in the names of the places, and not in what was told.
     told.lacks(&[SECRET.to_owned()]);
 }

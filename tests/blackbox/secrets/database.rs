@@ -48,7 +48,13 @@ async fn the_password_of_a_database_is_told_neither_while_it_serves_nor_when_it_
     assert_eq!(stage.sandbox.final_receipt(&message).await.0, "Delivered");
     stage.collect(&mut told).await;
     cluster.stop("INT");
-    assert_eq!(stage.gateway.webhook(webhook("away", "noor", "Nobody takes this.").to_string().as_bytes()).await, 503);
+    assert_eq!(
+        stage
+            .gateway
+            .webhook(webhook("away", "noor", "Nobody takes this.").to_string().as_bytes())
+            .await,
+        503
+    );
     stage.collect(&mut told).await;
     assert!(told.size() > 100_000, "at this level the log says a lot");
     told.lacks(&[PASSWORD.to_owned()]);
@@ -67,6 +73,8 @@ async fn a_wrong_password_is_not_repeated() {
         told.command(&[command, "--config"], Some(&file), LOUDEST);
     }
     told.command(&["audit", "--store", &url(&cluster, wrong)], None, LOUDEST);
-    assert!(told.0.iter().any(|(_, bytes)| String::from_utf8_lossy(bytes).contains("password authentication failed")));
+    assert!(told.0.iter().any(|(_, bytes)| {
+        String::from_utf8_lossy(bytes).contains("password authentication failed")
+    }));
     told.lacks(&[wrong.to_owned(), PASSWORD.to_owned()]);
 }

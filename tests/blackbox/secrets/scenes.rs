@@ -45,11 +45,15 @@ async fn ends(stage: &Stage) {
     assert_eq!(stage.gateway.events(said("last", &last).to_string().as_bytes()).await.0, 202);
     eventually("Genesys has it", async || {
         let calls = stage.sandbox.transcript().await;
-        calls.iter().any(|call| call["body"]["text"] == *last && call["status"] == 200).then_some(())
+        calls
+            .iter()
+            .any(|call| call["body"]["text"] == *last && call["status"] == 200)
+            .then_some(())
     })
     .await;
     stage.sandbox.post("/sandbox/agent/end", &json!({ "customer": CUSTOMER })).await;
-    eventually("the session is closed", async || (stage.chat.count("close") > 0).then_some(())).await;
+    eventually("the session is closed", async || (stage.chat.count("close") > 0).then_some(()))
+        .await;
     assert_eq!(stage.gateway.events(said("anew", TO_AGENT).to_string().as_bytes()).await.0, 202);
     let send = async || stage.sandbox.agent_sends(CUSTOMER, TO_CUSTOMER).await;
     let message = eventually("the agent has the conversation", send).await;
@@ -67,23 +71,36 @@ async fn refused(stage: &Stage, told: &mut Told) {
     odd["type"] = json!(TO_CUSTOMER);
     let mut bare = webhook("bare", CUSTOMER, TO_CUSTOMER);
     bare["channel"] = json!([TO_CUSTOMER, NAME]);
-    for body in [odd.to_string(), bare.to_string(), body[..body.len() - 2].to_owned(), format!("{TO_CUSTOMER} {NAME}")]
-    {
+    for body in [
+        odd.to_string(),
+        bare.to_string(),
+        body[..body.len() - 2].to_owned(),
+        format!("{TO_CUSTOMER} {NAME}"),
+    ] {
         assert_eq!(gateway.webhook(body.as_bytes()).await, 200);
     }
     let event = said("second", TO_AGENT).to_string();
     let other = "whsec_YW5vdGhlciBzZWNyZXQgdGhhdCBpcyBub3QgaXQ=";
     let (_, unsigned) = gateway.events_signed(event.as_bytes(), other, SignedDuration::ZERO).await;
-    let (_, early) =
-        gateway.events_signed(event.as_bytes(), crate::support::CONNECTOR_SECRET, SignedDuration::from_hours(1)).await;
+    let (_, early) = gateway
+        .events_signed(
+            event.as_bytes(),
+            crate::support::CONNECTOR_SECRET,
+            SignedDuration::from_hours(1),
+        )
+        .await;
     told.add("the answers to refused events", format!("{unsigned}{early}"));
     for broken in [
         event[..event.len() - 3].to_owned(),
         json!({ "type": TO_AGENT, "id": "third", "text": TO_AGENT }).to_string(),
-        json!({ "type": "message.created", "id": "fourth", "customer": NAME, "text": [TO_AGENT] }).to_string(),
+        json!({ "type": "message.created", "id": "fourth", "customer": NAME, "text": [TO_AGENT] })
+            .to_string(),
         json!({ "type": "message.delivered", "id": "fifth", "message_id": TO_AGENT }).to_string(),
     ] {
-        told.add("the answer to a broken event", gateway.events(broken.as_bytes()).await.1.to_string());
+        told.add(
+            "the answer to a broken event",
+            gateway.events(broken.as_bytes()).await.1.to_string(),
+        );
     }
 }
 
@@ -125,12 +142,14 @@ async fn all_is_away(stage: &mut Stage) {
     stage.chat.kill();
     let message = stage.sandbox.agent_sends(CUSTOMER, TO_CUSTOMER).await.expect("it is sent");
     assert_eq!(stage.sandbox.final_receipt(&message).await.0, "Failed");
-    let locked = rusqlite::Connection::open(stage.dir.path().join("tidegate.db")).expect("the store's file");
+    let locked =
+        rusqlite::Connection::open(stage.dir.path().join("tidegate.db")).expect("the store's file");
     locked.execute_batch("begin exclusive").expect("the lock");
     let body = webhook("away", CUSTOMER, TO_CUSTOMER).to_string();
     assert_eq!(stage.gateway.webhook(body.as_bytes()).await, 503);
     locked.execute_batch("rollback").expect("the lock ends");
-    let client = stage.sandbox.client.delete(format!("{}/sandbox/clients/planted", stage.sandbox.url));
+    let client =
+        stage.sandbox.client.delete(format!("{}/sandbox/clients/planted", stage.sandbox.url));
     assert!(client.send().await.expect("an answer").status().is_success());
     assert_eq!(stage.gateway.events(said("unknown", TO_AGENT).to_string().as_bytes()).await.0, 202);
     eventually("the client is refused", async || {

@@ -6,7 +6,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::Told;
-use crate::support::{CONNECTOR_SECRET, Gateway, PythonChat, Sandbox, Tap, WEBHOOK_SECRET, free_port, tidegate};
+use crate::support::{
+    CONNECTOR_SECRET, Gateway, PythonChat, Sandbox, Tap, WEBHOOK_SECRET, free_port, tidegate,
+};
 
 const OAUTH_SECRET: &str = "planted-oauth-secret-7f3a9c";
 const URL_PASSWORD: &str = "planted-connector-password-51bd";
@@ -43,8 +45,12 @@ impl Stage {
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         sandbox.accept_unknown_receipts().await;
         sandbox.put("/sandbox/clients/planted", &json!({ "secret": OAUTH_SECRET })).await;
-        sandbox.put("/sandbox/switches", &json!({ "webhook_pause": "250ms", "webhook_retries": 60 })).await;
-        let id = sandbox.create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET).await;
+        sandbox
+            .put("/sandbox/switches", &json!({ "webhook_pause": "250ms", "webhook_retries": 60 }))
+            .await;
+        let id = sandbox
+            .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
+            .await;
         let events = format!("http://127.0.0.1:{port}/connectors/acme/events");
         let chat = PythonChat::start(dir.path(), &events, &["--handshake", "0.3"]).await;
         let tap = Tap::to(&sandbox.url).await;
@@ -66,7 +72,8 @@ impl Stage {
     /// The secrets, in each form in which they stand somewhere or go over a wire.
     pub(super) fn secrets(&self) -> Vec<String> {
         let key = CONNECTOR_SECRET.strip_prefix("whsec_").expect("a connector's secret");
-        let decoded = String::from_utf8(BASE64.decode(key).expect("base64")).expect("ours is a text");
+        let decoded =
+            String::from_utf8(BASE64.decode(key).expect("base64")).expect("ours is a text");
         let basic = |user: &str, password: &str| BASE64.encode(format!("{user}:{password}"));
         let mut all = vec![
             WEBHOOK_SECRET.to_owned(),
@@ -83,7 +90,11 @@ impl Stage {
         let channels = self.tap.after("/channels/");
         assert!(!channels.is_empty(), "a channel was made");
         all.extend(tokens);
-        all.extend(channels.into_iter().map(|rest| rest.split([' ', '/']).next().unwrap_or_default().to_owned()));
+        all.extend(
+            channels
+                .into_iter()
+                .map(|rest| rest.split([' ', '/']).next().unwrap_or_default().to_owned()),
+        );
         all
     }
 

@@ -34,7 +34,11 @@ pub(super) struct Callers {
 pub(crate) fn files() -> usize {
     let limit = |what: &str| {
         let limits = std::fs::read_to_string("/proc/self/limits").expect("limits");
-        let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line").to_owned();
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .expect("a line")
+            .to_owned();
         let column = if what == "soft" { 3 } else { 4 };
         line.split_whitespace().nth(column).expect("a figure").parse().unwrap_or(1 << 20)
     };
@@ -72,7 +76,10 @@ impl Callers {
                 }
             }));
         }
-        crate::support::eventually("some were sent away", async || (self.came_back() > many / 4).then_some(())).await;
+        crate::support::eventually("some were sent away", async || {
+            (self.came_back() > many / 4).then_some(())
+        })
+        .await;
     }
 
     /// How many of those who came once are still there.

@@ -46,7 +46,8 @@ impl Loop {
 
     /// The ids of the webhooks that were kept although they ask for nothing, by their bodies; none has a receipt.
     pub(crate) fn kept(&self) -> std::collections::HashMap<Vec<u8>, String> {
-        let store = rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store");
+        let store =
+            rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store");
         let kept = "select body, id from message join body using (seq) where state = 'kept' and receipt is null";
         let mut statement = store.prepare(kept).expect("a query");
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
@@ -69,7 +70,8 @@ impl Loop {
 
     /// Takes the store away from the gateway, as a backup or another program might, until it is rolled back.
     pub(crate) fn lock_store(&self) -> rusqlite::Connection {
-        let connection = rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store's file");
+        let connection = rusqlite::Connection::open(self.dir.path().join("tidegate.db"))
+            .expect("the store's file");
         connection.busy_timeout(Duration::from_secs(5)).expect("a time-out");
         connection.execute_batch("begin exclusive").expect("the lock");
         connection

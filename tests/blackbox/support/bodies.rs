@@ -28,10 +28,15 @@ impl PythonChat {
     /// The texts that the service took into a session, oldest first, repeats left out.
     pub(crate) fn taken(&self) -> Vec<String> {
         let taken = |entry: &&Value| {
-            entry["what"] == "message" && entry["status"].as_u64() < Some(300) && entry["repeat"] == false
+            entry["what"] == "message"
+                && entry["status"].as_u64() < Some(300)
+                && entry["repeat"] == false
         };
         let log = self.log();
-        log.iter().filter(taken).filter_map(|entry| Some(entry["text"].as_str()?.to_owned())).collect()
+        log.iter()
+            .filter(taken)
+            .filter_map(|entry| Some(entry["text"].as_str()?.to_owned()))
+            .collect()
     }
 
     /// How many entries of a kind its log has.
@@ -54,7 +59,8 @@ impl Loop {
     pub(crate) async fn heard(&self) -> Vec<String> {
         let calls = self.sandbox.transcript().await;
         let ours = calls.iter().filter(|entry| {
-            entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message")) && entry["status"] == 200
+            entry["path"].as_str().is_some_and(|path| path.contains("/inbound/open/message"))
+                && entry["status"] == 200
         });
         ours.filter_map(|entry| Some(entry["body"]["text"].as_str()?.to_owned())).collect()
     }

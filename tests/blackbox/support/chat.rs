@@ -20,9 +20,11 @@ impl PythonChat {
     pub(crate) async fn start(dir: &Path, events: &str, options: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let log = dir.join("chat.jsonl");
-        let arguments = ["--listen", &listen, "--gateway", events, "--secret", CONNECTOR_SECRET, "--log"];
+        let arguments =
+            ["--listen", &listen, "--gateway", events, "--secret", CONNECTOR_SECRET, "--log"];
         let arguments = arguments.into_iter().map(str::to_owned).chain([log.display().to_string()]);
-        let arguments: Vec<_> = arguments.chain(options.iter().map(|&option| option.to_owned())).collect();
+        let arguments: Vec<_> =
+            arguments.chain(options.iter().map(|&option| option.to_owned())).collect();
         let process = Self::launch(dir, &arguments);
         let url = format!("http://{listen}");
         let chat = Self { url, process, dir: dir.to_owned(), arguments, log, client: client() };
@@ -61,7 +63,8 @@ impl PythonChat {
 
     /// What the customer's page shows, as the service tells it.
     pub(crate) async fn thread(&self, customer: &str) -> Option<Value> {
-        let answer = self.client.get(format!("{}/customers/{customer}", self.url)).send().await.ok()?;
+        let answer =
+            self.client.get(format!("{}/customers/{customer}", self.url)).send().await.ok()?;
         Some(answer.json().await.unwrap_or_default())
     }
 

@@ -32,8 +32,11 @@ impl Gateway {
     ) -> PathBuf {
         let store = store_in(dir);
         // A test may say how it wants the end to be learnt.
-        let end =
-            if integration.contains("[integration.end]") { "" } else { r#"end = { detect = "poll", poll = "1s" }"# };
+        let end = if integration.contains("[integration.end]") {
+            ""
+        } else {
+            r#"end = { detect = "poll", poll = "1s" }"#
+        };
         let text = format!(
             r#"
 [server]
@@ -130,25 +133,36 @@ reports_delivery = true
     }
 
     /// Posts events, signed with any secret by a clock that differs from ours.
-    pub(crate) async fn events_signed(&self, body: &[u8], secret: &str, off: SignedDuration) -> (u16, Value) {
+    pub(crate) async fn events_signed(
+        &self,
+        body: &[u8],
+        secret: &str,
+        off: SignedDuration,
+    ) -> (u16, Value) {
         let id = signature_id(body);
         let at = now() + off;
         let secret: connector::http::Secret = secret.parse().expect("a secret");
         let signature = connector::http::Secrets::from(secret).sign(&id, at, body);
-        let call = self.client.post(format!("{}/connectors/acme/events", self.url)).body(body.to_vec());
-        let call = call.header("webhook-id", id).header("webhook-timestamp", at.as_second().to_string());
+        let call =
+            self.client.post(format!("{}/connectors/acme/events", self.url)).body(body.to_vec());
+        let call =
+            call.header("webhook-id", id).header("webhook-timestamp", at.as_second().to_string());
         let answer = call.header("webhook-signature", signature).send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let answer = self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");
+        let answer =
+            self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.unwrap_or_default())
     }
 
     /// SIGTERM, and the promise of an end within 10 s.
     pub(crate) async fn stop(&mut self) {
-        assert!(self.process.terminate(Duration::from_secs(10)).await, "the gateway ends with 0 within 10 s");
+        assert!(
+            self.process.terminate(Duration::from_secs(10)).await,
+            "the gateway ends with 0 within 10 s"
+        );
     }
 }
 
@@ -160,7 +174,10 @@ pub(crate) fn store_in(dir: &Path) -> String {
 
 /// The clock of Genesys or of a chat service.
 pub(crate) fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "what is outside of the gateway has its own clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is outside of the gateway has its own clock"
+    )]
     Timestamp::now()
 }
 

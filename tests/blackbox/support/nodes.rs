@@ -10,7 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Gateway, Process, PythonChat, Sandbox, WEBHOOK_SECRET, audit, client, eventually, free_port, tidegate};
+use super::{
+    Gateway, Process, PythonChat, Sandbox, WEBHOOK_SECRET, audit, client, eventually, free_port,
+    tidegate,
+};
 
 /// The whole loop with several nodes.
 pub(crate) struct Nodes {
@@ -58,11 +61,28 @@ impl Nodes {
         let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
         let events = format!("http://127.0.0.1:{}/connectors/acme/events", balancer.port);
         let chat = PythonChat::start(dir.path(), &events, chat).await;
-        let config = Gateway::configure(dir.path(), balancer.port, &sandbox.url, &id, &chat.url, integration);
+        let config = Gateway::configure(
+            dir.path(),
+            balancer.port,
+            &sandbox.url,
+            &id,
+            &chat.url,
+            integration,
+        );
         let client = client();
         let store = store.to_owned();
         let (sandbox, chat) = (Arc::new(sandbox), Arc::new(chat));
-        let mut all = Self { sandbox, chat, all: Vec::new(), store, variables, config, client, balancer, dir };
+        let mut all = Self {
+            sandbox,
+            chat,
+            all: Vec::new(),
+            store,
+            variables,
+            config,
+            client,
+            balancer,
+            dir,
+        };
         for _ in 0..count {
             all.add(&all.store.clone()).await;
         }
@@ -83,7 +103,9 @@ impl Nodes {
     fn launch(&self, port: u16, name: &str, store: &str) -> Process {
         let mut command = tidegate();
         command.args(["serve", "--config"]).arg(&self.config);
-        command.env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}")).env("TIDEGATE_STORE__URL", store);
+        command
+            .env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}"))
+            .env("TIDEGATE_STORE__URL", store);
         command.envs(self.variables.iter().cloned());
         Process::start(command, &self.dir.path().join(format!("{name}.log")))
     }
@@ -116,7 +138,8 @@ impl Nodes {
         let url = format!("http://127.0.0.1:{}/readyz", node.port);
         let client = &self.client;
         let ready = eventually("a node is ready, or ended", async || {
-            let ready = client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
+            let ready =
+                client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
             (ready || !node.process.runs()).then_some(ready)
         });
         assert!(ready.await, "the node ended:\n{}", self.all[number].process.log());
@@ -127,7 +150,13 @@ impl Nodes {
         eventually("no node is ready", async || {
             for node in &self.all {
                 let url = format!("http://127.0.0.1:{}/readyz", node.port);
-                if self.client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                if self
+                    .client
+                    .get(&url)
+                    .send()
+                    .await
+                    .is_ok_and(|answer| answer.status().is_success())
+                {
                     return None;
                 }
             }
@@ -202,7 +231,8 @@ impl Drop for Balancer {
 
 /// Asks each node again and again whether it is ready.
 async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(1)).build().expect("a client");
+    let client =
+        reqwest::Client::builder().timeout(Duration::from_secs(1)).build().expect("a client");
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -213,7 +243,9 @@ async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
             async move { call.await.is_ok_and(|answer| answer.status().is_success()) }
         }));
         let ready = ready.await;
-        tell.send_replace(all.into_iter().zip(ready).filter_map(|(port, ready)| ready.then_some(port)).collect());
+        tell.send_replace(
+            all.into_iter().zip(ready).filter_map(|(port, ready)| ready.then_some(port)).collect(),
+        );
     }
 }
 
@@ -252,7 +284,9 @@ impl Cable {
                 tokio::spawn(async move {
                     // While it is cut nothing answers and nothing is refused, as when packets are lost.
                     let _ = is_cut.wait_for(|cut| !cut).await;
-                    let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+                    let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
+                        return;
+                    };
                     tokio::select! {
                         () = pass_on(caller, node) => {}
                         _ = is_cut.wait_for(|cut| *cut) => {}

@@ -51,7 +51,11 @@ impl Process {
     /// Sends it a signal by its name.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
-        let sent = kill.arg(format!("-{name}")).arg(self.child.id().to_string()).status().expect("kill can be run");
+        let sent = kill
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status()
+            .expect("kill can be run");
         assert!(sent.success(), "the process is there");
     }
 
@@ -74,7 +78,8 @@ impl Process {
 
     /// How much memory it has now, and the most that it ever had, in bytes.
     pub(crate) fn memory(&self) -> (usize, usize) {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
             let kilobytes = line.trim().trim_end_matches("kB").trim_end();

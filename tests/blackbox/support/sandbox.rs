@@ -23,7 +23,12 @@ impl Sandbox {
         // A limit that no test meets by accident; those that want one set it.
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
-        let sandbox = Self { url: format!("http://{listen}"), process, client: client(), token: Mutex::new(None) };
+        let sandbox = Self {
+            url: format!("http://{listen}"),
+            process,
+            client: client(),
+            token: Mutex::new(None),
+        };
         eventually("the sandbox answers", async || sandbox.try_get("/sandbox/clock").await).await;
         sandbox
     }
@@ -76,7 +81,9 @@ impl Sandbox {
 
     /// A message as the API shows it.
     pub(crate) async fn details(&self, message: &str) -> Value {
-        let call = self.client.get(format!("{}/api/v2/conversations/messages/{message}/details", self.url));
+        let call = self
+            .client
+            .get(format!("{}/api/v2/conversations/messages/{message}/details", self.url));
         let again = call.try_clone().expect("it has no body");
         let answer = call.bearer_auth(self.token().await).send().await.expect("an answer");
         if answer.status() != StatusCode::UNAUTHORIZED {
@@ -109,8 +116,9 @@ impl Sandbox {
             let call = self.client.get(format!("{}/sandbox/transcript?after={after}", self.url));
             let call = call.header("accept", "application/json");
             let text = call.send().await.expect("an answer").text().await.expect("text");
-            let page: Vec<Value> = serde_json::from_str(&text)
-                .unwrap_or_else(|_| text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect());
+            let page: Vec<Value> = serde_json::from_str(&text).unwrap_or_else(|_| {
+                text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+            });
             if page.is_empty() {
                 return all;
             }
@@ -126,7 +134,12 @@ impl Sandbox {
                 && entry["body"]["id"] == message
                 && entry["status"].as_u64().is_some_and(|status| status < 300)
         };
-        self.transcript().await.into_iter().filter(ours).map(|mut entry| entry["body"].take()).collect()
+        self.transcript()
+            .await
+            .into_iter()
+            .filter(ours)
+            .map(|mut entry| entry["body"].take())
+            .collect()
     }
 
     /// Waits for a receipt about a message that the sandbox may not know; returns its status and reason code.
@@ -151,14 +164,24 @@ impl Sandbox {
 
     /// A middleware's call to the API. Returns the answer's status.
     pub(crate) async fn api_post(&self, path: &str, body: &Value) -> u16 {
-        let call = self.client.post(format!("{}{path}", self.url)).bearer_auth(self.token().await).json(body);
+        let call = self
+            .client
+            .post(format!("{}{path}", self.url))
+            .bearer_auth(self.token().await)
+            .json(body);
         call.send().await.expect("an answer").status().as_u16()
     }
 
     /// What the API answers to a middleware or an administrator who sends something.
-    pub(crate) async fn api_send(&self, method: reqwest::Method, path: &str, body: &Value) -> Value {
+    pub(crate) async fn api_send(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &Value,
+    ) -> Value {
         let call = self.client.request(method, format!("{}{path}", self.url));
-        let answer = call.bearer_auth(self.token().await).json(body).send().await.expect("an answer");
+        let answer =
+            call.bearer_auth(self.token().await).json(body).send().await.expect("an answer");
         let answer = answer.error_for_status().expect("it is taken");
         answer.json().await.unwrap_or_default()
     }

@@ -17,12 +17,16 @@ pub(super) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
     let answer = match answer {
         Ok(answer) => answer,
         // Sent or not makes no difference: a handshake may be asked for twice.
-        Err(none) => return OpenOutcome::Retry { reason: server_error(none.into_sentence()), after: None },
+        Err(none) => {
+            return OpenOutcome::Retry { reason: server_error(none.into_sentence()), after: None };
+        }
     };
     match answer.status.as_u16() {
         200 => session(&answer).map_or_else(|| no_session(&answer), OpenOutcome::Opened),
         202 => OpenOutcome::Pending,
-        408 | 409 | 425 | 429 => later(&answer, |reason, after| OpenOutcome::Retry { reason, after }),
+        408 | 409 | 425 | 429 => {
+            later(&answer, |reason, after| OpenOutcome::Retry { reason, after })
+        }
         400..=499 => OpenOutcome::Refused(given_reason(&answer, ReasonCode::InvalidDestination)),
         _ => later(&answer, |reason, after| OpenOutcome::Retry { reason, after }),
     }
@@ -35,13 +39,19 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
         Err(NoAnswer::NotSent(sentence)) => {
             return AttemptOutcome::NotTaken { reason: server_error(sentence), after: None };
         }
-        Err(NoAnswer::Lost(sentence)) => return AttemptOutcome::Unknown { reason: server_error(sentence) },
+        Err(NoAnswer::Lost(sentence)) => {
+            return AttemptOutcome::Unknown { reason: server_error(sentence) };
+        }
     };
     match answer.status.as_u16() {
         200..=299 => taken(&answer),
         409 => AttemptOutcome::SessionGone,
-        408 | 425 | 429 => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
-        400..=499 => AttemptOutcome::Rejected { reason: given_reason(&answer, for_status(answer.status)) },
+        408 | 425 | 429 => {
+            later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after })
+        }
+        400..=499 => {
+            AttemptOutcome::Rejected { reason: given_reason(&answer, for_status(answer.status)) }
+        }
         // A proxy says that: it has passed the message on, and has lost the answer (I7).
         502 | 504 => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
         _ => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
@@ -56,7 +66,10 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
 /// message was taken is then unknown, and the policy for that decides.
 fn taken(answer: &Answer) -> AttemptOutcome {
     if answer.body.trim_ascii_start().starts_with(b"<") {
-        let message = format!("something that is not a connector answered {} with a page", answer.status.as_u16());
+        let message = format!(
+            "something that is not a connector answered {} with a page",
+            answer.status.as_u16()
+        );
         return AttemptOutcome::Unknown { reason: server_error(message) };
     }
     let body = json(answer);
@@ -64,7 +77,9 @@ fn taken(answer: &Answer) -> AttemptOutcome {
     match body.get("status").and_then(Value::as_str) {
         Some("delivered") => AttemptOutcome::Delivered { service_id },
         // Not of the protocol, but plain enough: to take it for a success would be a lie too.
-        Some("failed") => AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) },
+        Some("failed") => {
+            AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) }
+        }
         _ => AttemptOutcome::Accepted { service_id },
     }
 }
@@ -80,7 +95,10 @@ fn later<T>(answer: &Answer, outcome: impl FnOnce(Reason, Option<Duration>) -> T
         StatusCode::TOO_MANY_REQUESTS => ReasonCode::RateLimited,
         _ => ReasonCode::ServerError,
     };
-    outcome(Reason::new(code, format!("the chat service answered {}", answer.status.as_u16())), answer.retry_after)
+    outcome(
+        Reason::new(code, format!("the chat service answered {}", answer.status.as_u16())),
+        answer.retry_after,
+    )
 }
 
 fn for_status(status: StatusCode) -> ReasonCode {
@@ -93,7 +111,10 @@ fn for_status(status: StatusCode) -> ReasonCode {
 
 fn given_reason(answer: &Answer, fallback: ReasonCode) -> Reason {
     protocol::reason(json(answer).get("reason"), fallback).unwrap_or_else(|| {
-        Reason::new(fallback, format!("the chat service answered {} and gave no reason", answer.status.as_u16()))
+        Reason::new(
+            fallback,
+            format!("the chat service answered {} and gave no reason", answer.status.as_u16()),
+        )
     })
 }
 

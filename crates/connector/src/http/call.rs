@@ -59,13 +59,18 @@ pub(super) async fn send(
 ) -> Result<Answer, NoAnswer> {
     let deadline = Instant::now() + timeout;
     let written = Arc::new(AtomicBool::new(false));
-    let body = reqwest::Body::wrap(Watched { body: Some(body.into()), written: Arc::clone(&written) });
+    let body =
+        reqwest::Body::wrap(Watched { body: Some(body.into()), written: Arc::clone(&written) });
     let outcome = match timeout_at(deadline, request.body(body).send()).await {
         Ok(Ok(response)) => return Ok(read(response, deadline, now).await),
         Ok(Err(error)) => sentence(&error),
         Err(_) => format!("the chat service did not answer within {timeout:?}"),
     };
-    if written.load(Ordering::Acquire) { Err(NoAnswer::Lost(outcome)) } else { Err(NoAnswer::NotSent(outcome)) }
+    if written.load(Ordering::Acquire) {
+        Err(NoAnswer::Lost(outcome))
+    } else {
+        Err(NoAnswer::NotSent(outcome))
+    }
 }
 
 /// From here on the status is known, and it says what became of the call; the body only adds to it. So a body that
@@ -91,7 +96,10 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         // Only a number too large for 64 bits fails here.
         value.parse().map_or(Duration::MAX, Duration::from_secs)
     } else {
-        let until = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value).ok()?;
+        let until = jiff::fmt::rfc2822::DateTimeParser::new()
+            .relaxed_weekday(true)
+            .parse_timestamp(value)
+            .ok()?;
         Duration::try_from(until.duration_since(now)).unwrap_or_default()
     };
     Some(pause.min(LONGEST_PAUSE))
@@ -103,7 +111,8 @@ fn sentence(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let cause = if error.source().is_some() { cause.to_string() } else { "the request failed".to_owned() };
+    let cause =
+        if error.source().is_some() { cause.to_string() } else { "the request failed".to_owned() };
     if error.is_connect() {
         format!("the chat service cannot be reached: {cause}")
     } else {
@@ -124,7 +133,10 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.written.store(true, Ordering::Release);
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }
@@ -152,8 +164,14 @@ mod tests {
         assert_eq!(pause("7"), Some(Duration::from_secs(7)));
         assert_eq!(pause("0"), Some(Duration::ZERO));
         assert_eq!(pause("Fri, 20 Nov 2026 09:10:30 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(pause("Fri, 20 Nov 2026 09:09:30 GMT"), Some(Duration::ZERO), "a time past is now");
-        for endless in ["99999999999", "99999999999999999999999999", "Fri, 31 Dec 9998 23:59:59 GMT"] {
+        assert_eq!(
+            pause("Fri, 20 Nov 2026 09:09:30 GMT"),
+            Some(Duration::ZERO),
+            "a time past is now"
+        );
+        for endless in
+            ["99999999999", "99999999999999999999999999", "Fri, 31 Dec 9998 23:59:59 GMT"]
+        {
             assert_eq!(pause(endless), Some(LONGEST_PAUSE), "{endless}");
         }
         for nonsense in ["", "soon", "-5", "1.5", "2026-11-20"] {

@@ -20,7 +20,10 @@ pub struct HttpConfig {
     /// What signs the calls, and verifies the events. A string, or a list while rotating.
     pub secret: Secrets,
     /// How long a call for a session may take. Messages have a time-out of their own, from the delivery policy.
-    #[serde(default = "ten_seconds", with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[serde(
+        default = "ten_seconds",
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
+    )]
     pub timeout: Duration,
     /// It sends `message.delivered` for the messages that it accepted.
     #[serde(default)]
@@ -94,7 +97,8 @@ pub struct BaseUrl(Url);
 impl BaseUrl {
     /// Takes the URL if its scheme is `http` or `https` and it has no fragment.
     pub fn new(url: Url) -> Result<Self, NotABaseUrl> {
-        let fits = matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();
+        let fits =
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();
         if fits { Ok(Self(url)) } else { Err(NotABaseUrl) }
     }
 
@@ -143,7 +147,9 @@ impl<'de> Deserialize<'de> for BaseUrl {
 
 /// The text is not the base of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a connector's url is an http or https URL without a fragment, such as \"http://127.0.0.1:9000\"")]
+#[error(
+    "a connector's url is an http or https URL without a fragment, such as \"http://127.0.0.1:9000\""
+)]
 pub struct NotABaseUrl;
 
 #[cfg(test)]
@@ -166,7 +172,10 @@ mod tests {
         let can = config.capabilities();
         assert!(!can.reports_delivery && can.idempotent && can.typing && can.max_text.is_none());
         let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
-        assert_eq!(can.can_carry(Some(&"x".repeat(100_000)), &[video, json!({"contentType": "Novelty"})]), Ok(()));
+        assert_eq!(
+            can.can_carry(Some(&"x".repeat(100_000)), &[video, json!({"contentType": "Novelty"})]),
+            Ok(())
+        );
     }
 
     #[test]
@@ -177,7 +186,9 @@ mod tests {
         .unwrap();
         assert_eq!(config.timeout, Duration::from_millis(2_500));
         let can = config.capabilities();
-        assert!(can.reports_delivery && !can.idempotent && !can.typing && can.max_text == Some(4_000));
+        assert!(
+            can.reports_delivery && !can.idempotent && !can.typing && can.max_text == Some(4_000)
+        );
         assert!(read(json!({"url": "http://x", "secret": SECRET, "idempotence": true})).is_err());
         assert!(read(json!({"url": "http://x"})).is_err());
     }

@@ -26,7 +26,9 @@ use crate::{Capabilities, CheckError, Connector, Customer, Forward, Open, Typing
 
 pub use self::config::{BaseUrl, HttpConfig, NotABaseUrl};
 pub use self::inbound::{EventsRefused, Inbound};
-pub use self::signature::{NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
+pub use self::signature::{
+    NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+};
 
 /// How long typing, closing and checking may take: nobody waits for them.
 const BEST_EFFORT: Duration = Duration::from_secs(5);
@@ -75,7 +77,8 @@ impl HttpConnector {
         timeout: Duration,
     ) -> Result<Answer, NoAnswer> {
         let url = self.config.url.join(&["conversations", conversation.as_str(), call]);
-        let body = serde_json::to_vec(body).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
+        let body =
+            serde_json::to_vec(body).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
         self.send(Method::POST, url, call, id, body, timeout).await
     }
 
@@ -90,7 +93,8 @@ impl HttpConnector {
     ) -> Result<Answer, NoAnswer> {
         let now = self.clock.now();
         let header = |value: &str| {
-            let unfit = |_| NoAnswer::NotSent("the message's id cannot stand in a header".to_owned());
+            let unfit =
+                |_| NoAnswer::NotSent("the message's id cannot stand in a header".to_owned());
             HeaderValue::from_str(value).map_err(unfit)
         };
         let mut request = self
@@ -113,12 +117,21 @@ impl HttpConnector {
         format!("{conversation}.{call}.{}.{count}", self.clock.now().as_microsecond())
     }
 
-    async fn best_effort(&self, conversation: &ConversationId, call: &'static str, body: &impl Serialize) {
+    async fn best_effort(
+        &self,
+        conversation: &ConversationId,
+        call: &'static str,
+        body: &impl Serialize,
+    ) {
         let id = self.call_id(conversation.as_str(), call);
         match self.post(conversation, call, &id, body, BEST_EFFORT).await {
             Ok(answer) if answer.status.is_success() => {}
-            Ok(answer) => tracing::debug!(%conversation, call, status = answer.status.as_u16(), "not taken"),
-            Err(none) => tracing::debug!(%conversation, call, why = none.into_sentence(), "not taken"),
+            Ok(answer) => {
+                tracing::debug!(%conversation, call, status = answer.status.as_u16(), "not taken")
+            }
+            Err(none) => {
+                tracing::debug!(%conversation, call, why = none.into_sentence(), "not taken")
+            }
         }
     }
 }
@@ -183,7 +196,9 @@ impl Connector for HttpConnector {
         let (url, id) = (self.config.url.whole(), self.call_id("tidegate", "check"));
         match self.send(Method::GET, url, "check", &id, Vec::new(), BEST_EFFORT).await {
             Ok(answer) if answer.status.as_u16() == 401 => Err(CheckError::Unauthorized(401)),
-            Ok(answer) if answer.status.is_server_error() => Err(CheckError::Failing(answer.status.as_u16())),
+            Ok(answer) if answer.status.is_server_error() => {
+                Err(CheckError::Failing(answer.status.as_u16()))
+            }
             Ok(answer) => Ok(format!("{} answers {}", self.config.url, answer.status.as_u16())),
             Err(none) => Err(CheckError::Unreachable(none.into_sentence())),
         }

@@ -34,11 +34,15 @@ impl Secret {
 
     /// The signature of one body, as it stands in the header.
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
-        format!("v1,{}", BASE64.encode(self.mac(id, &at.as_second().to_string(), body).finalize().into_bytes()))
+        format!(
+            "v1,{}",
+            BASE64.encode(self.mac(id, &at.as_second().to_string(), body).finalize().into_bytes())
+        )
     }
 
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0).expect("HMAC takes keys of every length");
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.0)
+            .expect("HMAC takes keys of every length");
         for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
             mac.update(part);
         }
@@ -75,10 +79,14 @@ pub enum NotASecret {
     #[error("a connector's secret begins with `whsec_`, followed by base64")]
     Prefix,
     /// What follows is not base64.
-    #[error("what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with padding)")]
+    #[error(
+        "what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with padding)"
+    )]
     Base64,
     /// Too few bytes.
-    #[error("a connector's secret has {0} bytes, and needs at least 24: `openssl rand -base64 32` makes one")]
+    #[error(
+        "a connector's secret has {0} bytes, and needs at least 24: `openssl rand -base64 32` makes one"
+    )]
     Short(usize),
 }
 
@@ -100,24 +108,40 @@ impl Secrets {
     }
 
     /// Was this body signed by one of the secrets, within five minutes of `now`?
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), NotSigned> {
+    pub fn verify(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), NotSigned> {
         let id = header(headers, WEBHOOK_ID)?;
         let timestamp = header(headers, WEBHOOK_TIMESTAMP)?;
         let signatures = header(headers, WEBHOOK_SIGNATURE)?;
         // Only plain digits: the very text is signed, and no two texts may mean the same time.
-        let digits = !timestamp.is_empty() && timestamp.len() <= 12 && timestamp.bytes().all(|b| b.is_ascii_digit());
-        let at: i64 = timestamp.parse().ok().filter(|_| digits).ok_or(NotSigned::Malformed(WEBHOOK_TIMESTAMP))?;
+        let digits = !timestamp.is_empty()
+            && timestamp.len() <= 12
+            && timestamp.bytes().all(|b| b.is_ascii_digit());
+        let at: i64 = timestamp
+            .parse()
+            .ok()
+            .filter(|_| digits)
+            .ok_or(NotSigned::Malformed(WEBHOOK_TIMESTAMP))?;
         match now.as_second() - at {
             age if age > TOLERANCE => return Err(NotSigned::Stale),
             age if age < -TOLERANCE => return Err(NotSigned::Future),
             _ => {}
         }
-        let signed = signatures.split(' ').filter_map(|signature| signature.strip_prefix("v1,")).any(|signature| {
-            BASE64.decode(signature).is_ok_and(|claimed| {
-                // `verify_slice` compares in constant time.
-                self.0.iter().any(|secret| secret.mac(id, timestamp, body).verify_slice(&claimed).is_ok())
-            })
-        });
+        let signed = signatures
+            .split(' ')
+            .filter_map(|signature| signature.strip_prefix("v1,"))
+            .any(|signature| {
+                BASE64.decode(signature).is_ok_and(|claimed| {
+                    // `verify_slice` compares in constant time.
+                    self.0.iter().any(|secret| {
+                        secret.mac(id, timestamp, body).verify_slice(&claimed).is_ok()
+                    })
+                })
+            });
         if signed { Ok(()) } else { Err(NotSigned::Wrong) }
     }
 }
@@ -149,7 +173,8 @@ impl<'de> Deserialize<'de> for Secrets {
                 while let Some(secret) = list.next_element()? {
                     secrets.push(secret);
                 }
-                Secrets::new(secrets).ok_or_else(|| de::Error::custom("the list of secrets is empty"))
+                Secrets::new(secrets)
+                    .ok_or_else(|| de::Error::custom("the list of secrets is empty"))
             }
         }
 
@@ -167,7 +192,9 @@ pub enum NotSigned {
     #[error("the header {0} cannot be read")]
     Malformed(&'static str),
     /// Signed more than five minutes ago.
-    #[error("the signature is more than five minutes old: compare the clocks, and sign each repetition anew")]
+    #[error(
+        "the signature is more than five minutes old: compare the clocks, and sign each repetition anew"
+    )]
     Stale,
     /// Signed more than five minutes ahead.
     #[error("the signature is more than five minutes ahead: compare the clocks")]
@@ -237,8 +264,12 @@ mod tests {
         let (secret, ..) = VECTORS[0];
         let theirs = standardwebhooks::Webhook::new(secret).unwrap();
         let ours: Secret = secret.parse().unwrap();
-        for (id, body) in [("", ""), ("a.b", "."), ("ü", "{\"text\":\"žluťoučký 🐎\"}"), ("x", &"y".repeat(100_000))]
-        {
+        for (id, body) in [
+            ("", ""),
+            ("a.b", "."),
+            ("ü", "{\"text\":\"žluťoučký 🐎\"}"),
+            ("x", &"y".repeat(100_000)),
+        ] {
             let expected = theirs.sign(id, 1_700_000_000, body.as_bytes()).unwrap();
             assert_eq!(ours.sign(id, at(1_700_000_000), body.as_bytes()), expected);
         }
@@ -249,16 +280,23 @@ mod tests {
         let (secret, id, second, body, good) = VECTORS[0];
         let secrets = Secrets::from(secret.parse::<Secret>().unwrap());
         let now = second.to_string();
-        let check = |headers: &HeaderMap, body: &str, second| secrets.verify(headers, body.as_bytes(), at(second));
+        let check = |headers: &HeaderMap, body: &str, second| {
+            secrets.verify(headers, body.as_bytes(), at(second))
+        };
 
         for name in [WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE] {
             let mut headers = headers(id, &now, good);
             headers.append(name, "again".parse().unwrap());
-            assert!(matches!(check(&headers, body, second), Err(NotSigned::Malformed(_))), "{name} twice");
+            assert!(
+                matches!(check(&headers, body, second), Err(NotSigned::Malformed(_))),
+                "{name} twice"
+            );
             headers.remove(name);
             assert!(matches!(check(&headers, body, second), Err(NotSigned::Missing(_))), "{name}");
         }
-        for time in ["hello", "", "1614265330.0", "+1614265330", " 1614265330", "16142653300000", "-1"] {
+        for time in
+            ["hello", "", "1614265330.0", "+1614265330", " 1614265330", "16142653300000", "-1"]
+        {
             assert!(check(&headers(id, time, good), body, second).is_err(), "{time:?}");
         }
         for signature in [
@@ -272,11 +310,18 @@ mod tests {
             "v1,%%%",
             "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=",
         ] {
-            assert_eq!(check(&headers(id, &now, signature), body, second), Err(NotSigned::Wrong), "{signature:?}");
+            assert_eq!(
+                check(&headers(id, &now, signature), body, second),
+                Err(NotSigned::Wrong),
+                "{signature:?}"
+            );
         }
         assert_eq!(check(&headers("msg_other", &now, good), body, second), Err(NotSigned::Wrong));
         assert_eq!(check(&headers(id, "1614265331", good), body, second), Err(NotSigned::Wrong));
-        assert_eq!(check(&headers(id, &now, good), r#"{"test":2432232314}"#, second), Err(NotSigned::Wrong));
+        assert_eq!(
+            check(&headers(id, &now, good), r#"{"test":2432232314}"#, second),
+            Err(NotSigned::Wrong)
+        );
     }
 
     #[test]

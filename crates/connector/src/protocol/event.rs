@@ -23,7 +23,9 @@ pub(super) fn read(raw: &RawValue) -> Result<Event, Fault> {
         return Err(unnamed(format!("it is nested deeper than {MAX_DEPTH} levels")));
     }
     let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else {
-        return Err(unnamed("it is not an object, or holds a number or a text that cannot be read".to_owned()));
+        return Err(unnamed(
+            "it is not an object, or holds a number or a text that cannot be read".to_owned(),
+        ));
     };
     let mut fields = Fields::new(map);
     let id = fields.peek_id();
@@ -36,9 +38,9 @@ fn read_fields(fields: &mut Fields) -> Result<Event, Why> {
         "message.created" => message(fields),
         "message.delivered" => report(fields, |_| Report::Delivered),
         "message.read" => report(fields, |_| Report::Read),
-        "message.failed" => {
-            report(fields, |fields| Report::Failed { reason: given_reason(fields, ReasonCode::GeneralError) })
-        }
+        "message.failed" => report(fields, |fields| Report::Failed {
+            reason: given_reason(fields, ReasonCode::GeneralError),
+        }),
         "session.opened" => Ok(Event::SessionOpened {
             id: fields.id("id", MAX_ID)?,
             conversation: conversation(fields)?,
@@ -53,7 +55,8 @@ fn read_fields(fields: &mut Fields) -> Result<Event, Why> {
             id: fields.id("id", MAX_ID)?,
             conversation: conversation(fields)?,
             session: fields.maybe_id("session", MAX_SESSION)?.map(SessionId::new),
-            reason: reason(fields.value("reason").as_ref(), ReasonCode::GeneralError).map(|reason| reason.message),
+            reason: reason(fields.value("reason").as_ref(), ReasonCode::GeneralError)
+                .map(|reason| reason.message),
         }),
         "typing" => typing(fields),
         _ => Err("its `type` is not known".to_owned()),
@@ -76,7 +79,10 @@ fn message(fields: &mut Fields) -> Result<Event, Why> {
     let content = match fields.value("content") {
         None => Vec::new(),
         Some(Value::Array(content)) if content.len() > MAX_CONTENT => {
-            return Err(format!("`content` has {} elements, and at most {MAX_CONTENT} are taken", content.len()));
+            return Err(format!(
+                "`content` has {} elements, and at most {MAX_CONTENT} are taken",
+                content.len()
+            ));
         }
         Some(Value::Array(content)) if content.iter().all(Value::is_object) => content,
         Some(_) => return Err("`content` is not an array of objects".to_owned()),
@@ -86,7 +92,9 @@ fn message(fields: &mut Fields) -> Result<Event, Why> {
     }
     let time = match fields.text("time")? {
         None => None,
-        Some(time) => Some(time.parse().map_err(|_| "`time` is not a time such as 2026-11-20T09:10:59.120Z")?),
+        Some(time) => Some(
+            time.parse().map_err(|_| "`time` is not a time such as 2026-11-20T09:10:59.120Z")?,
+        ),
     };
     Ok(Event::Message { id, customer, text, content, time })
 }
@@ -98,7 +106,11 @@ fn report(fields: &mut Fields, report: impl FnOnce(&mut Fields) -> Report) -> Re
     let message = match (ours, theirs) {
         (Some(ours), _) => MessageRef::Ours(MessageId::new(ours)),
         (None, Some(theirs)) => MessageRef::Service(theirs.into()),
-        (None, None) => return Err("it names no message: both `message` and `message_id` are missing".to_owned()),
+        (None, None) => {
+            return Err(
+                "it names no message: both `message` and `message_id` are missing".to_owned()
+            );
+        }
     };
     Ok(Event::Report { id, message, report: report(fields) })
 }
@@ -127,7 +139,8 @@ fn conversation(fields: &mut Fields) -> Result<ConversationId, Why> {
 }
 
 fn given_reason(fields: &mut Fields, fallback: ReasonCode) -> Reason {
-    reason(fields.value("reason").as_ref(), fallback).unwrap_or_else(|| Reason::from_service(None, None, fallback))
+    reason(fields.value("reason").as_ref(), fallback)
+        .unwrap_or_else(|| Reason::from_service(None, None, fallback))
 }
 
 /// How deep valid JSON is nested. Brackets within strings do not count.

@@ -51,9 +51,11 @@ impl Fields {
         let id = self.text(name)?;
         match &id {
             Some(id) if id.is_empty() => Err(format!("`{}{name}` is empty", self.within)),
-            Some(id) if id.len() > longest => {
-                Err(format!("`{}{name}` has {} bytes, and at most {longest} are taken", self.within, id.len()))
-            }
+            Some(id) if id.len() > longest => Err(format!(
+                "`{}{name}` has {} bytes, and at most {longest} are taken",
+                self.within,
+                id.len()
+            )),
             _ => Ok(id),
         }
     }
@@ -73,7 +75,11 @@ impl Fields {
 
     /// The `type` or an id that another fault will be reported with, left where it is.
     pub(super) fn peek_id(&self) -> Option<String> {
-        self.map.get("id").and_then(Value::as_str).filter(|id| id.len() <= MAX_ID).map(str::to_owned)
+        self.map
+            .get("id")
+            .and_then(Value::as_str)
+            .filter(|id| id.len() <= MAX_ID)
+            .map(str::to_owned)
     }
 }
 

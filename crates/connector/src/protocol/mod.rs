@@ -69,7 +69,10 @@ pub fn parse(body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEve
 }
 
 fn split(body: &[u8]) -> Result<Vec<&RawValue>, NotEvents> {
-    let not_json = |error: &serde_json::Error| NotEvents::NotJson { line: error.line(), column: error.column() };
+    let not_json = |error: &serde_json::Error| NotEvents::NotJson {
+        line: error.line(),
+        column: error.column(),
+    };
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'[') => serde_json::from_slice(body).map_err(|error| not_json(&error)),
         Some(b'{') => Ok(vec![serde_json::from_slice(body).map_err(|error| not_json(&error))?]),

@@ -20,8 +20,10 @@ fn every_type_of_the_contract_is_read() {
     let customer = json!({"id": "noor@chat", "id_type": "Opaque", "nickname": "Noor", "firstName": "N", "extra": 1});
     let content = json!([{"contentType": "Attachment", "attachment": {"url": "https://x/y.png"}}]);
     assert_eq!(
-        one(&json!({"type": "message.created", "id": "m1", "customer": customer, "text": "Hello", "content": content,
-            "time": "2026-11-20T09:10:59.120Z"})),
+        one(
+            &json!({"type": "message.created", "id": "m1", "customer": customer, "text": "Hello", "content": content,
+            "time": "2026-11-20T09:10:59.120Z"})
+        ),
         Ok(Event::Message {
             id: "m1".into(),
             customer: Customer {
@@ -38,12 +40,18 @@ fn every_type_of_the_contract_is_read() {
     );
     let ours = MessageRef::Ours(MessageId::new("ours"));
     assert_eq!(
-        one(&json!({"type": "message.delivered", "id": "e1", "message": "ours", "message_id": "theirs"})),
+        one(
+            &json!({"type": "message.delivered", "id": "e1", "message": "ours", "message_id": "theirs"})
+        ),
         Ok(Event::Report { id: "e1".into(), message: ours.clone(), report: Report::Delivered })
     );
     assert_eq!(
         one(&json!({"type": "message.read", "id": "e2", "message_id": "theirs"})),
-        Ok(Event::Report { id: "e2".into(), message: MessageRef::Service("theirs".into()), report: Report::Read })
+        Ok(Event::Report {
+            id: "e2".into(),
+            message: MessageRef::Service("theirs".into()),
+            report: Report::Read
+        })
     );
     let reason = Reason::new(ReasonCode::RecipientOptedOut, "She left.");
     assert_eq!(
@@ -54,10 +62,16 @@ fn every_type_of_the_contract_is_read() {
     let conversation = ConversationId::new("c1");
     assert_eq!(
         one(&json!({"type": "session.opened", "id": "e4", "conversation": "c1", "session": "s"})),
-        Ok(Event::SessionOpened { id: "e4".into(), conversation: conversation.clone(), session: SessionId::new("s") })
+        Ok(Event::SessionOpened {
+            id: "e4".into(),
+            conversation: conversation.clone(),
+            session: SessionId::new("s")
+        })
     );
     assert_eq!(
-        one(&json!({"type": "session.refused", "id": "e5", "conversation": "c1", "reason": "nobody there"})),
+        one(
+            &json!({"type": "session.refused", "id": "e5", "conversation": "c1", "reason": "nobody there"})
+        ),
         Ok(Event::SessionRefused {
             id: "e5".into(),
             conversation: conversation.clone(),
@@ -66,7 +80,12 @@ fn every_type_of_the_contract_is_read() {
     );
     assert_eq!(
         one(&json!({"type": "session.closed", "id": "e6", "conversation": "c1", "session": null})),
-        Ok(Event::SessionClosed { id: "e6".into(), conversation: conversation.clone(), session: None, reason: None })
+        Ok(Event::SessionClosed {
+            id: "e6".into(),
+            conversation: conversation.clone(),
+            session: None,
+            reason: None
+        })
     );
     for customer in [json!("noor"), json!({"id": "noor"})] {
         assert_eq!(
@@ -94,7 +113,11 @@ fn a_bad_event_does_not_spoil_its_neighbours() {
     assert_eq!((bad.index, bad.id.as_deref()), (1, Some("e2")));
     assert_eq!(events[2].as_ref().unwrap_err().index, 2);
     let last = events[3].as_ref().unwrap();
-    assert_eq!(last.raw.get(), r#"{"type":"message.read" , "id":"e4","message":"m"}"#, "kept byte for byte");
+    assert_eq!(
+        last.raw.get(),
+        r#"{"type":"message.read" , "id":"e4","message":"m"}"#,
+        "kept byte for byte"
+    );
     assert_eq!(events.len(), 4);
 }
 
@@ -115,13 +138,28 @@ fn missing_and_wrong_fields_are_named() {
         (message(json!(""), noor(), json!("t"), null.clone(), null.clone()), "`id` is empty"),
         (message(json!(long), noor(), json!("t"), null.clone(), null.clone()), "513"),
         (message(json!("e"), null.clone(), json!("t"), null.clone(), null.clone()), "`customer`"),
-        (message(json!("e"), json!({"id": 1}), json!("t"), null.clone(), null.clone()), "`customer.id`"),
-        (message(json!("e"), json!({"id": "n", "nickname": []}), json!("t"), null.clone(), null.clone()), "nickname"),
+        (
+            message(json!("e"), json!({"id": 1}), json!("t"), null.clone(), null.clone()),
+            "`customer.id`",
+        ),
+        (
+            message(
+                json!("e"),
+                json!({"id": "n", "nickname": []}),
+                json!("t"),
+                null.clone(),
+                null.clone(),
+            ),
+            "nickname",
+        ),
         (message(json!("e"), noor(), json!(5), null.clone(), null.clone()), "`text`"),
         (message(json!("e"), noor(), json!(""), json!([]), null.clone()), "neither"),
         (message(json!("e"), noor(), null.clone(), json!({}), null.clone()), "`content`"),
         (message(json!("e"), noor(), null.clone(), json!(["x"]), null.clone()), "`content`"),
-        (message(json!("e"), noor(), null.clone(), json!(vec![json!({}); 101]), null.clone()), "101"),
+        (
+            message(json!("e"), noor(), null.clone(), json!(vec![json!({}); 101]), null.clone()),
+            "101",
+        ),
         (message(json!("e"), noor(), json!("t"), null.clone(), json!("yesterday")), "`time`"),
         (json!({"type": "message.read", "id": "e"}), "`message_id`"),
         (json!({"type": "session.opened", "id": "e", "session": "s"}), "`conversation`"),
@@ -145,15 +183,23 @@ fn no_error_repeats_what_a_customer_wrote() {
 #[test]
 fn an_overlong_nickname_does_not_cost_the_message() {
     let customer = json!({"id": "noor", "nickname": "x".repeat(5_000), "email": "n@x"});
-    let event = one(&json!({"type": "message.created", "id": "e", "customer": customer, "text": "Hello"})).unwrap();
+    let event =
+        one(&json!({"type": "message.created", "id": "e", "customer": customer, "text": "Hello"}))
+            .unwrap();
     let Event::Message { customer, .. } = event else { panic!("not a message") };
     assert_eq!((customer.nickname, customer.email.as_deref()), (None, Some("n@x")));
 }
 
 #[test]
 fn bodies_that_are_no_events_are_told_apart() {
-    for broken in [&b""[..], b"   ", b"{", b"[{}", b"{} {}", b"<html>", b"\xff\xfe", b"[{\"a\":\"\xff\"}]"] {
-        assert!(matches!(parse(broken), Err(NotEvents::NotJson { .. })), "{}", String::from_utf8_lossy(broken));
+    for broken in
+        [&b""[..], b"   ", b"{", b"[{}", b"{} {}", b"<html>", b"\xff\xfe", b"[{\"a\":\"\xff\"}]"]
+    {
+        assert!(
+            matches!(parse(broken), Err(NotEvents::NotJson { .. })),
+            "{}",
+            String::from_utf8_lossy(broken)
+        );
     }
     for other in [&b"3"[..], b"null", b"\"text\""] {
         assert_eq!(parse(other).unwrap_err(), NotEvents::NeitherOneNorMany);
@@ -167,12 +213,15 @@ fn bodies_that_are_no_events_are_told_apart() {
 fn deep_nesting_is_refused_and_brackets_in_a_text_are_not_nesting() {
     let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     for levels in [MAX_DEPTH, 200_000] {
-        let body = format!(r#"{{"type":"typing","customer":"n","state":"on","x":{}}}"#, nested(levels));
+        let body =
+            format!(r#"{{"type":"typing","customer":"n","state":"on","x":{}}}"#, nested(levels));
         assert!(parse(body.as_bytes()).unwrap()[0].as_ref().unwrap_err().why.contains("nested"));
     }
-    let body = format!(r#"{{"type":"typing","customer":"n","state":"on","x":{}}}"#, nested(MAX_DEPTH - 1));
+    let body =
+        format!(r#"{{"type":"typing","customer":"n","state":"on","x":{}}}"#, nested(MAX_DEPTH - 1));
     assert!(parse(body.as_bytes()).unwrap()[0].is_ok());
     let text = format!("\\\"{}", "[{".repeat(100));
-    let event = json!({"type": "message.created", "id": "e", "customer": {"id": "n"}, "text": text});
+    let event =
+        json!({"type": "message.created", "id": "e", "customer": {"id": "n"}, "text": text});
     assert!(one(&event).is_ok());
 }

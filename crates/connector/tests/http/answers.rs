@@ -42,23 +42,47 @@ async fn open_is_answered_by_a_session_a_wait_or_a_refusal() {
         assert_eq!(service.connector().open(&call()).await, expected, "{reply:?}");
     }
     // It says that there is a session, and shows none.
-    for body in ["", "{}", "<html>", r#"{"session":""}"#, r#"{"session":3}"#, &format!(r#"{{"session":"{long}"}}"#)] {
+    for body in [
+        "",
+        "{}",
+        "<html>",
+        r#"{"session":""}"#,
+        r#"{"session":3}"#,
+        &format!(r#"{{"session":"{long}"}}"#),
+    ] {
         service.always(Reply::new(200, body));
-        let OpenOutcome::Retry { reason, .. } = service.connector().open(&call()).await else { panic!("{body}") };
+        let OpenOutcome::Retry { reason, .. } = service.connector().open(&call()).await else {
+            panic!("{body}")
+        };
         assert!(reason.message.contains("without a session"), "{reason}");
     }
     for status in [400, 401, 403, 404, 410, 422, 451] {
-        service.always(Reply::new(status, r#"{"reason":{"code":"MessageNotAllowed","message":"blocked"}}"#));
+        service.always(Reply::new(
+            status,
+            r#"{"reason":{"code":"MessageNotAllowed","message":"blocked"}}"#,
+        ));
         let outcome = service.connector().open(&call()).await;
-        assert_eq!(outcome, OpenOutcome::Refused(Reason::new(ReasonCode::MessageNotAllowed, "blocked")), "{status}");
+        assert_eq!(
+            outcome,
+            OpenOutcome::Refused(Reason::new(ReasonCode::MessageNotAllowed, "blocked")),
+            "{status}"
+        );
         service.always(Reply::new(status, "<h1>No</h1>"));
-        let OpenOutcome::Refused(reason) = service.connector().open(&call()).await else { panic!("{status}") };
+        let OpenOutcome::Refused(reason) = service.connector().open(&call()).await else {
+            panic!("{status}")
+        };
         assert_eq!(reason.code, ReasonCode::InvalidDestination);
         assert!(reason.message.contains(&status.to_string()), "{reason}");
     }
     for status in [201, 204, 301, 302, 307, 308, 408, 409, 425, 429, 500, 502, 503, 504, 599] {
-        service.always(Reply::new(status, r#"{"session":"s1"}"#).with("retry-after", "7").with("location", "/other"));
-        let OpenOutcome::Retry { reason, after } = service.connector().open(&call()).await else { panic!("{status}") };
+        service.always(
+            Reply::new(status, r#"{"session":"s1"}"#)
+                .with("retry-after", "7")
+                .with("location", "/other"),
+        );
+        let OpenOutcome::Retry { reason, after } = service.connector().open(&call()).await else {
+            panic!("{status}")
+        };
         assert_eq!(after, SEVEN, "{status}");
         let code = if status == 429 { ReasonCode::RateLimited } else { ReasonCode::ServerError };
         assert_eq!(reason.code, code, "{status}");
@@ -87,7 +111,12 @@ async fn a_status_of_the_200s_means_taken_and_only_the_word_delivered_means_arri
         (Reply::new(202, format!(r#"{{"message_id":"{}"}}"#, "x".repeat(513))), accepted(None)),
     ] {
         service.always(reply.clone());
-        assert_eq!(service.connector().forward(&message("m1")).await, expected, "{:.99}", format!("{reply:?}"));
+        assert_eq!(
+            service.connector().forward(&message("m1")).await,
+            expected,
+            "{:.99}",
+            format!("{reply:?}")
+        );
     }
 }
 
@@ -96,14 +125,21 @@ async fn a_web_page_is_no_answer_and_failed_is_no_success() {
     let service = Service::start().await;
     for status in [200, 202] {
         service.always(Reply::new(status, "\n<!doctype html><title>Back soon</title>"));
-        let AttemptOutcome::Unknown { reason } = service.connector().forward(&message("m1")).await else {
+        let AttemptOutcome::Unknown { reason } = service.connector().forward(&message("m1")).await
+        else {
             panic!("{status}")
         };
         assert!(reason.message.contains("not a connector"), "{reason}");
     }
-    service.always(Reply::new(200, r#"{"status":"failed","reason":{"code":"ServerError","message":"no"}}"#));
+    service.always(Reply::new(
+        200,
+        r#"{"status":"failed","reason":{"code":"ServerError","message":"no"}}"#,
+    ));
     let reason = Reason::new(ReasonCode::ServerError, "no");
-    assert_eq!(service.connector().forward(&message("m1")).await, AttemptOutcome::Rejected { reason });
+    assert_eq!(
+        service.connector().forward(&message("m1")).await,
+        AttemptOutcome::Rejected { reason }
+    );
 }
 
 #[tokio::test]
@@ -123,10 +159,16 @@ async fn refusals_are_final_and_carry_the_services_reason() {
         let given = r#"{"reason":{"code":"MediaTypeNotAllowed","message":"no videos"}}"#;
         service.always(Reply::new(status, given).with("retry-after", "7"));
         let reason = Reason::new(ReasonCode::MediaTypeNotAllowed, "no videos");
-        assert_eq!(service.connector().forward(&message("m1")).await, AttemptOutcome::Rejected { reason }, "{status}");
+        assert_eq!(
+            service.connector().forward(&message("m1")).await,
+            AttemptOutcome::Rejected { reason },
+            "{status}"
+        );
         for body in ["", "<html>", "{}", r#"{"reason":null}"#, r#"{"reason":{}}"#] {
             service.always(Reply::new(status, body));
-            let AttemptOutcome::Rejected { reason } = service.connector().forward(&message("m1")).await else {
+            let AttemptOutcome::Rejected { reason } =
+                service.connector().forward(&message("m1")).await
+            else {
                 panic!("{status} {body}")
             };
             assert_eq!(reason.code, fallback, "{status} {body}");
@@ -134,7 +176,11 @@ async fn refusals_are_final_and_carry_the_services_reason() {
         }
         service.always(Reply::new(status, r#"{"reason":{"code":"E42","message":"odd"}}"#));
         let reason = Reason::new(fallback, "E42: odd");
-        assert_eq!(service.connector().forward(&message("m1")).await, AttemptOutcome::Rejected { reason }, "{status}");
+        assert_eq!(
+            service.connector().forward(&message("m1")).await,
+            AttemptOutcome::Rejected { reason },
+            "{status}"
+        );
     }
     service.always(Reply::new(409, r#"{"reason":{"code":"MessageNotAllowed"}}"#));
     assert_eq!(service.connector().forward(&message("m1")).await, AttemptOutcome::SessionGone);
@@ -156,15 +202,22 @@ async fn anything_else_was_not_taken_this_time() {
     for status in [300, 301, 302, 303, 304, 307, 308, 408, 425, 429, 500, 501, 503, 599, 600, 999] {
         let before = service.calls().len();
         let body = if status == 304 { "" } else { r#"{"status":"delivered"}"# };
-        service.always(Reply::new(status, body).with("retry-after", "7").with("location", "/other"));
-        let AttemptOutcome::NotTaken { reason, after } = service.connector().forward(&message("m1")).await else {
+        service
+            .always(Reply::new(status, body).with("retry-after", "7").with("location", "/other"));
+        let AttemptOutcome::NotTaken { reason, after } =
+            service.connector().forward(&message("m1")).await
+        else {
             panic!("{status}")
         };
         assert_eq!(after, SEVEN, "{status}");
         let code = if status == 429 { ReasonCode::RateLimited } else { ReasonCode::ServerError };
         assert_eq!(reason.code, code, "{status}");
         assert!(reason.message.contains(&status.to_string()), "{reason}");
-        assert_eq!(service.calls().len(), before + 1, "{status} is not followed and not tried again here");
+        assert_eq!(
+            service.calls().len(),
+            before + 1,
+            "{status} is not followed and not tried again here"
+        );
     }
     service.always(Reply::new(503, ""));
     let outcome = service.connector().forward(&message("m1")).await;

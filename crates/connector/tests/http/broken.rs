@@ -96,7 +96,9 @@ async fn an_answer_that_never_came_whole_leaves_the_outcome_unknown() {
         assert_eq!(reason.code, ReasonCode::ServerError);
     }
     for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-le", b"HTTP/1.1 100 Continue\r\n\r\n"] {
-        let AttemptOutcome::Unknown { reason } = attempt_at(bytes, Then::Hold).await else { panic!("it hangs") };
+        let AttemptOutcome::Unknown { reason } = attempt_at(bytes, Then::Hold).await else {
+            panic!("it hangs")
+        };
         assert!(reason.message.contains("700ms"), "{reason}");
     }
 }
@@ -115,7 +117,9 @@ async fn a_status_counts_even_if_its_body_breaks_off_or_hangs() {
         );
         let failed = b"HTTP/1.1 500 Oh\r\ncontent-length: 99\r\nretry-after: 3\r\n\r\n<";
         let outcome = attempt_at(failed, then).await;
-        assert!(matches!(outcome, AttemptOutcome::NotTaken { after: Some(after), .. } if after.as_secs() == 3));
+        assert!(
+            matches!(outcome, AttemptOutcome::NotTaken { after: Some(after), .. } if after.as_secs() == 3)
+        );
         let gone = b"HTTP/1.1 409 Conflict\r\ncontent-length: 99\r\n\r\n";
         assert_eq!(attempt_at(gone, then).await, AttemptOutcome::SessionGone);
     }
@@ -123,7 +127,8 @@ async fn a_status_counts_even_if_its_body_breaks_off_or_hangs() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_cut() {
-    let (address, written) = serve(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", Then::Flood).await;
+    let (address, written) =
+        serve(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", Then::Flood).await;
     let outcome = attempt(&format!("http://{address}"), Duration::from_secs(5)).await;
     assert_eq!(outcome, AttemptOutcome::Accepted { service_id: None });
     let written = written.load(Ordering::Relaxed);
@@ -138,7 +143,10 @@ async fn what_never_left_was_not_taken() {
     let port = closed_port().await;
     let refused = attempt(&format!("http://{port}"), Duration::from_secs(2)).await;
     let AttemptOutcome::NotTaken { reason, after: None } = refused else { panic!("{refused:?}") };
-    assert!(reason.message.contains("cannot be reached") && reason.message.contains("refused"), "{reason}");
+    assert!(
+        reason.message.contains("cannot be reached") && reason.message.contains("refused"),
+        "{reason}"
+    );
 
     let (plain, _) = serve(b"HTTP/1.1 400 Bad Request\r\n\r\n", Then::Close).await;
     for url in [format!("https://{port}"), "http://no-such-host.invalid".to_owned()] {
@@ -162,14 +170,16 @@ async fn a_connection_that_ends_at_once_is_never_a_success() {
     // Whether the request was written before the end was seen is a race, and both outcomes are then true.
     for _ in 0..20 {
         let outcome = attempt(&url, Duration::from_secs(2)).await;
-        let possible = matches!(outcome, AttemptOutcome::NotTaken { .. } | AttemptOutcome::Unknown { .. });
+        let possible =
+            matches!(outcome, AttemptOutcome::NotTaken { .. } | AttemptOutcome::Unknown { .. });
         assert!(possible, "{outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn a_handshake_that_breaks_is_tried_again() {
-    let call = Open { conversation: ConversationId::new("c1"), customer: Customer::default(), attempt: 1 };
+    let call =
+        Open { conversation: ConversationId::new("c1"), customer: Customer::default(), attempt: 1 };
     for (bytes, then) in [
         (&b""[..], Then::Close),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"session\":\"s", Then::Close),
@@ -180,6 +190,9 @@ async fn a_handshake_that_breaks_is_tried_again() {
         let start = Instant::now();
         let outcome = connector_to(&format!("http://{address}")).open(&call).await;
         assert!(matches!(outcome, OpenOutcome::Retry { .. }), "{outcome:?}");
-        assert!(start.elapsed() < Duration::from_secs(3), "the time-out of the configuration holds");
+        assert!(
+            start.elapsed() < Duration::from_secs(3),
+            "the time-out of the configuration holds"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! The HTTP connector against chat services of every kind: scripted, broken, and a real one in Python.
 
-#![expect(clippy::unwrap_used, reason = "clippy allows it in test functions only, and all of this is test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy allows it in test functions only, and all of this is test"
+)]
 
 mod answers;
 mod broken;

@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use connector::http::{HttpConnector, Inbound, Secret};
 use connector::{Connector, Customer, Event, Forward, Open, Typing};
-use conversation::{AttemptOutcome, ConversationId, MessageId, MessageRef, OpenOutcome, Report, SessionId};
+use conversation::{
+    AttemptOutcome, ConversationId, MessageId, MessageRef, OpenOutcome, Report, SessionId,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -22,7 +24,8 @@ use tokio::time::{sleep, timeout};
 use crate::ports::free_port;
 use crate::service::{RealClock, SECRET, client, connector_to, message};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python-chat/chat_service.py");
+const SCRIPT: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python-chat/chat_service.py");
 
 /// A gateway that only receives, with the events in the order in which they came.
 #[derive(Clone)]
@@ -40,7 +43,8 @@ impl Gateway {
     }
 
     fn listen(&self, listener: TcpListener) {
-        let router = Router::new().route("/connectors/acme/events", post(take)).with_state(self.clone());
+        let router =
+            Router::new().route("/connectors/acme/events", post(take)).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
     }
 
@@ -55,7 +59,9 @@ impl Gateway {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(Duration::from_secs(20), enough).await.unwrap_or_else(|_| panic!("{:?}", self.events))
+        timeout(Duration::from_secs(20), enough)
+            .await
+            .unwrap_or_else(|_| panic!("{:?}", self.events))
     }
 }
 
@@ -83,7 +89,12 @@ impl Chat {
     async fn start(gateway: &str, options: &[&str]) -> Self {
         let mut process = Command::new("python3")
             .arg(SCRIPT)
-            .args(["--listen", "127.0.0.1:0", "--gateway", &format!("{gateway}/connectors/acme/events")])
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--gateway",
+                &format!("{gateway}/connectors/acme/events"),
+            ])
             .args(options)
             .env("CHAT_SECRET", SECRET)
             .stdout(Stdio::piped())
@@ -108,7 +119,8 @@ impl Chat {
     }
 
     async fn thread(&self, customer: &str) -> Vec<Value> {
-        let answer = self.client.get(format!("{}/customers/{customer}", self.url)).send().await.unwrap();
+        let answer =
+            self.client.get(format!("{}/customers/{customer}", self.url)).send().await.unwrap();
         answer.json::<Value>().await.unwrap()["thread"].as_array().unwrap().clone()
     }
 }
@@ -128,7 +140,12 @@ fn open(customer: &str) -> Open {
 
 fn forward(customer: &str, id: &str, session: &SessionId) -> Forward {
     let conversation = ConversationId::new(format!("c-{customer}"));
-    Forward { conversation, session: session.clone(), timeout: Duration::from_secs(5), ..message(id) }
+    Forward {
+        conversation,
+        session: session.clone(),
+        timeout: Duration::from_secs(5),
+        ..message(id)
+    }
 }
 
 #[tokio::test]
@@ -141,16 +158,28 @@ async fn a_conversation_from_handshake_to_close() {
     let early = forward("noor", "early", &SessionId::new("guessed"));
     assert_eq!(connector.forward(&early).await, AttemptOutcome::SessionGone);
     for _ in 0..2 {
-        assert_eq!(connector.open(&open("noor")).await, OpenOutcome::Pending, "one handshake, however often asked");
+        assert_eq!(
+            connector.open(&open("noor")).await,
+            OpenOutcome::Pending,
+            "one handshake, however often asked"
+        );
     }
     let events = gateway.events(1).await;
-    let Event::SessionOpened { conversation, session, .. } = &events[0] else { panic!("{events:?}") };
+    let Event::SessionOpened { conversation, session, .. } = &events[0] else {
+        panic!("{events:?}")
+    };
     assert_eq!(conversation.as_str(), "c-noor");
     assert_eq!(connector.open(&open("noor")).await, OpenOutcome::Opened(session.clone()));
 
     let first = connector.forward(&forward("noor", "m1", session)).await;
-    let AttemptOutcome::Accepted { service_id: Some(service_id) } = first.clone() else { panic!("{first:?}") };
-    assert_eq!(connector.forward(&forward("noor", "m1", session)).await, first, "a repetition has the same answer");
+    let AttemptOutcome::Accepted { service_id: Some(service_id) } = first.clone() else {
+        panic!("{first:?}")
+    };
+    assert_eq!(
+        connector.forward(&forward("noor", "m1", session)).await,
+        first,
+        "a repetition has the same answer"
+    );
     let events = gateway.events(2).await;
     let Event::Report { message, report, .. } = &events[1] else { panic!("{events:?}") };
     assert_eq!((message, report), (&MessageRef::Ours(MessageId::new("m1")), &Report::Delivered));
@@ -161,12 +190,19 @@ async fn a_conversation_from_handshake_to_close() {
     assert_eq!((customer.id.as_str(), text.as_deref()), ("noor", Some("Where is my parcel? 🐎")));
     assert!(time.is_some());
     let thread = chat.thread("noor").await;
-    assert_eq!(thread.iter().map(|said| &said["from"]).collect::<Vec<_>>(), ["agent", "customer"], "no doubles");
+    assert_eq!(
+        thread.iter().map(|said| &said["from"]).collect::<Vec<_>>(),
+        ["agent", "customer"],
+        "no doubles"
+    );
     assert_eq!(thread[0]["id"], service_id.as_ref());
 
     connector.typing(conversation, Typing { on: true, duration: Duration::from_secs(5) }).await;
     connector.close(conversation, "the agent left").await;
-    assert_eq!(connector.forward(&forward("noor", "m2", session)).await, AttemptOutcome::SessionGone);
+    assert_eq!(
+        connector.forward(&forward("noor", "m2", session)).await,
+        AttemptOutcome::SessionGone
+    );
 }
 
 #[tokio::test]
@@ -177,8 +213,13 @@ async fn some_are_refused_and_some_wait_for_ever() {
     assert_eq!(connector.open(&open("never-noor")).await, OpenOutcome::Pending);
     assert_eq!(connector.open(&open("refuse-noor")).await, OpenOutcome::Pending);
     let events = gateway.events(1).await;
-    let Event::SessionRefused { conversation, reason, .. } = &events[0] else { panic!("{events:?}") };
-    assert_eq!((conversation.as_str(), reason.code.as_str()), ("c-refuse-noor", "MessageNotAllowed"));
+    let Event::SessionRefused { conversation, reason, .. } = &events[0] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (conversation.as_str(), reason.code.as_str()),
+        ("c-refuse-noor", "MessageNotAllowed")
+    );
     assert_eq!(connector.open(&open("never-noor")).await, OpenOutcome::Pending);
 }
 
@@ -186,16 +227,24 @@ async fn some_are_refused_and_some_wait_for_ever() {
 async fn delivery_is_told_at_once_or_fails_later_as_the_option_says() {
     let (gateway, url) = gateway().await;
     let at_once = Chat::start(&url, &["--handshake", "0", "--deliver", "immediately"]).await;
-    let OpenOutcome::Opened(session) = at_once.connector().open(&open("noor")).await else { panic!("no session") };
+    let OpenOutcome::Opened(session) = at_once.connector().open(&open("noor")).await else {
+        panic!("no session")
+    };
     let outcome = at_once.connector().forward(&forward("noor", "m1", &session)).await;
     assert!(matches!(outcome, AttemptOutcome::Delivered { service_id: Some(_) }), "{outcome:?}");
 
-    let failing = Chat::start(&url, &["--handshake", "0", "--deliver", "fail", "--delay", "0"]).await;
-    let OpenOutcome::Opened(session) = failing.connector().open(&open("noor")).await else { panic!("no session") };
+    let failing =
+        Chat::start(&url, &["--handshake", "0", "--deliver", "fail", "--delay", "0"]).await;
+    let OpenOutcome::Opened(session) = failing.connector().open(&open("noor")).await else {
+        panic!("no session")
+    };
     let outcome = failing.connector().forward(&forward("noor", "m2", &session)).await;
     assert!(matches!(outcome, AttemptOutcome::Accepted { .. }), "{outcome:?}");
     let events = gateway.events(1).await;
-    assert!(matches!(&events[0], Event::Report { report: Report::Failed { .. }, .. }), "{events:?}");
+    assert!(
+        matches!(&events[0], Event::Report { report: Report::Failed { .. }, .. }),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -213,13 +262,22 @@ async fn a_gateway_that_is_away_gets_every_event_later_and_in_order() {
         Event::Message { text: Some(text), .. } => text.clone(),
         other => panic!("{other:?}"),
     });
-    assert_eq!(texts.collect::<Vec<_>>(), (0..150).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        (0..150).map(|number| number.to_string()).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test]
 async fn the_example_refuses_what_another_signed() {
     let (_, url) = gateway().await;
     let chat = Chat::start(&url, &[]).await;
-    let unsigned = chat.client.post(format!("{}/conversations/c/open", chat.url)).body("{}").send().await.unwrap();
+    let unsigned = chat
+        .client
+        .post(format!("{}/conversations/c/open", chat.url))
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(unsigned.status(), 401);
 }

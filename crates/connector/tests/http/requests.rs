@@ -15,7 +15,8 @@ async fn the_four_calls_are_as_the_contract_says() {
     service.always(Reply::new(202, ""));
     let connector = service.connector();
     let conversation = ConversationId::new("c1");
-    let customer = Customer { id: "noor@chat".into(), first_name: Some("Noor".into()), ..Customer::default() };
+    let customer =
+        Customer { id: "noor@chat".into(), first_name: Some("Noor".into()), ..Customer::default() };
     connector.open(&Open { conversation: conversation.clone(), customer, attempt: 3 }).await;
     let attachment = json!({"contentType": "Attachment", "attachment": {"mediaType": "Image", "url": "https://x/y"}});
     let mut with_content = message("m1");
@@ -33,7 +34,10 @@ async fn the_four_calls_are_as_the_contract_says() {
     assert_eq!(
         seen,
         [
-            ("/conversations/c1/open", json!({"customer": {"id": "noor@chat", "first_name": "Noor"}, "attempt": 3})),
+            (
+                "/conversations/c1/open",
+                json!({"customer": {"id": "noor@chat", "first_name": "Noor"}, "attempt": 3})
+            ),
             (
                 "/conversations/c1/messages",
                 json!({"id": "m1", "time": time, "text": "Where is my parcel?", "content": [attachment], "session": "s1"})
@@ -50,7 +54,10 @@ async fn the_four_calls_are_as_the_contract_says() {
         assert!(call.genuine, "{} is signed", call.path);
         assert_eq!(call.method, Method::POST);
         assert_eq!(call.header("content-type"), "application/json");
-        assert!(!call.header("content-length").is_empty(), "simple servers cannot read chunked bodies");
+        assert!(
+            !call.header("content-length").is_empty(),
+            "simple servers cannot read chunked bodies"
+        );
     }
 }
 
@@ -67,11 +74,16 @@ async fn a_repeated_attempt_has_the_same_key_and_a_new_call_another() {
     for call in service.calls() {
         assert_eq!((call.header("idempotency-key"), call.header("webhook-id")), ("m1", "m1"));
     }
-    let open = Open { conversation: ConversationId::new("c1"), customer: Customer::default(), attempt: 1 };
+    let open =
+        Open { conversation: ConversationId::new("c1"), customer: Customer::default(), attempt: 1 };
     connector.open(&open).await;
     connector.open(&open).await;
     let opens: Vec<_> = service.calls().split_off(3);
-    assert_ne!(opens[0].header("webhook-id"), opens[1].header("webhook-id"), "a second handshake is no repetition");
+    assert_ne!(
+        opens[0].header("webhook-id"),
+        opens[1].header("webhook-id"),
+        "a second handshake is no repetition"
+    );
     assert!(opens.iter().all(|call| call.header("idempotency-key").is_empty()));
 }
 
@@ -90,7 +102,10 @@ async fn a_check_is_a_signed_get_that_touches_no_conversation() {
     let line = service.connector().check().await.unwrap();
     assert!(line.contains("404"), "{line}");
     let calls = service.calls();
-    assert_eq!((calls[0].method.clone(), calls[0].path.as_str(), calls[0].genuine), (Method::GET, "/", true));
+    assert_eq!(
+        (calls[0].method.clone(), calls[0].path.as_str(), calls[0].genuine),
+        (Method::GET, "/", true)
+    );
     service.always(Reply::new(401, ""));
     assert_eq!(service.connector().check().await, Err(CheckError::Unauthorized(401)));
     service.always(Reply::new(502, ""));

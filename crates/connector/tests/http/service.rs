@@ -96,7 +96,13 @@ impl Service {
     }
 }
 
-async fn answer(State(service): State<Service>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(service): State<Service>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let call = Call {
         method,
         path: uri.path().to_owned(),
@@ -108,7 +114,8 @@ async fn answer(State(service): State<Service>, method: Method, uri: Uri, header
     lock(&service.calls).push(call);
     match reply {
         Reply::Answer(status, headers, body) => {
-            let mut response = (StatusCode::from_u16(status).unwrap(), Body::from(body)).into_response();
+            let mut response =
+                (StatusCode::from_u16(status).unwrap(), Body::from(body)).into_response();
             for (name, value) in headers {
                 response.headers_mut().insert(name, value.parse().unwrap());
             }
@@ -127,7 +134,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(crate) struct RealClock;
 
 impl Clock for RealClock {
-    #[expect(clippy::disallowed_methods, reason = "the other side of these tests reads the machine's clock too")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the other side of these tests reads the machine's clock too"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -141,7 +151,10 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 pub(crate) fn connector_to(url: &str) -> HttpConnector {
-    let mut config = HttpConfig::new(url.parse().unwrap(), SECRET.parse::<connector::http::Secret>().unwrap().into());
+    let mut config = HttpConfig::new(
+        url.parse().unwrap(),
+        SECRET.parse::<connector::http::Secret>().unwrap().into(),
+    );
     config.timeout = Duration::from_secs(2);
     HttpConnector::new(config, client(), Arc::new(RealClock))
 }

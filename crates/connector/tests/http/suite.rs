@@ -27,7 +27,9 @@ impl ChatService for Scripted {
         let refusal = r#"{"reason":{"code":"RecipientOptedOut","message":"She left."}}"#;
         self.service.script(move |call| match behave {
             Behave::Take => Reply::new(202, r#"{"status":"sent"}"#),
-            Behave::Deliver if call.path.ends_with("/open") => Reply::new(200, r#"{"session":"s"}"#),
+            Behave::Deliver if call.path.ends_with("/open") => {
+                Reply::new(200, r#"{"session":"s"}"#)
+            }
             Behave::Deliver => Reply::new(200, r#"{"status":"delivered"}"#),
             Behave::Refuse => Reply::new(422, refusal),
             Behave::SessionGone => Reply::new(409, ""),
@@ -43,8 +45,11 @@ impl ChatService for Scripted {
         let calls = self.service.calls();
         assert!(calls.iter().all(|call| call.genuine), "every call is signed");
         let messages = calls.iter().filter(|call| call.path.ends_with("/messages"));
-        let text = |call: &crate::service::Call| call.body["text"].as_str().unwrap_or_default().to_owned();
-        messages.map(|call| Taken { id: call.header("idempotency-key").to_owned(), text: text(call) }).collect()
+        let text =
+            |call: &crate::service::Call| call.body["text"].as_str().unwrap_or_default().to_owned();
+        messages
+            .map(|call| Taken { id: call.header("idempotency-key").to_owned(), text: text(call) })
+            .collect()
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use conversation::{
-    AttemptOutcome, Conversation, Effect, Fate, History, Input, MessageId, OpenOutcome, Owed, Policy, PostResult,
-    Reason, ReasonCode, Record, Report, SessionId, Step,
+    AttemptOutcome, Conversation, Effect, Fate, History, Input, MessageId, OpenOutcome, Owed,
+    Policy, PostResult, Reason, ReasonCode, Record, Report, SessionId, Step,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -140,13 +140,19 @@ impl World {
             Event::Forward { call, outcome, after } => {
                 let forwards = |call: &Call| matches!(call, Call::Forward { .. });
                 if let Some(Call::Forward { message, attempt }) = self.take_call(call, forwards) {
-                    self.take(Input::AttemptEnded { message, attempt, outcome: attempt_outcome(outcome, after) });
+                    self.take(Input::AttemptEnded {
+                        message,
+                        attempt,
+                        outcome: attempt_outcome(outcome, after),
+                    });
                 }
             }
             Event::Report { message, report } => {
                 if let Some(message) = pick(&self.messages, message).cloned() {
-                    let failed = Report::Failed { reason: Reason::new(ReasonCode::GeneralError, "bounced") };
-                    let report = [Report::Delivered, Report::Read, failed][usize::from(report)].clone();
+                    let failed =
+                        Report::Failed { reason: Reason::new(ReasonCode::GeneralError, "bounced") };
+                    let report =
+                        [Report::Delivered, Report::Read, failed][usize::from(report)].clone();
                     self.take(Input::Reported { message, report });
                 }
             }
@@ -169,7 +175,8 @@ impl World {
             Event::Typing { agent: false } => self.take(Input::CustomerTyping),
             Event::Wait { millis } => self.wait(Duration::from_millis(millis.into())),
             Event::Down { millis } => {
-                self.now = self.now.checked_add(Duration::from_millis(millis.into())).expect("in range");
+                self.now =
+                    self.now.checked_add(Duration::from_millis(millis.into())).expect("in range");
                 self.restart();
             }
             Event::CrashBeforeCommit => self.die = Some(Death::BeforeCommit),
@@ -195,7 +202,10 @@ impl World {
             0..=2 => OpenOutcome::Opened(self.new_session()),
             3 => OpenOutcome::Pending,
             4 => OpenOutcome::Refused(Reason::new(ReasonCode::InvalidDestination, "nobody there")),
-            _ => OpenOutcome::Retry { reason: Reason::new(ReasonCode::ServerError, "503"), after: seconds(after) },
+            _ => OpenOutcome::Retry {
+                reason: Reason::new(ReasonCode::ServerError, "503"),
+                after: seconds(after),
+            },
         }
     }
 
@@ -226,14 +236,22 @@ impl World {
     }
 
     fn take_call(&mut self, index: u8, wanted: impl Fn(&Call) -> bool) -> Option<Call> {
-        let places: Vec<_> = self.calls.iter().enumerate().filter(|(_, call)| wanted(call)).map(|(n, _)| n).collect();
+        let places: Vec<_> = self
+            .calls
+            .iter()
+            .enumerate()
+            .filter(|(_, call)| wanted(call))
+            .map(|(n, _)| n)
+            .collect();
         pick(&places, index).copied().map(|place| self.calls.remove(place))
     }
 
     /// Time passes, and the gateway is woken when it asked to be.
     fn wait(&mut self, duration: Duration) {
         let until = self.now.checked_add(duration).expect("in range");
-        while let Some(due) = self.conversation.next_wakeup(&self.policy).filter(|due| *due <= until) {
+        while let Some(due) =
+            self.conversation.next_wakeup(&self.policy).filter(|due| *due <= until)
+        {
             if due <= self.now {
                 self.wrong = Some(format!("asks to be woken at {due}, and it is {}", self.now));
                 return;
@@ -258,7 +276,10 @@ impl World {
         } else {
             self.run(step.effects);
         }
-        if !matches!(input, Input::AgentMessage { .. } | Input::CustomerMessage { .. } | Input::Tick) {
+        if !matches!(
+            input,
+            Input::AgentMessage { .. } | Input::CustomerMessage { .. } | Input::Tick
+        ) {
             self.answers.push(input);
         }
     }
@@ -267,13 +288,17 @@ impl World {
     fn compare(&mut self, input: &Input, step: &Step) {
         for record in &step.records {
             match (input, record) {
-                (Input::AgentMessage { time, received, .. }, Record::Accepted { time: place, .. })
-                    if *place != time.map_or(*received, |time| time.min(*received)) =>
-                {
+                (
+                    Input::AgentMessage { time, received, .. },
+                    Record::Accepted { time: place, .. },
+                ) if *place != time.map_or(*received, |time| time.min(*received)) => {
                     self.wrong = Some(format!("I3: {input:?} takes its place at {place}"));
                 }
-                (Input::AttemptEnded { attempt: of, .. }, Record::AttemptEnded { attempt, .. }) if attempt != of => {
-                    self.wrong = Some(format!("I7: the answer to attempt {of} ends attempt {attempt}"));
+                (Input::AttemptEnded { attempt: of, .. }, Record::AttemptEnded { attempt, .. })
+                    if attempt != of =>
+                {
+                    self.wrong =
+                        Some(format!("I7: the answer to attempt {of} ends attempt {attempt}"));
                 }
                 _ => {}
             }
@@ -296,7 +321,8 @@ impl World {
                     matches!(record, Record::AttemptStarted { message: m, attempt: a, .. } if m == message && a == attempt)
                 });
                 if !journaled {
-                    self.wrong = Some(format!("I7: {message} is forwarded without a record of the attempt"));
+                    self.wrong =
+                        Some(format!("I7: {message} is forwarded without a record of the attempt"));
                 }
             }
         }
@@ -313,7 +339,10 @@ impl World {
                 Effect::Post(owed) if !self.conversation.owed().contains(&owed) => {
                     self.wrong = Some(format!("posts {owed:?}, which is not owed"));
                 }
-                Effect::Post(_) | Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping => {}
+                Effect::Post(_)
+                | Effect::Typing { .. }
+                | Effect::Close
+                | Effect::CustomerTyping => {}
             }
         }
     }
@@ -336,9 +365,14 @@ impl World {
             return Err(breach.to_string());
         }
         if self.replayed != self.conversation {
-            return Err(format!("a replay gives\n{:?}\ninstead of\n{:?}", self.replayed, self.conversation));
+            return Err(format!(
+                "a replay gives\n{:?}\ninstead of\n{:?}",
+                self.replayed, self.conversation
+            ));
         }
-        if let Some(due) = self.conversation.next_wakeup(&self.policy).filter(|due| *due <= self.now) {
+        if let Some(due) =
+            self.conversation.next_wakeup(&self.policy).filter(|due| *due <= self.now)
+        {
             return Err(format!("I8: was to act at {due}, and it is {}", self.now));
         }
         for (message, before) in &self.failed_before {
@@ -404,7 +438,10 @@ fn attempt_outcome(outcome: u8, after: u8) -> AttemptOutcome {
         2 | 3 => AttemptOutcome::Accepted { service_id: Some("x".into()) },
         4 => AttemptOutcome::Rejected { reason: Reason::new(ReasonCode::MessageNotAllowed, "no") },
         5 => AttemptOutcome::SessionGone,
-        6 => AttemptOutcome::NotTaken { reason: Reason::new(ReasonCode::RateLimited, "429"), after: seconds(after) },
+        6 => AttemptOutcome::NotTaken {
+            reason: Reason::new(ReasonCode::RateLimited, "429"),
+            after: seconds(after),
+        },
         _ => AttemptOutcome::Unknown { reason: Reason::new(ReasonCode::GeneralError, "no answer") },
     }
 }
@@ -416,8 +453,12 @@ fn done(owed: Owed, refused: bool) -> Input {
         PostResult::Posted { genesys_id: None }
     };
     match owed {
-        Owed::Receipt { message, fate } => Input::ReceiptDone { message, last: fate.is_some(), result },
-        Owed::Inbound { message } => Input::InboundDone { message, result, genesys: Some("g".into()) },
+        Owed::Receipt { message, fate } => {
+            Input::ReceiptDone { message, last: fate.is_some(), result }
+        }
+        Owed::Inbound { message } => {
+            Input::InboundDone { message, result, genesys: Some("g".into()) }
+        }
         Owed::Notice { message, notice } => Input::NoticeDone { message, notice, result },
         Owed::Disconnect { .. } => Input::DisconnectDone { result },
     }

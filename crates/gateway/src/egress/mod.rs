@@ -112,7 +112,8 @@ impl Egress {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
-            while let Some(due) = queue.next(Instant::now(), |urgent| self.places.has_room(urgent)) {
+            while let Some(due) = queue.next(Instant::now(), |urgent| self.places.has_room(urgent))
+            {
                 posts.push(self.start(&engine, due));
             }
             // What ends comes before what begins, so that a flood of news keeps no slot taken.
@@ -160,7 +161,8 @@ impl Egress {
         let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
         let (item, tries) = (due.item.clone(), due.tries);
         let place = self.places.take(item.owed.is_urgent());
-        let task = engine.tasks.clone().spawn(async move { egress.bring(&engine, due, place).await });
+        let task =
+            engine.tasks.clone().spawn(async move { egress.bring(&engine, due, place).await });
         async move {
             let again = task.await.unwrap_or_else(|_| {
                 // A task that broke has told nobody; what it was about may have been done.
@@ -176,14 +178,18 @@ impl Egress {
         let Due { item, tries, doubt, done } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         // Another node's by now: that one finds it in the outbox. Another's meanwhile: it is read again, if it is still owed.
-        let drive = self.store.drive(&item.conversation).filter(|drive| drive.term() == item.term)?;
+        let drive =
+            self.store.drive(&item.conversation).filter(|drive| drive.term() == item.term)?;
         let name = self.integration.name.as_str();
         let outcome = if let Some(input) = done {
             drop(place);
             Outcome::Done(input)
         } else {
-            let (integration, store, place) = (&self.integration, self.store.as_ref(), Mutex::new(Some(place)));
-            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, place }.bring(&item).await
+            let (integration, store, place) =
+                (&self.integration, self.store.as_ref(), Mutex::new(Some(place)));
+            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, place }
+                .bring(&item)
+                .await
         };
         match outcome {
             Outcome::Done(input) => {
@@ -226,7 +232,9 @@ impl Egress {
 
     /// Exponential from half a second to half a minute, with full jitter.
     fn pause(&self, tries: u32) -> Duration {
-        let ceiling = Duration::from_millis(500).saturating_mul(1 << tries.min(6)).min(Duration::from_secs(30));
+        let ceiling = Duration::from_millis(500)
+            .saturating_mul(1 << tries.min(6))
+            .min(Duration::from_secs(30));
         let share = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         ceiling.mul_f64(share)
     }

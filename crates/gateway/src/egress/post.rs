@@ -45,7 +45,9 @@ impl From<StoreError> for Outcome {
 impl Post<'_> {
     pub(super) async fn bring(&self, item: &OutboxItem) -> Outcome {
         let mut brought = match &item.owed {
-            Owed::Receipt { message, fate } => self.receipt(message, fate.as_ref(), item.since).await,
+            Owed::Receipt { message, fate } => {
+                self.receipt(message, fate.as_ref(), item.since).await
+            }
             Owed::Inbound { message } => self.inbound(message).await,
             Owed::Notice { message, notice } => self.notice(item, message, *notice).await,
             Owed::Disconnect { id } => self.disconnect(id).await,
@@ -58,7 +60,11 @@ impl Post<'_> {
     }
 
     /// Makes one call when it is its turn, if it is still this node's to make then.
-    async fn call<T, F>(&self, lane: Lane, call: impl FnOnce(genesys::Client) -> F) -> Result<Answer<T>, CallError>
+    async fn call<T, F>(
+        &self,
+        lane: Lane,
+        call: impl FnOnce(genesys::Client) -> F,
+    ) -> Result<Answer<T>, CallError>
     where
         F: Future<Output = Result<Answer<T>, CallError>>,
     {
@@ -78,14 +84,20 @@ impl Post<'_> {
         outcome
     }
 
-    async fn receipt(&self, message: &MessageId, fate: Option<&Fate>, at: Timestamp) -> Result<Outcome, Outcome> {
+    async fn receipt(
+        &self,
+        message: &MessageId,
+        fate: Option<&Fate>,
+        at: Timestamp,
+    ) -> Result<Outcome, Outcome> {
         let last = fate.is_some();
         let done = |result| Input::ReceiptDone { message: message.clone(), last, result };
         let Some(kept) = self.body(Direction::Outbound, message).await? else {
             return Ok(lost(done));
         };
         let receipt = to_genesys::receipt(&kept.foreign_id, &kept.bytes, fate, at);
-        let lane = if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
+        let lane =
+            if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
         if self.doubt && last && self.is_there(&kept.foreign_id, lane).await? {
             return Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id: None }))));
         }
@@ -103,7 +115,10 @@ impl Post<'_> {
         match self.call(lane, read).await {
             Ok(answer) => Ok(answer.value.normalized_receipts.iter().flatten().any(|receipt| {
                 receipt.is_final_receipt == Some(true)
-                    || matches!(receipt.status, Some(ReceiptStatus::Delivered | ReceiptStatus::Failed))
+                    || matches!(
+                        receipt.status,
+                        Some(ReceiptStatus::Delivered | ReceiptStatus::Failed)
+                    )
             })),
             // An answer that cannot be read is none, however often it is asked for.
             Err(CallError::Refused { .. } | CallError::Unknown { .. }) => Ok(false),
@@ -135,8 +150,12 @@ impl Post<'_> {
         let Some(kept) = self.body(Direction::Inbound, message).await? else {
             return Ok(lost(|result| done(result, None)));
         };
-        let event = connector::protocol::parse(&kept.bytes).ok().and_then(|events| events.into_iter().next());
-        let Some(Ok(Event::Message { id, customer, text, content, time })) = event.map(|e| e.map(|e| e.event)) else {
+        let event = connector::protocol::parse(&kept.bytes)
+            .ok()
+            .and_then(|events| events.into_iter().next());
+        let Some(Ok(Event::Message { id, customer, text, content, time })) =
+            event.map(|e| e.map(|e| e.event))
+        else {
             let why = "the stored event is no message".into();
             return Ok(Outcome::Done(Box::new(done(PostResult::Refused { why }, None))));
         };
@@ -146,15 +165,18 @@ impl Post<'_> {
             Inbound::Message(message) => {
                 // Always asked for the conversation: a customer who returns late lands in a new one, and only the
                 // answer says so.
-                let post = async |client: genesys::Client| client.post_message(integration, &message, true).await;
+                let post = async |client: genesys::Client| {
+                    client.post_message(integration, &message, true).await
+                };
                 match self.call(Lane::Urgent, post).await {
                     Ok(answer) => (Ok(answer.value.id), answer.value.conversation_id),
                     Err(error) => (Err(error), None),
                 }
             }
             Inbound::Response(response) => {
-                let post =
-                    async |client: genesys::Client| client.post_structured_response(integration, &response).await;
+                let post = async |client: genesys::Client| {
+                    client.post_structured_response(integration, &response).await
+                };
                 (self.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
         };
@@ -163,13 +185,24 @@ impl Post<'_> {
         settled(answer, |result| done(result, genesys), refusals)
     }
 
-    async fn notice(&self, item: &OutboxItem, message: &MessageId, kind: NoticeKind) -> Result<Outcome, Outcome> {
+    async fn notice(
+        &self,
+        item: &OutboxItem,
+        message: &MessageId,
+        kind: NoticeKind,
+    ) -> Result<Outcome, Outcome> {
         let done = |result| Input::NoticeDone { message: message.clone(), notice: kind, result };
         let loaded = self.store.load(&item.conversation).await?;
-        let customer = loaded.and_then(|loaded| serde_json::from_str::<Customer>(&loaded.customer).ok());
+        let customer =
+            loaded.and_then(|loaded| serde_json::from_str::<Customer>(&loaded.customer).ok());
         let Some(customer) = customer else { return Ok(lost(done)) };
-        let notice =
-            to_genesys::notice(message.as_str(), kind, self.integration.notices.of(kind), &customer, item.since);
+        let notice = to_genesys::notice(
+            message.as_str(),
+            kind,
+            self.integration.notices.of(kind),
+            &customer,
+            item.since,
+        );
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
         let answer = self.call(Lane::Urgent, post).await;
@@ -185,19 +218,31 @@ impl Post<'_> {
             Err(error) => return settled(Err(error), done, Final::All),
         };
         let live = |participant: &&genesys::conversation::Participant| {
-            !matches!(participant.state, Some(ParticipantState::Disconnected | ParticipantState::Terminated))
+            !matches!(
+                participant.state,
+                Some(ParticipantState::Disconnected | ParticipantState::Terminated)
+            )
         };
-        let customer = found.participants_as(&Purpose::Customer).find(live).and_then(|customer| customer.id.clone());
+        let customer = found
+            .participants_as(&Purpose::Customer)
+            .find(live)
+            .and_then(|customer| customer.id.clone());
         let Some(customer) = customer else {
             return Ok(Outcome::Done(Box::new(done(PostResult::Posted { genesys_id: None }))));
         };
         let patch = ParticipantPatch::disconnect();
-        let post = async |client: genesys::Client| client.patch_participant(conversation, &customer, &patch).await;
+        let post = async |client: genesys::Client| {
+            client.patch_participant(conversation, &customer, &patch).await
+        };
         let answer = self.call(Lane::Urgent, post).await;
         settled(answer.map(|_| None), done, Final::All)
     }
 
-    async fn body(&self, direction: Direction, message: &MessageId) -> Result<Option<Body>, Outcome> {
+    async fn body(
+        &self,
+        direction: Direction,
+        message: &MessageId,
+    ) -> Result<Option<Body>, Outcome> {
         Ok(self.store.body(&self.integration.name, direction, message).await?)
     }
 }
@@ -231,10 +276,14 @@ fn settled(
                 let why: String = error.to_string().chars().take(300).collect();
                 PostResult::Refused { why: why.into() }
             }
-            CallError::NotSent { .. } | CallError::RateLimited { .. } | CallError::Unauthorized { .. } => {
+            CallError::NotSent { .. }
+            | CallError::RateLimited { .. }
+            | CallError::Unauthorized { .. } => {
                 return Err(later(&error, false));
             }
-            CallError::Refused { .. } | CallError::Unknown { .. } | CallError::Unavailable { .. } => {
+            CallError::Refused { .. }
+            | CallError::Unknown { .. }
+            | CallError::Unavailable { .. } => {
                 return Err(later(&error, true));
             }
         },
@@ -258,12 +307,16 @@ fn later(error: &CallError, doubt: bool) -> Outcome {
         // A matter of configuration: somebody has to mend it first.
         CallError::Unauthorized { .. } | CallError::Refused { .. } => Some(Duration::from_secs(10)),
         // The budget keeps the lane shut after a 429; waiting here as well would only delay it.
-        CallError::RateLimited { .. } | CallError::NotSent { .. } | CallError::Unknown { .. } => None,
+        CallError::RateLimited { .. } | CallError::NotSent { .. } | CallError::Unknown { .. } => {
+            None
+        }
     };
     Outcome::Later { why: error.to_string(), after, doubt }
 }
 
 /// The message's row is gone, so there is nothing to say and nobody to say it about.
 fn lost(done: impl FnOnce(PostResult) -> Input) -> Outcome {
-    Outcome::Done(Box::new(done(PostResult::Refused { why: "the message's row is gone from the store".into() })))
+    Outcome::Done(Box::new(done(PostResult::Refused {
+        why: "the message's row is gone from the store".into(),
+    })))
 }

@@ -99,8 +99,11 @@ impl Queue {
 
     fn add(&mut self, due: Due) {
         let seq = due.item.seq;
-        let slot =
-            self.subjects.entry(subject(&due.item)).or_insert(Slot { newest: 0, under_way: false, behind: None });
+        let slot = self.subjects.entry(subject(&due.item)).or_insert(Slot {
+            newest: 0,
+            under_way: false,
+            behind: None,
+        });
         // The other lane may have been read further than this one, and this one before.
         if seq <= slot.newest {
             return;
@@ -218,7 +221,10 @@ mod tests {
     #[test]
     fn what_somebody_waits_for_overtakes_the_rest() {
         let mut queue = Queue::default();
-        reads(&mut queue, vec![item(1, "a", Fate::Delivered), item(2, "b", failed()), item(3, "c", failed())]);
+        reads(
+            &mut queue,
+            vec![item(1, "a", Fate::Delivered), item(2, "b", failed()), item(3, "c", failed())],
+        );
         assert_eq!(drain(&mut queue, Instant::now()), [2, 3, 1]);
     }
 
@@ -304,7 +310,11 @@ mod tests {
             queue.ended(&item(seq, &format!("m{seq}"), failed()), 0, None);
             while queue.next(now, |_| true).is_some() {}
             if seq > PAGE as u64 / 2 {
-                assert_eq!(queue.wants(true), Some((PAGE as u64, PAGE)), "the page was full: there may be more");
+                assert_eq!(
+                    queue.wants(true),
+                    Some((PAGE as u64, PAGE)),
+                    "the page was full: there may be more"
+                );
             }
         }
         assert!(queue.subjects.is_empty());

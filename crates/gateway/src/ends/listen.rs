@@ -40,7 +40,8 @@ pub(super) async fn run(
     let mut pause = PAUSE;
     loop {
         let session = async {
-            let (mut listener, mut frames) = Listener::connect(&engine, &integration, &hints).await?;
+            let (mut listener, mut frames) =
+                Listener::connect(&engine, &integration, &hints).await?;
             pause = PAUSE;
             listener.subscribe_to_all().await?;
             // What happened while nobody listened is found by asking.
@@ -52,8 +53,12 @@ pub(super) async fn run(
             () = engine.stop.cancelled() => return,
         };
         match ended {
-            Ok(()) => tracing::debug!(integration = %integration.name, "the notification socket has ended"),
-            Err(error) => tracing::warn!(integration = %integration.name, %error, "no notifications; asking goes on"),
+            Ok(()) => {
+                tracing::debug!(integration = %integration.name, "the notification socket has ended")
+            }
+            Err(error) => {
+                tracing::warn!(integration = %integration.name, %error, "no notifications; asking goes on")
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -91,7 +96,9 @@ impl Listener {
     async fn subscribe_to_all(&mut self) -> Result<(), CallError> {
         let name = &self.integration.name;
         let ask = || self.engine.store.watched(name, None, MOST_TOPICS);
-        let Some(all) = self.engine.patiently("look for open conversations", ask).await else { return Ok(()) };
+        let Some(all) = self.engine.patiently("look for open conversations", ask).await else {
+            return Ok(());
+        };
         for page in all.chunks(TOPICS) {
             self.subscribe(page.to_vec()).await?;
         }
@@ -100,7 +107,8 @@ impl Listener {
 
     async fn subscribe(&mut self, watched: Vec<Watched>) -> Result<(), CallError> {
         let named = watched.into_iter().map(|watched| (customer_end(&watched.genesys), watched));
-        let new: HashMap<_, _> = named.filter(|(topic, _)| !self.topics.contains_key(topic)).collect();
+        let new: HashMap<_, _> =
+            named.filter(|(topic, _)| !self.topics.contains_key(topic)).collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -112,7 +120,11 @@ impl Listener {
     }
 
     /// Until the socket ends, or until the channel is full of conversations that ended long ago.
-    async fn listen(&mut self, frames: &mut Frames, opened: &mut mpsc::Receiver<Watched>) -> Result<(), CallError> {
+    async fn listen(
+        &mut self,
+        frames: &mut Frames,
+        opened: &mut mpsc::Receiver<Watched>,
+    ) -> Result<(), CallError> {
         let mut new = Vec::new();
         while self.topics.len() < MOST_TOPICS {
             tokio::select! {

@@ -31,7 +31,11 @@ enum Hint {
 pub(crate) type Opened = mpsc::Sender<Watched>;
 
 /// Starts looking for ends, as the integration is configured to.
-pub(crate) fn start(engine: &Arc<Engine>, integration: &Arc<Integration>, opened: mpsc::Receiver<Watched>) {
+pub(crate) fn start(
+    engine: &Arc<Engine>,
+    integration: &Arc<Integration>,
+    opened: mpsc::Receiver<Watched>,
+) {
     let (hints, hinted) = mpsc::channel(WAITING);
     let every = match integration.detect_end {
         DetectEnd::Notifications { poll } => {
@@ -56,7 +60,11 @@ async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watche
     if ended(integration, watched).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
         // Nobody waits for the answer: a round that finds it open still asks again.
-        drop(engine.deliver(&watched.conversation, drive, Input::GenesysEnded { id: watched.genesys.clone() }));
+        drop(engine.deliver(
+            &watched.conversation,
+            drive,
+            Input::GenesysEnded { id: watched.genesys.clone() },
+        ));
     }
 }
 
@@ -77,12 +85,17 @@ async fn ended(integration: &Integration, watched: &Watched) -> bool {
 /// agent's queue or flow is there.
 fn has_ended(conversation: &MessageConversation) -> bool {
     let gone = |participant: &Participant| {
-        matches!(participant.state, Some(ParticipantState::Disconnected | ParticipantState::Terminated))
+        matches!(
+            participant.state,
+            Some(ParticipantState::Disconnected | ParticipantState::Terminated)
+        )
     };
     let all_gone = |purpose: &Purpose| conversation.participants_as(purpose).all(gone);
     let was_there = conversation.participants_as(&Purpose::Customer).next().is_some();
     was_there
-        && [Purpose::Customer, Purpose::Agent, Purpose::User, Purpose::Acd, Purpose::Workflow].iter().all(all_gone)
+        && [Purpose::Customer, Purpose::Agent, Purpose::User, Purpose::Acd, Purpose::Workflow]
+            .iter()
+            .all(all_gone)
 }
 
 #[cfg(test)]
@@ -92,22 +105,36 @@ mod tests {
     use super::*;
 
     fn with(participants: &[(&str, &str)]) -> MessageConversation {
-        let participants: Vec<_> =
-            participants.iter().map(|(purpose, state)| json!({ "purpose": purpose, "state": state })).collect();
-        serde_json::from_value(json!({ "id": "c", "participants": participants })).expect("a conversation")
+        let participants: Vec<_> = participants
+            .iter()
+            .map(|(purpose, state)| json!({ "purpose": purpose, "state": state }))
+            .collect();
+        serde_json::from_value(json!({ "id": "c", "participants": participants }))
+            .expect("a conversation")
     }
 
     #[test]
     fn it_has_ended_when_the_customer_is_out_and_nobody_is_left() {
         assert!(has_ended(&with(&[("customer", "disconnected"), ("agent", "disconnected")])));
-        assert!(has_ended(&with(&[("customer", "terminated"), ("acd", "terminated"), ("external", "connected")])));
+        assert!(has_ended(&with(&[
+            ("customer", "terminated"),
+            ("acd", "terminated"),
+            ("external", "connected")
+        ])));
     }
 
     #[test]
     fn a_hand_over_is_no_end_and_neither_is_what_is_not_known() {
         assert!(!has_ended(&with(&[("customer", "connected"), ("agent", "disconnected")])));
-        assert!(!has_ended(&with(&[("customer", "disconnected"), ("agent", "disconnected"), ("acd", "connected")])));
-        assert!(!has_ended(&with(&[("customer", "disconnected"), ("customer", "connected")])), "she came back");
+        assert!(!has_ended(&with(&[
+            ("customer", "disconnected"),
+            ("agent", "disconnected"),
+            ("acd", "connected")
+        ])));
+        assert!(
+            !has_ended(&with(&[("customer", "disconnected"), ("customer", "connected")])),
+            "she came back"
+        );
         assert!(!has_ended(&with(&[("customer", "something-new")])));
         assert!(!has_ended(&with(&[])));
     }

@@ -31,7 +31,9 @@ pub(super) async fn run(
         let mut after = None;
         loop {
             let ask = || engine.store.watched(&integration.name, after.as_ref(), PAGE);
-            let Some(page) = engine.patiently("look for open conversations", ask).await else { return };
+            let Some(page) = engine.patiently("look for open conversations", ask).await else {
+                return;
+            };
             let Some(last) = page.last() else { break };
             after = Some(last.conversation.clone());
             for watched in page {

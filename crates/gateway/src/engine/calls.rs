@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use connector::{Customer, Forward, Open, Typing};
 use conversation::mutant::{self, Mutant};
-use conversation::{AttemptOutcome, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode, SessionId};
+use conversation::{
+    AttemptOutcome, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
+};
 use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
 use jiff::Timestamp;
@@ -57,7 +59,9 @@ impl Attempt {
         } else if !drive.holds() {
             // A process that was paused finds out here that another may have it now.
             Some("another node has taken over")
-        } else if is_stale(engine, drive, self.decided, self.until) && !mutant::is(Mutant::LateCallsMade) {
+        } else if is_stale(engine, drive, self.decided, self.until)
+            && !mutant::is(Mutant::LateCallsMade)
+        {
             Some("the store was slow")
         } else {
             None
@@ -78,11 +82,18 @@ impl Call<'_> {
     /// Asks for a session.
     pub(super) fn open(&self, attempt: u32) -> Pin<Box<dyn Future<Output = Input> + Send>> {
         let connector = Arc::clone(&self.integration.connector);
-        let open = Open { conversation: self.conversation.clone(), customer: self.customer.clone(), attempt };
+        let open = Open {
+            conversation: self.conversation.clone(),
+            customer: self.customer.clone(),
+            attempt,
+        };
         let task = self.engine.tasks.spawn(async move { connector.open(&open).await });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| OpenOutcome::Retry {
-                reason: Reason::new(ReasonCode::GeneralError, format!("the connector broke: {error}")),
+                reason: Reason::new(
+                    ReasonCode::GeneralError,
+                    format!("the connector broke: {error}"),
+                ),
                 after: None,
             });
             Input::OpenEnded { attempt, outcome }
@@ -117,7 +128,10 @@ impl Call<'_> {
         });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| AttemptOutcome::Unknown {
-                reason: Reason::new(ReasonCode::GeneralError, format!("the connector broke: {error}")),
+                reason: Reason::new(
+                    ReasonCode::GeneralError,
+                    format!("the connector broke: {error}"),
+                ),
             });
             Input::AttemptEnded { message, attempt: number, outcome }
         })
@@ -126,14 +140,18 @@ impl Call<'_> {
     /// Shows that the agent types, if the chat service can.
     pub(super) fn typing(&self, on: bool, duration: Duration) {
         if self.integration.connector.capabilities().typing {
-            let (connector, conversation) = (Arc::clone(&self.integration.connector), self.conversation.clone());
-            self.engine.tasks.spawn(async move { connector.typing(&conversation, Typing { on, duration }).await });
+            let (connector, conversation) =
+                (Arc::clone(&self.integration.connector), self.conversation.clone());
+            self.engine.tasks.spawn(async move {
+                connector.typing(&conversation, Typing { on, duration }).await
+            });
         }
     }
 
     /// Closes the session.
     pub(super) fn close(&self) {
-        let (connector, conversation) = (Arc::clone(&self.integration.connector), self.conversation.clone());
+        let (connector, conversation) =
+            (Arc::clone(&self.integration.connector), self.conversation.clone());
         let reason = "the agent's side ended the conversation";
         self.engine.tasks.spawn(async move { connector.close(&conversation, reason).await });
     }
@@ -147,14 +165,19 @@ async fn read(
     attempt: &Attempt,
 ) -> Result<Forward, AttemptOutcome> {
     let reason = |what: String| Reason::new(ReasonCode::GeneralError, what);
-    let row = match engine.store.body(&integration.name, Direction::Outbound, &attempt.message).await {
-        Ok(Some(row)) => row,
-        Ok(None) => return Err(AttemptOutcome::Rejected { reason: reason("the message's body is gone".into()) }),
-        Err(error) => {
-            let reason = reason(format!("the message could not be read: {error}"));
-            return Err(AttemptOutcome::NotTaken { reason, after: None });
-        }
-    };
+    let row =
+        match engine.store.body(&integration.name, Direction::Outbound, &attempt.message).await {
+            Ok(Some(row)) => row,
+            Ok(None) => {
+                return Err(AttemptOutcome::Rejected {
+                    reason: reason("the message's body is gone".into()),
+                });
+            }
+            Err(error) => {
+                let reason = reason(format!("the message could not be read: {error}"));
+                return Err(AttemptOutcome::NotTaken { reason, after: None });
+            }
+        };
     let message = WebhookMessage::read(&row.bytes)
         .map_err(|error| AttemptOutcome::Rejected { reason: reason(error.to_string()) })?;
     Ok(Forward {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use connector::Customer;
 use conversation::mutant::{self, Mutant};
 use conversation::{
-    AttemptOutcome, Conversation, ConversationId, Effect, Fate, Input, OpenOutcome, Owed, Reason, ReasonCode, Record,
+    AttemptOutcome, Conversation, ConversationId, Effect, Fate, Input, OpenOutcome, Owed, Reason,
+    ReasonCode, Record,
 };
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -68,7 +69,8 @@ pub(super) async fn run(
     parked: Option<Live>,
 ) {
     let _slot = Slot { engine: &engine, id: &id };
-    let mut live = parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
+    let mut live =
+        parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
     if let Some(live) = &mut live {
         live.proven = false;
     }
@@ -127,7 +129,9 @@ pub(super) async fn run(
             let wakeup = current.state.next_wakeup(&current.integration.policy);
             // The last append of a node that lost the conversation may have come through behind this node's reading. Where
             // no append of this run has shown that it did not, the conversation is read anew the next time.
-            let kept = |live: &Live| live.proven || !engine.store.is_shared() || mutant::is(Mutant::StaleMemory);
+            let kept = |live: &Live| {
+                live.proven || !engine.store.is_shared() || mutant::is(Mutant::StaleMemory)
+            };
             live = Some(current).filter(kept);
             if engine.finish(&id, &drive, &mailbox, &mut live, wakeup) {
                 return;
@@ -310,7 +314,9 @@ impl Live {
         let mut current = false;
         if !records.is_empty() || !taken.is_empty() {
             current = true;
-            let early = self.commit(engine, id, drive, Decision { at: now, records, taken, straight }).await?;
+            let early = self
+                .commit(engine, id, drive, Decision { at: now, records, taken, straight })
+                .await?;
             self.proven = true;
             if early {
                 mailbox.mail().inbox = true;
@@ -321,12 +327,19 @@ impl Live {
         // do (I9). What is late and not too late is done: to decide it anew would make a slow store slower.
         let mut decided = now;
         let stale = |live: &Self, effect: &Effect, decided| {
-            is_call(effect) && (!drive.holds() || is_stale(engine, drive, decided, live.until(effect)))
+            is_call(effect)
+                && (!drive.holds() || is_stale(engine, drive, decided, live.until(effect)))
         };
-        while !mutant::is(Mutant::LateCallsMade) && effects.iter().any(|effect| stale(self, effect, decided)) {
+        while !mutant::is(Mutant::LateCallsMade)
+            && effects.iter().any(|effect| stale(self, effect, decided))
+        {
             decided = engine.clock.now();
             let mut records = Vec::new();
-            let why = if drive.holds() { "the store was away" } else { "another node may have taken over" };
+            let why = if drive.holds() {
+                "the store was away"
+            } else {
+                "another node may have taken over"
+            };
             self.take_back(why, decided, &mut records, &mut effects);
             let anew = Decision { at: decided, records, taken: Vec::new(), straight: None };
             self.commit(engine, id, drive, anew).await?;
@@ -352,7 +365,9 @@ impl Live {
         let until = match effect {
             Effect::Forward { message, attempt, .. } => self.state.attempt_until(message, *attempt),
             Effect::Open { attempt } => self.state.open_until(*attempt),
-            Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => None,
+            Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => {
+                None
+            }
         };
         until.unwrap_or(Timestamp::MIN)
     }
@@ -368,13 +383,21 @@ impl Live {
             Effect::Forward { message, attempt, .. } => open == Some((message, *attempt)),
             _ => true,
         });
-        if let Some(attempt) = self.attempt.take_if(|made| open != Some((&made.message, made.number))) {
+        if let Some(attempt) =
+            self.attempt.take_if(|made| open != Some((&made.message, made.number)))
+        {
             attempt.call_off();
         }
     }
 
     /// Takes back calls that have not been made, and decides anew.
-    fn take_back(&mut self, why: &str, now: Timestamp, records: &mut Vec<Record>, effects: &mut Vec<Effect>) {
+    fn take_back(
+        &mut self,
+        why: &str,
+        now: Timestamp,
+        records: &mut Vec<Record>,
+        effects: &mut Vec<Effect>,
+    ) {
         let reason = || Reason::new(ReasonCode::GeneralError, why);
         let not_made: Vec<Input> = effects
             .iter()
@@ -388,7 +411,10 @@ impl Live {
                     attempt: *attempt,
                     outcome: OpenOutcome::Retry { reason: reason(), after: None },
                 }),
-                Effect::Typing { .. } | Effect::Close | Effect::CustomerTyping | Effect::Post(_) => None,
+                Effect::Typing { .. }
+                | Effect::Close
+                | Effect::CustomerTyping
+                | Effect::Post(_) => None,
             })
             .collect();
         effects.retain(|effect| !is_call(effect));
@@ -411,8 +437,10 @@ impl Live {
         let snapshot = seq >= self.snapshot_seq + SNAPSHOT_EVERY;
         let wakeup = self.state.next_wakeup(&self.integration.policy);
         // That Genesys has a receipt is the last that happens to a message: nothing follows from it.
-        let lazy =
-            taken.is_empty() && records.iter().all(|record| matches!(record, Record::ReceiptDone { last: true, .. }));
+        let lazy = taken.is_empty()
+            && records
+                .iter()
+                .all(|record| matches!(record, Record::ReceiptDone { last: true, .. }));
         let append = Append {
             conversation: id.clone(),
             integration: self.integration.name.clone(),
@@ -440,7 +468,8 @@ impl Live {
         if append.watched != self.watched {
             self.watched.clone_from(&append.watched);
             if let Some(genesys) = append.watched {
-                engine.opened(&self.integration.name, Watched { conversation: id.clone(), genesys });
+                engine
+                    .opened(&self.integration.name, Watched { conversation: id.clone(), genesys });
             }
         }
         if snapshot {
@@ -467,15 +496,30 @@ impl Live {
                     engine.metrics.settled(integration, word);
                     tracing::info!(integration, conversation = %id, id = %message, fate = word, reason, "settled");
                 }
-                Record::AttemptEnded { outcome, .. } => engine.metrics.attempt(integration, word_of(outcome)),
+                Record::AttemptEnded { outcome, .. } => {
+                    engine.metrics.attempt(integration, word_of(outcome))
+                }
                 _ => {}
             }
         }
     }
 
     /// Starts one effect. Its records are durable.
-    fn perform(&mut self, engine: &Arc<Engine>, id: &ConversationId, drive: &Drive, effect: Effect, calls: &Calls) {
-        let call = Call { engine, integration: &self.integration, conversation: id, drive, customer: &self.customer };
+    fn perform(
+        &mut self,
+        engine: &Arc<Engine>,
+        id: &ConversationId,
+        drive: &Drive,
+        effect: Effect,
+        calls: &Calls,
+    ) {
+        let call = Call {
+            engine,
+            integration: &self.integration,
+            conversation: id,
+            drive,
+            customer: &self.customer,
+        };
         let until = self.until(&effect);
         match effect {
             Effect::Open { attempt } => calls.push(call.open(attempt)),
@@ -492,7 +536,10 @@ impl Live {
                 }
             }
             Effect::Post(
-                Owed::Receipt { .. } | Owed::Inbound { .. } | Owed::Notice { .. } | Owed::Disconnect { .. },
+                Owed::Receipt { .. }
+                | Owed::Inbound { .. }
+                | Owed::Notice { .. }
+                | Owed::Disconnect { .. },
             ) => {
                 // It stands in the outbox; the egress only has to look.
                 if let Some(egress) = engine.egress(&self.integration.name) {
@@ -505,7 +552,10 @@ impl Live {
     /// Until the conversation wants to be woken.
     fn wait(&self, engine: &Engine) -> impl Future<Output = ()> + use<> {
         let now = engine.clock.now();
-        let until = self.state.next_wakeup(&self.integration.policy).map(|at| super::timers::until(now, at));
+        let until = self
+            .state
+            .next_wakeup(&self.integration.policy)
+            .map(|at| super::timers::until(now, at));
         async move {
             match until {
                 Some(until) => tokio::time::sleep(until).await,
@@ -536,9 +586,15 @@ async fn append_step(engine: &Engine, drive: &Drive, append: &Append) -> Result<
 
 /// Whether a call that was decided then, and may begin until `until`, has to be decided anew. A node that another may replace
 /// keeps to the second: a machine that has slept may take its lease for valid. Whoever stops begins nothing that late.
-pub(super) fn is_stale(engine: &Engine, drive: &Drive, decided: Timestamp, until: Timestamp) -> bool {
+pub(super) fn is_stale(
+    engine: &Engine,
+    drive: &Drive,
+    decided: Timestamp,
+    until: Timestamp,
+) -> bool {
     let now = engine.clock.now();
-    now > later(decided, LATE) && (now > until || engine.store.is_shared() || !engine.may_begin(drive))
+    now > later(decided, LATE)
+        && (now > until || engine.store.is_shared() || !engine.may_begin(drive))
 }
 
 /// Whether it is a call to the chat service that the journal knows of.

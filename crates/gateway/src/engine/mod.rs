@@ -127,8 +127,12 @@ impl Engine {
         let (timers, set) = mpsc::unbounded_channel();
         let mut watching = Vec::new();
         let lines = integrations.into_iter().map(|integration| {
-            let egress =
-                Egress::new(Arc::clone(&integration), Arc::clone(&store), Arc::clone(&clock), Arc::clone(&metrics));
+            let egress = Egress::new(
+                Arc::clone(&integration),
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&metrics),
+            );
             let (opened, named) = ends::opened();
             watching.push((Arc::clone(&integration), named));
             (integration.name.clone(), Line { integration, egress: Arc::new(egress), opened })
@@ -228,7 +232,9 @@ impl Engine {
 
     /// Says that a conversation's inbox has something new. Another node's conversation is left to that node.
     pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationId) {
-        let Some(drive) = self.store.drive(conversation) else { return self.store.hint(conversation) };
+        let Some(drive) = self.store.drive(conversation) else {
+            return self.store.hint(conversation);
+        };
         let mut slots = self.slots();
         if let Some(mailbox) = slots.running.get(conversation) {
             mailbox.mail().inbox = true;
@@ -291,7 +297,13 @@ impl Engine {
         let parked = slots.parked.pop(conversation);
         slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
         self.metrics.active.inc();
-        self.tasks.spawn(drive::run(Arc::clone(self), conversation.clone(), drive, mailbox, parked));
+        self.tasks.spawn(drive::run(
+            Arc::clone(self),
+            conversation.clone(),
+            drive,
+            mailbox,
+            parked,
+        ));
     }
 
     /// A task has nothing left to do, and wants to be woken at `wakeup`. It must go on if something has arrived meanwhile.
@@ -385,7 +397,8 @@ impl Engine {
     /// Wakes every conversation that has something in its inbox: at the start, after somebody was turned away, and after
     /// somebody did not wait for the store's answer.
     async fn look_through_inbox(self: Arc<Self>) {
-        let mut look = tokio::time::interval(if self.store.is_shared() { LOOK_SHARED } else { LOOK });
+        let mut look =
+            tokio::time::interval(if self.store.is_shared() { LOOK_SHARED } else { LOOK });
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // What waits there after a while is found also where a commit came true after everybody had given it up.
@@ -403,7 +416,9 @@ impl Engine {
                 continue;
             }
             // Behind everything that was asked of the store before, so that it is in the inbox or never will be.
-            if turned_away && self.patiently("wait for the store", || self.store.ready()).await.is_none() {
+            if turned_away
+                && self.patiently("wait for the store", || self.store.ready()).await.is_none()
+            {
                 continue;
             }
             if turned_away {
@@ -411,7 +426,11 @@ impl Engine {
             }
             let mut after = None;
             while !self.stop.is_cancelled() {
-                let page = self.patiently("look through the inbox", || self.store.waiting(after.as_ref(), PAGE)).await;
+                let page = self
+                    .patiently("look through the inbox", || {
+                        self.store.waiting(after.as_ref(), PAGE)
+                    })
+                    .await;
                 let Some(page) = page else { return };
                 let Some(last) = page.last() else { break };
                 after = Some(last.clone());

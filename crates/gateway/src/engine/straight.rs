@@ -33,10 +33,13 @@ impl Engine {
         arrival: &Arrival,
         arriving: &mut Arriving<'_>,
     ) -> Option<oneshot::Receiver<Result<Stored, StoreError>>> {
-        let Arrival::Message(message @ NewMessage { direction: Direction::Outbound, .. }) = arrival else {
+        let Arrival::Message(message @ NewMessage { direction: Direction::Outbound, .. }) = arrival
+        else {
             return None;
         };
-        let Some(input @ Input::AgentMessage { received, .. }) = &message.input else { return None };
+        let Some(input @ Input::AgentMessage { received, .. }) = &message.input else {
+            return None;
+        };
         if !self.store.accepts_with_step() {
             return None;
         }
@@ -53,8 +56,13 @@ impl Engine {
         *slots.arriving.entry(message.conversation.clone()).or_default() += 1;
         arriving.conversation = Some(message.conversation.clone());
         let room = room.ok().filter(|_| idle)?;
-        let straight =
-            Straight { message: message.clone(), input: input.clone(), received: *received, durable, _room: room };
+        let straight = Straight {
+            message: message.clone(),
+            input: input.clone(),
+            received: *received,
+            durable,
+            _room: room,
+        };
         self.begin(&mut slots, &message.conversation, drive, |mail| {
             // What was left in the inbox goes before it.
             mail.inbox = !mutant::is(Mutant::StraightOvertakes);
@@ -70,13 +78,19 @@ impl Straight {
     /// of their own, so there it comes behind all of it.
     pub(super) fn join(&self, inputs: &mut Vec<Input>, one_clock: bool) {
         let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received >= self.received);
-        let place = inputs.iter().position(|input| one_clock && later(input)).unwrap_or(inputs.len());
+        let place =
+            inputs.iter().position(|input| one_clock && later(input)).unwrap_or(inputs.len());
         inputs.insert(place, self.input.clone());
     }
 
     /// Makes it durable together with what was decided about it, and tells whoever brought it, who may have gone. It is tried
     /// once: whoever brought it asks again, for as long as there is sense in it. Returns whether the inbox got something by it.
-    pub(super) async fn append(self, engine: &Engine, drive: &Drive, append: &Append) -> Result<bool, Lost> {
+    pub(super) async fn append(
+        self,
+        engine: &Engine,
+        drive: &Drive,
+        append: &Append,
+    ) -> Result<bool, Lost> {
         if drive.is_lost() {
             return Err(Lost::Fenced);
         }

@@ -190,7 +190,12 @@ mod tests {
 
     /// What the store has of these, as it answers.
     fn page(store: &BTreeSet<Due>, after: Option<&Due>, end: &Due, most: usize) -> Vec<Due> {
-        store.iter().filter(|due| after.is_none_or(|after| *due > after) && *due <= end).take(most).cloned().collect()
+        store
+            .iter()
+            .filter(|due| after.is_none_or(|after| *due > after) && *due <= end)
+            .take(most)
+            .cloned()
+            .collect()
     }
 
     fn look(near: &mut Near, store: &BTreeSet<Due>, most: usize) {
@@ -262,6 +267,10 @@ mod tests {
         assert_eq!(near.pop(due(100, 0).at), None);
         assert_eq!(near.first(), Some(due(200, 0).at));
         near.set(due(40_000, 2));
-        assert_eq!(near.first(), Some(due(300, 0).at), "the other is far away now, and stands in the store");
+        assert_eq!(
+            near.first(),
+            Some(due(300, 0).at),
+            "the other is far away now, and stands in the store"
+        );
     }
 }

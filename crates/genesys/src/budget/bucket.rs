@@ -147,7 +147,12 @@ impl Bucket {
                 }
             }
             _ => {
-                self.window = Some(Window { ends, reported: limit.count, first_reported: limit.count, answered: 0 });
+                self.window = Some(Window {
+                    ends,
+                    reported: limit.count,
+                    first_reported: limit.count,
+                    answered: 0,
+                });
             }
         }
         self.allowed = allowed;
@@ -230,7 +235,8 @@ mod tests {
     #[test]
     fn the_headers_pace_wins_over_the_configured_one() {
         let mut bucket = Bucket::new(300, 1.0, 1, secs(0.0));
-        let taken = drain(&mut bucket, 0.0, 58.0, |taken, now| Some(limit(taken, 60, 60 - now.as_secs())));
+        let taken =
+            drain(&mut bucket, 0.0, 58.0, |taken, now| Some(limit(taken, 60, 60 - now.as_secs())));
         assert!((55..=60).contains(&taken), "{taken}");
     }
 
@@ -302,11 +308,16 @@ mod tests {
     fn absurd_headers_neither_stop_it_for_ever_nor_break_it() {
         let mut bucket = Bucket::new(0, f64::NAN, 0, secs(0.0));
         let mut now = secs(0.0);
-        for (count, allowed, reset) in [(0, 0, 0), (u32::MAX, 0, 3600), (5, u32::MAX, 0), (0, 1, 3600)] {
+        for (count, allowed, reset) in
+            [(0, 0, 0), (u32::MAX, 0, 3600), (5, u32::MAX, 0), (0, 1, 3600)]
+        {
             now = bucket.ready_at(now);
             bucket.take(now);
             bucket.answered(now, Some(limit(count, allowed, reset)));
-            assert!(bucket.ready_at(now) < now + Duration::from_mins(5), "{count} {allowed} {reset}");
+            assert!(
+                bucket.ready_at(now) < now + Duration::from_mins(5),
+                "{count} {allowed} {reset}"
+            );
         }
     }
 }

@@ -70,7 +70,9 @@ impl CallError {
     /// Where the token stands, where the answer said so.
     pub fn limit(&self) -> Option<RateLimit> {
         match self {
-            Self::RateLimited { limit, .. } | Self::Refused { limit, .. } | Self::Unavailable { limit, .. } => *limit,
+            Self::RateLimited { limit, .. }
+            | Self::Refused { limit, .. }
+            | Self::Unavailable { limit, .. } => *limit,
             Self::NotSent { .. } | Self::Unknown { .. } | Self::Unauthorized { .. } => None,
         }
     }

@@ -34,12 +34,18 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) async fn exchange(&self, request: Request<Vec<u8>>, timeout: Duration) -> Result<Reply, CallError> {
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Reply, CallError> {
         match self {
             Self::Http(client) => {
-                let mut request = reqwest::Request::try_from(request).map_err(|error| not_answered(&error))?;
+                let mut request =
+                    reqwest::Request::try_from(request).map_err(|error| not_answered(&error))?;
                 *request.timeout_mut() = Some(timeout);
-                let mut response = client.execute(request).await.map_err(|error| not_answered(&error))?;
+                let mut response =
+                    client.execute(request).await.map_err(|error| not_answered(&error))?;
                 let body = read(&mut response).await;
                 Ok(Reply::new(response.status(), response.headers(), body))
             }
@@ -64,7 +70,8 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
 
 impl Reply {
     fn new(status: StatusCode, headers: &HeaderMap, body: Result<Vec<u8>, String>) -> Self {
-        let correlation_id = headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let correlation_id =
+            headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         Self {
             status,
             limit: RateLimit::from_headers(headers),
@@ -110,9 +117,16 @@ impl Reply {
                 let retry_after = self.retry_after.or(rest).unwrap_or(Duration::from_mins(1));
                 CallError::RateLimited { retry_after, limit: self.limit, body }
             }
-            StatusCode::UNAUTHORIZED => CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") },
+            StatusCode::UNAUTHORIZED => {
+                CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") }
+            }
             status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
-                CallError::Refused { status, body, correlation_id: self.correlation_id, limit: self.limit }
+                CallError::Refused {
+                    status,
+                    body,
+                    correlation_id: self.correlation_id,
+                    limit: self.limit,
+                }
             }
             // Redirects are among them: they come from something that stands between, such as a page that says that
             // it is being worked on.
@@ -130,7 +144,11 @@ impl Reply {
 /// Whether anything left is known only where the connection was never there, or the request never written.
 fn not_answered(error: &reqwest::Error) -> CallError {
     let cause = root(error);
-    if error.is_connect() || error.is_builder() { CallError::NotSent { cause } } else { CallError::Unknown { cause } }
+    if error.is_connect() || error.is_builder() {
+        CallError::NotSent { cause }
+    } else {
+        CallError::Unknown { cause }
+    }
 }
 
 /// The innermost cause, without the URL.
@@ -142,5 +160,8 @@ fn root(error: &reqwest::Error) -> String {
     while let Some(deeper) = cause.and_then(Error::source) {
         cause = Some(deeper);
     }
-    cause.map_or_else(|| "the request cannot be made".to_owned(), |cause| cause.to_string().to_lowercase())
+    cause.map_or_else(
+        || "the request cannot be made".to_owned(),
+        |cause| cause.to_string().to_lowercase(),
+    )
 }

@@ -48,8 +48,11 @@ mod tests {
     use super::*;
 
     fn headers(count: &str, allowed: &str, reset: &str) -> HeaderMap {
-        let named =
-            [("inin-ratelimit-count", count), ("inin-ratelimit-allowed", allowed), ("inin-ratelimit-reset", reset)];
+        let named = [
+            ("inin-ratelimit-count", count),
+            ("inin-ratelimit-allowed", allowed),
+            ("inin-ratelimit-reset", reset),
+        ];
         let named = named.into_iter().filter(|(_, value)| !value.is_empty());
         named.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
@@ -58,14 +61,18 @@ mod tests {
     fn all_three_headers_or_none() {
         let limit = RateLimit { count: 1, allowed: 180, reset: Duration::from_secs(61) };
         assert_eq!(RateLimit::from_headers(&headers("1", "180", "61")), Some(limit));
-        for (count, allowed, reset) in [("", "180", "61"), ("1", "", "61"), ("1", "180", ""), ("-1", "many", "61")] {
+        for (count, allowed, reset) in
+            [("", "180", "61"), ("1", "", "61"), ("1", "180", ""), ("-1", "many", "61")]
+        {
             assert_eq!(RateLimit::from_headers(&headers(count, allowed, reset)), None);
         }
     }
 
     #[test]
     fn absurd_numbers_are_cut() {
-        let limit = RateLimit::from_headers(&headers("1", "18446744073709551615", "18446744073709551615")).unwrap();
+        let limit =
+            RateLimit::from_headers(&headers("1", "18446744073709551615", "18446744073709551615"))
+                .unwrap();
         assert_eq!((limit.allowed, limit.reset), (u32::MAX, LONGEST));
     }
 }

@@ -46,7 +46,11 @@ struct Token {
 
 impl Tokens {
     /// A token that is good now and is not `refused`.
-    pub(super) async fn get(&self, client: &Client, refused: Option<&Secret>) -> Result<Secret, CallError> {
+    pub(super) async fn get(
+        &self,
+        client: &Client,
+        refused: Option<&Secret>,
+    ) -> Result<Secret, CallError> {
         let asked = Instant::now();
         if let Some(token) = self.good(refused) {
             return Ok(token);
@@ -70,8 +74,10 @@ impl Tokens {
             }
             Err(error) => {
                 let now = Instant::now();
-                let still_good =
-                    current.token.as_mut().filter(|token| token.ends > now && refused != Some(&token.text));
+                let still_good = current
+                    .token
+                    .as_mut()
+                    .filter(|token| token.ends > now && refused != Some(&token.text));
                 if let Some(token) = still_good {
                     token.renew = now + GRACE;
                     return Ok(token.text.clone());
@@ -114,7 +120,11 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
         reply.json().map_err(|cause| CallError::NotSent { cause: format!("no token: {cause}") })?;
     let life = answer.expires_in.map_or(SHORTEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
     tracing::debug!(life_s = life.as_secs(), "minted a Genesys token");
-    Ok(Token { text: answer.access_token, renew: asked + life - (life / 10).min(AHEAD), ends: asked + life })
+    Ok(Token {
+        text: answer.access_token,
+        renew: asked + life - (life / 10).min(AHEAD),
+        ends: asked + life,
+    })
 }
 
 /// Whatever became of the wish for a token: the call that needed it did not leave.
@@ -123,10 +133,12 @@ fn unsent(error: CallError) -> CallError {
         CallError::NotSent { cause } | CallError::Unknown { cause } => {
             CallError::NotSent { cause: format!("no token: {cause}") }
         }
-        error @ CallError::Refused { .. } => CallError::NotSent { cause: format!("no token: {error}") },
-        error @ (CallError::Unavailable { .. } | CallError::RateLimited { .. } | CallError::Unauthorized { .. }) => {
-            error
+        error @ CallError::Refused { .. } => {
+            CallError::NotSent { cause: format!("no token: {error}") }
         }
+        error @ (CallError::Unavailable { .. }
+        | CallError::RateLimited { .. }
+        | CallError::Unauthorized { .. }) => error,
     }
 }
 
@@ -134,7 +146,10 @@ fn refusal(reply: &Reply) -> CallError {
     let said = reply.json::<OAuthError>().ok().and_then(|body| body.error).unwrap_or_default();
     let word: String = said.chars().filter(char::is_ascii_graphic).take(80).collect();
     let word = if word.is_empty() { "no further word" } else { &word };
-    let cause = format!("the token endpoint refuses the credentials (status {}, {word})", reply.status.as_u16());
+    let cause = format!(
+        "the token endpoint refuses the credentials (status {}, {word})",
+        reply.status.as_u16()
+    );
     CallError::Unauthorized { cause }
 }
 
@@ -153,9 +168,11 @@ mod tests {
         let closed = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let hosts = Hosts { api: closed.clone(), login: closed };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let client = Client::new(http, hosts, Credentials { id: "client".to_owned(), secret: "s".into() });
+        let client =
+            Client::new(http, hosts, Credentials { id: "client".to_owned(), secret: "s".into() });
         let now = Instant::now();
-        client.0.tokens.current().token = Some(Token { text: "old".into(), renew: now, ends: now + good_for });
+        client.0.tokens.current().token =
+            Some(Token { text: "old".into(), renew: now, ends: now + good_for });
         client
     }
 
@@ -174,6 +191,9 @@ mod tests {
         assert!(matches!(ended.0.tokens.get(&ended, None).await, Err(CallError::NotSent { .. })));
         let refused = due_for_renewal(Duration::from_mins(1));
         let old = Secret::new("old");
-        assert!(matches!(refused.0.tokens.get(&refused, Some(&old)).await, Err(CallError::NotSent { .. })));
+        assert!(matches!(
+            refused.0.tokens.get(&refused, Some(&old)).await,
+            Err(CallError::NotSent { .. })
+        ));
     }
 }

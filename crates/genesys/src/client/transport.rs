@@ -11,7 +11,8 @@ use super::CallError;
 pub type Body = Result<Vec<u8>, String>;
 
 /// An exchange that is under way.
-pub type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send + 'a>>;
+pub type Exchange<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send + 'a>>;
 
 /// Carries requests in place of HTTP.
 pub trait Transport: Send + Sync + 'static {

@@ -37,10 +37,16 @@ impl Told {
 }
 
 /// `GET /sandbox/desktop/events`
-pub(super) async fn events(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+pub(super) async fn events(
+    State(app): State<Arc<App>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let watch = app.world().desk.watch();
     let events = stream::unfold((app, watch, true), async |(app, mut watch, first)| {
-        let told = if first { Told { all: true, ..Told::default() } } else { next(&app, &mut watch).await? };
+        let told = if first {
+            Told { all: true, ..Told::default() }
+        } else {
+            next(&app, &mut watch).await?
+        };
         // Cannot fail: strings and a boolean.
         let event = Event::default().json_data(&told).unwrap_or_default();
         Some((Ok(event), (app, watch, false)))

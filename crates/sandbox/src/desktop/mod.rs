@@ -74,7 +74,11 @@ struct Send {
     content: Vec<Value>,
 }
 
-async fn send(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn send(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Wrong> {
     let send: Send = read(&body)?;
     let text = send.text.filter(|text| !text.trim().is_empty());
     if text.is_none() && send.content.is_empty() {
@@ -98,7 +102,11 @@ struct Transfer {
     to: String,
 }
 
-async fn transfer(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<StatusCode, Wrong> {
+async fn transfer(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, Wrong> {
     let to = read::<Transfer>(&body)?.to;
     if to.trim().is_empty() || to.chars().count() > 100 {
         return Err(bad("an agent's name has 1 to 100 characters"));

@@ -39,7 +39,9 @@ pub(super) async fn send(
 /// What an agent says: one text, one medium, or one canned response.
 fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, ApiError> {
     if message.text_body.is_none() && app.switches().agent_text_needed {
-        return Err(ApiError::bad_request("textBody is missing (switch agent_text_needed)".to_owned()));
+        return Err(ApiError::bad_request(
+            "textBody is missing (switch agent_text_needed)".to_owned(),
+        ));
     }
     let text = message.text_body.filter(|text| !text.is_empty());
     let media = message.media_ids.unwrap_or_default();
@@ -50,13 +52,18 @@ fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, Ap
         (Some(text), [], None) => Ok(Said { text: Some(text), content: Vec::new() }),
         (None, [id], None) => medium(app, conversation, id),
         (None, [], Some(template)) => canned(app, template),
-        _ => Err(ApiError::bad_request("one of a text, one medium and a template is wanted".to_owned())),
+        _ => Err(ApiError::bad_request(
+            "one of a text, one medium and a template is wanted".to_owned(),
+        )),
     }
 }
 
 fn medium(app: &App, conversation: &str, id: &str) -> Result<Said, ApiError> {
     let media = app.media();
-    let upload = media.upload(id).filter(|upload| upload.conversation == conversation).ok_or(Refusal::NoMedium)?;
+    let upload = media
+        .upload(id)
+        .filter(|upload| upload.conversation == conversation)
+        .ok_or(Refusal::NoMedium)?;
     let file = media.file(id).filter(|_| upload.progress == Progress::Valid);
     let file = file.ok_or_else(|| ApiError::bad_request("the medium is not valid".to_owned()))?;
     let element = json!({"contentType": "Attachment", "attachment": file.attachment()});
@@ -76,12 +83,14 @@ struct Template {
 }
 
 fn canned(app: &App, template: Value) -> Result<Said, ApiError> {
-    let wrong = |_| ApiError::bad_request("messagingTemplate is not of the expected form".to_owned());
+    let wrong =
+        |_| ApiError::bad_request("messagingTemplate is not of the expected form".to_owned());
     let template: Template = serde_json::from_value(template).map_err(wrong)?;
     let Some(id) = template.response_id else {
         return Err(ApiError::bad_request("messagingTemplate.responseId is missing".to_owned()));
     };
-    let parameters = [template.parameters, template.header_parameters, template.body_parameters].concat();
+    let parameters =
+        [template.parameters, template.header_parameters, template.body_parameters].concat();
     let world = app.world();
     let response = world.responses.get(&id).ok_or(Refusal::NoResponse)?;
     Ok(response.fill_in(&id, &parameters))
@@ -98,7 +107,10 @@ pub(super) async fn typing(
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 
-pub(super) fn is_agent(conversation: &crate::world::Conversation, communication: &str) -> Result<(), Refusal> {
+pub(super) fn is_agent(
+    conversation: &crate::world::Conversation,
+    communication: &str,
+) -> Result<(), Refusal> {
     let agent = conversation.present("agent").ok_or(Refusal::NoParticipant)?;
     if agent.id == communication { Ok(()) } else { Err(Refusal::NoParticipant) }
 }
@@ -141,15 +153,23 @@ pub(super) async fn replace(
     Body(transfer): Body<Transfer>,
 ) -> Result<Reply, ApiError> {
     let named = transfer.user_name.or(transfer.user_id).or(transfer.address);
-    let to = named.or(transfer.queue_id.map(|_| FIRST_AGENT.to_owned())).filter(|to| !to.is_empty());
-    let to = to.ok_or_else(|| ApiError::bad_request("userId, userName, address or queueId is wanted".to_owned()))?;
+    let to =
+        named.or(transfer.queue_id.map(|_| FIRST_AGENT.to_owned())).filter(|to| !to.is_empty());
+    let to = to.ok_or_else(|| {
+        ApiError::bad_request("userId, userName, address or queueId is wanted".to_owned())
+    })?;
     let mut world = app.world();
     is_agent(world.conversation(&conversation)?, &participant)?;
     world.hand_over(&conversation, "transfer", &to, app.clock.now())?;
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 
-fn patch(app: &App, conversation: &str, how: &End, change: &ParticipantPatch) -> Result<(), ApiError> {
+fn patch(
+    app: &App,
+    conversation: &str,
+    how: &End,
+    change: &ParticipantPatch,
+) -> Result<(), ApiError> {
     if change.state == Some(ParticipantState::Disconnected) {
         app.world().end(conversation, how, app.clock.now())?;
     } else {
@@ -164,9 +184,13 @@ pub(super) async fn agentless(
     Body(request): Body<AgentlessRequest>,
 ) -> Result<Reply, ApiError> {
     if request.messaging_template.is_some() {
-        return Err(ApiError::bad_request("agentless messages of Open Messaging are text only".to_owned()));
+        return Err(ApiError::bad_request(
+            "agentless messages of Open Messaging are text only".to_owned(),
+        ));
     }
-    let (Some(to), Some(text)) = (request.to_address.filter(|to| !to.is_empty()), request.text_body) else {
+    let (Some(to), Some(text)) =
+        (request.to_address.filter(|to| !to.is_empty()), request.text_body)
+    else {
         return Err(ApiError::bad_request("toAddress and textBody are needed".to_owned()));
     };
     if request.to_address_messenger_type != "open" {
@@ -176,7 +200,8 @@ pub(super) async fn agentless(
     let now = app.clock.now();
     let (outgoing, answer) = {
         let mut world = app.world();
-        let integration = world.integrations.get(&request.from_address).ok_or(Refusal::NoIntegration)?.clone();
+        let integration =
+            world.integrations.get(&request.from_address).ok_or(Refusal::NoIntegration)?.clone();
         let conversation = world.open_agentless(&integration, &to, use_existing, now);
         let said = Said { text: Some(text), content: Vec::new() };
         let outgoing = world.say(&conversation, said, Origin::Agentless, now)?;

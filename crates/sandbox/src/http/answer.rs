@@ -10,7 +10,8 @@ use crate::switches::LimitCode;
 use crate::world::Refusal;
 
 /// How a 403 begins.
-const MISSING: &str = "Unable to perform the requested action. You are missing the following permission(s): ";
+const MISSING: &str =
+    "Unable to perform the requested action. You are missing the following permission(s): ";
 
 /// What the transcript is told of a call, beside what went over the wire.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +79,9 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body.clone()));
     *response.status_mut() = status;
     if !empty {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     response.extensions_mut().insert(Written(body));
     response
@@ -111,11 +114,15 @@ impl ApiError {
 
     pub(crate) fn not_found(fault: &str) -> Self {
         let error = Self::of_status(StatusCode::NOT_FOUND);
-        Self { about: Box::new(About { faults: vec![fault.to_owned()], ..About::default() }), ..error }
+        Self {
+            about: Box::new(About { faults: vec![fault.to_owned()], ..About::default() }),
+            ..error
+        }
     }
 
     pub(crate) fn limited(allowed: u32, reset: u64, code: LimitCode) -> Self {
-        let message = format!("Rate limit exceeded the maximum. Retry the request in [{reset}] seconds");
+        let message =
+            format!("Rate limit exceeded the maximum. Retry the request in [{reset}] seconds");
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, code.as_str(), &message);
         Self { limit: Some((allowed, reset)), ..error }
     }
@@ -123,16 +130,25 @@ impl ApiError {
     /// The error that goes with a status, in Genesys's words as far as they are known (reference, section 4.4).
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status.as_u16() {
-            400 => ("bad.request", "The request could not be understood by the server due to malformed syntax."),
+            400 => (
+                "bad.request",
+                "The request could not be understood by the server due to malformed syntax.",
+            ),
             401 => ("bad.credentials", "Invalid login credentials."),
             403 => ("missing.any.permissions", "Unable to perform the requested action."),
             404 => ("not.found", "The requested resource was not found."),
             405 => ("method.not.allowed", "The request method is not supported."),
             408 => ("request.timeout", "The request timed out."),
             409 => ("conflict", "The request conflicts with the state of the resource."),
-            413 => ("request.entity.too.large", "The request is over the size limit for the content-type."),
+            413 => (
+                "request.entity.too.large",
+                "The request is over the size limit for the content-type.",
+            ),
             415 => ("unsupported.media.type", "The request content-type is not supported."),
-            503 => ("service.unavailable", "Service Unavailable - The server is currently unavailable."),
+            503 => (
+                "service.unavailable",
+                "Service Unavailable - The server is currently unavailable.",
+            ),
             504 => ("gateway.timeout", "The request timed out."),
             _ => ("internal.server.error", "The server encountered an unexpected condition."),
         };
@@ -195,7 +211,9 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::Ended | Refusal::OwnProfile => Self::of_status(StatusCode::CONFLICT)
                 .about(About { faults: vec![refusal.to_string()], ..About::default() }),
-            Refusal::NoSuchProfile | Refusal::MediaNotAllowed => Self::bad_request(refusal.to_string()),
+            Refusal::NoSuchProfile | Refusal::MediaNotAllowed => {
+                Self::bad_request(refusal.to_string())
+            }
             _ => Self::not_found(&refusal.to_string()),
         }
     }

@@ -26,7 +26,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(mut request: Request, _: &S) -> Result<Self, ApiError> {
         let Checked(body) = request.extensions_mut().remove().unwrap_or(Checked(Value::Null));
         let body = serde_json::from_value(body);
-        body.map(Self).map_err(|_| ApiError::bad_request("the body is not of the expected form".to_owned()))
+        body.map(Self)
+            .map_err(|_| ApiError::bad_request("the body is not of the expected form".to_owned()))
     }
 }
 
@@ -56,7 +57,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
             return Err(ApiError::bad_request("pageSize and pageNumber are numbers".to_owned()));
         };
         if !(1..=MAX_PAGE).contains(&page.page_size) || page.page_number == 0 {
-            return Err(ApiError::bad_request(format!("pageSize is 1 to {MAX_PAGE}, pageNumber starts at 1")));
+            return Err(ApiError::bad_request(format!(
+                "pageSize is 1 to {MAX_PAGE}, pageNumber starts at 1"
+            )));
         }
         Ok(page)
     }
@@ -68,7 +71,8 @@ impl Page {
         let Self { page_size: size, page_number: number } = self;
         let pages = all.len().div_ceil(size);
         let uri = |number: usize| format!("{path}?pageSize={size}&pageNumber={number}");
-        let entities: Vec<Value> = all.iter().skip((number - 1).saturating_mul(size)).take(size).map(shown).collect();
+        let entities: Vec<Value> =
+            all.iter().skip((number - 1).saturating_mul(size)).take(size).map(shown).collect();
         let mut answer = json!({
             "entities": entities,
             "pageSize": size,

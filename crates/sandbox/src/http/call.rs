@@ -53,7 +53,8 @@ pub(super) async fn api(
     let (body, mut response) = match read(body).await {
         Ok(body) => {
             let request = Request::from_parts(parts, Body::empty());
-            let response = guarded(&app, &cut, &mut gate, operation, request, body.clone(), next).await;
+            let response =
+                guarded(&app, &cut, &mut gate, operation, request, body.clone(), next).await;
             (body, response)
         }
         Err(error) => (Bytes::new(), error.into_response()),
@@ -197,13 +198,18 @@ fn unlike(app: &App, operation: Option<&Operation>, answer: &Response) -> Option
     if !answer.status().is_success() {
         return None;
     }
-    let Some(operation) = operation else { return Some("the call is not among the operations".to_owned()) };
+    let Some(operation) = operation else {
+        return Some("the call is not among the operations".to_owned());
+    };
     let (id, status) = (operation.id, answer.status().as_u16());
-    let written = answer.extensions().get::<Written>().map(|body| body.0.as_ref()).unwrap_or_default();
+    let written =
+        answer.extensions().get::<Written>().map(|body| body.0.as_ref()).unwrap_or_default();
     if !operation.answers.contains(&status) {
         return Some(format!("{id} may not answer {status}"));
     }
-    let Some(schema) = operation.answer else { return (!written.is_empty()).then(|| format!("{id} has no answer")) };
+    let Some(schema) = operation.answer else {
+        return (!written.is_empty()).then(|| format!("{id} has no answer"));
+    };
     let fault = match serde_json::from_slice(written) {
         Ok(answer) => app.schemas.fault_in(schema, &answer)?,
         Err(error) => error.to_string(),
@@ -231,7 +237,8 @@ fn unfit(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
         return None;
     }
     let kind = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
-    let json = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+    let json =
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
     (!json).then(|| ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
@@ -247,21 +254,35 @@ fn target(method: &Method, path: &str) -> Target {
         Target::Channel
     } else if path.contains("/messaging/integrations/open") {
         Target::Integration
-    } else if *method == Method::POST && (path.contains("/communications/") || path.ends_with("/agentless")) {
+    } else if *method == Method::POST
+        && (path.contains("/communications/") || path.ends_with("/agentless"))
+    {
         Target::Agent
     } else {
         Target::Conversation
     }
 }
 
-fn note(app: &App, method: &Method, path: String, body: &[u8], answer: &Response, about: &About, injected: bool) {
+fn note(
+    app: &App,
+    method: &Method,
+    path: String,
+    body: &[u8],
+    answer: &Response,
+    about: &About,
+    injected: bool,
+) {
     let status = answer.status().as_u16();
-    let (body, answer) = (body_of(body), answer.extensions().get::<Written>().and_then(|body| body_of(&body.0)));
+    let (body, answer) =
+        (body_of(body), answer.extensions().get::<Written>().and_then(|body| body_of(&body.0)));
     let mut world = app.world();
     let at = wire_time(app.clock.now());
     if !injected {
-        let refused =
-            |reason: Option<&String>| RefusedCall { path: path.clone(), reason: reason.cloned(), at: at.clone() };
+        let refused = |reason: Option<&String>| RefusedCall {
+            path: path.clone(),
+            reason: reason.cloned(),
+            at: at.clone(),
+        };
         match status {
             400 | 413 | 415 => world.record.invalid_bodies.push(refused(about.faults.first())),
             429 => world.record.rate_limited.push(refused(None)),
@@ -296,17 +317,28 @@ mod tests {
     #[test]
     fn an_answer_that_is_not_as_described_does_not_pass() {
         let app = App::new(SandboxConfig::default()).unwrap();
-        let told = |operation: Option<&Operation>, answer: Reply| unlike(&app, operation, &answer.into_response());
-        let threading = Operation::find(&Method::GET, "/api/v2/conversations/messaging/threadingtimeline").unwrap();
+        let told = |operation: Option<&Operation>, answer: Reply| {
+            unlike(&app, operation, &answer.into_response())
+        };
+        let threading =
+            Operation::find(&Method::GET, "/api/v2/conversations/messaging/threadingtimeline")
+                .unwrap();
         let timeline = || Reply::ok(&json!({"settings": []}), About::default());
         assert_eq!(told(Some(threading), timeline()), None);
-        assert!(told(Some(threading), Reply::ok(&json!({"settings": 1}), About::default())).is_some());
+        assert!(
+            told(Some(threading), Reply::ok(&json!({"settings": 1}), About::default())).is_some()
+        );
         assert!(told(Some(threading), timeline().with_status(202)).is_some());
         assert!(told(Some(threading), Reply::empty(StatusCode::OK, About::default())).is_some());
         assert!(told(None, timeline()).is_some(), "a route that is not among the operations");
         assert_eq!(told(None, timeline().with_status(404)), None);
-        let delete = Operation::find(&Method::DELETE, "/api/v2/conversations/messaging/settings/{id}").unwrap();
-        assert_eq!(told(Some(delete), Reply::empty(StatusCode::NO_CONTENT, About::default())), None);
+        let delete =
+            Operation::find(&Method::DELETE, "/api/v2/conversations/messaging/settings/{id}")
+                .unwrap();
+        assert_eq!(
+            told(Some(delete), Reply::empty(StatusCode::NO_CONTENT, About::default())),
+            None
+        );
         assert!(told(Some(delete), timeline().with_status(204)).is_some());
     }
 }

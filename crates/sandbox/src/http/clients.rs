@@ -15,7 +15,9 @@ use crate::app::App;
 use crate::world::{Client, is_permission};
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/sandbox/clients", get(list)).route("/sandbox/clients/{id}", put(set).delete(remove))
+    Router::new()
+        .route("/sandbox/clients", get(list))
+        .route("/sandbox/clients/{id}", put(set).delete(remove))
 }
 
 #[derive(Deserialize)]
@@ -28,13 +30,25 @@ struct Wanted {
 /// Without the secrets.
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let world = app.world();
-    Json(world.clients.all().map(|(id, client)| json!({"id": id, "permissions": client.permissions})).collect())
+    Json(
+        world
+            .clients
+            .all()
+            .map(|(id, client)| json!({"id": id, "permissions": client.permissions}))
+            .collect(),
+    )
 }
 
-async fn set(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<StatusCode, Wrong> {
+async fn set(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, Wrong> {
     let Wanted { secret, permissions } = read(&body)?;
     if let Some(wrong) = permissions.iter().flatten().find(|each| !is_permission(each)) {
-        return Err(bad(format!("{wrong:?} is no permission: one looks like messaging:integration:view")));
+        return Err(bad(format!(
+            "{wrong:?} is no permission: one looks like messaging:integration:view"
+        )));
     }
     app.world().clients.set(&id, Client { secret, permissions });
     Ok(StatusCode::NO_CONTENT)

@@ -114,9 +114,15 @@ struct Wanted {
 }
 
 /// A JSON array, or one JSON a line if the caller accepts `application/x-ndjson`.
-async fn transcript(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
-    let entries = app.world().transcript.after(wanted.after, wanted.limit.unwrap_or(TRANSCRIPT_PAGE));
-    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+async fn transcript(
+    State(app): State<Arc<App>>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Response {
+    let entries =
+        app.world().transcript.after(wanted.after, wanted.limit.unwrap_or(TRANSCRIPT_PAGE));
+    let accepted =
+        headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if !accepted.contains("ndjson") {
         return Json(entries).into_response();
     }
@@ -185,7 +191,11 @@ struct Leaving {
 async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
     let whose: Whose = read(&body)?;
     let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
-    agent_types(&app, &conversation, &json!({"type": "On", "duration": whose.duration.unwrap_or(5_000)}))?;
+    agent_types(
+        &app,
+        &conversation,
+        &json!({"type": "On", "duration": whose.duration.unwrap_or(5_000)}),
+    )?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -211,6 +221,8 @@ async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode
 }
 
 fn disconnect_type(named: &str, transfer: bool) -> Result<&'static str, Wrong> {
-    let found = DISCONNECT_TYPES.iter().find(|each| **each == named && each.starts_with("transfer") == transfer);
+    let found = DISCONNECT_TYPES
+        .iter()
+        .find(|each| **each == named && each.starts_with("transfer") == transfer);
     found.copied().ok_or_else(|| bad("there is no such disconnectType for that"))
 }

@@ -60,7 +60,11 @@ async fn attach(
         return Err(bad("the file is empty"));
     }
     let unknown = HeaderValue::from_static("application/octet-stream");
-    let mime = headers.get(header::CONTENT_TYPE).filter(|mime| mime.to_str().is_ok()).cloned().unwrap_or(unknown);
+    let mime = headers
+        .get(header::CONTENT_TYPE)
+        .filter(|mime| mime.to_str().is_ok())
+        .cloned()
+        .unwrap_or(unknown);
     let id = ids::uuid(app.world().rng());
     let file = kept(&app, id, &named.filename, mime, bytes, &headers)?;
     Ok(Json(file.attachment()))
@@ -75,13 +79,15 @@ fn kept(
     bytes: Bytes,
     headers: &HeaderMap,
 ) -> Result<File, Wrong> {
-    let name: String = name.chars().filter(|each| !each.is_control() && *each != '/').take(MAX_NAME).collect();
+    let name: String =
+        name.chars().filter(|each| !each.is_control() && *each != '/').take(MAX_NAME).collect();
     let name = if name.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { name };
     let mut url = Url::parse(&here(headers)).map_err(bad)?;
     if let Ok(mut path) = url.path_segments_mut() {
         path.clear().extend(["sandbox", "media", &id, &name]);
     }
-    let file = File { id, name, mime, bytes, url: url.into(), created: app.clock.now(), sent: false };
+    let file =
+        File { id, name, mime, bytes, url: url.into(), created: app.clock.now(), sent: false };
     app.media().add(file.clone());
     Ok(file)
 }
@@ -102,9 +108,14 @@ struct Arriving {
 /// `PUT` or `POST /sandbox/uploads/{id}`: the bytes of a medium that was announced, as they are or in a form.
 ///
 /// The address is the secret, as with signed URLs; a token is not asked for.
-async fn upload(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Result<StatusCode, Wrong> {
+async fn upload(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<StatusCode, Wrong> {
     let announced = app.media().upload(&id).cloned();
-    let announced = announced.ok_or_else(|| Wrong(StatusCode::NOT_FOUND, "there is no such upload".to_owned()))?;
+    let announced = announced
+        .ok_or_else(|| Wrong(StatusCode::NOT_FOUND, "there is no such upload".to_owned()))?;
     if announced.progress != Progress::Uploading {
         return Err(Wrong(StatusCode::CONFLICT, "it was uploaded before".to_owned()));
     }
@@ -114,11 +125,15 @@ async fn upload(State(app): State<Arc<App>>, Path(id): Path<String>, request: Re
         Err(wrong) => Err(wrong),
     };
     let file = judged.inspect_err(|_| app.media().set_progress(&id, Progress::Invalid, None))?;
-    let name = Some(announced.name.clone()).filter(|name| !name.is_empty()).or(file.name).unwrap_or_default();
+    let name = Some(announced.name.clone())
+        .filter(|name| !name.is_empty())
+        .or(file.name)
+        .unwrap_or_default();
     let mime = file.mime.unwrap_or_else(|| guessed(&name));
     let allowed = {
         let world = app.world();
-        let integration = world.conversation(&announced.conversation).map(|found| found.integration.clone())?;
+        let integration =
+            world.conversation(&announced.conversation).map(|found| found.integration.clone())?;
         let content = world.profile_of(ProfileKind::Content, &integration, true);
         content.allows(mime.to_str().unwrap_or_default(), false)
     };
@@ -133,26 +148,30 @@ async fn upload(State(app): State<Arc<App>>, Path(id): Path<String>, request: Re
 
 async fn arriving(request: Request) -> Result<Arriving, Wrong> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
-    let is_form = kind.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
+    let is_form =
+        kind.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
     let file = if is_form {
         from_form(request).await?
     } else {
         let bytes = Bytes::from_request(request, &()).await;
-        let bytes = bytes.map_err(|error: BytesRejection| Wrong(error.status(), error.body_text()))?;
+        let bytes =
+            bytes.map_err(|error: BytesRejection| Wrong(error.status(), error.body_text()))?;
         Arriving { name: None, mime: kind.filter(|kind| kind.to_str().is_ok()), bytes }
     };
     match file.bytes.len() {
         0 => Err(bad("the file is empty")),
-        size if size > MAX_FILE => {
-            Err(Wrong(StatusCode::PAYLOAD_TOO_LARGE, format!("a file has at most {MAX_FILE} bytes")))
-        }
+        size if size > MAX_FILE => Err(Wrong(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("a file has at most {MAX_FILE} bytes"),
+        )),
         _ => Ok(file),
     }
 }
 
 async fn from_form(request: Request) -> Result<Arriving, Wrong> {
     let wrong = |error: MultipartError| Wrong(error.status(), error.body_text());
-    let mut form = Multipart::from_request(request, &()).await.map_err(|error| bad(error.body_text()))?;
+    let mut form =
+        Multipart::from_request(request, &()).await.map_err(|error| bad(error.body_text()))?;
     while let Some(field) = form.next_field().await.map_err(wrong)? {
         if field.name() == Some("file") {
             let name = field.file_name().map(str::to_owned);
@@ -171,14 +190,16 @@ fn differs(announced: &Upload, bytes: &[u8]) -> Option<&'static str> {
     }
     let wanted = announced.md5.as_ref()?;
     let digest = Md5::digest(bytes);
-    let same = *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex::encode(digest));
+    let same =
+        *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex::encode(digest));
     (!same).then_some("the file has not the MD5 that was announced")
 }
 
 /// The media type that a file of this name has.
 pub(super) fn guessed(name: &str) -> HeaderValue {
     let mime = mime_guess::from_path(name).first_or_octet_stream();
-    HeaderValue::from_str(mime.essence_str()).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+    HeaderValue::from_str(mime.essence_str())
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 
 async fn download(
@@ -187,7 +208,9 @@ async fn download(
     headers: HeaderMap,
 ) -> Response {
     let (switches, now) = (app.switches(), app.clock.now());
-    if switches.media_token && !bearer(&headers).is_some_and(|token| app.world().tokens.lives(token, now)) {
+    if switches.media_token
+        && !bearer(&headers).is_some_and(|token| app.world().tokens.lives(token, now))
+    {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let file = app.media().file(&id).filter(|file| file.lives(switches.media_life, now)).cloned();

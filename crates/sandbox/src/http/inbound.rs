@@ -15,7 +15,9 @@ use crate::app::App;
 use crate::ids;
 use crate::switches::UnknownReceipt;
 use crate::webhook;
-use crate::world::{Address, Channel, Inbound, Integration, NormalizedMessage, ProfileKind, Refusal};
+use crate::world::{
+    Address, Channel, Inbound, Integration, NormalizedMessage, ProfileKind, Refusal,
+};
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Prefetch {
@@ -37,20 +39,24 @@ pub(super) async fn message(
     Body(message): Body<InboundMessage>,
 ) -> Result<Reply, ApiError> {
     let prefetch = query.is_ok_and(|Query(query)| query.wanted());
-    let empty =
-        message.text.as_deref().unwrap_or_default().is_empty() && message.content.iter().flatten().next().is_none();
+    let empty = message.text.as_deref().unwrap_or_default().is_empty()
+        && message.content.iter().flatten().next().is_none();
     if empty {
         return Err(ApiError::bad_request("the message has neither text nor content".to_owned()));
     }
-    let over = |most: u32, count: usize| most > 0 && count > usize::try_from(most).unwrap_or(usize::MAX);
+    let over =
+        |most: u32, count: usize| most > 0 && count > usize::try_from(most).unwrap_or(usize::MAX);
     let switches = app.switches();
-    if over(switches.max_inbound_text, message.text.as_deref().unwrap_or_default().chars().count()) {
+    if over(switches.max_inbound_text, message.text.as_deref().unwrap_or_default().chars().count())
+    {
         return Err(ApiError::bad_request("the text is over max_inbound_text".to_owned()));
     }
     let metadata = message.channel.metadata.as_ref();
     let attributes = metadata.and_then(|metadata| metadata.custom_attributes.as_ref());
     if over(switches.max_custom_attributes, attributes.map_or(0, std::collections::BTreeMap::len)) {
-        return Err(ApiError::bad_request("the custom attributes are over max_custom_attributes".to_owned()));
+        return Err(ApiError::bad_request(
+            "the custom attributes are over max_custom_attributes".to_owned(),
+        ));
     }
     receive(&app, &integration, message.into(), prefetch)
 }
@@ -64,7 +70,12 @@ pub(super) async fn structured(
     receive(&app, &integration, response.into(), false)
 }
 
-fn receive(app: &Arc<App>, integration: &str, inbound: Inbound, prefetch: bool) -> Result<Reply, ApiError> {
+fn receive(
+    app: &Arc<App>,
+    integration: &str,
+    inbound: Inbound,
+    prefetch: bool,
+) -> Result<Reply, ApiError> {
     let switches = app.switches();
     if inbound.customer().is_empty() {
         return Err(ApiError::bad_request("channel.from.id is empty".to_owned()));
@@ -86,7 +97,9 @@ fn receive(app: &Arc<App>, integration: &str, inbound: Inbound, prefetch: bool) 
     let about = About::conversation(&received.conversation).message(&received.id);
     let faults = match received.dropped {
         0 => Vec::new(),
-        dropped => vec![format!("{dropped} attachments dropped: the supported content does not allow their type")],
+        dropped => vec![format!(
+            "{dropped} attachments dropped: the supported content does not allow their type"
+        )],
     };
     let about = About { integration: Some(integration.id), faults, ..about };
     Ok(Reply::ok(&answer, about).with_status(switches.inbound_status))
@@ -162,7 +175,10 @@ pub(super) async fn event(
 
 /// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the integration is named
 /// in the body.
-pub(super) async fn legacy(State(app): State<Arc<App>>, Body(body): Body<Value>) -> Result<Reply, ApiError> {
+pub(super) async fn legacy(
+    State(app): State<Arc<App>>,
+    Body(body): Body<Value>,
+) -> Result<Reply, ApiError> {
     let wrong = |_| ApiError::bad_request("the body is not of the expected form".to_owned());
     let named = |end: &str| body["channel"][end]["id"].as_str().unwrap_or_default().to_owned();
     if body["type"] == "Receipt" {

@@ -29,7 +29,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route(&format!("{IDENTITY}/{{id}}"), get(identity).put(set_identity))
 }
 
-async fn create(State(app): State<Arc<App>>, Body(request): Body<IntegrationRequest>) -> Result<Reply, ApiError> {
+async fn create(
+    State(app): State<Arc<App>>,
+    Body(request): Body<IntegrationRequest>,
+) -> Result<Reply, ApiError> {
     let change = IntegrationUpdate {
         name: request.name,
         outbound_notification_webhook_url: Some(request.outbound_notification_webhook_url),
@@ -61,7 +64,8 @@ async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, page: P
         wanted.as_ref().is_none_or(|wanted| world.profile_of(kind, &each.id, typing).id() == wanted)
     };
     let all = world.integrations.all().filter(|each| {
-        has(each, ProfileKind::Content, &wanted.content) && has(each, ProfileKind::Setting, &wanted.setting)
+        has(each, ProfileKind::Content, &wanted.content)
+            && has(each, ProfileKind::Setting, &wanted.setting)
     });
     page.of(&all.collect::<Vec<_>>(), PATH, |each| shown(&app, &world, each))
 }
@@ -76,7 +80,11 @@ async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Rep
 fn shown(app: &App, world: &World, integration: &Integration) -> Value {
     let typing = app.switches().typing;
     let profile = |kind| world.profile_of(kind, &integration.id, typing);
-    integration.to_json(&profile(ProfileKind::Setting), &profile(ProfileKind::Content), app.clock.now())
+    integration.to_json(
+        &profile(ProfileKind::Setting),
+        &profile(ProfileKind::Content),
+        app.clock.now(),
+    )
 }
 
 async fn update(
@@ -90,7 +98,11 @@ async fn update(
     {
         let mut world = app.world();
         world.names_profiles(&change)?;
-        world.integrations.get_mut(&id).ok_or(Refusal::NoIntegration)?.apply(change, app.clock.now());
+        world
+            .integrations
+            .get_mut(&id)
+            .ok_or(Refusal::NoIntegration)?
+            .apply(change, app.clock.now());
     }
     show(State(app), Path(id)).await
 }
@@ -125,7 +137,9 @@ async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
 /// Why an integration cannot be so, beyond what the schema says.
 pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Option<String> {
     let secret = change.outbound_notification_webhook_signature_secret_token.as_ref();
-    if secret.is_some_and(|secret| secret.expose().chars().count() < IntegrationRequest::SECRET_MIN_CHARS) {
+    if secret.is_some_and(|secret| {
+        secret.expose().chars().count() < IntegrationRequest::SECRET_MIN_CHARS
+    }) {
         return Some("the secret has fewer than 16 characters".to_owned());
     }
     let headers = change.webhook_headers.iter().flatten();
@@ -137,10 +151,16 @@ pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Opti
     let url = change.outbound_notification_webhook_url.as_ref()?;
     match Url::parse(url) {
         Ok(url) if url.scheme() == "https" => None,
-        Ok(url) if url.scheme() == "http" && (plain_http == PlainHttp::Anywhere || is_loopback(&url)) => None,
-        Ok(url) if url.scheme() == "http" => {
-            Some("the webhook's URL is plain http and not on this machine (switch plain_http)".to_owned())
+        Ok(url)
+            if url.scheme() == "http"
+                && (plain_http == PlainHttp::Anywhere || is_loopback(&url)) =>
+        {
+            None
         }
+        Ok(url) if url.scheme() == "http" => Some(
+            "the webhook's URL is plain http and not on this machine (switch plain_http)"
+                .to_owned(),
+        ),
         _ => Some("the webhook's URL is no URL of https".to_owned()),
     }
 }

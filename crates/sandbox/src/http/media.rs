@@ -76,7 +76,9 @@ fn make(
     };
     let (name, length, md5) = announced.map_or_else(
         || (String::new(), None, None),
-        |announced| (announced.file_name, Some(announced.content_length_bytes), announced.content_md5),
+        |announced| {
+            (announced.file_name, Some(announced.content_length_bytes), announced.content_md5)
+        },
     );
     let upload = Upload {
         url: format!("{}/sandbox/uploads/{id}", here(headers)),
@@ -119,14 +121,20 @@ pub(super) async fn list(
 ) -> Result<Reply, ApiError> {
     is_agent(app.world().conversation(&conversation)?, &communication)?;
     let media = app.media();
-    let of_status = |each: &&Upload| wanted.status.as_ref().is_none_or(|status| status == each.progress.as_str());
+    let of_status = |each: &&Upload| {
+        wanted.status.as_ref().is_none_or(|status| status == each.progress.as_str())
+    };
     let all = media.uploads_of(&conversation, &communication).filter(of_status);
     let path = path_of(&conversation, &communication);
     Ok(page.of(&all.collect::<Vec<_>>(), &path, |each| each.to_json(media.file(&each.id))))
 }
 
 /// `GET /api/v2/conversations/messages/cachedmedia`
-pub(super) async fn cached(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, page: Page) -> Reply {
+pub(super) async fn cached(
+    State(app): State<Arc<App>>,
+    Query(wanted): Query<Wanted>,
+    page: Page,
+) -> Reply {
     let life = app.switches().media_life;
     let media = app.media();
     let all = media.cached().filter(|file| wanted.url.as_ref().is_none_or(|url| *url == file.url));
@@ -134,14 +142,20 @@ pub(super) async fn cached(State(app): State<Arc<App>>, Query(wanted): Query<Wan
 }
 
 /// `GET /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`
-pub(super) async fn cached_item(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
+pub(super) async fn cached_item(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
     let media = app.media();
     let file = media.file(&id).filter(|file| file.sent).ok_or(Refusal::NoMedium)?;
     Ok(Reply::ok(&file.cached(app.switches().media_life), About::default()))
 }
 
 /// `DELETE /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`: its address does not work any more.
-pub(super) async fn uncache(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
+pub(super) async fn uncache(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
     let mut media = app.media();
     media.file(&id).filter(|file| file.sent).ok_or(Refusal::NoMedium)?;
     media.remove(&id);

@@ -39,7 +39,8 @@ use crate::desktop::own_pages_only;
 const MAX_BODY: usize = 512_000;
 
 /// An agent's media.
-const MEDIA: &str = "/api/v2/conversations/messages/{id}/communications/{communication}/messages/media";
+const MEDIA: &str =
+    "/api/v2/conversations/messages/{id}/communications/{communication}/messages/media";
 
 pub(crate) fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -63,11 +64,17 @@ fn api() -> Router<Arc<App>> {
         .merge(integrations::routes())
         .merge(profiles::routes())
         .merge(notifications::routes())
-        .route("/api/v2/conversations/messaging/threadingtimeline", get(threading::show).put(threading::set))
+        .route(
+            "/api/v2/conversations/messaging/threadingtimeline",
+            get(threading::show).put(threading::set),
+        )
         .route("/api/v2/conversations/messages/inbound/open", post(inbound::legacy))
         .route("/api/v2/conversations/messages/agentless", post(agent::agentless))
         .route("/api/v2/conversations/messages/cachedmedia", get(media::cached))
-        .route("/api/v2/conversations/messages/cachedmedia/{id}", get(media::cached_item).delete(media::uncache))
+        .route(
+            "/api/v2/conversations/messages/cachedmedia/{id}",
+            get(media::cached_item).delete(media::uncache),
+        )
         .route("/api/v2/conversations/messages/{id}", get(reads::conversation).patch(agent::end))
         .route("/api/v2/conversations/messages/{id}/details", get(reads::details))
         .route("/api/v2/conversations/messages/{id}/messages/bulk", post(reads::bulk))
@@ -75,14 +82,29 @@ fn api() -> Router<Arc<App>> {
         .route("/api/v2/conversations/messages/{id}/inbound/open/message", post(inbound::message))
         .route("/api/v2/conversations/messages/{id}/inbound/open/receipt", post(inbound::receipt))
         .route("/api/v2/conversations/messages/{id}/inbound/open/event", post(inbound::event))
-        .route("/api/v2/conversations/messages/{id}/inbound/open/structured/response", post(inbound::structured))
-        .route("/api/v2/conversations/messages/{id}/communications/{communication}/messages", post(agent::send))
+        .route(
+            "/api/v2/conversations/messages/{id}/inbound/open/structured/response",
+            post(inbound::structured),
+        )
+        .route(
+            "/api/v2/conversations/messages/{id}/communications/{communication}/messages",
+            post(agent::send),
+        )
         .route(MEDIA, get(media::list).post(media::create))
         .route(&format!("{MEDIA}/uploads"), post(media::announce))
         .route(&format!("{MEDIA}/{{media}}"), get(media::show))
-        .route("/api/v2/conversations/messages/{id}/communications/{communication}/typing", post(agent::typing))
-        .route("/api/v2/conversations/messages/{id}/participants/{participant}", axum::routing::patch(agent::leave))
-        .route("/api/v2/conversations/messages/{id}/participants/{participant}/replace", post(agent::replace))
+        .route(
+            "/api/v2/conversations/messages/{id}/communications/{communication}/typing",
+            post(agent::typing),
+        )
+        .route(
+            "/api/v2/conversations/messages/{id}/participants/{participant}",
+            axum::routing::patch(agent::leave),
+        )
+        .route(
+            "/api/v2/conversations/messages/{id}/participants/{participant}/replace",
+            post(agent::replace),
+        )
         .fallback(call::nowhere)
         .method_not_allowed_fallback(call::wrong_method)
 }

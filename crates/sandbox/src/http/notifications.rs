@@ -37,15 +37,22 @@ async fn make(
     let id = format!("streaming-5-{}", ids::uuid(world.rng()));
     match world.channels.make(id, &caller.client, now) {
         Ok(channel) => Ok(Reply::ok(&shown(channel, &headers), About::default())),
-        Err(_) => Err(ApiError::bad_request("each of the client's 20 channels has a socket".to_owned())),
+        Err(_) => {
+            Err(ApiError::bad_request("each of the client's 20 channels has a socket".to_owned()))
+        }
     }
 }
 
 /// The channels of the client, whichever of its tokens made them.
-async fn list(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>, headers: HeaderMap) -> Reply {
+async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Reply {
     let world = app.world();
     let channels = world.channels.of(&caller.client, app.clock.now());
-    let entities: Vec<Value> = channels.into_iter().map(|channel| shown(channel, &headers)).collect();
+    let entities: Vec<Value> =
+        channels.into_iter().map(|channel| shown(channel, &headers)).collect();
     Reply::ok(&json!({"entities": entities}), About::default())
 }
 
@@ -65,7 +72,8 @@ async fn subscriptions(
     Path(id): Path<String>,
 ) -> Result<Reply, ApiError> {
     let world = app.world();
-    let channel = world.channels.get(&id, &caller.client, app.clock.now()).ok_or(ChannelRefusal::None)?;
+    let channel =
+        world.channels.get(&id, &caller.client, app.clock.now()).ok_or(ChannelRefusal::None)?;
     Ok(answer(&channel.topics))
 }
 
@@ -104,7 +112,13 @@ struct Wanted {
     id: String,
 }
 
-fn subscribe(app: &App, caller: &Caller, id: &str, wanted: Vec<Wanted>, replace: bool) -> Result<Reply, ApiError> {
+fn subscribe(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    wanted: Vec<Wanted>,
+    replace: bool,
+) -> Result<Reply, ApiError> {
     let now = app.clock.now();
     let mut world = app.world();
     let channel = world.channels.get(id, &caller.client, now).ok_or(ChannelRefusal::None)?;
@@ -120,7 +134,8 @@ fn subscribe(app: &App, caller: &Caller, id: &str, wanted: Vec<Wanted>, replace:
     }
     world.channels.subscribe(id, topics.clone(), now);
     // Those that were asked for, and for an addition those that were there.
-    let rejected = wanted.into_iter().map(|topic| topic.id).filter(|topic| rejection(topic).is_some());
+    let rejected =
+        wanted.into_iter().map(|topic| topic.id).filter(|topic| rejection(topic).is_some());
     topics.extend(rejected);
     Ok(answer(&topics))
 }
@@ -131,8 +146,7 @@ fn answer(topics: &[String]) -> Reply {
 }
 
 fn subscription(topic: &str) -> Value {
-    let mut answer =
-        json!({"id": topic, "state": "Permitted", "selfUri": format!("/api/v2/notifications/topics/{topic}")});
+    let mut answer = json!({"id": topic, "state": "Permitted", "selfUri": format!("/api/v2/notifications/topics/{topic}")});
     if let Some(reason) = rejection(topic) {
         answer["state"] = "Rejected".into();
         answer["rejectionReason"] = reason.into();

@@ -28,17 +28,28 @@ enum NoToken {
 impl NoToken {
     fn response(&self) -> Response {
         let (status, error, description) = match self {
-            Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "grant_type is missing"),
-            Self::InvalidClient { by_header: true } => (StatusCode::UNAUTHORIZED, "invalid_client", "client not found"),
-            Self::InvalidClient { by_header: false } => (StatusCode::BAD_REQUEST, "invalid_client", "client not found"),
-            Self::UnsupportedGrantType => {
-                (StatusCode::BAD_REQUEST, "unsupported_grant_type", "only client_credentials is supported")
+            Self::InvalidRequest => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "grant_type is missing")
             }
+            Self::InvalidClient { by_header: true } => {
+                (StatusCode::UNAUTHORIZED, "invalid_client", "client not found")
+            }
+            Self::InvalidClient { by_header: false } => {
+                (StatusCode::BAD_REQUEST, "invalid_client", "client not found")
+            }
+            Self::UnsupportedGrantType => (
+                StatusCode::BAD_REQUEST,
+                "unsupported_grant_type",
+                "only client_credentials is supported",
+            ),
         };
-        let body = json!({"error": error, "description": description, "error_description": description});
+        let body =
+            json!({"error": error, "description": description, "error_description": description});
         let mut response = json_response(status, body.to_string().into());
         if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
         }
         response
     }

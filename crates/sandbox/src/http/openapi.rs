@@ -42,12 +42,15 @@ fn document() -> Value {
 
 impl Operation {
     fn to_json(&self) -> Value {
-        let in_path = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let in_path =
+            self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path = in_path.map(
             |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}),
         );
-        let in_query =
-            self.query.iter().map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}}));
+        let in_query = self
+            .query
+            .iter()
+            .map(|(name, kind)| json!({"name": name, "in": "query", "schema": {"type": kind}}));
         let mut answers = Map::new();
         for status in self.answers {
             let mut answer = json!({"description": "Done."});
@@ -56,7 +59,10 @@ impl Operation {
             }
             answers.insert(status.to_string(), answer);
         }
-        answers.insert("default".to_owned(), json!({"description": "An error.", "content": content("error-body")}));
+        answers.insert(
+            "default".to_owned(),
+            json!({"description": "An error.", "content": content("error-body")}),
+        );
         let needed = self.needs.join(", ");
         let mut answer = json!({
             "operationId": self.id,
@@ -124,8 +130,10 @@ fn point_to_components(schema: &mut Value, of: &str) {
     match schema {
         Value::Object(fields) => {
             for (keyword, value) in fields {
-                let definition =
-                    value.as_str().filter(|_| keyword == "$ref").and_then(|to| to.strip_prefix("#/$defs/"));
+                let definition = value
+                    .as_str()
+                    .filter(|_| keyword == "$ref")
+                    .and_then(|to| to.strip_prefix("#/$defs/"));
                 match definition {
                     Some(name) => *value = format!("#/components/schemas/{of}.{name}").into(),
                     None => point_to_components(value, of),
@@ -166,7 +174,11 @@ mod tests {
             let pointer = to.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{to}");
         }
-        let served = document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap());
+        let served = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|path| path.as_object().unwrap());
         assert_eq!(served.count(), OPERATIONS.len() + 1);
     }
 }

@@ -101,8 +101,9 @@ operations! {
 impl Operation {
     /// The operation that answers a method on the path of a route.
     pub(super) fn find(method: &Method, route: &str) -> Option<&'static Self> {
-        static BY_ROUTE: LazyLock<HashMap<String, &'static Operation>> =
-            LazyLock::new(|| OPERATIONS.iter().map(|each| (key(each.method, each.path), each)).collect());
+        static BY_ROUTE: LazyLock<HashMap<String, &'static Operation>> = LazyLock::new(|| {
+            OPERATIONS.iter().map(|each| (key(each.method, each.path), each)).collect()
+        });
         // Axum answers HEAD by the route of GET.
         let method = if method == Method::HEAD { "get" } else { method.as_str() };
         BY_ROUTE.get(&key(method, route)).copied()

@@ -34,7 +34,9 @@ fn of(kind: Kind) -> Router<Arc<App>> {
     let all = get(async move |State(app): Place, page: Page| list(&app, kind, page))
         .post(async move |State(app): Place, body: Fields| make(&app, kind, &body));
     let one = get(async move |State(app): Place, Path(id): Path<String>| show(&app, kind, &id))
-        .patch(async move |State(app): Place, Path(id): Path<String>, body: Fields| change(&app, kind, &id, &body))
+        .patch(async move |State(app): Place, Path(id): Path<String>, body: Fields| {
+            change(&app, kind, &id, &body)
+        })
         .delete(async move |State(app): Place, Path(id): Path<String>| remove(&app, kind, &id));
     Router::new().route(kind.path(), all).route(&format!("{}/{{id}}", kind.path()), one)
 }

@@ -10,13 +10,19 @@ use super::body::Body;
 use crate::app::App;
 
 /// `GET /api/v2/conversations/messages/{conversationId}`
-pub(super) async fn conversation(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
+pub(super) async fn conversation(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
     let answer = app.world().conversation_json(&id)?;
     Ok(Reply::ok(&answer, About::conversation(&id)))
 }
 
 /// `GET /api/v2/conversations/messages/{messageId}/details`
-pub(super) async fn details(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Reply, ApiError> {
+pub(super) async fn details(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
     let answer = app.world().message_json(&id)?;
     Ok(Reply::ok(&answer, About::default().message(&id)))
 }
@@ -38,6 +44,7 @@ pub(super) async fn bulk(
 ) -> Result<Reply, ApiError> {
     let world = app.world();
     world.conversation(&conversation)?;
-    let entities: Vec<Value> = ids.iter().filter_map(|id| world.message_json_in(&conversation, id).ok()).collect();
+    let entities: Vec<Value> =
+        ids.iter().filter_map(|id| world.message_json_in(&conversation, id).ok()).collect();
     Ok(Reply::ok(&json!({"entities": entities}), About::conversation(&conversation)))
 }

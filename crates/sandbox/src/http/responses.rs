@@ -14,14 +14,20 @@ use crate::app::App;
 use crate::world::{Refusal, Response};
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/sandbox/responses", get(list)).route("/sandbox/responses/{id}", put(set).delete(remove))
+    Router::new()
+        .route("/sandbox/responses", get(list))
+        .route("/sandbox/responses/{id}", put(set).delete(remove))
 }
 
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!(app.world().responses))
 }
 
-async fn set(State(app): State<Arc<App>>, Path(id): Path<String>, body: Bytes) -> Result<StatusCode, Wrong> {
+async fn set(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, Wrong> {
     let response: Response = read(&body)?;
     app.world().responses.insert(id, response);
     Ok(StatusCode::NO_CONTENT)

@@ -38,11 +38,17 @@ const MAX_MESSAGE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/channels/{id}", any(connect)).route("/sandbox/notifications/close", post(close))
+    Router::new()
+        .route("/channels/{id}", any(connect))
+        .route("/sandbox/notifications/close", post(close))
 }
 
 /// Where a channel's `connectUri` leads. It wants no token: whoever knows the id may listen, as at Genesys.
-async fn connect(State(app): State<Arc<App>>, Path(id): Path<String>, upgrade: WebSocketUpgrade) -> Response {
+async fn connect(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let replace = app.switches().second_socket == SecondSocket::Replaces;
     let signals = app.world().channels.connect(&id, replace, app.clock.now());
     let signals = match signals {
@@ -124,7 +130,11 @@ impl Listener {
     async fn hear(&mut self, message: &Message) -> ControlFlow<End> {
         let Message::Text(text) = message else { return ControlFlow::Continue(()) };
         let asked: Value = serde_json::from_str(text).unwrap_or_default();
-        if asked["message"] == "ping" { self.tell("channel.metadata", "pong").await } else { ControlFlow::Continue(()) }
+        if asked["message"] == "ping" {
+            self.tell("channel.metadata", "pong").await
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// One of the channel's own frames.
@@ -139,7 +149,13 @@ impl Listener {
         if let Some(Action::Delay(span)) = &fault {
             app.clock.sleep(span.0).await;
         }
-        note(&app, &self.channel, &frame.topic, Some(frame), fault.iter().map(Action::name).collect());
+        note(
+            &app,
+            &self.channel,
+            &frame.topic,
+            Some(frame),
+            fault.iter().map(Action::name).collect(),
+        );
         match fault {
             Some(Action::Lose) => ControlFlow::Continue(()),
             Some(Action::Close) => ControlFlow::Break("injected: close"),
@@ -161,7 +177,11 @@ impl Listener {
     async fn close(mut self, why: End) -> End {
         let frame = CloseFrame { code: close_code::NORMAL, reason: why.into() };
         // It may be gone already.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.socket.send(Message::Close(Some(frame)))).await;
+        let _ = tokio::time::timeout(
+            Duration::from_secs(1),
+            self.socket.send(Message::Close(Some(frame))),
+        )
+        .await;
         why
     }
 }

@@ -15,7 +15,8 @@ use crate::app::App;
 /// Genesys's default and maximum, in minutes: 72 h.
 const MOST: u32 = 4_320;
 /// The messengers that have one, beside Open.
-const OTHERS: [&str; 8] = ["sms", "facebook", "twitter", "whatsapp", "webmessaging", "instagram", "apple", "linkedin"];
+const OTHERS: [&str; 8] =
+    ["sms", "facebook", "twitter", "whatsapp", "webmessaging", "instagram", "apple", "linkedin"];
 
 /// `GET /api/v2/conversations/messaging/threadingtimeline`
 pub(super) async fn show(State(app): State<Arc<App>>) -> Reply {
@@ -27,7 +28,10 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> Reply {
         json!({"messengerType": messenger, "timeoutInMinutes": minutes})
     });
     let settings: Vec<Value> = std::iter::once(open).chain(others).collect();
-    Reply::ok(&json!({"id": "threading", "settings": settings, "defaultTimeoutMinutes": MOST}), About::default())
+    Reply::ok(
+        &json!({"id": "threading", "settings": settings, "defaultTimeoutMinutes": MOST}),
+        About::default(),
+    )
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,12 +47,18 @@ struct Window {
 }
 
 /// `PUT /api/v2/conversations/messaging/threadingtimeline`: sets all; a messenger that is left out has the default.
-pub(super) async fn set(State(app): State<Arc<App>>, Body(timeline): Body<Timeline>) -> Result<Reply, ApiError> {
+pub(super) async fn set(
+    State(app): State<Arc<App>>,
+    Body(timeline): Body<Timeline>,
+) -> Result<Reply, ApiError> {
     if timeline.settings.iter().any(|each| each.timeout_in_minutes > MOST) {
         return Err(ApiError::bad_request(format!("timeoutInMinutes is 0 to {MOST}")));
     }
-    let mut windows: std::collections::BTreeMap<String, u32> =
-        timeline.settings.into_iter().map(|each| (each.messenger_type, each.timeout_in_minutes)).collect();
+    let mut windows: std::collections::BTreeMap<String, u32> = timeline
+        .settings
+        .into_iter()
+        .map(|each| (each.messenger_type, each.timeout_in_minutes))
+        .collect();
     let open = windows.remove("open").unwrap_or(MOST);
     let change = Map::from_iter([("threading_window".to_owned(), format!("{open}m").into())]);
     app.switch(change).map_err(ApiError::bad_request)?;

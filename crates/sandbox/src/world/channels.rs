@@ -78,11 +78,18 @@ pub(crate) struct Channels {
 
 impl Channels {
     /// Makes a channel. Where the client has too many, its oldest without a socket goes.
-    pub(crate) fn make(&mut self, id: String, client: &str, now: Timestamp) -> Result<&Channel, ChannelRefusal> {
+    pub(crate) fn make(
+        &mut self,
+        id: String,
+        client: &str,
+        now: Timestamp,
+    ) -> Result<&Channel, ChannelRefusal> {
         self.live.retain(|_, channel| channel.expires > now);
         let of_client = || self.live.values().filter(|channel| channel.client == client);
         if of_client().count() >= MAX_CHANNELS {
-            let oldest = of_client().filter(|channel| !channel.is_connected()).min_by_key(|channel| channel.number);
+            let oldest = of_client()
+                .filter(|channel| !channel.is_connected())
+                .min_by_key(|channel| channel.number);
             let oldest = oldest.ok_or(ChannelRefusal::TooMany)?.id.clone();
             self.live.remove(&oldest);
         }
@@ -100,8 +107,11 @@ impl Channels {
 
     /// The client's channels, the oldest first.
     pub(crate) fn of(&self, client: &str, now: Timestamp) -> Vec<&Channel> {
-        let mut found: Vec<_> =
-            self.live.values().filter(|channel| channel.client == client && channel.expires > now).collect();
+        let mut found: Vec<_> = self
+            .live
+            .values()
+            .filter(|channel| channel.client == client && channel.expires > now)
+            .collect();
         found.sort_by_key(|channel| channel.number);
         found
     }
@@ -130,7 +140,11 @@ impl Channels {
         replace: bool,
         now: Timestamp,
     ) -> Result<mpsc::Receiver<Signal>, ChannelRefusal> {
-        let channel = self.live.get_mut(id).filter(|channel| channel.expires > now).ok_or(ChannelRefusal::None)?;
+        let channel = self
+            .live
+            .get_mut(id)
+            .filter(|channel| channel.expires > now)
+            .ok_or(ChannelRefusal::None)?;
         if channel.is_connected() && !replace {
             return Err(ChannelRefusal::Connected);
         }
@@ -147,10 +161,13 @@ impl Channels {
 
     /// Sends a frame to those who want it. Who is not connected misses it for good.
     pub(crate) fn publish(&mut self, frame: &Frame, now: Timestamp) {
-        let hears = |channel: &&mut Channel| channel.expires > now && channel.topics.contains(&frame.topic);
+        let hears =
+            |channel: &&mut Channel| channel.expires > now && channel.topics.contains(&frame.topic);
         for channel in self.live.values_mut().filter(hears) {
-            let sent =
-                channel.socket.as_ref().is_none_or(|socket| socket.try_send(Signal::Frame(frame.clone())).is_ok());
+            let sent = channel
+                .socket
+                .as_ref()
+                .is_none_or(|socket| socket.try_send(Signal::Frame(frame.clone())).is_ok());
             if !sent {
                 channel.socket = None;
             }
@@ -159,8 +176,15 @@ impl Channels {
 
     /// Tells the sockets of a client, or all; returns how many.
     pub(crate) fn signal(&mut self, client: Option<&str>, signal: &Signal) -> usize {
-        let meant = self.live.values().filter(|channel| client.is_none_or(|client| client == channel.client));
-        meant.filter(|channel| channel.socket.as_ref().is_some_and(|it| it.try_send(signal.clone()).is_ok())).count()
+        let meant = self
+            .live
+            .values()
+            .filter(|channel| client.is_none_or(|client| client == channel.client));
+        meant
+            .filter(|channel| {
+                channel.socket.as_ref().is_some_and(|it| it.try_send(signal.clone()).is_ok())
+            })
+            .count()
     }
 
     fn listening(&self, now: Timestamp) -> impl Iterator<Item = &Channel> {
@@ -180,7 +204,9 @@ pub(crate) fn rejection(topic: &str) -> Option<&'static str> {
     };
     let known = if let Some(rest) = topic.strip_prefix("v2.detail.events.conversation.") {
         id_before(rest, &[".user.end", ".customer.end", ".acd.end", ".acw"])
-    } else if let Some(rest) = topic.strip_prefix("v2.routing.queues.").or_else(|| topic.strip_prefix("v2.users.")) {
+    } else if let Some(rest) =
+        topic.strip_prefix("v2.routing.queues.").or_else(|| topic.strip_prefix("v2.users."))
+    {
         id_before(rest, &[".conversations.messages"])
     } else {
         false
@@ -209,9 +235,14 @@ mod tests {
         assert!(channels.get("1", "one", at(1)).is_none());
         assert!(channels.get("other", "two", at(1)).is_some());
         assert!(channels.get("other", "one", at(1)).is_none(), "it is another client's");
-        let others: Vec<_> = channels.of("one", at(1)).iter().map(|channel| channel.id.clone()).collect();
-        let sockets: Vec<_> = others.iter().map(|id| channels.connect(id, true, at(1)).unwrap()).collect();
-        assert_eq!(channels.make("more".to_owned(), "one", at(2)).unwrap_err(), ChannelRefusal::TooMany);
+        let others: Vec<_> =
+            channels.of("one", at(1)).iter().map(|channel| channel.id.clone()).collect();
+        let sockets: Vec<_> =
+            others.iter().map(|id| channels.connect(id, true, at(1)).unwrap()).collect();
+        assert_eq!(
+            channels.make("more".to_owned(), "one", at(2)).unwrap_err(),
+            ChannelRefusal::TooMany
+        );
         drop((first, sockets));
         assert!(channels.make("more".to_owned(), "one", at(2)).is_ok());
     }

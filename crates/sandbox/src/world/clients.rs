@@ -75,7 +75,10 @@ mod tests {
         assert!(clients.may("one", &["messaging:integration:delete"]));
         assert!(clients.may("one", &["nothing:of:that", "conversation:message:receive"]));
         assert!(!clients.may("one", &["messaging:setting:view"]));
-        assert!(!clients.may("none", &["messaging:setting:view"]) && clients.may("all", &["messaging:setting:view"]));
+        assert!(
+            !clients.may("none", &["messaging:setting:view"])
+                && clients.may("all", &["messaging:setting:view"])
+        );
         assert!(!clients.may("nobody", &["messaging:setting:view"]));
     }
 

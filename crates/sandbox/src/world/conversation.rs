@@ -131,8 +131,10 @@ impl Conversation {
         self.stay = self.participants.len();
         self.ended = None;
         self.active = now;
-        let mut customer = Participant::new(ids::uuid(rng), "customer", self.customer.display_name(), now);
-        if let Some(before) = self.participants.iter().rev().find(|each| each.purpose == "customer") {
+        let mut customer =
+            Participant::new(ids::uuid(rng), "customer", self.customer.display_name(), now);
+        if let Some(before) = self.participants.iter().rev().find(|each| each.purpose == "customer")
+        {
             customer.attributes.clone_from(&before.attributes);
         }
         let mut flow = Participant::new(ids::uuid(rng), "workflow", "Inbound flow".to_owned(), now);
@@ -208,7 +210,8 @@ impl World {
         use_existing: bool,
         now: Timestamp,
     ) -> String {
-        let open = self.conversation_of(&integration.id, customer).filter(|each| each.ended.is_none());
+        let open =
+            self.conversation_of(&integration.id, customer).filter(|each| each.ended.is_none());
         let was_open = open.is_some();
         if let Some(open) = open.filter(|_| use_existing) {
             return open.id.clone();
@@ -246,7 +249,13 @@ impl World {
     }
 
     /// The agent hands the conversation over to the agent named `to`, by way of the queue.
-    pub(crate) fn hand_over(&mut self, id: &str, how: &'static str, to: &str, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn hand_over(
+        &mut self,
+        id: &str,
+        how: &'static str,
+        to: &str,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
         let conversation = self.conversations.get_mut(id).ok_or(Refusal::NoConversation)?;
         if conversation.ended.is_some() {
             return Err(Refusal::Ended);
@@ -262,7 +271,8 @@ impl World {
     /// Ends the conversations in which nobody wrote for `timeout`. Returns when to look again at the earliest.
     pub(crate) fn end_idle(&mut self, timeout: Duration, now: Timestamp) -> Timestamp {
         let open = self.conversations.values().filter(|each| each.ended.is_none());
-        let due: Vec<(String, Timestamp)> = open.map(|each| (each.id.clone(), later(each.active, timeout))).collect();
+        let due: Vec<(String, Timestamp)> =
+            open.map(|each| (each.id.clone(), later(each.active, timeout))).collect();
         let mut next = later(now, timeout);
         for (id, at) in due {
             if at <= now {

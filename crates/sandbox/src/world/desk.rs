@@ -97,12 +97,17 @@ impl World {
     /// One conversation with its newest `limit` messages: what Genesys's own reads answer, in one go.
     pub(crate) fn desk_thread(&self, id: &str, limit: usize) -> Result<Value, Refusal> {
         let participants = &self.conversation(id)?.participants;
-        let mut messages: Vec<_> =
-            participants.iter().flat_map(|each| &each.messages).filter_map(|id| self.messages.get(id)).collect();
+        let mut messages: Vec<_> = participants
+            .iter()
+            .flat_map(|each| &each.messages)
+            .filter_map(|id| self.messages.get(id))
+            .collect();
         messages.sort_by_key(|message| message.time);
         let left_out = messages.len().saturating_sub(limit);
-        let messages: Vec<_> =
-            messages[left_out..].iter().filter_map(|message| self.message_json(&message.id).ok()).collect();
+        let messages: Vec<_> = messages[left_out..]
+            .iter()
+            .filter_map(|message| self.message_json(&message.id).ok())
+            .collect();
         Ok(json!({
             "row": self.desk_row(id)?,
             "conversation": self.conversation_json(id)?,
@@ -114,7 +119,8 @@ impl World {
     fn desk_row(&self, id: &str) -> Result<Value, Refusal> {
         let conversation = self.conversation(id)?;
         let seat = self.desk.seats.get(id);
-        let last = seat.and_then(|seat| seat.last_message.as_ref()).and_then(|id| self.messages.get(id));
+        let last =
+            seat.and_then(|seat| seat.last_message.as_ref()).and_then(|id| self.messages.get(id));
         let error = conversation.participants.last().and_then(|last| last.error.as_ref());
         let state = match (conversation.ended, error) {
             (None, _) => "open",
@@ -150,7 +156,8 @@ mod tests {
     #[test]
     fn whoever_spoke_last_stands_first_and_only_once() {
         let mut desk = Desk::default();
-        for (conversation, message) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", "5")] {
+        for (conversation, message) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"), ("b", "5")]
+        {
             desk.said(conversation, message, false);
         }
         assert_eq!(listed(&desk), ["b", "c", "a"]);

@@ -22,11 +22,15 @@ impl World {
                 left.push(at);
             }
         }
-        let rank = |at: &usize| ORDER.iter().position(|each| *each == conversation.participants[*at].purpose);
+        let rank = |at: &usize| {
+            ORDER.iter().position(|each| *each == conversation.participants[*at].purpose)
+        };
         left.sort_by_key(rank);
         let conversation = &*conversation;
-        let events: Vec<(&str, Value)> =
-            left.iter().flat_map(|at| events_of(conversation, &conversation.participants[*at])).collect();
+        let events: Vec<(&str, Value)> = left
+            .iter()
+            .flat_map(|at| events_of(conversation, &conversation.participants[*at]))
+            .collect();
         for (what, body) in events {
             self.publish(format!("v2.detail.events.conversation.{id}.{what}"), id, &body, now);
         }
@@ -39,7 +43,8 @@ impl World {
             format!("v2.routing.queues.{QUEUE}.conversations.messages"),
             format!("v2.users.{AGENT}.conversations.messages"),
         ];
-        let wanted: Vec<String> = topics.into_iter().filter(|topic| self.channels.wants(topic, now)).collect();
+        let wanted: Vec<String> =
+            topics.into_iter().filter(|topic| self.channels.wants(topic, now)).collect();
         if wanted.is_empty() {
             return;
         }
@@ -69,7 +74,8 @@ impl World {
 /// The events that a participant's leaving makes; none for a flow.
 fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'static str, Value)> {
     let Some(end) = participant.end else { return Vec::new() };
-    let lasted = i64::try_from(end.duration_since(participant.start).as_millis()).unwrap_or(i64::MAX);
+    let lasted =
+        i64::try_from(end.duration_since(participant.start).as_millis()).unwrap_or(i64::MAX);
     let body = |with_end: bool, more: Value| {
         let mut body = json!({
             "eventTime": end.as_millisecond(),
@@ -136,7 +142,9 @@ fn as_event(conversation: &mut Value) {
     for field in ["selfUri", "recentTransfers"] {
         fields.remove(field);
     }
-    let Some(participants) = fields.get_mut("participants").and_then(Value::as_array_mut) else { return };
+    let Some(participants) = fields.get_mut("participants").and_then(Value::as_array_mut) else {
+        return;
+    };
     for participant in participants.iter_mut().filter_map(Value::as_object_mut) {
         participant.remove("toAddress");
         if let Some(from) = participant.remove("fromAddress") {
@@ -177,13 +185,17 @@ mod tests {
         let known = schema["properties"]["disconnectType"]["enum"].as_array().unwrap().clone();
         let enumerated = |schema: &str, participant: &str| {
             let schema: Value = serde_json::from_str(schema).unwrap();
-            schema["$defs"][participant]["properties"]["disconnectType"]["enum"].as_array().unwrap().clone()
+            schema["$defs"][participant]["properties"]["disconnectType"]["enum"]
+                .as_array()
+                .unwrap()
+                .clone()
         };
         let in_events = enumerated(
             genesys::schema::CONVERSATION_MESSAGE.json,
             "ConversationMessageEventTopicMessageMediaParticipant",
         );
-        let in_reads = enumerated(genesys::schema::MESSAGE_CONVERSATION.json, "MessageMediaParticipant");
+        let in_reads =
+            enumerated(genesys::schema::MESSAGE_CONVERSATION.json, "MessageMediaParticipant");
         assert_eq!(in_reads, crate::world::DISCONNECT_TYPES);
         for each in in_events.iter().chain(&in_reads) {
             let upper = upper_case(each.as_str().unwrap());

@@ -128,7 +128,8 @@ impl Inbound {
 
 impl From<InboundMessage> for Inbound {
     fn from(message: InboundMessage) -> Self {
-        let content = message.content.map(|content| content.into_iter().map(with_content_type).collect());
+        let content =
+            message.content.map(|content| content.into_iter().map(with_content_type).collect());
         let (text, metadata) = (message.text, message.metadata);
         Self { channel: message.channel, text, content, metadata, structured: false }
     }
@@ -136,8 +137,15 @@ impl From<InboundMessage> for Inbound {
 
 impl From<StructuredResponse> for Inbound {
     fn from(response: StructuredResponse) -> Self {
-        let element = json!({"contentType": "ButtonResponse", "buttonResponse": response.button_response});
-        Self { channel: response.channel, text: None, content: Some(vec![element]), metadata: None, structured: true }
+        let element =
+            json!({"contentType": "ButtonResponse", "buttonResponse": response.button_response});
+        Self {
+            channel: response.channel,
+            text: None,
+            content: Some(vec![element]),
+            metadata: None,
+            structured: true,
+        }
     }
 }
 
@@ -182,11 +190,16 @@ impl World {
         }
         let content = self.profile_of(Kind::Content, &integration.id, true);
         let before = inbound.content.as_ref().map_or(0, Vec::len);
-        inbound.content.as_mut().into_iter().for_each(|elements| elements.retain(|each| passes(&content, each, true)));
+        inbound
+            .content
+            .as_mut()
+            .into_iter()
+            .for_each(|elements| elements.retain(|each| passes(&content, each, true)));
         let dropped = before - inbound.content.as_ref().map_or(0, Vec::len);
         let conversation = self.join(integration, &customer, window, now);
         let (to, time) = (Address::bare(&integration.id), inbound.channel.time);
-        let channel = Channel::new(&integration.id, inbound.channel.message_id, to, customer.clone(), time);
+        let channel =
+            Channel::new(&integration.id, inbound.channel.message_id, to, customer.clone(), time);
         let kind = if inbound.structured { "Structured" } else { "Text" };
         let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
         normalized.text = inbound.text;
@@ -245,8 +258,10 @@ impl World {
         let time = later(found.last_time, Duration::from_millis(1)).max(now);
         found.last_time = time;
         found.active = now;
-        let (to, from) =
-            (found.customer.as_recipient(), Address::of_integration(&found.integration, &found.integration_name));
+        let (to, from) = (
+            found.customer.as_recipient(),
+            Address::of_integration(&found.integration, &found.integration_name),
+        );
         let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
         // Templates and attachments are of type Text or Structured at Genesys; only attachments stay Text.
         let structured = said.content.iter().any(|each| each["contentType"] != "Attachment");
@@ -254,14 +269,18 @@ impl World {
         let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
         normalized.text = said.text;
         normalized.direction = Some("Outbound");
-        normalized.content = Some(said.content).filter(|content| origin != Origin::Agentless || !content.is_empty());
+        normalized.content =
+            Some(said.content).filter(|content| origin != Origin::Agentless || !content.is_empty());
         if origin != Origin::Agentless {
-            normalized.originating_entity = Some(if origin == Origin::Bot { "Bot" } else { "Human" });
+            normalized.originating_entity =
+                Some(if origin == Origin::Bot { "Bot" } else { "Human" });
             normalized.conversation_id = Some(conversation.to_owned());
             normalized.reasons = Some(Vec::new());
             normalized.related_messages = Some(Vec::new());
         }
-        if let Some(speaker) = found.present_mut(if origin == Origin::Bot { "workflow" } else { "agent" }) {
+        if let Some(speaker) =
+            found.present_mut(if origin == Origin::Bot { "workflow" } else { "agent" })
+        {
             speaker.messages.push(id.clone());
         }
         let (over, turn) = take_turn(&mut found.last_call);
@@ -290,7 +309,12 @@ impl World {
     }
 
     /// Shows the customer of `conversation` that the agent types.
-    pub(crate) fn type_on(&mut self, conversation: &str, typing: &Value, now: Timestamp) -> Result<Outgoing, Refusal> {
+    pub(crate) fn type_on(
+        &mut self,
+        conversation: &str,
+        typing: &Value,
+        now: Timestamp,
+    ) -> Result<Outgoing, Refusal> {
         let id = ids::message_id(&mut self.rng);
         let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
         if found.ended.is_some() {
@@ -319,7 +343,13 @@ impl World {
         let found = self.conversations.get_mut(conversation)?;
         let from = Address::of_integration(&found.integration, &found.integration_name);
         let to = found.customer.as_recipient();
-        let channel = Channel::new(&found.integration, inbound.channel.message_id.clone(), to, from, wire_time(now));
+        let channel = Channel::new(
+            &found.integration,
+            inbound.channel.message_id.clone(),
+            to,
+            from,
+            wire_time(now),
+        );
         let mut receipt = NormalizedMessage::new(Some(id.clone()), "Receipt", channel);
         receipt.status = Some("Published".to_owned());
         receipt.is_final_receipt = Some(true);
@@ -330,11 +360,19 @@ impl World {
     }
 
     /// Notes how the webhook calls for a message ended, with what follows from it.
-    pub(crate) fn webhook_ended(&mut self, id: &str, how: WebhookEnd, refused: RefusedWebhook, now: Timestamp) {
+    pub(crate) fn webhook_ended(
+        &mut self,
+        id: &str,
+        how: WebhookEnd,
+        refused: RefusedWebhook,
+        now: Timestamp,
+    ) {
         let Some(message) = self.messages.get_mut(id) else { return };
         match how {
             // A receipt may have come first; it knows better.
-            WebhookEnd::Taken if message.status == Status::Queued => self.set_status(id, Status::Sent, now),
+            WebhookEnd::Taken if message.status == Status::Queued => {
+                self.set_status(id, Status::Sent, now)
+            }
             WebhookEnd::Taken => {}
             WebhookEnd::Failed(explanation) => {
                 let reason = general(explanation);
@@ -356,7 +394,9 @@ impl World {
     }
 }
 
-fn take_turn(last_call: &mut Option<oneshot::Receiver<()>>) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+fn take_turn(
+    last_call: &mut Option<oneshot::Receiver<()>>,
+) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
     let (over, next) = oneshot::channel();
     (over, last_call.replace(next))
 }

@@ -66,10 +66,14 @@ pub enum Refusal {
     #[error("the messaging setting or supported content profile that is named is not there")]
     NoSuchProfile,
     /// The organisation's own messaging setting or supported content profile cannot be changed.
-    #[error("the organisation's own profile cannot be changed: make another, and make it the default")]
+    #[error(
+        "the organisation's own profile cannot be changed: make another, and make it the default"
+    )]
     OwnProfile,
     /// The integration's supported content does not allow this type of media.
-    #[error("the integration's supported content does not allow this type of media: give it one that does")]
+    #[error(
+        "the integration's supported content does not allow this type of media: give it one that does"
+    )]
     MediaNotAllowed,
     /// There is no such canned response.
     #[error("there is no such canned response: PUT /sandbox/responses/{{id}} makes one")]
@@ -140,7 +144,11 @@ impl World {
     }
 
     /// The newest conversation of `customer` at `integration`.
-    pub(crate) fn conversation_of(&self, integration: &str, customer: &str) -> Option<&Conversation> {
+    pub(crate) fn conversation_of(
+        &self,
+        integration: &str,
+        customer: &str,
+    ) -> Option<&Conversation> {
         let id = self.newest.get(&(integration.to_owned(), customer.to_owned()))?;
         self.conversations.get(id)
     }

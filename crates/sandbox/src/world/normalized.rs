@@ -35,12 +35,19 @@ impl Address {
 
     /// The address of an integration, as it stands in the `from` of a webhook.
     pub(crate) fn of_integration(id: &str, name: &str) -> Self {
-        Self { nickname: Some(name.to_owned()), id_type: Some("Opaque".to_owned()), ..Self::bare(id) }
+        Self {
+            nickname: Some(name.to_owned()),
+            id_type: Some("Opaque".to_owned()),
+            ..Self::bare(id)
+        }
     }
 
     /// Id and type only, as a customer stands in the `to` of a webhook.
     pub(crate) fn as_recipient(&self) -> Self {
-        Self { id_type: self.id_type.clone().or_else(|| Some("Opaque".to_owned())), ..Self::bare(&self.id) }
+        Self {
+            id_type: self.id_type.clone().or_else(|| Some("Opaque".to_owned())),
+            ..Self::bare(&self.id)
+        }
     }
 
     /// What an agent's screen calls this person.
@@ -57,7 +64,9 @@ impl From<Party> for Address {
     /// With the type spelled as Genesys answers it; callers may write it in lower case.
     fn from(party: Party) -> Self {
         let spelled = |kind: &IdType| {
-            let known = IdType::KNOWN.iter().find(|known| known.as_str().eq_ignore_ascii_case(kind.as_str()));
+            let known = IdType::KNOWN
+                .iter()
+                .find(|known| known.as_str().eq_ignore_ascii_case(kind.as_str()));
             known.unwrap_or(kind).as_str().to_owned()
         };
         Self {
@@ -89,8 +98,22 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(integration: &str, message_id: Option<String>, to: Address, from: Address, time: String) -> Self {
-        Self { id: integration.to_owned(), platform: "Open", kind: "Private", message_id, to, from, time }
+    pub(crate) fn new(
+        integration: &str,
+        message_id: Option<String>,
+        to: Address,
+        from: Address,
+        time: String,
+    ) -> Self {
+        Self {
+            id: integration.to_owned(),
+            platform: "Open",
+            kind: "Private",
+            message_id,
+            to,
+            from,
+            time,
+        }
     }
 }
 

@@ -63,7 +63,9 @@ impl Profile {
     fn own(kind: Kind, typing: bool) -> Self {
         let on = if typing { "Enabled" } else { "Disabled" };
         let fields = match kind {
-            Kind::Setting => json!({"content": {}, "event": {"typing": {"on": {"inbound": on, "outbound": on}}}}),
+            Kind::Setting => {
+                json!({"content": {}, "event": {"typing": {"on": {"inbound": on, "outbound": on}}}})
+            }
             Kind::Content => json!({"mediaTypes": {"allow": {
                 "inbound": [{"type": "*/*"}],
                 "outbound": [{"type": "image/jpeg"}, {"type": "image/png"}, {"type": "image/gif"}],
@@ -143,7 +145,8 @@ impl Profile {
     /// Whether media of this type may pass; `inbound` is from the customer.
     pub(crate) fn allows(&self, mime: &str, inbound: bool) -> bool {
         let direction = if inbound { "inbound" } else { "outbound" };
-        let allowed = self.fields.get("mediaTypes").and_then(|types| types["allow"][direction].as_array());
+        let allowed =
+            self.fields.get("mediaTypes").and_then(|types| types["allow"][direction].as_array());
         let patterns = allowed.into_iter().flatten().filter_map(|each| each["type"].as_str());
         let mime = mime.split(';').next().unwrap_or_default().trim().to_lowercase();
         patterns.into_iter().any(|pattern| matches(&pattern.to_lowercase(), &mime))
@@ -187,9 +190,16 @@ impl World {
     }
 
     /// The profile of that id, or the default's where that is `None`; `typing` is the switch of that name.
-    pub(crate) fn profile(&self, kind: Kind, id: Option<&str>, typing: bool) -> Result<Profile, Refusal> {
+    pub(crate) fn profile(
+        &self,
+        kind: Kind,
+        id: Option<&str>,
+        typing: bool,
+    ) -> Result<Profile, Refusal> {
         let profiles = self.profiles(kind);
-        let Some(id) = id.or(profiles.default.as_deref()) else { return Ok(Profile::own(kind, typing)) };
+        let Some(id) = id.or(profiles.default.as_deref()) else {
+            return Ok(Profile::own(kind, typing));
+        };
         if id == kind.own_id() {
             return Ok(Profile::own(kind, typing));
         }
@@ -207,7 +217,10 @@ impl World {
 
     /// Whether the profiles that a change of an integration names are there.
     pub(crate) fn names_profiles(&self, change: &IntegrationUpdate) -> Result<(), Refusal> {
-        let named = [(Kind::Setting, &change.messaging_setting), (Kind::Content, &change.supported_content)];
+        let named = [
+            (Kind::Setting, &change.messaging_setting),
+            (Kind::Content, &change.supported_content),
+        ];
         for (kind, reference) in named {
             if let Some(id) = reference.as_ref().and_then(|reference| reference.id.as_deref()) {
                 self.profile(kind, Some(id), true).map_err(|_| Refusal::NoSuchProfile)?;
@@ -218,13 +231,21 @@ impl World {
 
     /// Every profile; the organisation's own is the first.
     pub(crate) fn all_profiles(&self, kind: Kind, typing: bool) -> Vec<Profile> {
-        std::iter::once(Profile::own(kind, typing)).chain(self.profiles(kind).all.iter().cloned()).collect()
+        std::iter::once(Profile::own(kind, typing))
+            .chain(self.profiles(kind).all.iter().cloned())
+            .collect()
     }
 
-    pub(crate) fn make_profile(&mut self, kind: Kind, wanted: &Map<String, Value>, now: Timestamp) -> Value {
+    pub(crate) fn make_profile(
+        &mut self,
+        kind: Kind,
+        wanted: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Value {
         let id = ids::uuid(&mut self.rng);
         let (name, fields) = (String::new(), Map::new());
-        let mut profile = Profile { kind, id, name, created: now, modified: now, version: 1, fields };
+        let mut profile =
+            Profile { kind, id, name, created: now, modified: now, version: 1, fields };
         profile.apply(wanted);
         let answer = profile.to_json();
         self.profiles_mut(kind).all.push(profile);
@@ -241,7 +262,12 @@ impl World {
         if id == kind.own_id() {
             return Err(Refusal::OwnProfile);
         }
-        let profile = self.profiles_mut(kind).all.iter_mut().find(|each| each.id == id).ok_or(Refusal::NoProfile)?;
+        let profile = self
+            .profiles_mut(kind)
+            .all
+            .iter_mut()
+            .find(|each| each.id == id)
+            .ok_or(Refusal::NoProfile)?;
         profile.apply(change);
         profile.modified = now;
         profile.version += 1;
@@ -261,7 +287,11 @@ impl World {
     }
 
     /// Makes a profile the default, or with `None` the organisation's own.
-    pub(crate) fn set_default_profile(&mut self, kind: Kind, id: Option<&str>) -> Result<(), Refusal> {
+    pub(crate) fn set_default_profile(
+        &mut self,
+        kind: Kind,
+        id: Option<&str>,
+    ) -> Result<(), Refusal> {
         if let Some(id) = id.filter(|id| *id != kind.own_id()) {
             self.profiles(kind).get(id).ok_or(Refusal::NoProfile)?;
         }

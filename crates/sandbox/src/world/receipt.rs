@@ -56,11 +56,20 @@ impl World {
         switches: &Switches,
         now: Timestamp,
     ) -> Receipted {
-        let fault =
-            || ReceiptFault { message: receipt.id.clone(), status: receipt.status.to_string(), at: wire_time(now) };
+        let fault = || ReceiptFault {
+            message: receipt.id.clone(),
+            status: receipt.status.to_string(),
+            at: wire_time(now),
+        };
         let from = Address::of_integration(&integration.id, &integration.name);
         let to = Address::from(receipt.channel.to.clone());
-        let channel = Channel::new(&integration.id, Some(receipt.id.clone()), to, from, receipt.channel.time.clone());
+        let channel = Channel::new(
+            &integration.id,
+            Some(receipt.id.clone()),
+            to,
+            from,
+            receipt.channel.time.clone(),
+        );
         let mut answer = NormalizedMessage::new(Some(receipt.id.clone()), "Receipt", channel);
         answer.status = Some(receipt.status.to_string());
         answer.is_final_receipt = receipt.is_final_receipt;
@@ -68,7 +77,9 @@ impl World {
         answer.reasons = receipt.reasons.clone().filter(|reasons| !reasons.is_empty());
 
         let known = self.messages.get_mut(&receipt.id);
-        let Some(message) = known.filter(|known| known.outbound && known.integration == integration.id) else {
+        let Some(message) =
+            known.filter(|known| known.outbound && known.integration == integration.id)
+        else {
             self.record.unknown_ids.push(fault());
             let faults = vec!["receipt for an unknown message".to_owned()];
             return Receipted { answer, conversation: None, refused: false, faults };
@@ -80,12 +91,16 @@ impl World {
             faults.push("receipt names another customer".to_owned());
         }
         let is_final = receipt.is_final_receipt == Some(true);
-        let ended = self.conversations.get(&message.conversation).is_some_and(|found| found.ended.is_some());
+        let ended = self
+            .conversations
+            .get(&message.conversation)
+            .is_some_and(|found| found.ended.is_some());
         let window = switches.receipt_window.0;
         let too_late = if !window.is_zero() && now > later(message.time, window) {
             Some("receipt after the receipt_window")
         } else {
-            (ended && switches.receipt_after_end == Late::Refuse).then_some("receipt after the conversation's end")
+            (ended && switches.receipt_after_end == Late::Refuse)
+                .then_some("receipt after the conversation's end")
         };
         if let Some(fault) = too_late.filter(|_| !message.closed) {
             if is_final {

@@ -13,7 +13,8 @@ impl World {
     /// A conversation, as `GET /api/v2/conversations/messages/{conversationId}` shows it.
     pub(crate) fn conversation_json(&self, id: &str) -> Result<Value, Refusal> {
         let conversation = self.conversation(id)?;
-        let participants = conversation.participants.iter().map(|each| self.participant_json(conversation, each));
+        let participants =
+            conversation.participants.iter().map(|each| self.participant_json(conversation, each));
         Ok(json!({
             "id": id,
             "participants": participants.collect::<Vec<_>>(),
@@ -24,7 +25,8 @@ impl World {
     }
 
     fn participant_json(&self, conversation: &Conversation, participant: &Participant) -> Value {
-        let messages = participant.messages.iter().filter_map(|id| self.messages.get(id)).map(in_conversation);
+        let messages =
+            participant.messages.iter().filter_map(|id| self.messages.get(id)).map(in_conversation);
         let mut answer = json!({
             "id": participant.id,
             "name": participant.name,
@@ -47,7 +49,10 @@ impl World {
             fields.insert("disconnectType".to_owned(), disconnect_type.into());
         }
         if let Some(explanation) = &participant.error {
-            fields.insert("errorInfo".to_owned(), json!({"code": "DELIVERY_FAILED", "message": sentence(explanation)}));
+            fields.insert(
+                "errorInfo".to_owned(),
+                json!({"code": "DELIVERY_FAILED", "message": sentence(explanation)}),
+            );
         }
         match participant.purpose {
             "customer" => customer_fields(fields, conversation, participant),
@@ -55,7 +60,8 @@ impl World {
                 fields.insert("attributes".to_owned(), json!(participant.attributes));
             }
             "acd" => {
-                let queue = json!({"id": QUEUE, "selfUri": format!("/api/v2/routing/queues/{QUEUE}")});
+                let queue =
+                    json!({"id": QUEUE, "selfUri": format!("/api/v2/routing/queues/{QUEUE}")});
                 fields.insert("queue".to_owned(), queue);
             }
             "agent" => {
@@ -77,11 +83,20 @@ impl World {
     pub(crate) fn message_json_in(&self, conversation: &str, id: &str) -> Result<Value, Refusal> {
         self.conversation(conversation)?;
         let message = self.message(id)?;
-        if message.conversation == conversation { Ok(details(message)) } else { Err(Refusal::NoMessage) }
+        if message.conversation == conversation {
+            Ok(details(message))
+        } else {
+            Err(Refusal::NoMessage)
+        }
     }
 
     /// The answer to an agentless message.
-    pub(crate) fn agentless_json(&self, id: &str, use_existing: bool, now: Timestamp) -> Result<Value, Refusal> {
+    pub(crate) fn agentless_json(
+        &self,
+        id: &str,
+        use_existing: bool,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
         let message = self.message(id)?;
         Ok(json!({
             "id": id,
@@ -97,7 +112,11 @@ impl World {
     }
 }
 
-fn customer_fields(fields: &mut Map<String, Value>, conversation: &Conversation, participant: &Participant) {
+fn customer_fields(
+    fields: &mut Map<String, Value>,
+    conversation: &Conversation,
+    participant: &Participant,
+) {
     let (integration, customer) = (&conversation.integration, &conversation.customer.id);
     fields.insert("attributes".to_owned(), json!(participant.attributes));
     fields.insert("mediaRoles".to_owned(), json!(["full"]));
@@ -137,7 +156,8 @@ fn error_info(reason: &Reason) -> Value {
 
 fn in_conversation(message: &Message) -> Value {
     let content = message.normalized.content.iter().flatten();
-    let content = content.filter_map(|each| each.get("contentType")).map(|kind| json!({"contentType": kind}));
+    let content =
+        content.filter_map(|each| each.get("contentType")).map(|kind| json!({"contentType": kind}));
     let mut answer = json!({
         "messageId": message.id,
         "messageURI": self_uri(message),

@@ -39,15 +39,16 @@ impl Response {
     /// The response as a message.
     pub(crate) fn fill_in(&self, id: &str, parameters: &[Parameter]) -> Said {
         let filled = |text: &str| {
-            parameters
-                .iter()
-                .fold(text.to_owned(), |text, each| text.replace(&format!("{{{{{}}}}}", each.id), &each.value))
+            parameters.iter().fold(text.to_owned(), |text, each| {
+                text.replace(&format!("{{{{{}}}}}", each.id), &each.value)
+            })
         };
         let text = filled(&self.text);
         if !self.content.is_empty() {
             return Said { text: Some(text), content: self.content.clone() };
         }
-        let named: Vec<Value> = parameters.iter().map(|each| json!({"name": each.id, "text": each.value})).collect();
+        let named: Vec<Value> =
+            parameters.iter().map(|each| json!({"name": each.id, "text": each.value})).collect();
         let mut template = json!({"id": id, "body": {"text": text, "parameters": named}});
         if let Some(language) = &self.language {
             template["language"] = json!(language);
@@ -58,7 +59,10 @@ impl Response {
         if let Some(footer) = &self.footer {
             template["footer"] = json!({"text": filled(footer)});
         }
-        Said { text: Some(text), content: vec![json!({"contentType": "Notification", "template": template})] }
+        Said {
+            text: Some(text),
+            content: vec![json!({"contentType": "Notification", "template": template})],
+        }
     }
 }
 
@@ -72,8 +76,10 @@ mod tests {
             "text": "Hello {{name}}, your visit is on {{day}}.", "header": "For {{name}}", "footer": "{{unknown}}",
         }))
         .unwrap();
-        let parameter = |id: &str, value: &str| Parameter { id: id.to_owned(), value: value.to_owned() };
-        let said = response.fill_in("visit", &[parameter("name", "Noor"), parameter("day", "Monday")]);
+        let parameter =
+            |id: &str, value: &str| Parameter { id: id.to_owned(), value: value.to_owned() };
+        let said =
+            response.fill_in("visit", &[parameter("name", "Noor"), parameter("day", "Monday")]);
         assert_eq!(said.text.as_deref(), Some("Hello Noor, your visit is on Monday."));
         let template = &said.content[0]["template"];
         assert_eq!(

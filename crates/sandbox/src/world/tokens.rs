@@ -44,7 +44,8 @@ impl Tokens {
             self.live.retain(|_, token| token.dies > now);
         }
         let dies = later(now, life);
-        self.live.insert(token, Token { client: client.to_owned(), dies, window_ends: now, count: 0 });
+        self.live
+            .insert(token, Token { client: client.to_owned(), dies, window_ends: now, count: 0 });
     }
 
     /// Counts a request with `token`; `allowed` requests a minute, 0 for no limit.
@@ -100,10 +101,19 @@ mod tests {
         let start = Timestamp::UNIX_EPOCH;
         let at = |ms| later(start, Duration::from_millis(ms));
         tokens.give("t".to_owned(), "c", start, Duration::from_hours(1));
-        assert_eq!(tokens.admit("t", at(5_000), 2), Admission::Admitted { count: 1, allowed: 2, reset: 60 });
-        assert_eq!(tokens.admit("t", at(34_500), 2), Admission::Admitted { count: 2, allowed: 2, reset: 31 });
+        assert_eq!(
+            tokens.admit("t", at(5_000), 2),
+            Admission::Admitted { count: 1, allowed: 2, reset: 60 }
+        );
+        assert_eq!(
+            tokens.admit("t", at(34_500), 2),
+            Admission::Admitted { count: 2, allowed: 2, reset: 31 }
+        );
         assert_eq!(tokens.admit("t", at(64_999), 2), Admission::Limited { allowed: 2, reset: 1 });
-        assert_eq!(tokens.admit("t", at(65_000), 2), Admission::Admitted { count: 1, allowed: 2, reset: 60 });
+        assert_eq!(
+            tokens.admit("t", at(65_000), 2),
+            Admission::Admitted { count: 1, allowed: 2, reset: 60 }
+        );
         assert_eq!(tokens.admit("t", at(3_600_000), 2), Admission::Refused);
         assert_eq!(tokens.admit("other", at(0), 2), Admission::Refused);
     }

@@ -42,7 +42,8 @@ impl World {
     /// A conversation, as `PATCH /api/v2/conversations/messages/{conversationId}` answers it.
     pub(crate) fn whole_json(&self, id: &str) -> Result<Value, Refusal> {
         let conversation = self.conversation_json(id)?;
-        let participants = conversation["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let participants =
+            conversation["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut answer = json!({
             "id": id,
             "startTime": participants.first().map(|first| &first["startTime"]),
@@ -50,7 +51,8 @@ impl World {
             "recentTransfers": [],
             "selfUri": format!("/api/v2/conversations/{id}"),
         });
-        let last = participants.iter().map(|each| &each["endTime"]).max_by_key(|time| time.as_str());
+        let last =
+            participants.iter().map(|each| &each["endTime"]).max_by_key(|time| time.as_str());
         if self.conversation(id)?.ended.is_some()
             && let Some(last) = last
         {

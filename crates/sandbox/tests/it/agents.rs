@@ -17,10 +17,14 @@ async fn an_agent_writes_and_types() {
     let conversation = bench.customer_writes(CUSTOMER).await;
     let agent = agent_of(&bench, &conversation).await;
     let communication = format!("{MESSAGES}/{conversation}/communications/{agent}");
-    let sent = bench.post(&format!("{communication}/messages"), &example("agent-01-send-text.json")).await.json();
+    let sent = bench
+        .post(&format!("{communication}/messages"), &example("agent-01-send-text.json"))
+        .await
+        .json();
     assert_valid("message-details", &sent);
     assert_eq!(sent["status"], "queued");
-    let typing = bench.post(&format!("{communication}/typing"), &example("agent-02-typing.json")).await;
+    let typing =
+        bench.post(&format!("{communication}/typing"), &example("agent-02-typing.json")).await;
     assert_eq!(typing.status, 202);
     let calls = bench.hook.wait_for(2).await;
     assert_eq!(calls[0].json()["id"], sent["id"]);
@@ -41,8 +45,12 @@ async fn an_agent_writes_and_types() {
 fn ends(conversation: &Value) -> Vec<(String, String, String)> {
     let text = |each: &Value, field: &str| each[field].as_str().unwrap_or_default().to_owned();
     let participants = conversation["participants"].as_array().unwrap();
-    let people = participants.iter().filter(|each| each["purpose"] == "agent" || each["purpose"] == "customer");
-    people.map(|each| (text(each, "purpose"), text(each, "state"), text(each, "disconnectType"))).collect()
+    let people = participants
+        .iter()
+        .filter(|each| each["purpose"] == "agent" || each["purpose"] == "customer");
+    people
+        .map(|each| (text(each, "purpose"), text(each, "state"), text(each, "disconnectType")))
+        .collect()
 }
 
 fn ended(purpose: &str, how: &str) -> (String, String, String) {
@@ -57,14 +65,28 @@ async fn the_agent_ends_the_conversation() {
     let answer = bench.patch(&path, &example("participant-01-disconnect.json")).await.json();
     assert_valid("conversation", &answer);
     assert!(answer["endTime"].is_string());
-    let agent = answer["participants"].as_array().unwrap().iter().find(|each| each["purpose"] == "agent").unwrap();
+    let agent = answer["participants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|each| each["purpose"] == "agent")
+        .unwrap();
     let communication = &agent["messages"][0];
-    assert!(communication["disconnectedTime"].is_string() && communication.get("endTime").is_none(), "{agent}");
-    assert_eq!(ends(&bench.conversation(&conversation).await), [ended("customer", "peer"), ended("agent", "client")]);
+    assert!(
+        communication["disconnectedTime"].is_string() && communication.get("endTime").is_none(),
+        "{agent}"
+    );
+    assert_eq!(
+        ends(&bench.conversation(&conversation).await),
+        [ended("customer", "peer"), ended("agent", "client")]
+    );
     let agent = agent_of(&bench, &conversation).await;
     let path = format!("{path}/communications/{agent}/messages");
     assert_eq!(bench.post(&path, &example("agent-01-send-text.json")).await.status, 409);
-    assert_eq!(bench.post("/sandbox/agent/send", &json!({"customer": CUSTOMER, "text": "x"})).await.status, 409);
+    assert_eq!(
+        bench.post("/sandbox/agent/send", &json!({"customer": CUSTOMER, "text": "x"})).await.status,
+        409
+    );
 }
 
 #[tokio::test]
@@ -77,7 +99,10 @@ async fn the_customer_leaves() {
     assert_eq!(bench.patch(&path, &json!({"state": "connected"})).await.status, 202);
     assert_eq!(ends(&bench.conversation(&conversation).await)[0].1, "connected");
     assert_eq!(bench.patch(&path, &example("participant-01-disconnect.json")).await.status, 202);
-    assert_eq!(ends(&bench.conversation(&conversation).await), [ended("customer", "client"), ended("agent", "peer")]);
+    assert_eq!(
+        ends(&bench.conversation(&conversation).await),
+        [ended("customer", "client"), ended("agent", "peer")]
+    );
     assert_eq!(bench.patch(&path, &json!({"state": "gone"})).await.status, 400);
     let nobody = format!("{MESSAGES}/{conversation}/participants/nobody");
     assert_eq!(bench.patch(&nobody, &json!({"state": "disconnected"})).await.status, 404);

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Bench, CUSTOMER, INTEGRATIONS, MESSAGES, assert_valid, eventually, example};
+use crate::support::{
+    Answer, Bench, CUSTOMER, INTEGRATIONS, MESSAGES, assert_valid, eventually, example,
+};
 
 #[tokio::test]
 async fn an_error_looks_like_genesys_own() {
@@ -18,15 +20,27 @@ async fn an_error_looks_like_genesys_own() {
     like(&bench.post(&bench.inbound("message"), &json!({})).await, "error-400-malformed.json");
     like(&bench.get(&format!("{MESSAGES}/no-such")).await, "error-404-not-found.json");
     like(
-        &bench.post(&format!("{MESSAGES}/none/inbound/open/receipt"), &example("receipt-01-delivered.json")).await,
+        &bench
+            .post(
+                &format!("{MESSAGES}/none/inbound/open/receipt"),
+                &example("receipt-01-delivered.json"),
+            )
+            .await,
         "error-404-not-found.json",
     );
-    let dead = bench.client.get(format!("{}{INTEGRATIONS}", bench.running.url())).bearer_auth("dead");
+    let dead =
+        bench.client.get(format!("{}{INTEGRATIONS}", bench.running.url())).bearer_auth("dead");
     like(&Answer::of(dead.send().await.unwrap()).await, "error-401-credentials.json");
     assert_eq!(bench.get("/api/v2/no/such/path").await.status, 404);
     assert_eq!(bench.patch(INTEGRATIONS, &json!({})).await.status, 405);
-    let xml = bench.request(Method::POST, &bench.inbound("message")).header("content-type", "text/xml").body("<a/>");
-    assert_eq!(Answer::of(xml.send().await.unwrap()).await.value()["code"], "unsupported.media.type");
+    let xml = bench
+        .request(Method::POST, &bench.inbound("message"))
+        .header("content-type", "text/xml")
+        .body("<a/>");
+    assert_eq!(
+        Answer::of(xml.send().await.unwrap()).await.value()["code"],
+        "unsupported.media.type"
+    );
 }
 
 #[tokio::test]
@@ -41,13 +55,25 @@ async fn an_integration_is_made_changed_and_deleted() {
     assert_valid("integration-response", &shown);
     assert_eq!(shown["createStatus"], "Completed");
     assert!(shown["modifiedBy"]["id"].is_string());
-    assert_eq!(shown["outboundNotificationWebhookUrl"], "https://bridge.example.net/genesys/outbound");
+    assert_eq!(
+        shown["outboundNotificationWebhookUrl"],
+        "https://bridge.example.net/genesys/outbound"
+    );
 
     let changed = bench.patch(&path, &example("integration-04-patch.json")).await.json();
     assert_valid("integration-response", &changed);
-    assert_eq!(changed["outboundNotificationWebhookUrl"], "https://bridge2.example.net/genesys/outbound");
+    assert_eq!(
+        changed["outboundNotificationWebhookUrl"],
+        "https://bridge2.example.net/genesys/outbound"
+    );
     assert_eq!(changed["webhookHeaders"], json!({"X-Bridge-Tenant": "harbour"}));
-    assert_eq!(bench.patch(&path, &json!({"outboundNotificationWebhookUrl": "https://a.example"})).await.status, 400);
+    assert_eq!(
+        bench
+            .patch(&path, &json!({"outboundNotificationWebhookUrl": "https://a.example"}))
+            .await
+            .status,
+        400
+    );
 
     assert_eq!(bench.request(Method::DELETE, &path).send().await.unwrap().status(), 204);
     assert_eq!(bench.get(&path).await.status, 404);
@@ -90,7 +116,13 @@ async fn integrations_are_listed_by_pages() {
         let page = bench.get(&path).await.json();
         assert_valid("integration-listing", &page);
         assert_eq!((&page["total"], &page["pageCount"]), (&json!(5), &json!(3)));
-        names.extend(page["entities"].as_array().unwrap().iter().map(|each| each["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["entities"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|each| each["name"].as_str().unwrap().to_owned()),
+        );
         next = page["nextUri"].as_str().map(str::to_owned);
     }
     assert_eq!(names, ["Harbour Chat", "number 1", "number 2", "number 3", "number 4"]);
@@ -108,11 +140,13 @@ async fn a_conversation_looks_like_the_example() {
     let plain = bench.post(&bench.inbound("message"), &body).await.json();
     assert_eq!(plain.get("conversationId"), None);
     body["channel"]["messageId"] = "client-msg-0002".into();
-    let answer = bench.post(&bench.inbound("message?prefetchConversationId=true"), &body).await.json();
+    let answer =
+        bench.post(&bench.inbound("message?prefetchConversationId=true"), &body).await.json();
     let id = answer["conversationId"].as_str().unwrap();
     let conversation = bench.conversation(id).await;
     let participants = conversation["participants"].as_array().unwrap();
-    let purposes: Vec<_> = participants.iter().map(|each| each["purpose"].as_str().unwrap()).collect();
+    let purposes: Vec<_> =
+        participants.iter().map(|each| each["purpose"].as_str().unwrap()).collect();
     assert_eq!(purposes, ["customer", "workflow", "acd", "agent"]);
     let expected = example("conversation-01-active.json");
     for (ours, theirs) in participants.iter().zip(expected["participants"].as_array().unwrap()) {
@@ -142,8 +176,12 @@ async fn messages_are_read_one_by_one_and_in_bulk() {
     let bulk = format!("{MESSAGES}/{conversation}/messages/bulk");
     let many = bench.post(&bulk, &json!([first, second, elsewhere, "unknown"])).await.json();
     assert_valid("message-listing", &many);
-    let texts: Vec<_> =
-        many["entities"].as_array().unwrap().iter().map(|each| each["normalizedMessage"]["text"].clone()).collect();
+    let texts: Vec<_> = many["entities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["normalizedMessage"]["text"].clone())
+        .collect();
     assert_eq!(texts, ["one", "two"]);
     assert_eq!(bench.post(&bulk, &json!([])).await.status, 400);
     assert_eq!(bench.post(&bulk, &json!(vec!["x"; 1_001])).await.status, 400);
@@ -176,13 +214,18 @@ async fn everything_over_the_wire_is_in_the_transcript() {
     let transcript = eventually("the transcript", async || {
         let all = bench.get("/sandbox/transcript?after=0").await.json();
         let all = all.as_array().unwrap().clone();
-        let done = all.iter().any(|each| each["path"].as_str().is_some_and(|path| path.ends_with("/receipt")));
+        let done = all
+            .iter()
+            .any(|each| each["path"].as_str().is_some_and(|path| path.ends_with("/receipt")));
         done.then_some(all)
     })
     .await;
     let about = |each: &&Value| each["message"] == message.as_str();
-    let told: Vec<_> =
-        transcript.iter().filter(about).map(|each| (each["kind"].clone(), each["state"].clone())).collect();
+    let told: Vec<_> = transcript
+        .iter()
+        .filter(about)
+        .map(|each| (each["kind"].clone(), each["state"].clone()))
+        .collect();
     assert_eq!(
         told,
         [
@@ -192,15 +235,20 @@ async fn everything_over_the_wire_is_in_the_transcript() {
             (json!("request"), Value::Null),
         ]
     );
-    assert!(transcript.iter().filter(about).all(|each| each["conversation"] == conversation.as_str()));
+    assert!(
+        transcript.iter().filter(about).all(|each| each["conversation"] == conversation.as_str())
+    );
     assert!(!serde_json::to_string(&transcript).unwrap().contains(&bench.token));
     assert!(!serde_json::to_string(&transcript).unwrap().contains("local-test-secret"));
     let numbers: Vec<_> = transcript.iter().map(|each| each["n"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
-    let lines =
-        bench.request(Method::GET, "/sandbox/transcript?after=2&limit=3").header("accept", "application/x-ndjson");
+    let lines = bench
+        .request(Method::GET, "/sandbox/transcript?after=2&limit=3")
+        .header("accept", "application/x-ndjson");
     let lines = lines.send().await.unwrap().text().await.unwrap();
-    let numbers: Vec<_> =
-        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap()).collect();
+    let numbers: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["n"].as_u64().unwrap())
+        .collect();
     assert_eq!(numbers, [3, 4, 5]);
 }

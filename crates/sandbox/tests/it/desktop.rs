@@ -24,7 +24,11 @@ async fn the_pages_are_whole_and_let_nothing_else_in() {
         let answer = bench.request(Method::GET, path).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         let policy = answer.headers()["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';")
+                && !policy.contains("unsafe"),
+            "{policy}"
+        );
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     }
     for path in ["/desktop/..%2fmod.rs", "/desktop/mod.rs", "/desktop/a/b"] {
@@ -48,8 +52,14 @@ async fn the_list_shows_the_newest_first_with_its_last_words() {
     let list = listed().await;
     assert_eq!(ids(&list), [first.clone(), second]);
     let row = &list["conversations"][0];
-    assert_eq!((&row["last"]["text"], &row["last"]["outbound"]), (&json!("Good morning"), &json!(true)));
-    assert_eq!((&row["inbound"], &row["failed"], &row["state"]), (&json!(1), &json!(0), &json!("open")));
+    assert_eq!(
+        (&row["last"]["text"], &row["last"]["outbound"]),
+        (&json!("Good morning"), &json!(true))
+    );
+    assert_eq!(
+        (&row["inbound"], &row["failed"], &row["state"]),
+        (&json!(1), &json!(0), &json!("open"))
+    );
     assert_eq!(bench.get(&format!("{LIST}?limit=1")).await.json()["total"], 2);
 
     bench.receipt(&message, "Failed", true).await;
@@ -57,8 +67,15 @@ async fn the_list_shows_the_newest_first_with_its_last_words() {
     assert_eq!((&row["failed"], &row["last"]["status"]), (&json!(1), &json!("delivery-failed")));
     let thread = bench.get(&format!("{LIST}/{first}")).await.json();
     let messages = thread["messages"].as_array().unwrap();
-    assert_eq!(messages.iter().map(|each| &each["direction"]).collect::<Vec<_>>(), ["inbound", "outbound"]);
-    assert_eq!(messages[1], bench.details(&message).await, "a message is what Genesys's own path answers");
+    assert_eq!(
+        messages.iter().map(|each| &each["direction"]).collect::<Vec<_>>(),
+        ["inbound", "outbound"]
+    );
+    assert_eq!(
+        messages[1],
+        bench.details(&message).await,
+        "a message is what Genesys's own path answers"
+    );
     assert_eq!(bench.get(&format!("{LIST}/nobody")).await.status, 404);
 }
 
@@ -67,20 +84,31 @@ async fn an_agent_writes_transfers_and_ends_by_the_desktop() {
     let bench = Bench::start().await;
     let id = bench.customer_writes(CUSTOMER).await;
     let path = |what: &str| format!("{LIST}/{id}/{what}");
-    for nothing in [json!({}), json!({"text": " \n"}), json!({"text": "a".repeat(4_001)}), json!({"words": "x"})] {
+    for nothing in [
+        json!({}),
+        json!({"text": " \n"}),
+        json!({"text": "a".repeat(4_001)}),
+        json!({"words": "x"}),
+    ] {
         assert_eq!(bench.post(&path("messages"), &nothing).await.status, 400, "{nothing}");
     }
     bench.post(&path("messages"), &json!({"text": "Good morning"})).await.json();
     bench.post(&path("typing"), &json!({})).await;
     let calls = bench.hook.wait_for(2).await;
-    assert_eq!((calls[0].text(), &calls[1].json()["type"]), ("Good morning".into(), &json!("Event")));
+    assert_eq!(
+        (calls[0].text(), &calls[1].json()["type"]),
+        ("Good morning".into(), &json!("Event"))
+    );
 
     assert_eq!(bench.post(&path("transfer"), &json!({"to": ""})).await.status, 400);
     assert_eq!(bench.post(&path("transfer"), &json!({"to": "Agent Two"})).await.status, 204);
     let thread = bench.get(&format!("{LIST}/{id}")).await.json();
     let agents = thread["conversation"]["participants"].as_array().unwrap().iter();
     let agents: Vec<_> = agents.filter(|each| each["purpose"] == "agent").collect();
-    assert_eq!((&agents[0]["disconnectType"], &agents[1]["name"]), (&json!("transfer"), &json!("Agent Two")));
+    assert_eq!(
+        (&agents[0]["disconnectType"], &agents[1]["name"]),
+        (&json!("transfer"), &json!("Agent Two"))
+    );
     assert_eq!(bench.post(&path("end"), &json!({})).await.status, 204);
     assert_eq!(bench.post(&path("messages"), &json!({"text": "late"})).await.status, 409);
     assert_eq!(bench.post(&path("transfer"), &json!({"to": "Agent Two"})).await.status, 409);
@@ -96,7 +124,10 @@ async fn a_page_that_watches_is_told_what_changed_and_who_types() {
     let mut until = async |what: &str| {
         while !told.contains(what) {
             let chunk = tokio::time::timeout(Duration::from_secs(10), events.chunk()).await;
-            told += std::str::from_utf8(&chunk.unwrap_or_else(|_| panic!("{what}: {told}")).unwrap().unwrap()).unwrap();
+            told += std::str::from_utf8(
+                &chunk.unwrap_or_else(|_| panic!("{what}: {told}")).unwrap().unwrap(),
+            )
+            .unwrap();
         }
         std::mem::take(&mut told)
     };
@@ -119,12 +150,14 @@ async fn a_page_that_watches_is_told_what_changed_and_who_types() {
 async fn an_attachment_is_kept_and_served_so_that_nothing_runs() {
     let bench = Bench::start().await;
     let upload = async |name: &str, mime: &str, bytes: Vec<u8>| {
-        let mut url = reqwest::Url::parse(&format!("{}/sandbox/media", bench.running.url())).unwrap();
+        let mut url =
+            reqwest::Url::parse(&format!("{}/sandbox/media", bench.running.url())).unwrap();
         url.query_pairs_mut().append_pair("filename", name);
         let request = bench.client.post(url);
         request.header("content-type", mime).body(bytes).send().await.unwrap()
     };
-    let page = upload("../a b<script>.html", "text/html", b"<script>alert(1)</script>".to_vec()).await;
+    let page =
+        upload("../a b<script>.html", "text/html", b"<script>alert(1)</script>".to_vec()).await;
     let page: Value = page.json().await.unwrap();
     assert_eq!((&page["mediaType"], &page["mime"]), (&json!("File"), &json!("text/html")));
     assert_eq!(page["filename"], "..a b<script>.html");
@@ -137,8 +170,12 @@ async fn an_attachment_is_kept_and_served_so_that_nothing_runs() {
     assert!(header("content-security-policy").starts_with("sandbox"));
     assert_eq!(served.bytes().await.unwrap(), "<script>alert(1)</script>");
 
-    let picture: Value = upload("a.png", "image/png", vec![1; 3_000_000]).await.json().await.unwrap();
-    assert_eq!((&picture["mediaType"], &picture["contentSizeBytes"]), (&json!("Image"), &json!(3_000_000)));
+    let picture: Value =
+        upload("a.png", "image/png", vec![1; 3_000_000]).await.json().await.unwrap();
+    assert_eq!(
+        (&picture["mediaType"], &picture["contentSizeBytes"]),
+        (&json!("Image"), &json!(3_000_000))
+    );
     assert_eq!(upload("a.png", "image/png", Vec::new()).await.status(), 400);
     assert_eq!(upload("a.png", "image/png", vec![1; 25 * 1024 * 1024 + 1]).await.status(), 413);
     assert_eq!(bench.get("/sandbox/media/none/a.png").await.status, 404);
@@ -150,7 +187,12 @@ async fn the_page_of_another_site_can_do_nothing() {
     let id = bench.customer_writes(CUSTOMER).await;
     let from = async |site: &str, path: &str| {
         let request = bench.request(Method::POST, path).header("sec-fetch-site", site);
-        request.body(json!({"customer": CUSTOMER, "text": "x"}).to_string()).send().await.unwrap().status()
+        request
+            .body(json!({"customer": CUSTOMER, "text": "x"}).to_string())
+            .send()
+            .await
+            .unwrap()
+            .status()
     };
     for path in [&format!("{LIST}/{id}/end"), "/sandbox/agent/send", "/sandbox/media?filename=a"] {
         assert_eq!(from("cross-site", path).await, 403, "{path}");

@@ -4,7 +4,9 @@
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Bench, CUSTOMER, INTEGRATIONS, MESSAGES, assert_valid, eventually, example};
+use crate::support::{
+    Answer, Bench, CUSTOMER, INTEGRATIONS, MESSAGES, assert_valid, eventually, example,
+};
 
 const SETTINGS: &str = "/api/v2/conversations/messaging/settings";
 const CONTENT: &str = "/api/v2/conversations/messaging/supportedcontent";
@@ -51,7 +53,9 @@ async fn every_valid_example_is_taken_or_matched() {
         let schema = schema.as_str().unwrap().trim_end_matches(".schema.json");
         let bench = Bench::start().await;
         // The examples are of one integration and one flow; here they have other names.
-        let theirs = example(file).to_string().replace("6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10", &bench.integration);
+        let theirs = example(file)
+            .to_string()
+            .replace("6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10", &bench.integration);
         let mut theirs: Value = serde_json::from_str(&theirs).unwrap();
         if let Some(name) = theirs.pointer_mut("/participants/1/name") {
             *name = "Inbound flow".into();
@@ -75,9 +79,14 @@ fn has_all(ours: &Value, theirs: &Value, place: &str) {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
             for (field, value) in theirs {
-                let mine = ours.get(field).unwrap_or_else(|| panic!("{place}: no {field} in {ours:?}"));
+                let mine =
+                    ours.get(field).unwrap_or_else(|| panic!("{place}: no {field} in {ours:?}"));
                 if VARIES.contains(&field.as_str()) {
-                    assert_eq!(std::mem::discriminant(mine), std::mem::discriminant(value), "{place}.{field}");
+                    assert_eq!(
+                        std::mem::discriminant(mine),
+                        std::mem::discriminant(value),
+                        "{place}.{field}"
+                    );
                 } else {
                     has_all(mine, value, &format!("{place}.{field}"));
                 }
@@ -118,7 +127,8 @@ async fn webhook(bench: &Bench, file: &str, theirs: &Value) -> Value {
             let made = bench.post(CONTENT, &example("content-01-profile.json")).await.json();
             bench.put(&format!("{CONTENT}/default"), &json!({"id": made["id"]})).await.json();
             let from = if theirs["originatingEntity"] == "Bot" { "bot" } else { "agent" };
-            let mut says = json!({"customer": CUSTOMER, "from": from, "content": theirs["content"]});
+            let mut says =
+                json!({"customer": CUSTOMER, "from": from, "content": theirs["content"]});
             if theirs["content"].is_null() {
                 says["content"] = json!([]);
             }
@@ -138,10 +148,16 @@ async fn call(bench: &Bench, file: &str, theirs: Value) -> Value {
         "receipt-05-delivered-response.json" => ("receipt-01-delivered.json", true),
         "event-02-typing-response.json" => ("event-01-typing.json", true),
         "structured-03-response.json" => ("structured-01-quick-reply.json", true),
-        "integration-02-created.json" | "integration-03-create-initiated.json" | "integration-05-listing.json" => {
-            ("integration-01-create.json", true)
-        }
-        _ => (file, matches!(file, "threading-01.json" | "setting-01-typing-on.json" | "content-01-profile.json")),
+        "integration-02-created.json"
+        | "integration-03-create-initiated.json"
+        | "integration-05-listing.json" => ("integration-01-create.json", true),
+        _ => (
+            file,
+            matches!(
+                file,
+                "threading-01.json" | "setting-01-typing-on.json" | "content-01-profile.json"
+            ),
+        ),
     };
     let mut body = example(of_path);
     let inbound = |what: &str| bench.inbound(what);
@@ -206,7 +222,8 @@ async fn integration(bench: &Bench, file: &str, body: &Value) -> Answer {
 /// A conversation or a message as reads show it.
 async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
     let inbound = example("inbound-01-text.json");
-    let taken = bench.post(&bench.inbound("message?prefetchConversationId=true"), &inbound).await.json();
+    let taken =
+        bench.post(&bench.inbound("message?prefetchConversationId=true"), &inbound).await.json();
     let conversation = taken["conversationId"].as_str().unwrap().to_owned();
     let says = async |text: &Value| bench.agent_writes(CUSTOMER, text.as_str().unwrap()).await;
     let receipt = |id: &str, theirs: &Value| {
@@ -220,7 +237,8 @@ async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
     };
     match file {
         "details-04-bulk-request.json" => {
-            let answer = bench.post(&format!("{MESSAGES}/{conversation}/messages/bulk"), theirs).await;
+            let answer =
+                bench.post(&format!("{MESSAGES}/{conversation}/messages/bulk"), theirs).await;
             assert_eq!((answer.status, answer.value()), (200, json!({"entities": []})));
             theirs.clone()
         }
@@ -235,7 +253,11 @@ async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
             let says_bot = json!({"customer": CUSTOMER, "from": "bot", "text": "One moment."});
             let bot = bench.post("/sandbox/agent/send", &says_bot).await.json();
             bench.settled(bot["id"].as_str().unwrap()).await;
-            let agent = theirs["participants"].as_array().unwrap().iter().find(|each| each["purpose"] == "agent");
+            let agent = theirs["participants"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|each| each["purpose"] == "agent");
             for message in agent.unwrap()["messages"].as_array().unwrap() {
                 let id = says(&json!("hello")).await;
                 bench.settled(&id).await;
@@ -251,7 +273,10 @@ async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
             }
             if file == "conversation-02-ended-by-agent.json" {
                 bench
-                    .patch(&format!("{MESSAGES}/{conversation}"), &example("participant-01-disconnect.json"))
+                    .patch(
+                        &format!("{MESSAGES}/{conversation}"),
+                        &example("participant-01-disconnect.json"),
+                    )
                     .await
                     .json();
             }
@@ -267,10 +292,24 @@ async fn refusal(bench: &Bench, file: &str) -> Value {
     let answer = match file {
         "error-400-malformed.json" => bench.post(&bench.inbound("message"), &json!({})).await,
         "error-401-credentials.json" => {
-            Answer::of(bench.client.get(format!("{url}{INTEGRATIONS}")).bearer_auth("dead").send().await.unwrap()).await
+            Answer::of(
+                bench
+                    .client
+                    .get(format!("{url}{INTEGRATIONS}"))
+                    .bearer_auth("dead")
+                    .send()
+                    .await
+                    .unwrap(),
+            )
+            .await
         }
         "error-403-permission.json" => {
-            bench.put("/sandbox/clients/sandbox-client", &json!({"secret": "sandbox-secret", "permissions": []})).await;
+            bench
+                .put(
+                    "/sandbox/clients/sandbox-client",
+                    &json!({"secret": "sandbox-secret", "permissions": []}),
+                )
+                .await;
             bench.post(&bench.inbound("message"), &example("inbound-01-text.json")).await
         }
         "error-404-not-found.json" => bench.get(&format!("{MESSAGES}/no-such")).await,
@@ -283,13 +322,21 @@ async fn refusal(bench: &Bench, file: &str) -> Value {
         }
         "oauth-01-token.json" | "oauth-02-error.json" => {
             let secret = if file == "oauth-01-token.json" { "sandbox-secret" } else { "wrong" };
-            let request = bench.client.post(format!("{url}/oauth/token")).basic_auth("sandbox-client", Some(secret));
-            Answer::of(request.form(&[("grant_type", "client_credentials")]).send().await.unwrap()).await
+            let request = bench
+                .client
+                .post(format!("{url}/oauth/token"))
+                .basic_auth("sandbox-client", Some(secret));
+            Answer::of(request.form(&[("grant_type", "client_credentials")]).send().await.unwrap())
+                .await
         }
         other => panic!("the test does not know {other}"),
     };
     let wanted = file.split('-').nth(1).unwrap();
-    assert!(file.starts_with("oauth") || answer.status.to_string() == wanted, "{file}: {}", answer.status);
+    assert!(
+        file.starts_with("oauth") || answer.status.to_string() == wanted,
+        "{file}: {}",
+        answer.status
+    );
     answer.value()
 }
 
@@ -302,9 +349,11 @@ async fn notification(bench: &Bench, file: &str) -> Value {
     let conversation = bench.customer_writes(CUSTOMER).await;
     let what = if file == "notify-03-customer-end.json" { "customer.end" } else { "user.end" };
     let topic = format!("v2.detail.events.conversation.{conversation}.{what}");
-    let subscriptions = format!("/api/v2/notifications/channels/{}/subscriptions", channel["id"].as_str().unwrap());
+    let subscriptions =
+        format!("/api/v2/notifications/channels/{}/subscriptions", channel["id"].as_str().unwrap());
     bench.put(&subscriptions, &json!([{"id": topic}])).await.json();
-    let (mut socket, _) = tokio_tungstenite::connect_async(channel["connectUri"].as_str().unwrap()).await.unwrap();
+    let (mut socket, _) =
+        tokio_tungstenite::connect_async(channel["connectUri"].as_str().unwrap()).await.unwrap();
     bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
     let frame = loop {
         let frame = socket.next().await.unwrap().unwrap().into_text().unwrap();
@@ -319,8 +368,12 @@ async fn notification(bench: &Bench, file: &str) -> Value {
 #[tokio::test]
 async fn invalid_examples_are_refused() {
     let bench = Bench::start().await;
-    let invalid: Vec<String> =
-        example("index.json")["invalid"].as_object().unwrap().keys().map(|name| format!("invalid/{name}")).collect();
+    let invalid: Vec<String> = example("index.json")["invalid"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|name| format!("invalid/{name}"))
+        .collect();
     assert_eq!(invalid.len(), 7);
     for (n, path) in invalid.iter().enumerate() {
         let name = path.trim_start_matches("invalid/");
@@ -332,7 +385,11 @@ async fn invalid_examples_are_refused() {
             _ => INTEGRATIONS.to_owned(),
         };
         let answer = bench.post(&to, &body).await;
-        assert_eq!((answer.status, &answer.value()["code"]), (400, &"bad.request".into()), "{name}");
+        assert_eq!(
+            (answer.status, &answer.value()["code"]),
+            (400, &"bad.request".into()),
+            "{name}"
+        );
         let recorded = eventually("the verdict", async || {
             let found = bench.verdict().await["invalid_bodies"].as_array().unwrap().len();
             (found > n).then_some(found)

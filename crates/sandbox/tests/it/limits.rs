@@ -33,7 +33,10 @@ async fn a_token_is_given_for_credentials_in_header_or_form() {
     assert_eq!(ask(&[grant, id, ("client_secret", "wrong")], None).await, unknown(400));
     assert_eq!(ask(&[grant], None).await, unknown(400));
     assert_eq!(ask(&[id, secret], None).await, (400, "invalid_request".to_owned()));
-    assert_eq!(ask(&[("grant_type", "password"), id, secret], None).await, (400, "unsupported_grant_type".to_owned()));
+    assert_eq!(
+        ask(&[("grant_type", "password"), id, secret], None).await,
+        (400, "unsupported_grant_type".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -51,29 +54,39 @@ async fn a_token_dies() {
 #[tokio::test]
 async fn a_token_is_revoked() {
     let bench = Bench::start().await;
-    let revoked = bench.post("/sandbox/tokens/revoke", &json!({"client": "sandbox-client"})).await.json();
+    let revoked =
+        bench.post("/sandbox/tokens/revoke", &json!({"client": "sandbox-client"})).await.json();
     assert_eq!(revoked, json!({"revoked": 1}));
     assert_eq!(bench.get(INTEGRATIONS).await.status, 401);
-    let without = bench.client.request(Method::GET, format!("{}{INTEGRATIONS}", bench.running.url()));
+    let without =
+        bench.client.request(Method::GET, format!("{}{INTEGRATIONS}", bench.running.url()));
     assert_eq!(Answer::of(without.send().await.unwrap()).await.status, 401);
 }
 
 #[tokio::test]
 async fn a_token_has_so_many_requests_a_minute() {
-    let mut bench =
-        Bench::with(SandboxConfig { rate_per_minute: 3, clock_scale: 0.0, ..SandboxConfig::default() }).await;
+    let mut bench = Bench::with(SandboxConfig {
+        rate_per_minute: 3,
+        clock_scale: 0.0,
+        ..SandboxConfig::default()
+    })
+    .await;
     // The bench's own first call was the first of three.
     for count in [2, 3] {
         let answer = bench.get(INTEGRATIONS).await;
         assert_eq!(answer.status, 200);
-        assert_eq!((answer.header("inin-ratelimit-count"), answer.header("inin-ratelimit-allowed")), (count, 3));
+        assert_eq!(
+            (answer.header("inin-ratelimit-count"), answer.header("inin-ratelimit-allowed")),
+            (count, 3)
+        );
         assert_eq!(answer.header("inin-ratelimit-reset"), 60);
     }
     bench.post("/sandbox/clock/advance", &json!({"by": "48s"})).await;
     let answer = bench.get(INTEGRATIONS).await;
     assert_eq!((answer.status, answer.header("retry-after")), (429, 12));
     let (mut ours, mut theirs) = (answer.value(), example("error-429-rate.json"));
-    (ours["contextId"], theirs["contextId"], theirs["limit"]["value"]) = (Value::Null, Value::Null, json!(3));
+    (ours["contextId"], theirs["contextId"], theirs["limit"]["value"]) =
+        (Value::Null, Value::Null, json!(3));
     assert_eq!(ours, theirs);
     assert_eq!(bench.verdict().await["rate_limited"].as_array().unwrap().len(), 1);
 

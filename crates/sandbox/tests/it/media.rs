@@ -34,7 +34,8 @@ impl Agent {
 
     /// Uploads as the announcement says; returns the status.
     async fn upload(&self, announced: &Value, bytes: &'static [u8]) -> u16 {
-        let mut request = self.bench.client.put(announced["uploadUrl"].as_str().unwrap()).body(bytes);
+        let mut request =
+            self.bench.client.put(announced["uploadUrl"].as_str().unwrap()).body(bytes);
         for (name, value) in announced["uploadHeaders"].as_object().into_iter().flatten() {
             request = request.header(name, value.as_str().unwrap());
         }
@@ -42,7 +43,8 @@ impl Agent {
     }
 
     async fn shown(&self, medium: &Value) -> Value {
-        let shown = self.bench.get(&format!("{}/messages/media/{}", self.path, id(medium))).await.json();
+        let shown =
+            self.bench.get(&format!("{}/messages/media/{}", self.path, id(medium))).await.json();
         assert_valid("media-data", &shown);
         shown
     }
@@ -62,7 +64,11 @@ async fn a_medium_is_uploaded_sent_and_fetched() {
     let announced = agent.announce("label.png", PICTURE.len(), Some(PICTURE_MD5)).await.json();
     assert_valid("media-upload", &announced);
     assert_eq!(agent.shown(&announced).await["status"], "uploading");
-    assert_eq!(agent.send(json!({"mediaIds": [announced["id"]]})).await.status, 400, "it is not there yet");
+    assert_eq!(
+        agent.send(json!({"mediaIds": [announced["id"]]})).await.status,
+        400,
+        "it is not there yet"
+    );
     assert_eq!(agent.upload(&announced, PICTURE).await, 204);
     assert_eq!(agent.upload(&announced, PICTURE).await, 409, "once is enough");
     let shown = agent.shown(&announced).await;
@@ -76,7 +82,11 @@ async fn a_medium_is_uploaded_sent_and_fetched() {
     );
     let sent = agent.send(json!({"textBody": "", "mediaIds": [announced["id"]]})).await.json();
     assert_eq!(sent["status"], "queued");
-    assert_eq!(sent["normalizedMessage"].get("conversationId"), None, "it stands beside the message there");
+    assert_eq!(
+        sent["normalizedMessage"].get("conversationId"),
+        None,
+        "it stands beside the message there"
+    );
     let webhook = agent.bench.hook.wait_for(1).await[0].json();
     assert_valid("outbound-webhook-message", &webhook);
     let attachment = &webhook["content"][0]["attachment"];
@@ -112,12 +122,20 @@ async fn a_medium_that_is_not_as_announced_or_not_allowed_is_invalid() {
         assert_eq!(agent.send(json!({"mediaIds": [announced["id"]]})).await.status, 400);
     }
     assert_eq!(agent.announce("film.gif", 26 * 1024 * 1024, None).await.status, 400);
-    let listed = agent.bench.get(&format!("{}/messages/media?status=invalid&pageSize=2", agent.path)).await.json();
+    let listed = agent
+        .bench
+        .get(&format!("{}/messages/media?status=invalid&pageSize=2", agent.path))
+        .await
+        .json();
     assert_valid("media-listing", &listed);
     assert_eq!((&listed["total"], listed["entities"].as_array().unwrap().len()), (&json!(3), 2));
-    assert_eq!(agent.bench.get(&format!("{}/messages/media?status=valid", agent.path)).await.json()["total"], 0);
+    assert_eq!(
+        agent.bench.get(&format!("{}/messages/media?status=valid", agent.path)).await.json()["total"],
+        0
+    );
     assert_eq!(agent.bench.get(&format!("{}/messages/media/none", agent.path)).await.status, 404);
-    let elsewhere = format!("{MESSAGES}/{}/communications/nobody/messages/media", agent.conversation);
+    let elsewhere =
+        format!("{MESSAGES}/{}/communications/nobody/messages/media", agent.conversation);
     assert_eq!(agent.bench.get(&elsewhere).await.status, 404);
 }
 
@@ -136,7 +154,8 @@ async fn a_medium_that_says_nothing_of_its_file_is_uploaded_as_a_form() {
     let request = request.header("content-type", "multipart/form-data; boundary=edge").body(form);
     assert_eq!(request.send().await.unwrap().status(), 204);
     let shown = agent.shown(&made).await;
-    let told = (&shown["status"], &shown["name"], &shown["mediaType"], &shown["contentLengthBytes"]);
+    let told =
+        (&shown["status"], &shown["name"], &shown["mediaType"], &shown["contentLengthBytes"]);
     assert_eq!(told, (&json!("valid"), &json!("a.gif"), &json!("image/gif"), &json!(6)));
     assert_eq!(agent.send(json!({"mediaIds": [made["id"]]})).await.status, 200);
 }
@@ -160,20 +179,28 @@ async fn a_call_says_one_thing() {
     assert_eq!(agent.send(json!({"messagingTemplate": {"responseId": "none"}})).await.status, 404);
     agent.bench.put("/sandbox/switches", &json!({"agent_text_needed": true})).await.json();
     assert_eq!(agent.send(json!({"mediaIds": [announced["id"]]})).await.status, 400);
-    assert_eq!(agent.send(json!({"textBody": "", "mediaIds": [announced["id"]]})).await.status, 200);
+    assert_eq!(
+        agent.send(json!({"textBody": "", "mediaIds": [announced["id"]]})).await.status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_canned_response_is_a_notification_or_what_it_holds() {
     let agent = Agent::start().await;
-    let put = async |id: &str, body: Value| agent.bench.put(&format!("/sandbox/responses/{id}"), &body).await.status;
+    let put = async |id: &str, body: Value| {
+        agent.bench.put(&format!("/sandbox/responses/{id}"), &body).await.status
+    };
     let visit = json!({"text": "Hello {{name}}, your visit is on Monday.", "header": "Reminder", "footer": "Reply STOP to end"});
     assert_eq!(put("visit", visit).await, 204);
     let card = json!({"contentType": "Card", "card": {"title": "Track parcel", "actions": []}});
     assert_eq!(put("card", json!({"text": "", "content": [card]})).await, 204);
     assert_eq!(put("wrong", json!({"txt": "x"})).await, 400);
     let name = json!([{"id": "name", "value": "Noor"}]);
-    agent.send(json!({"messagingTemplate": {"responseId": "visit", "parameters": name}})).await.json();
+    agent
+        .send(json!({"messagingTemplate": {"responseId": "visit", "parameters": name}}))
+        .await
+        .json();
     agent.send(json!({"messagingTemplate": {"responseId": "card"}})).await.json();
     let calls = agent.bench.hook.wait_for(2).await;
     let (visit, shown) = (calls[0].json(), calls[1].json());
@@ -206,7 +233,11 @@ async fn a_file_may_want_a_token_and_may_expire() {
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(status(&agent, false).await, 200);
-    agent.bench.put("/sandbox/switches", &json!({"media_token": true, "media_life": "1h"})).await.json();
+    agent
+        .bench
+        .put("/sandbox/switches", &json!({"media_token": true, "media_life": "1h"}))
+        .await
+        .json();
     assert_eq!((status(&agent, false).await, status(&agent, true).await), (401, 200));
     agent.bench.post("/sandbox/clock/advance", &json!({"by": "1h"})).await.json();
     agent.bench.token = agent.bench.new_token().await;

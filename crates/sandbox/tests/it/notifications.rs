@@ -25,15 +25,21 @@ impl Ear {
     async fn on(bench: &Bench, topics: &[String]) -> Self {
         let (id, uri) = channel(bench).await;
         let wanted: Vec<Value> = topics.iter().map(|topic| json!({"id": topic})).collect();
-        let answer = bench.put(&format!("{CHANNELS}/{id}/subscriptions"), &json!(wanted)).await.json();
-        assert!(answer["entities"].as_array().unwrap().iter().all(|each| each["state"] == "Permitted"), "{answer}");
+        let answer =
+            bench.put(&format!("{CHANNELS}/{id}/subscriptions"), &json!(wanted)).await.json();
+        assert!(
+            answer["entities"].as_array().unwrap().iter().all(|each| each["state"] == "Permitted"),
+            "{answer}"
+        );
         let socket = connect_async(&uri).await.unwrap().0;
         Self { id, uri, socket }
     }
 
     /// The next frame; none once the socket has ended.
     async fn hears(&mut self) -> Option<Value> {
-        let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next()).await.expect("something comes");
+        let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next())
+            .await
+            .expect("something comes");
         let Some(Ok(Message::Text(text))) = next else { return None };
         let frame: Value = serde_json::from_str(&text).unwrap();
         assert_valid("notification-envelope", &frame);
@@ -90,7 +96,10 @@ async fn the_agent_ends_and_everybody_who_listens_is_told() {
         (&body["mediaType"], &body["messageType"], &body["userId"]),
         (&json!("MESSAGE"), &json!("OPEN"), &json!(AGENT))
     );
-    assert_eq!((&body["conversationId"], &body["addressFrom"]), (&json!(conversation), &json!(CUSTOMER)));
+    assert_eq!(
+        (&body["conversationId"], &body["addressFrom"]),
+        (&json!(conversation), &json!(CUSTOMER))
+    );
     assert_eq!(ear.told().await.0, "acw");
     let (kind, body) = ear.told().await;
     assert_eq!(
@@ -117,11 +126,23 @@ async fn a_transfer_looks_like_an_end_but_for_its_type() {
     // The next agent writes; then hands over in another way.
     let message = bench.agent_writes(CUSTOMER, "now me").await;
     let shown = bench.conversation(&conversation).await;
-    let agents: Vec<_> =
-        shown["participants"].as_array().unwrap().iter().filter(|each| each["purpose"] == "agent").collect();
+    let agents: Vec<_> = shown["participants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|each| each["purpose"] == "agent")
+        .collect();
     assert_eq!((agents.len(), &agents[0]["disconnectType"]), (2, &json!("transfer")));
-    assert_eq!((&agents[1]["state"], &agents[1]["messages"][0]["messageId"]), (&json!("connected"), &json!(message)));
-    bench.post("/sandbox/agent/transfer", &json!({"customer": CUSTOMER, "disconnectType": "transfer.consult"})).await;
+    assert_eq!(
+        (&agents[1]["state"], &agents[1]["messages"][0]["messageId"]),
+        (&json!("connected"), &json!(message))
+    );
+    bench
+        .post(
+            "/sandbox/agent/transfer",
+            &json!({"customer": CUSTOMER, "disconnectType": "transfer.consult"}),
+        )
+        .await;
     assert_eq!(ear.told().await.0, "acd-end");
     assert_eq!(ear.told().await.1["disconnectType"], "CONSULT_TRANSFER");
     assert_eq!(ear.told().await.0, "acw");
@@ -147,7 +168,9 @@ async fn the_customer_leaves_or_genesys_ends_it() {
     for (named, how) in [("inactivity", "INACTIVITY"), ("session.expired", "SESSION_EXPIRED")] {
         bench.customer_writes(CUSTOMER).await;
         assert_eq!(ear.told().await.0, "acd-end");
-        bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER, "disconnectType": named})).await;
+        bench
+            .post("/sandbox/agent/end", &json!({"customer": CUSTOMER, "disconnectType": named}))
+            .await;
         assert_eq!(ear.told().await.1["disconnectType"], how);
         assert_eq!(ear.told().await.0, "acw");
         assert_eq!(ear.told().await.1["disconnectType"], how);
@@ -170,8 +193,9 @@ async fn a_queue_and_an_agent_can_be_followed_without_knowing_a_conversation() {
         let (kind, body) = ear.told().await;
         assert_eq!((&*kind, &body["id"]), ("conversation-message", &json!(conversation)));
         let people = body["participants"].as_array().unwrap();
-        failed |=
-            people[3]["messages"][0]["errorInfo"]["message"].as_str().is_some_and(|it| it.contains("MessageExpired"));
+        failed |= people[3]["messages"][0]["errorInfo"]["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("MessageExpired"));
         if people.iter().all(|each| each["state"] == "disconnected") {
             break;
         }
@@ -186,7 +210,9 @@ async fn topics_are_set_added_listed_and_refused() {
     let path = format!("{CHANNELS}/{id}/subscriptions");
     let topics = |answer: &Value| {
         let entities = answer["entities"].as_array().unwrap().iter();
-        entities.map(|each| each["id"].as_str().unwrap().rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+        entities
+            .map(|each| each["id"].as_str().unwrap().rsplit('.').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let user = json!([{"id": "v2.detail.events.conversation.c.user.end"}]);
     let unknown = json!([{"id": "v2.detail.events.conversation.c.acw"}, {"id": "v2.made.up"}]);
@@ -200,8 +226,9 @@ async fn topics_are_set_added_listed_and_refused() {
     assert_eq!(topics(&bench.get(&path).await.json()), ["end"]);
     assert_eq!(bench.request(reqwest::Method::DELETE, &path).send().await.unwrap().status(), 200);
     assert_eq!(topics(&bench.get(&path).await.json()), [""; 0]);
-    let many: Vec<Value> =
-        (0..1_001).map(|n| json!({"id": format!("v2.detail.events.conversation.{n}.acw")})).collect();
+    let many: Vec<Value> = (0..1_001)
+        .map(|n| json!({"id": format!("v2.detail.events.conversation.{n}.acw")}))
+        .collect();
     bench.put(&path, &json!(many[..1_000])).await.json();
     assert_eq!(bench.put(&path, &json!(many)).await.status, 400);
     assert_eq!(bench.post(&path, &json!(many[1_000..])).await.status, 400);
@@ -209,7 +236,10 @@ async fn topics_are_set_added_listed_and_refused() {
     assert_eq!(bench.put(&path, &json!({"id": 1})).await.status, 400);
     assert_eq!(bench.get(&format!("{CHANNELS}/none/subscriptions")).await.status, 404);
     let listed = bench.get(CHANNELS).await.json();
-    assert_eq!((listed["entities"].as_array().unwrap().len(), &listed["entities"][0]["id"]), (1, &json!(id)));
+    assert_eq!(
+        (listed["entities"].as_array().unwrap().len(), &listed["entities"][0]["id"]),
+        (1, &json!(id))
+    );
 }
 
 #[tokio::test]
@@ -278,7 +308,10 @@ async fn frames_are_lost_doubled_and_late_and_sockets_break() {
     let conversation = bench.customer_writes(CUSTOMER).await;
     let mut ear = Ear::on(&bench, &details_of(&conversation)).await;
     for action in ["lose", "duplicate", "close"] {
-        bench.post("/sandbox/faults", &json!({"on": "notification", "action": action, "times": 1})).await.json();
+        bench
+            .post("/sandbox/faults", &json!({"on": "notification", "action": action, "times": 1}))
+            .await
+            .json();
     }
     bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
     // The agent's end is lost, the work after it comes twice, and where the customer's end was due the socket breaks.
@@ -286,22 +319,29 @@ async fn frames_are_lost_doubled_and_late_and_sockets_break() {
     assert_eq!(ear.hears().await, None);
     let told = eventually("the end of the socket", async || {
         let all = bench.get("/sandbox/transcript").await.value();
-        let told = all.as_array().unwrap().iter().filter(|entry| entry["kind"] == "notification").cloned();
+        let told =
+            all.as_array().unwrap().iter().filter(|entry| entry["kind"] == "notification").cloned();
         let told: Vec<Value> = told.collect();
         told.iter().any(|entry| entry["state"] == "closed").then_some(told)
     })
     .await;
     let faults: Vec<_> = told.iter().filter_map(|entry| entry["faults"][0].as_str()).collect();
-    assert_eq!(faults, ["injected: lose", "injected: duplicate", "injected: close", "injected: close"]);
+    assert_eq!(
+        faults,
+        ["injected: lose", "injected: duplicate", "injected: close", "injected: close"]
+    );
 }
 
 #[tokio::test]
 async fn channels_belong_to_their_client() {
-    let clients = ["sandbox-client", "other"].map(|id| (id.to_owned(), "sandbox-secret".to_owned())).into();
+    let clients =
+        ["sandbox-client", "other"].map(|id| (id.to_owned(), "sandbox-secret".to_owned())).into();
     let mut bench = Bench::with(SandboxConfig { clients, ..SandboxConfig::default() }).await;
     let (id, _) = channel(&bench).await;
     let token = bench.client.post(format!("{}/oauth/token", bench.running.url()));
-    let token = token.basic_auth("other", Some("sandbox-secret")).form(&[("grant_type", "client_credentials")]);
+    let token = token
+        .basic_auth("other", Some("sandbox-secret"))
+        .form(&[("grant_type", "client_credentials")]);
     let token: Value = token.send().await.unwrap().json().await.unwrap();
     token["access_token"].as_str().unwrap().clone_into(&mut bench.token);
     assert_eq!(bench.get(&format!("{CHANNELS}/{id}/subscriptions")).await.status, 404);

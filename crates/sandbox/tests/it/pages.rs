@@ -34,7 +34,8 @@ fn curl(line: &str) -> Curl {
             _ => assert!(url.replace(word).is_none(), "two addresses in {line}"),
         }
     }
-    let path = url.unwrap().strip_prefix("localhost:8082").expect("the sandbox's address").to_owned();
+    let path =
+        url.unwrap().strip_prefix("localhost:8082").expect("the sandbox's address").to_owned();
     let method = method.unwrap_or(if body.is_some() { Method::POST } else { Method::GET });
     Curl { method, path, body }
 }
@@ -59,7 +60,8 @@ fn words(line: &str) -> Vec<String> {
 }
 
 async fn run(bench: &Bench, curl: &Curl) -> Answer {
-    let request = bench.client.request(curl.method.clone(), format!("{}{}", bench.running.url(), curl.path));
+    let request =
+        bench.client.request(curl.method.clone(), format!("{}{}", bench.running.url(), curl.path));
     Answer::of(request.body(curl.body.clone().unwrap_or_default()).send().await.unwrap()).await
 }
 
@@ -67,7 +69,10 @@ async fn run(bench: &Bench, curl: &Curl) -> Answer {
 async fn every_line_of_the_pages_works() {
     for name in ["sandbox.md", "sandbox-faults.md", "sandbox-switches.md"] {
         let mut bench = Bench::start().await;
-        bench.patch(&format!("{INTEGRATIONS}/{}", bench.integration), &json!({"name": "acme"})).await.json();
+        bench
+            .patch(&format!("{INTEGRATIONS}/{}", bench.integration), &json!({"name": "acme"}))
+            .await
+            .json();
         let lines = curls(&page(name));
         assert!(lines.len() >= 2, "{name} has lost its lines");
         for line in lines {
@@ -76,7 +81,12 @@ async fn every_line_of_the_pages_works() {
             bench.token = bench.new_token().await;
             bench.customer_writes("noor").await;
             let answer = run(&bench, &line).await;
-            assert!((200..300).contains(&answer.status), "{name}: {line:?} got {} {}", answer.status, answer.text());
+            assert!(
+                (200..300).contains(&answer.status),
+                "{name}: {line:?} got {} {}",
+                answer.status,
+                answer.text()
+            );
             if line.path == "/sandbox/faults" && line.method == Method::POST {
                 let rule: Value = serde_json::from_str(line.body.as_deref().unwrap()).unwrap();
                 let rules = answer.value();
@@ -94,11 +104,14 @@ async fn every_line_of_the_pages_works() {
 async fn the_faults_page_names_every_target_and_action() {
     let bench = Bench::start().await;
     let page = page("sandbox-faults.md");
-    let posted: Vec<Value> =
-        curls(&page).iter().filter_map(|line| serde_json::from_str(line.body.as_deref()?).ok()).collect();
-    for (rule, field) in
-        [(json!({"on": "?", "action": "duplicate"}), "on"), (json!({"on": "api", "action": "?"}), "action")]
-    {
+    let posted: Vec<Value> = curls(&page)
+        .iter()
+        .filter_map(|line| serde_json::from_str(line.body.as_deref()?).ok())
+        .collect();
+    for (rule, field) in [
+        (json!({"on": "?", "action": "duplicate"}), "on"),
+        (json!({"on": "api", "action": "?"}), "action"),
+    ] {
         let refused = bench.post("/sandbox/faults", &rule).await;
         assert_eq!(refused.status, 400);
         let error = refused.value()["error"].as_str().unwrap().to_owned();

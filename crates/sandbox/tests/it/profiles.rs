@@ -51,13 +51,26 @@ async fn profiles_are_made_changed_listed_and_deleted() {
         assert_valid(listing, &listed);
         assert_eq!((&listed["entities"][0], &listed["total"]), (&changed, &json!(2)));
 
-        assert_eq!(bench.patch(&format!("{path}/{}", id(&own)), &change).await.status, 409, "the organisation's own");
-        assert_eq!(bench.put(&format!("{path}/default"), &json!({chosen: "none"})).await.status, 404);
-        assert_eq!(bench.put(&format!("{path}/default"), &json!({chosen: made["id"]})).await.json(), changed);
+        assert_eq!(
+            bench.patch(&format!("{path}/{}", id(&own)), &change).await.status,
+            409,
+            "the organisation's own"
+        );
+        assert_eq!(
+            bench.put(&format!("{path}/default"), &json!({chosen: "none"})).await.status,
+            404
+        );
+        assert_eq!(
+            bench.put(&format!("{path}/default"), &json!({chosen: made["id"]})).await.json(),
+            changed
+        );
         assert_eq!(bench.get(&format!("{path}/default")).await.json(), changed);
         let shown = bench.get(&format!("{INTEGRATIONS}/{}", bench.integration)).await.json();
         let field = if path == SETTINGS { "messagingSetting" } else { "supportedContent" };
-        assert_eq!(shown[field]["id"], made["id"], "an integration that names none has the default");
+        assert_eq!(
+            shown[field]["id"], made["id"],
+            "an integration that names none has the default"
+        );
         let found = bench.get(&format!("{INTEGRATIONS}?{field}.id={}", id(&made))).await.json();
         assert_eq!(found["total"], 1);
         assert_eq!(bench.get(&format!("{INTEGRATIONS}?{field}.id=other")).await.json()["total"], 0);
@@ -76,7 +89,8 @@ async fn profiles_are_made_changed_listed_and_deleted() {
 async fn in_force(bench: &Bench, path: &str, field: &str, body: &Value) {
     let made = bench.post(path, body).await.json();
     let change = json!({"name": "Harbour Chat", field: {"id": made["id"]}});
-    let changed = bench.patch(&format!("{INTEGRATIONS}/{}", bench.integration), &change).await.json();
+    let changed =
+        bench.patch(&format!("{INTEGRATIONS}/{}", bench.integration), &change).await.json();
     assert_eq!(changed[field]["id"], made["id"]);
 }
 
@@ -93,7 +107,11 @@ fn picture_and_text() -> Value {
 async fn an_attachment_that_is_not_allowed_is_dropped_inbound_and_refused_outbound() {
     let bench = Bench::start().await;
     let taken = bench.post(&bench.inbound("message"), &picture_and_text()).await.json();
-    assert_eq!(taken["content"].as_array().unwrap().len(), 2, "everything is allowed inbound at first");
+    assert_eq!(
+        taken["content"].as_array().unwrap().len(),
+        2,
+        "everything is allowed inbound at first"
+    );
     let send = |mime: &str| json!({"customer": CUSTOMER, "content": [{"contentType": "Attachment", "attachment": {"mediaType": "File", "mime": mime, "url": "https://example.invalid/a"}}]});
     assert_eq!(bench.post("/sandbox/agent/send", &send("application/pdf")).await.status, 400);
     assert_eq!(bench.post("/sandbox/agent/send", &send("image/gif")).await.status, 200);
@@ -106,9 +124,16 @@ async fn an_attachment_that_is_not_allowed_is_dropped_inbound_and_refused_outbou
     assert_eq!((content.len(), &content[0]["attachment"]["mime"]), (1, &json!("image/png")));
     assert_eq!(bench.post("/sandbox/agent/send", &send("application/pdf")).await.status, 200);
     assert_eq!(bench.post("/sandbox/agent/send", &send("image/gif")).await.status, 400);
-    assert_eq!(bench.post("/sandbox/agent/send", &json!({"customer": CUSTOMER, "text": "last"})).await.status, 200);
+    assert_eq!(
+        bench
+            .post("/sandbox/agent/send", &json!({"customer": CUSTOMER, "text": "last"}))
+            .await
+            .status,
+        200
+    );
     let calls = bench.hook.wait_for(3).await;
-    let mimes: Vec<Value> = calls.iter().map(|call| call.json()["content"][0]["attachment"]["mime"].clone()).collect();
+    let mimes: Vec<Value> =
+        calls.iter().map(|call| call.json()["content"][0]["attachment"]["mime"].clone()).collect();
     assert_eq!(mimes, [json!("image/gif"), json!("application/pdf"), Value::Null]);
 }
 
@@ -144,7 +169,10 @@ async fn the_threading_timeline_says_when_a_conversation_is_taken_up_again() {
     assert_valid("threading-timeline", &shown);
     assert_eq!(shown["settings"][0], json!({"messengerType": "open", "timeoutInMinutes": 4320}));
     let timeline = |minutes: i64| json!({"settings": [{"messengerType": "open", "timeoutInMinutes": minutes}]});
-    assert_eq!(bench.put(THREADING, &timeline(10)).await.json()["settings"][0]["timeoutInMinutes"], 10);
+    assert_eq!(
+        bench.put(THREADING, &timeline(10)).await.json()["settings"][0]["timeoutInMinutes"],
+        10
+    );
     let first = bench.customer_writes(CUSTOMER).await;
     bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
     bench.post("/sandbox/clock/advance", &json!({"by": "9m"})).await;
@@ -174,7 +202,10 @@ async fn identity_resolution_is_kept() {
     let wanted = json!({"resolveIdentities": true, "division": {"id": "77777777-aaaa-4bbb-8ccc-000000000001"}});
     let changed = bench.put(&path, &wanted).await.json();
     assert_valid("identity-resolution", &changed);
-    assert_eq!((&changed["resolveIdentities"], &changed["division"]), (&json!(true), &wanted["division"]));
+    assert_eq!(
+        (&changed["resolveIdentities"], &changed["division"]),
+        (&json!(true), &wanted["division"])
+    );
     assert_eq!(bench.get(&path).await.json(), changed);
     assert_eq!(bench.put(&path, &json!({})).await.status, 400);
     assert_eq!(bench.get(&format!("{IDENTITY}/none")).await.status, 404);

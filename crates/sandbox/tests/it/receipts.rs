@@ -29,8 +29,12 @@ async fn delivered_turns_the_ticks() {
     assert_eq!((&answer["type"], &answer["status"]), (&json!("Receipt"), &json!("Delivered")));
     let details = bench.details(&message).await;
     assert_eq!(details["status"], "delivery-success");
-    let receipts: Vec<_> =
-        details["normalizedReceipts"].as_array().unwrap().iter().map(|each| each["status"].clone()).collect();
+    let receipts: Vec<_> = details["normalizedReceipts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["status"].clone())
+        .collect();
     assert_eq!(receipts, ["Sent", "Delivered"]);
     assert_eq!(
         in_conversation(&bench.conversation(&conversation).await, &message)["messageStatus"],
@@ -75,8 +79,12 @@ async fn nothing_may_follow_the_final_receipt() {
     assert_eq!(details["status"], "delivery-success");
     assert_eq!(details["normalizedReceipts"].as_array().unwrap().len(), 3);
     let verdict = bench.verdict().await;
-    let late: Vec<_> =
-        verdict["receipts_after_final"].as_array().unwrap().iter().map(|each| each["status"].clone()).collect();
+    let late: Vec<_> = verdict["receipts_after_final"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["status"].clone())
+        .collect();
     assert_eq!((late, &verdict["holds"]), (vec![json!("Failed"), json!("Sent")], &json!(false)));
     let transcript = bench.get("/sandbox/transcript").await.json();
     let fault = |each: &Value| each["faults"] == json!(["receipt after the final one"]);
@@ -100,17 +108,30 @@ async fn a_receipt_does_not_lead_back() {
 async fn a_receipt_for_nothing_is_told_apart() {
     let bench = Bench::start().await;
     let (_, message) = one_message(&bench).await;
-    assert_eq!(bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status, 404);
+    assert_eq!(
+        bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status,
+        404
+    );
     // An inbound message's id is no better, nor is another integration's.
-    let inbound = bench.post(&bench.inbound("message"), &crate::support::example("inbound-01-text.json")).await;
+    let inbound = bench
+        .post(&bench.inbound("message"), &crate::support::example("inbound-01-text.json"))
+        .await;
     let inbound = inbound.value()["id"].as_str().unwrap().to_owned();
     assert_eq!(bench.receipt(&inbound, "Delivered", true).await.status, 404);
-    let second = bench.post(crate::support::INTEGRATIONS, &crate::support::example("integration-01-create.json")).await;
+    let second = bench
+        .post(crate::support::INTEGRATIONS, &crate::support::example("integration-01-create.json"))
+        .await;
     let second = second.value()["id"].as_str().unwrap().to_owned();
     let path = format!("{MESSAGES}/{second}/inbound/open/receipt");
-    assert_eq!(bench.post(&path, &receipt(&message, CUSTOMER, "Delivered", true)).await.status, 404);
+    assert_eq!(
+        bench.post(&path, &receipt(&message, CUSTOMER, "Delivered", true)).await.status,
+        404
+    );
     bench.put("/sandbox/switches", &json!({"unknown_receipt": "accept"})).await.json();
-    assert_eq!(bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status, 200);
+    assert_eq!(
+        bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status,
+        200
+    );
     assert_eq!(bench.verdict().await["unknown_ids"].as_array().unwrap().len(), 4);
     assert_eq!(bench.details(&message).await["status"], "sent");
 }
@@ -122,7 +143,10 @@ async fn a_receipt_to_another_customer_is_noticed() {
     let wrong = receipt(&message, "somebody else", "Delivered", true);
     assert_eq!(bench.post(&bench.inbound("receipt"), &wrong).await.status, 200);
     let verdict = bench.verdict().await;
-    assert_eq!((verdict["wrong_customer"].as_array().unwrap().len(), &verdict["holds"]), (1, &json!(false)));
+    assert_eq!(
+        (verdict["wrong_customer"].as_array().unwrap().len(), &verdict["holds"]),
+        (1, &json!(false))
+    );
 }
 
 #[tokio::test]

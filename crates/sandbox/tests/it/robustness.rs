@@ -17,8 +17,13 @@ async fn a_body_may_have_so_many_bytes() {
         format!("{start}{}\"}}", "x".repeat(length - start.len() - 2))
     };
     for (length, status) in [(512_000, 200), (512_001, 413)] {
-        let request = bench.request(Method::POST, &bench.inbound("message")).header("content-type", "application/json");
-        assert_eq!(Answer::of(request.body(body(length)).send().await.unwrap()).await.status, status);
+        let request = bench
+            .request(Method::POST, &bench.inbound("message"))
+            .header("content-type", "application/json");
+        assert_eq!(
+            Answer::of(request.body(body(length)).send().await.unwrap()).await.status,
+            status
+        );
     }
 }
 
@@ -26,17 +31,19 @@ async fn a_body_may_have_so_many_bytes() {
 async fn hostile_bodies_are_refused() {
     let bench = Bench::start().await;
     let deep = "[".repeat(100_000);
-    let bodies: [&[u8]; 8] = [b"", b"{", b"null", b"[]", b"\xff\xfe", b"\"\\ud800\"", b"1e999", deep.as_bytes()];
-    let paths = ["message", "receipt", "event", "structured/response"].map(|what| bench.inbound(what));
+    let bodies: [&[u8]; 8] =
+        [b"", b"{", b"null", b"[]", b"\xff\xfe", b"\"\\ud800\"", b"1e999", deep.as_bytes()];
+    let paths =
+        ["message", "receipt", "event", "structured/response"].map(|what| bench.inbound(what));
     for path in paths.iter().map(String::as_str).chain([&*format!("{MESSAGES}/inbound/open")]) {
         for body in bodies {
-            let request = bench.request(Method::POST, path).header("content-type", "application/json");
+            let request =
+                bench.request(Method::POST, path).header("content-type", "application/json");
             let answer = Answer::of(request.body(body.to_vec()).send().await.unwrap()).await;
             assert_eq!(answer.status, 400, "{path}");
         }
     }
-    let empty =
-        json!({"channel": {"from": {"id": "", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}, "text": "x"});
+    let empty = json!({"channel": {"from": {"id": "", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}, "text": "x"});
     assert_eq!(bench.post(&bench.inbound("message"), &empty).await.status, 400);
     let silent = json!({"channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}});
     assert_eq!(bench.post(&bench.inbound("message"), &silent).await.status, 400);
@@ -45,9 +52,11 @@ async fn hostile_bodies_are_refused() {
 #[tokio::test]
 async fn hostile_paths_and_controls_are_refused() {
     let bench = Bench::start().await;
-    for path in
-        [format!("{MESSAGES}/%ff"), format!("{MESSAGES}/%00/details"), format!("{MESSAGES}/{}", "x".repeat(5_000))]
-    {
+    for path in [
+        format!("{MESSAGES}/%ff"),
+        format!("{MESSAGES}/%00/details"),
+        format!("{MESSAGES}/{}", "x".repeat(5_000)),
+    ] {
         let status = bench.get(&path).await.status;
         assert!(matches!(status, 400 | 404), "{status}");
     }
@@ -60,9 +69,16 @@ async fn hostile_paths_and_controls_are_refused() {
         assert_eq!(bench.put(path, &body).await.status, 400, "{body}");
     }
     for by in ["-5s", "1000000000h", "soon"] {
-        assert_eq!(bench.post("/sandbox/clock/advance", &json!({"by": by})).await.status, 400, "{by}");
+        assert_eq!(
+            bench.post("/sandbox/clock/advance", &json!({"by": by})).await.status,
+            400,
+            "{by}"
+        );
     }
-    assert_eq!(bench.post("/sandbox/agent/send", &json!({"customer": "nobody", "text": "x"})).await.status, 404);
+    assert_eq!(
+        bench.post("/sandbox/agent/send", &json!({"customer": "nobody", "text": "x"})).await.status,
+        404
+    );
     let mut garbage = TcpStream::connect(bench.running.addr).await.unwrap();
     garbage.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -78,7 +94,10 @@ async fn a_second_message_of_the_same_id_is_noticed_and_may_be_swallowed() {
     let first = bench.post(&bench.inbound("message"), &body).await.json();
     let second = bench.post(&bench.inbound("message"), &body).await.json();
     assert_ne!(first["id"], second["id"]);
-    bench.put("/sandbox/switches", &json!({"dedupe_inbound": true, "inbound_status": 202})).await.json();
+    bench
+        .put("/sandbox/switches", &json!({"dedupe_inbound": true, "inbound_status": 202}))
+        .await
+        .json();
     let third = bench.post(&bench.inbound("message"), &body).await;
     assert_eq!((third.status, &third.value()["id"]), (202, &first["id"]));
     let verdict = bench.verdict().await;
@@ -90,7 +109,11 @@ async fn a_second_message_of_the_same_id_is_noticed_and_may_be_swallowed() {
 async fn thousands_of_messages_each_get_their_receipt() {
     const CONVERSATIONS: usize = 40;
     const EACH: usize = 100;
-    let config = SandboxConfig { rate_per_minute: 1_000_000, transcript_entries: 2_000, ..SandboxConfig::default() };
+    let config = SandboxConfig {
+        rate_per_minute: 1_000_000,
+        transcript_entries: 2_000,
+        ..SandboxConfig::default()
+    };
     let bench = Bench::with(config).await;
     let mut work = JoinSet::new();
     for n in 0..CONVERSATIONS {
@@ -98,7 +121,8 @@ async fn thousands_of_messages_each_get_their_receipt() {
         bench.customer_writes(&customer).await;
         let (handle, integration) = (bench.running.handle.clone(), bench.integration.clone());
         work.spawn(async move {
-            let sent = (0..EACH).map(|n| handle.agent_send(&integration, &customer, &format!("{n}")).unwrap().id);
+            let sent = (0..EACH)
+                .map(|n| handle.agent_send(&integration, &customer, &format!("{n}")).unwrap().id);
             (customer.clone(), sent.collect::<Vec<_>>())
         });
     }
@@ -106,7 +130,8 @@ async fn thousands_of_messages_each_get_their_receipt() {
     let calls = bench.hook.wait_for(CONVERSATIONS * EACH).await;
     let mut next = std::collections::HashMap::<String, usize>::new();
     for call in calls.iter().map(crate::support::Call::json) {
-        let expected = next.entry(call["channel"]["to"]["id"].as_str().unwrap().to_owned()).or_default();
+        let expected =
+            next.entry(call["channel"]["to"]["id"].as_str().unwrap().to_owned()).or_default();
         assert_eq!(call["text"], format!("{expected}"));
         *expected += 1;
     }
@@ -117,7 +142,8 @@ async fn thousands_of_messages_each_get_their_receipt() {
         work.spawn(async move {
             for message in messages {
                 let body = receipt(&message, &customer, "Delivered", true);
-                let answer = client.post(&url).bearer_auth(&token).json(&body).send().await.unwrap();
+                let answer =
+                    client.post(&url).bearer_auth(&token).json(&body).send().await.unwrap();
                 assert_eq!(answer.status(), 200);
                 answer.bytes().await.unwrap();
             }
@@ -129,7 +155,10 @@ async fn thousands_of_messages_each_get_their_receipt() {
         (verdict["without_final_receipt"] == json!([])).then_some(verdict)
     })
     .await;
-    assert_eq!((&verdict["holds"], &verdict["messages"]), (&json!(true), &json!(CONVERSATIONS * EACH)));
+    assert_eq!(
+        (&verdict["holds"], &verdict["messages"]),
+        (&json!(true), &json!(CONVERSATIONS * EACH))
+    );
     let transcript = bench.get("/sandbox/transcript").await.value();
     assert_eq!(transcript.as_array().map(Vec::len), Some(2_000), "the transcript is bounded");
 }

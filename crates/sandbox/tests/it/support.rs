@@ -37,7 +37,8 @@ impl Bench {
         let running = Sandbox::start(config).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let hook = Hook::start().await;
-        let mut bench = Self { running, client, token: String::new(), integration: String::new(), hook };
+        let mut bench =
+            Self { running, client, token: String::new(), integration: String::new(), hook };
         bench.token = bench.new_token().await;
         let request = json!({
             "name": "Harbour Chat",
@@ -61,7 +62,9 @@ impl Bench {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.running.url())).bearer_auth(&self.token)
+        self.client
+            .request(method, format!("{}{path}", self.running.url()))
+            .bearer_auth(&self.token)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -113,14 +116,18 @@ impl Bench {
 
     /// The agent answers; returns the message's id.
     pub(crate) async fn agent_writes(&self, customer: &str, text: &str) -> String {
-        let answer = self.post("/sandbox/agent/send", &json!({"customer": customer, "text": text})).await.json();
+        let answer = self
+            .post("/sandbox/agent/send", &json!({"customer": customer, "text": text}))
+            .await
+            .json();
         answer["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn receipt(&self, message: &str, status: &str, is_final: bool) -> Answer {
         let mut body = receipt(message, CUSTOMER, status, is_final);
         if status == "Failed" {
-            body["reasons"] = json!([{"code": "MessageExpired", "message": "The chat was not ready in time."}]);
+            body["reasons"] =
+                json!([{"code": "MessageExpired", "message": "The chat was not ready in time."}]);
         }
         self.post(&self.inbound("receipt"), &body).await
     }
@@ -144,7 +151,10 @@ impl Bench {
     /// The status that the message has once it is no longer queued.
     pub(crate) async fn settled(&self, message: &str) -> String {
         eventually("the webhook's end", async || {
-            let status = self.running.handle.message(message).unwrap()["status"].as_str().unwrap().to_owned();
+            let status = self.running.handle.message(message).unwrap()["status"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             (status != "queued").then_some(status)
         })
         .await
@@ -269,7 +279,11 @@ impl Hook {
     }
 }
 
-async fn hear(State(heard): State<Arc<Mutex<Heard>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn hear(
+    State(heard): State<Arc<Mutex<Heard>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let mood = {
         let mut heard = heard.lock().unwrap();
         heard.calls.push(Call { headers, body });
@@ -291,7 +305,9 @@ pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Opt
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_mins(1), found).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    tokio::time::timeout(Duration::from_mins(1), found)
+        .await
+        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 pub(crate) fn assert_valid(schema: &str, body: &Value) {

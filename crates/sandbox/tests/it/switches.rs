@@ -3,7 +3,9 @@
 use sandbox::SandboxConfig;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, CUSTOMER, INTEGRATIONS, MESSAGES, Mood, assert_valid, eventually, example};
+use crate::support::{
+    Bench, CUSTOMER, INTEGRATIONS, MESSAGES, Mood, assert_valid, eventually, example,
+};
 
 async fn switched(switches: Value) -> Bench {
     let bench = Bench::start().await;
@@ -20,7 +22,8 @@ async fn sent(bench: &Bench) -> String {
 
 #[tokio::test]
 async fn late_receipts_can_be_refused() {
-    let bench = switched(json!({"second_final_receipt": "refuse", "receipt_after_end": "refuse"})).await;
+    let bench =
+        switched(json!({"second_final_receipt": "refuse", "receipt_after_end": "refuse"})).await;
     let (first, second) = (sent(&bench).await, sent(&bench).await);
     assert_eq!(bench.receipt(&first, "Delivered", true).await.status, 200);
     assert_eq!(bench.receipt(&first, "Delivered", true).await.status, 409);
@@ -55,10 +58,12 @@ async fn interim_receipts_can_be_without_effect() {
 
 #[tokio::test]
 async fn a_webhook_tried_in_vain_can_take_less_than_a_refused_one() {
-    let switches = json!({"exhausted_webhook": "message", "webhook_retries": 1, "webhook_pause": "1ms"});
+    let switches =
+        json!({"exhausted_webhook": "message", "webhook_retries": 1, "webhook_pause": "1ms"});
     let bench = switched(switches).await;
     let open = async || {
-        let conversation = bench.running.handle.conversation_of(&bench.integration, CUSTOMER).unwrap();
+        let conversation =
+            bench.running.handle.conversation_of(&bench.integration, CUSTOMER).unwrap();
         bench.conversation(&conversation).await["participants"][0]["state"] == "connected"
     };
     bench.hook.answers([Mood::Status(503), Mood::Status(503), Mood::Status(404)]);
@@ -83,7 +88,9 @@ async fn idle_conversations_end() {
     let bench = Bench::with(SandboxConfig { clock_scale: 0.0, ..SandboxConfig::default() }).await;
     bench.put("/sandbox/switches", &json!({"inactivity_timeout": "10m"})).await.json();
     let conversation = bench.customer_writes(CUSTOMER).await;
-    let how = async || bench.conversation(&conversation).await["participants"][0]["disconnectType"].clone();
+    let how = async || {
+        bench.conversation(&conversation).await["participants"][0]["disconnectType"].clone()
+    };
     bench.post("/sandbox/clock/advance", &json!({"by": "9m"})).await;
     bench.agent_writes(CUSTOMER, "still there?").await;
     bench.post("/sandbox/clock/advance", &json!({"by": "9m59s"})).await;
@@ -98,7 +105,10 @@ async fn idle_conversations_end() {
 
 #[tokio::test]
 async fn there_can_be_limits_that_nobody_has_documented() {
-    let bench = switched(json!({"max_inbound_text": 19, "max_custom_attributes": 1, "max_integrations": 1})).await;
+    let bench = switched(
+        json!({"max_inbound_text": 19, "max_custom_attributes": 1, "max_integrations": 1}),
+    )
+    .await;
     let mut message = example("inbound-01-text.json");
     let path = bench.inbound("message");
     message["text"] = "Where is my parcel?".into();
@@ -124,8 +134,10 @@ async fn the_webhook_can_be_told_that_an_inbound_message_was_taken() {
     let call = bench.hook.wait_for(2).await.remove(1).json();
     assert_valid("outbound-webhook-message", &call);
     let mut expected = example("webhook-14-receipt-published.json");
-    expected["channel"]["messageId"] = example("inbound-01-text.json")["channel"]["messageId"].clone();
-    for (field, at) in [("id", ""), ("id", "/channel"), ("time", "/channel"), ("from", "/channel")] {
+    expected["channel"]["messageId"] =
+        example("inbound-01-text.json")["channel"]["messageId"].clone();
+    for (field, at) in [("id", ""), ("id", "/channel"), ("time", "/channel"), ("from", "/channel")]
+    {
         expected.pointer_mut(at).unwrap()[field] = call.pointer(at).unwrap()[field].clone();
     }
     assert_eq!(call, expected);
@@ -153,7 +165,10 @@ async fn a_second_socket_can_be_refused() {
     let first = tokio_tungstenite::connect_async(uri).await.unwrap();
     assert!(tokio_tungstenite::connect_async(uri).await.is_err());
     drop(first);
-    eventually("the first socket is gone", async || tokio_tungstenite::connect_async(uri).await.ok()).await;
+    eventually("the first socket is gone", async || {
+        tokio_tungstenite::connect_async(uri).await.ok()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -161,11 +176,15 @@ async fn redirects_and_retry_after_of_a_webhook_can_be_honoured() {
     use axum::{Router, http::StatusCode, routing::post};
     let bench = switched(json!({"webhook_redirects": true, "refused_webhook": "message"})).await;
     let target = bench.hook.url.clone();
-    let moved = post(async move || (StatusCode::PERMANENT_REDIRECT, [("location", target.clone())]));
+    let moved =
+        post(async move || (StatusCode::PERMANENT_REDIRECT, [("location", target.clone())]));
     let busy = post(async || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "3600")]));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, Router::new().route("/moved", moved).route("/busy", busy)).into_future());
+    tokio::spawn(
+        axum::serve(listener, Router::new().route("/moved", moved).route("/busy", busy))
+            .into_future(),
+    );
     let goes_to = async |path: &str| {
         let url = format!("http://{address}{path}");
         let change = json!({"name": "acme", "outboundNotificationWebhookUrl": url});
@@ -173,19 +192,27 @@ async fn redirects_and_retry_after_of_a_webhook_can_be_honoured() {
     };
     goes_to("/moved").await;
     let message = sent(&bench).await;
-    assert_eq!((bench.details(&message).await["status"].as_str(), bench.hook.calls().len()), (Some("sent"), 1));
+    assert_eq!(
+        (bench.details(&message).await["status"].as_str(), bench.hook.calls().len()),
+        (Some("sent"), 1)
+    );
     assert!(bench.hook.calls()[0].headers.contains_key("x-hub-signature-256"));
     bench.put("/sandbox/switches", &json!({"webhook_redirects": false})).await.json();
     let message = sent(&bench).await;
     assert_eq!(bench.details(&message).await["status"], "delivery-failed");
 
     goes_to("/busy").await;
-    let switches = json!({"webhook_retry_after": true, "webhook_pause": "1ms", "webhook_retries": 1});
+    let switches =
+        json!({"webhook_retry_after": true, "webhook_pause": "1ms", "webhook_retries": 1});
     bench.put("/sandbox/switches", &switches).await.json();
     let message = bench.agent_writes(CUSTOMER, "wait").await;
     let tries = async || {
         let all = bench.get("/sandbox/transcript").await.value();
-        all.as_array().unwrap().iter().filter(|it| it["kind"] == "webhook" && it["message"] == *message).count()
+        all.as_array()
+            .unwrap()
+            .iter()
+            .filter(|it| it["kind"] == "webhook" && it["message"] == *message)
+            .count()
     };
     eventually("the first try", async || (tries().await == 1).then_some(())).await;
     bench.post("/sandbox/clock/advance", &json!({"by": "59m"})).await;

@@ -37,7 +37,10 @@ async fn the_whole_ladder_of_retries_is_85_seconds_and_takes_no_time() {
     for attempt in 1..=6 {
         bench.hook.wait_for(attempt).await;
         bench.advance("10s").await;
-        eventually("the time-out", async || (bench.attempts().await.len() == attempt).then_some(())).await;
+        eventually("the time-out", async || {
+            (bench.attempts().await.len() == attempt).then_some(())
+        })
+        .await;
         assert_eq!(bench.hook.calls().len(), attempt, "the pause is not over");
         if attempt < 6 {
             bench.advance("5s").await;
@@ -71,7 +74,10 @@ async fn a_fast_clock_and_a_slow_one() {
     let now = || bench.running.handle.clock().now();
     bench.put("/sandbox/clock", &json!({"scale": 100_000})).await.json();
     let before = now();
-    eventually("an hour to pass", async || (now().duration_since(before).as_secs() >= 3_600).then_some(())).await;
+    eventually("an hour to pass", async || {
+        (now().duration_since(before).as_secs() >= 3_600).then_some(())
+    })
+    .await;
     bench.put("/sandbox/clock", &json!({"scale": 0.000_001})).await.json();
     let before = now();
     bench.customer_writes(CUSTOMER).await;

@@ -27,12 +27,23 @@ async fn a_call_is_signed_and_looks_like_the_example() {
     assert_eq!(keys(&body), keys(&expected));
     assert_eq!(keys(&body["channel"]), keys(&expected["channel"]));
     assert_eq!((&body["id"], &body["channel"]["messageId"]), (&json!(id), &json!(id)));
-    assert_eq!((&body["text"], &body["conversationId"]), (&json!("Grüße 🚚"), &json!(conversation)));
+    assert_eq!(
+        (&body["text"], &body["conversationId"]),
+        (&json!("Grüße 🚚"), &json!(conversation))
+    );
     let raw = std::str::from_utf8(&call.body).unwrap();
     assert!(
-        raw.starts_with(r#"{"id":""#) && raw.contains(r#""text":"Grüße 🚚","originatingEntity":"Human","direction""#)
+        raw.starts_with(r#"{"id":""#)
+            && raw.contains(r#""text":"Grüße 🚚","originatingEntity":"Human","direction""#)
     );
-    let order = ["\"id\"", "\"channel\"", "\"type\":\"Text\"", "\"text\"", "\"conversationId\"", "\"content\":[]"];
+    let order = [
+        "\"id\"",
+        "\"channel\"",
+        "\"type\":\"Text\"",
+        "\"text\"",
+        "\"conversationId\"",
+        "\"content\":[]",
+    ];
     let places: Vec<_> = order.iter().map(|key| raw.find(key).unwrap()).collect();
     assert!(places.is_sorted(), "{raw}");
 }
@@ -50,12 +61,15 @@ async fn time_outs_and_server_errors_are_tried_again() {
     assert!((300..1_500).contains(&took), "{took} ms");
     let calls = bench.hook.calls();
     assert_eq!(calls.len(), 5);
-    assert!(calls.iter().all(
-        |call| call.body == calls[0].body && call.headers[signature::HEADER] == calls[0].headers[signature::HEADER]
-    ));
+    assert!(calls.iter().all(|call| call.body == calls[0].body
+        && call.headers[signature::HEADER] == calls[0].headers[signature::HEADER]));
     let verdict = bench.verdict().await;
-    let statuses: Vec<_> =
-        verdict["webhook_not_2xx"].as_array().unwrap().iter().map(|each| each["status"].clone()).collect();
+    let statuses: Vec<_> = verdict["webhook_not_2xx"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["status"].clone())
+        .collect();
     assert_eq!(statuses, [503, 429, 500]);
     assert_eq!(verdict["webhook_unanswered"][0]["attempt"], 3);
 }
@@ -73,7 +87,10 @@ async fn after_85_seconds_of_silence_the_conversation_fails() {
     assert_eq!(bench.hook.calls().len(), 6);
     let payload = "GeneralError - timeout of 10000ms exceeded";
     let shown = bench.conversation(&conversation).await;
-    assert_eq!(shown["participants"][3]["messages"][0]["errorInfo"]["messageParams"]["errorPayload"], payload);
+    assert_eq!(
+        shown["participants"][3]["messages"][0]["errorInfo"]["messageParams"]["errorPayload"],
+        payload
+    );
     assert_eq!(shown["participants"][3]["disconnectType"], "error");
 }
 
@@ -82,7 +99,8 @@ async fn nobody_listens() {
     let bench = Bench::with(fast(1_000.0)).await;
     bench.customer_writes(CUSTOMER).await;
     let path = format!("{}/{}", crate::support::INTEGRATIONS, bench.integration);
-    let nowhere = json!({"name": "Harbour Chat", "outboundNotificationWebhookUrl": "http://127.0.0.1:9/"});
+    let nowhere =
+        json!({"name": "Harbour Chat", "outboundNotificationWebhookUrl": "http://127.0.0.1:9/"});
     bench.patch(&path, &nowhere).await.json();
     let id = bench.agent_writes(CUSTOMER, "anybody?").await;
     assert_eq!(bench.settled(&id).await, "delivery-failed");
@@ -105,7 +123,10 @@ async fn a_refusal_fails_the_whole_conversation() {
     );
     for n in [0, 3] {
         let participant = &shown["participants"][n];
-        assert_eq!((&participant["state"], &participant["disconnectType"]), (&json!("disconnected"), &json!("error")));
+        assert_eq!(
+            (&participant["state"], &participant["disconnectType"]),
+            (&json!("disconnected"), &json!("error"))
+        );
         assert!(participant["errorInfo"]["message"].as_str().unwrap().contains("status code 404"));
     }
     assert_eq!(bench.verdict().await["failed_webhooks"], json!([id]));
@@ -137,21 +158,30 @@ async fn messages_leave_in_order_but_overtake_one_that_is_in_its_pause() {
     for n in 0..20 {
         bench.agent_writes(CUSTOMER, &format!("{n}")).await;
     }
-    let texts: Vec<_> = bench.hook.wait_for(20).await.iter().map(|call| call.text().parse::<u32>().unwrap()).collect();
+    let texts: Vec<_> = bench
+        .hook
+        .wait_for(20)
+        .await
+        .iter()
+        .map(|call| call.text().parse::<u32>().unwrap())
+        .collect();
     assert_eq!(texts, (0..20).collect::<Vec<_>>());
-    let times: Vec<_> = bench.hook.calls().iter().map(|call| call.json()["channel"]["time"].to_string()).collect();
+    let times: Vec<_> =
+        bench.hook.calls().iter().map(|call| call.json()["channel"]["time"].to_string()).collect();
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
 
     bench.hook.answers([Mood::Status(503)]);
     bench.agent_writes(CUSTOMER, "late").await;
     bench.agent_writes(CUSTOMER, "early").await;
-    let texts: Vec<_> = bench.hook.wait_for(23).await[20..].iter().map(crate::support::Call::text).collect();
+    let texts: Vec<_> =
+        bench.hook.wait_for(23).await[20..].iter().map(crate::support::Call::text).collect();
     assert_eq!(texts, ["late", "early", "late"]);
 }
 
 #[tokio::test]
 async fn one_slow_target_does_not_stop_others() {
-    let bench = Bench::with(SandboxConfig { webhook_connections: 4, ..SandboxConfig::default() }).await;
+    let bench =
+        Bench::with(SandboxConfig { webhook_connections: 4, ..SandboxConfig::default() }).await;
     bench.hook.always(Mood::Hang);
     for n in 0..20 {
         let customer = format!("customer {n}");

@@ -9,7 +9,9 @@ use crate::{Arrival, Direction, MessageRow, NewMessage, Stored};
 /// What tells one arrival from another.
 pub(super) fn key_of(arrival: &Arrival) -> String {
     match arrival {
-        Arrival::Message(new) => format!("{}/{}/{}", new.integration, new.direction.as_str(), new.id),
+        Arrival::Message(new) => {
+            format!("{}/{}/{}", new.integration, new.direction.as_str(), new.id)
+        }
         Arrival::Event { integration, id, .. } | Arrival::Report { integration, id, .. } => {
             format!("{integration}/event/{id}")
         }
@@ -19,9 +21,12 @@ pub(super) fn key_of(arrival: &Arrival) -> String {
 /// The conversation that an agent's message is for.
 pub(super) fn conversation_of(arrival: &Arrival) -> Option<ConversationId> {
     match arrival {
-        Arrival::Message(NewMessage { direction: Direction::Outbound, conversation, input: Some(_), .. }) => {
-            Some(conversation.clone())
-        }
+        Arrival::Message(NewMessage {
+            direction: Direction::Outbound,
+            conversation,
+            input: Some(_),
+            ..
+        }) => Some(conversation.clone()),
         Arrival::Message(_) | Arrival::Event { .. } | Arrival::Report { .. } => None,
     }
 }
@@ -32,7 +37,11 @@ impl Tables {
             Arrival::Message(message) if self.has_message(&message) => Stored::Repeated,
             Arrival::Message(message) => self.take(message),
             Arrival::Event { integration, id, received, conversation, input } => {
-                if self.conversations.get(&conversation).is_none_or(|row| row.integration != integration) {
+                if self
+                    .conversations
+                    .get(&conversation)
+                    .is_none_or(|row| row.integration != integration)
+                {
                     return Stored::Unknown;
                 }
                 if !self.is_new_event(&integration, id, received) {
@@ -52,7 +61,9 @@ impl Tables {
         match arrival {
             Arrival::Message(message) => self.take(message),
             other => {
-                if let Arrival::Event { integration, id, .. } | Arrival::Report { integration, id, .. } = &other {
+                if let Arrival::Event { integration, id, .. }
+                | Arrival::Report { integration, id, .. } = &other
+                {
                     self.events.remove(&(integration.clone(), id.clone()));
                 }
                 self.accept(other)
@@ -74,7 +85,17 @@ impl Tables {
 
     /// Writes a message and its conversation down.
     pub(super) fn keep_message(&mut self, new: NewMessage) {
-        let NewMessage { integration, direction, id, foreign_id, conversation, customer, received, body, input } = new;
+        let NewMessage {
+            integration,
+            direction,
+            id,
+            foreign_id,
+            conversation,
+            customer,
+            received,
+            body,
+            input,
+        } = new;
         let state = if input.is_some() { "accepted" } else { "kept" };
         let row = MessageRow {
             id: id.clone(),
@@ -108,7 +129,12 @@ impl Tables {
         of.messages.push(key);
     }
 
-    fn is_new_event(&mut self, integration: &IntegrationName, id: String, received: Timestamp) -> bool {
+    fn is_new_event(
+        &mut self,
+        integration: &IntegrationName,
+        id: String,
+        received: Timestamp,
+    ) -> bool {
         self.events.insert((integration.clone(), id), received).is_none()
     }
 
@@ -122,7 +148,9 @@ impl Tables {
     ) -> Stored {
         let message = match &of {
             MessageRef::Ours(id) => Some(id.clone()),
-            MessageRef::Service(id) => self.named.get(&(integration.clone(), id.to_string())).cloned(),
+            MessageRef::Service(id) => {
+                self.named.get(&(integration.clone(), id.to_string())).cloned()
+            }
         };
         let found = message.and_then(|message| {
             let key = (integration.clone(), Direction::Outbound, message.clone());

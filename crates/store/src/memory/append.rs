@@ -11,7 +11,12 @@ use crate::{Append, Direction, Handled, NewMessage};
 
 impl Tables {
     /// A step, and before it the message that it handles.
-    pub(super) fn accept_with_step(&mut self, message: NewMessage, append: &Append, flaw: Option<Flaw>) -> Handled {
+    pub(super) fn accept_with_step(
+        &mut self,
+        message: NewMessage,
+        append: &Append,
+        flaw: Option<Flaw>,
+    ) -> Handled {
         if self.conversations.get(&append.conversation).is_none_or(|row| row.seq != append.after) {
             return Handled::Fenced;
         }
@@ -37,7 +42,9 @@ impl Tables {
         let due = append.due.and_then(|due| Timestamp::from_millisecond(ceil_to_millis(due)).ok());
         row.due = due.filter(|_| flaw != Some(Flaw::DueForgotten));
         row.watched.clone_from(&append.watched);
-        row.journal.extend((first..).zip(&append.records).map(|(seq, record)| (seq, append.at, record.clone())));
+        row.journal.extend(
+            (first..).zip(&append.records).map(|(seq, record)| (seq, append.at, record.clone())),
+        );
         if let Some(state) = &append.snapshot {
             row.snapshot = state.clone();
             row.snapshot_seq = row.seq + u64::from(flaw == Some(Flaw::SnapshotOffByOne));
@@ -69,7 +76,9 @@ impl Tables {
         for change in changes(record) {
             match change {
                 Change::Ended { direction, message, state, reason } => {
-                    if let Some(found) = self.messages.get_mut(&(integration.clone(), direction, message.clone())) {
+                    if let Some(found) =
+                        self.messages.get_mut(&(integration.clone(), direction, message.clone()))
+                    {
                         state.clone_into(&mut found.row.state);
                         found.row.reason = reason;
                         found.settled = Some(at);
@@ -84,7 +93,8 @@ impl Tables {
                 Change::Named { message, service_id } => {
                     early |= self.name(integration, conversation, message, service_id);
                 }
-                Change::Owe(_) if flaw == Some(Flaw::OutboxForgotten) && self.last.is_multiple_of(7) => {}
+                Change::Owe(_)
+                    if flaw == Some(Flaw::OutboxForgotten) && self.last.is_multiple_of(7) => {}
                 Change::Owe(owed) => self.owe(integration, conversation, at, owed),
                 Change::Paid(owed) => self.paid(conversation, &owed, false),
                 Change::PaidExactly(owed) => self.paid(conversation, &owed, true),
@@ -93,7 +103,13 @@ impl Tables {
         early
     }
 
-    fn owe(&mut self, integration: &IntegrationName, conversation: &ConversationId, since: Timestamp, owed: Owed) {
+    fn owe(
+        &mut self,
+        integration: &IntegrationName,
+        conversation: &ConversationId,
+        since: Timestamp,
+        owed: Owed,
+    ) {
         let seq = self.next();
         if let Some(old) = self.owed.insert((conversation.clone(), owed.key()), seq) {
             self.outbox.remove(&old);
@@ -120,13 +136,18 @@ impl Tables {
         service_id: &str,
     ) -> bool {
         self.named.insert((integration.clone(), service_id.to_owned()), message.clone());
-        let is_its =
-            |early: &super::tables::EarlyReport| early.integration == *integration && early.service_id == service_id;
-        let (its, others) = std::mem::take(&mut self.early).into_iter().partition::<Vec<_>, _>(is_its);
+        let is_its = |early: &super::tables::EarlyReport| {
+            early.integration == *integration && early.service_id == service_id
+        };
+        let (its, others) =
+            std::mem::take(&mut self.early).into_iter().partition::<Vec<_>, _>(is_its);
         self.early = others;
         let some = !its.is_empty();
         for early in its {
-            self.put_into_inbox(conversation, Input::Reported { message: message.clone(), report: early.report });
+            self.put_into_inbox(
+                conversation,
+                Input::Reported { message: message.clone(), report: early.report },
+            );
         }
         some
     }

@@ -36,7 +36,9 @@ impl Share {
                 _ = ticks.tick() => {}
             }
             let round = Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
-            if let Ok(Ok(true)) = tokio::time::timeout(share::lasts(self.takeover) / 2, round.run(&self)).await {
+            if let Ok(Ok(true)) =
+                tokio::time::timeout(share::lasts(self.takeover) / 2, round.run(&self)).await
+            {
                 let _ = self.news.try_send(News::Gained);
             }
         }
@@ -59,7 +61,9 @@ impl Table for Share {
             tables.nodes.insert(node.to_owned(), now + Duration::from_millis(millis));
             tables.nodes.retain(|_, until| *until + Duration::from_mins(1) > now);
             let living = tables.nodes.iter().filter(|(_, until)| **until > now);
-            living.fold((0, 0), |(nodes, before), (name, _)| (nodes + 1, before + usize::from(name.as_str() < node)))
+            living.fold((0, 0), |(nodes, before), (name, _)| {
+                (nodes + 1, before + usize::from(name.as_str() < node))
+            })
         })
         .await
     }
@@ -83,8 +87,10 @@ impl Table for Share {
             let now = Instant::now();
             let end = now + Duration::from_millis(millis);
             let is_free = |(of, until): &(String, Instant)| of != node && (*until <= now || stolen);
-            let free: Vec<usize> =
-                (0..SHARDS).filter(|shard| tables.leases.get(shard).is_none_or(is_free)).take(most).collect();
+            let free: Vec<usize> = (0..SHARDS)
+                .filter(|shard| tables.leases.get(shard).is_none_or(is_free))
+                .take(most)
+                .collect();
             for shard in &free {
                 tables.leases.insert(*shard, (node.to_owned(), end));
             }

@@ -22,8 +22,8 @@ use tokio::task::AbortHandle;
 
 use crate::drive::Leases;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, Handled, InboxItem, Loaded, MessageRow, NewMessage,
-    News, OutboxItem, Store, StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, Handled, InboxItem, Loaded,
+    MessageRow, NewMessage, News, OutboxItem, Store, StoreError, Stored, Watched,
 };
 use tables::Tables;
 
@@ -141,7 +141,11 @@ impl Database {
         let tables = self.tables();
         let inbox: Vec<_> = tables.inbox.iter().take(3).collect();
         let outbox: Vec<_> = tables.outbox.values().take(3).map(|debt| &debt.owed).collect();
-        format!("{} inputs {inbox:?} and {} debts {outbox:?}", tables.inbox.len(), tables.outbox.len())
+        format!(
+            "{} inputs {inbox:?} and {} debts {outbox:?}",
+            tables.inbox.len(),
+            tables.outbox.len()
+        )
     }
 
     /// Tells of a step that has become durable.
@@ -185,11 +189,22 @@ impl Drop for Sharing {
 impl MemoryStore {
     /// A node that has the database for itself.
     pub fn alone(database: &Arc<Database>, line: Arc<dyn Line>) -> Self {
-        Self { database: Arc::clone(database), line, node: String::new(), sharing: None, seen: Mutex::default() }
+        Self {
+            database: Arc::clone(database),
+            line,
+            node: String::new(),
+            sharing: None,
+            seen: Mutex::default(),
+        }
     }
 
     /// One of several nodes. It needs a tokio runtime.
-    pub fn shared(database: &Arc<Database>, line: Arc<dyn Line>, node: &str, takeover: Duration) -> Self {
+    pub fn shared(
+        database: &Arc<Database>,
+        line: Arc<dyn Line>,
+        node: &str,
+        takeover: Duration,
+    ) -> Self {
         let (tell, news) = mpsc::channel(WAITING);
         let (leases, bell) = (Leases::none(), Arc::new(Notify::new()));
         database.tables().hear(node, tell.clone());
@@ -204,11 +219,21 @@ impl MemoryStore {
         };
         let renewing = tokio::spawn(share.run()).abort_handle();
         let sharing = Some(Sharing { leases, news: tokio::sync::Mutex::new(news), bell, renewing });
-        Self { database: Arc::clone(database), line, node: node.to_owned(), sharing, seen: Mutex::default() }
+        Self {
+            database: Arc::clone(database),
+            line,
+            node: node.to_owned(),
+            sharing,
+            seen: Mutex::default(),
+        }
     }
 
     /// One request and its answer.
-    async fn call<T>(&self, what: &'static str, work: impl FnOnce(&mut Tables) -> T) -> Result<T, StoreError> {
+    async fn call<T>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&mut Tables) -> T,
+    ) -> Result<T, StoreError> {
         self.line.ask(what).await?;
         let done = work(&mut self.database.tables());
         self.line.answer(what).await?;
@@ -229,9 +254,16 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
         if self.has(Flaw::DedupeInMemory) {
-            let new = self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(accept::key_of(&arrival));
+            let new = self
+                .seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(accept::key_of(&arrival));
             return self
-                .call("accept", |tables| if new { tables.accept_anew(arrival) } else { Stored::Repeated })
+                .call(
+                    "accept",
+                    |tables| if new { tables.accept_anew(arrival) } else { Stored::Repeated },
+                )
                 .await;
         }
         if self.has(Flaw::AnsweredBeforeDurable) {
@@ -265,7 +297,11 @@ impl Store for MemoryStore {
         appended.ok_or(AppendError::Fenced)
     }
 
-    async fn accept_with_step(&self, message: NewMessage, append: Append) -> Result<Handled, StoreError> {
+    async fn accept_with_step(
+        &self,
+        message: NewMessage,
+        append: Append,
+    ) -> Result<Handled, StoreError> {
         self.line.ask("accept with step").await?;
         let handled = {
             let mut tables = self.database.tables();
@@ -294,7 +330,8 @@ impl Store for MemoryStore {
         customers: bool,
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        let mut items = self.call("inbox", |tables| tables.inbox(conversation, customers, limit)).await?;
+        let mut items =
+            self.call("inbox", |tables| tables.inbox(conversation, customers, limit)).await?;
         if self.has(Flaw::InboxBackwards) {
             items.reverse();
         }
@@ -310,12 +347,21 @@ impl Store for MemoryStore {
         self.call("message", |tables| tables.message(integration, direction, id)).await
     }
 
-    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+    async fn waiting(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
         let shards = self.shards();
         self.call("waiting", |tables| tables.waiting(shards.as_deref(), after, limit)).await
     }
 
-    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due(
+        &self,
+        after: Option<&Due>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         let shards = self.shards();
         self.call("due", |tables| tables.due(shards.as_deref(), after, until, limit)).await
     }
@@ -329,8 +375,11 @@ impl Store for MemoryStore {
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let shards = self.shards();
         let terms = self.sharing.as_ref().map(|sharing| sharing.leases.terms()).unwrap_or_default();
-        let mut items =
-            self.call("outbox", |tables| tables.outbox(shards.as_deref(), integration, urgent, after, limit)).await?;
+        let mut items = self
+            .call("outbox", |tables| {
+                tables.outbox(shards.as_deref(), integration, urgent, after, limit)
+            })
+            .await?;
         if let Some(sharing) = &self.sharing {
             sharing.leases.mark(&mut items, &terms);
         }
@@ -349,7 +398,8 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Watched>, StoreError> {
         let shards = self.shards();
-        self.call("watched", |tables| tables.watched(shards.as_deref(), integration, after, limit)).await
+        self.call("watched", |tables| tables.watched(shards.as_deref(), integration, after, limit))
+            .await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -61,9 +61,13 @@ impl Tables {
             .filter(|key| self.messages[*key].row.state == "accepted")
             .map(|(_, _, message)| message)
             .collect();
-        let old = row.journal.iter().rev().find(|(seq, at, _)| *seq <= row.snapshot_seq && *at < before);
+        let old =
+            row.journal.iter().rev().find(|(seq, at, _)| *seq <= row.snapshot_seq && *at < before);
         let Some(old) = old.map(|(seq, _, _)| *seq) else { return };
-        let first_open = row.journal.iter().find(|(_, _, record)| message(record).is_some_and(|of| open.contains(of)));
+        let first_open = row
+            .journal
+            .iter()
+            .find(|(_, _, record)| message(record).is_some_and(|of| open.contains(of)));
         let cut = first_open.map_or(old, |(seq, _, _)| old.min(seq - 1));
         if row.journal.first().is_some_and(|(seq, _, _)| *seq <= cut) {
             row.journal.retain(|(seq, _, _)| *seq > cut);
@@ -77,14 +81,16 @@ impl Tables {
             return 0;
         }
         let Some(row) = self.conversations.get_mut(id) else { return 0 };
-        let spoken_of: HashSet<&MessageId> = row.journal.iter().filter_map(|(_, _, record)| message(record)).collect();
-        let (old, rest) = std::mem::take(&mut row.messages).into_iter().partition::<Vec<_>, _>(|key| {
-            let found = &self.messages[key];
-            found.row.state != "accepted"
-                && found.row.received < before
-                && found.settled.is_none_or(|at| at < before)
-                && !spoken_of.contains(&key.2)
-        });
+        let spoken_of: HashSet<&MessageId> =
+            row.journal.iter().filter_map(|(_, _, record)| message(record)).collect();
+        let (old, rest) =
+            std::mem::take(&mut row.messages).into_iter().partition::<Vec<_>, _>(|key| {
+                let found = &self.messages[key];
+                found.row.state != "accepted"
+                    && found.row.received < before
+                    && found.settled.is_none_or(|at| at < before)
+                    && !spoken_of.contains(&key.2)
+            });
         row.messages = rest;
         for key in &old {
             self.messages.remove(key);

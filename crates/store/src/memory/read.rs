@@ -6,7 +6,9 @@ use conversation::{Conversation, ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use super::tables::{Tables, set};
-use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, Watched};
+use crate::{
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, Watched,
+};
 
 impl Tables {
     pub(super) fn load(&self, id: &ConversationId) -> Option<Loaded> {
@@ -22,7 +24,12 @@ impl Tables {
         })
     }
 
-    pub(super) fn inbox(&self, conversation: &ConversationId, customers: bool, limit: usize) -> Vec<InboxItem> {
+    pub(super) fn inbox(
+        &self,
+        conversation: &ConversationId,
+        customers: bool,
+        limit: usize,
+    ) -> Vec<InboxItem> {
         self.inbox
             .range((conversation.clone(), 0)..=(conversation.clone(), u64::MAX))
             .filter(|(_, (customer, _))| customers || !customer)
@@ -37,7 +44,9 @@ impl Tables {
         direction: Direction,
         id: &MessageId,
     ) -> Option<MessageRow> {
-        self.messages.get(&(integration.clone(), direction, id.clone())).map(|message| message.row.clone())
+        self.messages
+            .get(&(integration.clone(), direction, id.clone()))
+            .map(|message| message.row.clone())
     }
 
     pub(super) fn waiting(
@@ -48,7 +57,8 @@ impl Tables {
     ) -> Vec<ConversationId> {
         let shards = set(shards);
         let mut found: Vec<ConversationId> = Vec::new();
-        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded((after.clone(), u64::MAX)));
+        let from =
+            after.map_or(Bound::Unbounded, |after| Bound::Excluded((after.clone(), u64::MAX)));
         for (conversation, _) in self.inbox.range((from, Bound::Unbounded)).map(|(key, _)| key) {
             if found.last() != Some(conversation) && Self::is_of(shards.as_ref(), conversation) {
                 if found.len() == limit {
@@ -88,11 +98,12 @@ impl Tables {
         limit: usize,
     ) -> Vec<OutboxItem> {
         let shards = set(shards);
-        let mine = self.outbox.range((Bound::Excluded(after), Bound::Unbounded)).filter(|(_, debt)| {
-            debt.integration == *integration
-                && debt.owed.is_urgent() == urgent
-                && Self::is_of(shards.as_ref(), &debt.conversation)
-        });
+        let mine =
+            self.outbox.range((Bound::Excluded(after), Bound::Unbounded)).filter(|(_, debt)| {
+                debt.integration == *integration
+                    && debt.owed.is_urgent() == urgent
+                    && Self::is_of(shards.as_ref(), &debt.conversation)
+            });
         mine.take(limit).map(item).collect()
     }
 
@@ -108,20 +119,33 @@ impl Tables {
         self.conversations
             .range((from, Bound::Unbounded))
             .filter(|(id, row)| row.integration == *integration && Self::is_of(shards.as_ref(), id))
-            .filter_map(|(id, row)| Some(Watched { conversation: id.clone(), genesys: row.watched.clone()? }))
+            .filter_map(|(id, row)| {
+                Some(Watched { conversation: id.clone(), genesys: row.watched.clone()? })
+            })
             .take(limit)
             .collect()
     }
 
-    pub(super) fn conversations(&self, after: Option<&ConversationId>, limit: usize) -> Vec<ConversationId> {
+    pub(super) fn conversations(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Vec<ConversationId> {
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
-        self.conversations.range((from, Bound::Unbounded)).take(limit).map(|(id, _)| id.clone()).collect()
+        self.conversations
+            .range((from, Bound::Unbounded))
+            .take(limit)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     pub(super) fn dossier(&self, id: &ConversationId) -> Option<Dossier> {
         let row = self.conversations.get(id)?;
-        let journal =
-            row.journal.iter().map(|(seq, at, record)| JournalRow { seq: *seq, at: *at, record: Ok(record.clone()) });
+        let journal = row.journal.iter().map(|(seq, at, record)| JournalRow {
+            seq: *seq,
+            at: *at,
+            record: Ok(record.clone()),
+        });
         let messages = row.messages.iter().filter_map(|key| self.messages.get(key));
         Some(Dossier {
             id: id.clone(),
@@ -131,8 +155,15 @@ impl Tables {
             pruned_seq: row.pruned_seq,
             inbox: self.inbox(id, true, usize::MAX),
             journal: journal.collect(),
-            messages: messages.map(|message| MessageRow { body: Vec::new(), ..message.row.clone() }).collect(),
-            owed: self.outbox.iter().filter(|(_, debt)| debt.conversation == *id).map(item).collect(),
+            messages: messages
+                .map(|message| MessageRow { body: Vec::new(), ..message.row.clone() })
+                .collect(),
+            owed: self
+                .outbox
+                .iter()
+                .filter(|(_, debt)| debt.conversation == *id)
+                .map(item)
+                .collect(),
         })
     }
 }

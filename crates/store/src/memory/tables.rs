@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageId, Owed, Record, Report};
+use conversation::{
+    Conversation, ConversationId, Input, IntegrationName, MessageId, Owed, Record, Report,
+};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -78,12 +80,16 @@ impl Tables {
 
     /// Whether a node that answers for `shards` answers for this conversation.
     pub(super) fn is_of(shards: Option<&HashSet<&str>>, conversation: &ConversationId) -> bool {
-        shards.is_none_or(|shards| conversation.as_str().get(1..3).is_some_and(|shard| shards.contains(shard)))
+        shards.is_none_or(|shards| {
+            conversation.as_str().get(1..3).is_some_and(|shard| shards.contains(shard))
+        })
     }
 }
 
 /// For looking up.
 pub(super) fn set(shards: Option<&[String]>) -> Option<HashSet<&str>> {
     // Whoever has all of them need not look.
-    shards.filter(|shards| shards.len() < SHARDS).map(|shards| shards.iter().map(String::as_str).collect())
+    shards
+        .filter(|shards| shards.len() < SHARDS)
+        .map(|shards| shards.iter().map(String::as_str).collect())
 }

@@ -32,11 +32,22 @@ pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<
             Arrival::Event { integration, id, received, conversation, input } => {
                 accept_event(client, integration, id, *received, conversation, input).await?
             }
-            Arrival::Report { integration, id, received, of: MessageRef::Ours(message), report } => {
-                accept_report(client, integration, id, *received, message, report).await?
-            }
-            Arrival::Report { integration, id, received, of: MessageRef::Service(service_id), report } => {
-                accept_report_by_name(client, integration, id, *received, service_id, report).await?
+            Arrival::Report {
+                integration,
+                id,
+                received,
+                of: MessageRef::Ours(message),
+                report,
+            } => accept_report(client, integration, id, *received, message, report).await?,
+            Arrival::Report {
+                integration,
+                id,
+                received,
+                of: MessageRef::Service(service_id),
+                report,
+            } => {
+                accept_report_by_name(client, integration, id, *received, service_id, report)
+                    .await?
             }
         };
     }
@@ -51,13 +62,17 @@ async fn accept_messages(
     if messages.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&NewMessage) -> &str| -> Vec<&str> { messages.iter().map(|(_, m)| of(m)).collect() };
+    let column = |of: fn(&NewMessage) -> &str| -> Vec<&str> {
+        messages.iter().map(|(_, m)| of(m)).collect()
+    };
     let foreign: Vec<_> = messages.iter().map(|(_, m)| escape(&m.foreign_id)).collect();
     let foreign: Vec<&str> = foreign.iter().map(AsRef::as_ref).collect();
     let received: Vec<i64> = messages.iter().map(|(_, m)| m.received.as_millisecond()).collect();
     let bodies: Vec<&[u8]> = messages.iter().map(|(_, m)| &m.body[..]).collect();
-    let inputs: Vec<Option<String>> = messages.iter().map(|(_, m)| m.input.as_ref().map(json)).collect();
-    let customers: Vec<bool> = messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
+    let inputs: Vec<Option<String>> =
+        messages.iter().map(|(_, m)| m.input.as_ref().map(json)).collect();
+    let customers: Vec<bool> =
+        messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
     let rows = client
         .query_typed(
             "with arriving as materialized (
@@ -95,9 +110,14 @@ async fn accept_messages(
     for row in rows {
         let place: i64 = row.try_get(0)?;
         // `with ordinality` counts from 1.
-        if let Some((answer, message)) = usize::try_from(place - 1).ok().and_then(|place| messages.get(place)) {
-            answers[*answer] =
-                if message.input.is_some() { Stored::New(message.conversation.clone()) } else { Stored::Kept };
+        if let Some((answer, message)) =
+            usize::try_from(place - 1).ok().and_then(|place| messages.get(place))
+        {
+            answers[*answer] = if message.input.is_some() {
+                Stored::New(message.conversation.clone())
+            } else {
+                Stored::Kept
+            };
             new.push(*message);
         }
     }
@@ -113,8 +133,11 @@ async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Erro
         ),
         (Direction::Outbound, "do nothing"),
     ] {
-        let by_id: BTreeMap<&ConversationId, &NewMessage> =
-            new.iter().filter(|m| m.direction == direction).map(|m| (&m.conversation, *m)).collect();
+        let by_id: BTreeMap<&ConversationId, &NewMessage> = new
+            .iter()
+            .filter(|m| m.direction == direction)
+            .map(|m| (&m.conversation, *m))
+            .collect();
         if by_id.is_empty() {
             continue;
         }
@@ -191,7 +214,9 @@ async fn accept_report(
     let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' and integration = $2";
     let named = escape(message.as_str());
     let params = [(&named.as_ref() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
-    let Some(row) = client.query_typed(sql, &params).await?.pop() else { return Ok(Stored::Unknown) };
+    let Some(row) = client.query_typed(sql, &params).await?.pop() else {
+        return Ok(Stored::Unknown);
+    };
     let conversation = ConversationId::new(row.try_get::<_, &str>(0)?);
     let input = Input::Reported { message: message.clone(), report: report.clone() };
     accept_event(client, integration, event, received, &conversation, &input).await
@@ -221,7 +246,15 @@ async fn accept_report_by_name(
         )
         .await?;
     if let Some(message) = rows[0].try_get::<_, Option<&str>>(0)? {
-        return accept_report(client, integration, event, received, &MessageId::new(message), report).await;
+        return accept_report(
+            client,
+            integration,
+            event,
+            received,
+            &MessageId::new(message),
+            report,
+        )
+        .await;
     }
     // The report has overtaken the answer that tells us the service's name for the message.
     let id = key(event);

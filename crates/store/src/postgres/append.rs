@@ -24,7 +24,8 @@ pub(super) struct Step {
 impl Step {
     pub(super) fn new(append: Append, process: &str) -> Self {
         let mut hash = DefaultHasher::new();
-        (append.after, append.at.as_nanosecond(), json(&append.records), &append.taken).hash(&mut hash);
+        (append.after, append.at.as_nanosecond(), json(&append.records), &append.taken)
+            .hash(&mut hash);
         Self { token: format!("{process} {:016x}", hash.finish()), append }
     }
 
@@ -41,7 +42,8 @@ pub(super) async fn append(client: &Client, steps: &[Step]) -> Result<Vec<Option
     while !rest.is_empty() {
         // One statement changes a row once.
         let mut seen = HashSet::new();
-        let distinct = rest.iter().take_while(|step| seen.insert(&step.append.conversation)).count();
+        let distinct =
+            rest.iter().take_while(|step| seen.insert(&step.append.conversation)).count();
         let (now, later) = rest.split_at(distinct);
         answers.extend(append_distinct(client, now).await?);
         rest = later;
@@ -80,9 +82,15 @@ async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<b
     }
     write_conversations(client, &held).await?;
     write_journal(client, &held).await?;
-    let taken: Vec<i64> = held.iter().flat_map(|step| &step.append.taken).map(|seq| signed(*seq)).collect();
+    let taken: Vec<i64> =
+        held.iter().flat_map(|step| &step.append.taken).map(|seq| signed(*seq)).collect();
     if !taken.is_empty() {
-        client.query_typed("delete from tidegate.inbox where seq = any($1)", &[(&taken, Type::INT8_ARRAY)]).await?;
+        client
+            .query_typed(
+                "delete from tidegate.inbox where seq = any($1)",
+                &[(&taken, Type::INT8_ARRAY)],
+            )
+            .await?;
     }
     let early = project(client, &held).await?;
     for (answer, step) in answers.iter_mut().zip(steps) {
@@ -96,11 +104,14 @@ async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<b
 async fn write_conversations(client: &Client, held: &[&Step]) -> Result<(), Error> {
     let ids: Vec<&str> = held.iter().map(|step| step.append.conversation.as_str()).collect();
     let lasts: Vec<i64> = held.iter().map(|step| signed(step.last())).collect();
-    let dues: Vec<Option<i64>> = held.iter().map(|step| step.append.due.map(ceil_to_millis)).collect();
-    let watched: Vec<_> = held.iter().map(|step| step.append.watched.as_deref().map(escape)).collect();
+    let dues: Vec<Option<i64>> =
+        held.iter().map(|step| step.append.due.map(ceil_to_millis)).collect();
+    let watched: Vec<_> =
+        held.iter().map(|step| step.append.watched.as_deref().map(escape)).collect();
     let watched: Vec<Option<&str>> = watched.iter().map(Option::as_deref).collect();
     let tokens: Vec<&str> = held.iter().map(|step| step.token.as_str()).collect();
-    let snapshots: Vec<Option<String>> = held.iter().map(|step| step.append.snapshot.as_ref().map(json)).collect();
+    let snapshots: Vec<Option<String>> =
+        held.iter().map(|step| step.append.snapshot.as_ref().map(json)).collect();
     client
         .query_typed(
             "update tidegate.conversation as c
@@ -130,7 +141,8 @@ pub(super) struct About {
 }
 
 async fn write_journal(client: &Client, held: &[&Step]) -> Result<(), Error> {
-    let (mut ids, mut seqs, mut ats, mut about, mut records) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut ids, mut seqs, mut ats, mut about, mut records) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for step in held {
         for (seq, record) in (step.append.after + 1..).zip(&step.append.records) {
             let record = json(record);
@@ -224,13 +236,16 @@ impl<'a> Changes<'a> {
             return Ok(());
         }
         let ids: Vec<&str> = self.ended.iter().map(|(id, ..)| id.as_str()).collect();
-        let directions: Vec<&str> = self.ended.iter().map(|(_, direction, ..)| direction.as_str()).collect();
+        let directions: Vec<&str> =
+            self.ended.iter().map(|(_, direction, ..)| direction.as_str()).collect();
         let integrations: Vec<&str> =
             self.ended.iter().map(|(_, _, step, ..)| step.append.integration.as_str()).collect();
         let states: Vec<&str> = self.ended.iter().map(|(.., state, _)| *state).collect();
-        let reasons: Vec<_> = self.ended.iter().map(|(.., reason)| reason.as_deref().map(escape)).collect();
+        let reasons: Vec<_> =
+            self.ended.iter().map(|(.., reason)| reason.as_deref().map(escape)).collect();
         let reasons: Vec<Option<&str>> = reasons.iter().map(Option::as_deref).collect();
-        let ats: Vec<i64> = self.ended.iter().map(|(_, _, step, ..)| step.append.at.as_millisecond()).collect();
+        let ats: Vec<i64> =
+            self.ended.iter().map(|(_, _, step, ..)| step.append.at.as_millisecond()).collect();
         client
             .query_typed(
                 "update tidegate.message as m set state = a.state, reason = a.reason, settled = a.settled
@@ -263,7 +278,11 @@ impl<'a> Changes<'a> {
                 "update tidegate.message as m set receipt = a.receipt
                  from unnest($1::text[], $2::text[], $3::text[]) as a (id, integration, receipt)
                  where m.id = a.id and m.direction = 'outbound' and m.integration = a.integration",
-                &[(&ids, Type::TEXT_ARRAY), (&integrations, Type::TEXT_ARRAY), (&words, Type::TEXT_ARRAY)],
+                &[
+                    (&ids, Type::TEXT_ARRAY),
+                    (&integrations, Type::TEXT_ARRAY),
+                    (&words, Type::TEXT_ARRAY),
+                ],
             )
             .await?;
         Ok(())
@@ -278,7 +297,11 @@ impl<'a> Changes<'a> {
                 Fate::Delete | Fate::DeleteExactly(_) => {
                     conversations.push(*conversation);
                     keys.push(key.as_str());
-                    only.push(if let Fate::DeleteExactly(owed) = fate { Some(json(owed)) } else { None });
+                    only.push(if let Fate::DeleteExactly(owed) = fate {
+                        Some(json(owed))
+                    } else {
+                        None
+                    });
                 }
             }
         }
@@ -295,11 +318,14 @@ impl<'a> Changes<'a> {
         if puts.is_empty() {
             return Ok(());
         }
-        let integrations: Vec<&str> = puts.iter().map(|(_, _, step, _)| step.append.integration.as_str()).collect();
-        let conversations: Vec<&str> = puts.iter().map(|(conversation, ..)| *conversation).collect();
+        let integrations: Vec<&str> =
+            puts.iter().map(|(_, _, step, _)| step.append.integration.as_str()).collect();
+        let conversations: Vec<&str> =
+            puts.iter().map(|(conversation, ..)| *conversation).collect();
         let keys: Vec<&str> = puts.iter().map(|(_, key, ..)| *key).collect();
         let lazy: Vec<bool> = puts.iter().map(|(.., owed)| !owed.is_urgent()).collect();
-        let since: Vec<i64> = puts.iter().map(|(_, _, step, _)| step.append.at.as_millisecond()).collect();
+        let since: Vec<i64> =
+            puts.iter().map(|(_, _, step, _)| step.append.at.as_millisecond()).collect();
         let owed: Vec<String> = puts.iter().map(|(.., owed)| json(owed)).collect();
         client
             .query_typed(
@@ -327,10 +353,14 @@ impl<'a> Changes<'a> {
             return Ok(HashSet::new());
         }
         let names: Vec<&str> = self.named.keys().map(|(name, _)| name.as_str()).collect();
-        let integrations: Vec<&str> = self.named.keys().map(|(_, integration)| *integration).collect();
-        let messages: Vec<&str> = self.named.values().map(|(message, _)| message.as_str()).collect();
-        let conversations: Vec<&str> = self.named.values().map(|(_, step)| step.append.conversation.as_str()).collect();
-        let ats: Vec<i64> = self.named.values().map(|(_, step)| step.append.at.as_millisecond()).collect();
+        let integrations: Vec<&str> =
+            self.named.keys().map(|(_, integration)| *integration).collect();
+        let messages: Vec<&str> =
+            self.named.values().map(|(message, _)| message.as_str()).collect();
+        let conversations: Vec<&str> =
+            self.named.values().map(|(_, step)| step.append.conversation.as_str()).collect();
+        let ats: Vec<i64> =
+            self.named.values().map(|(_, step)| step.append.at.as_millisecond()).collect();
         client
             .query_typed(
                 "insert into tidegate.service_name (service_id, integration, received, message, conversation)

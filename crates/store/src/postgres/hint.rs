@@ -51,9 +51,14 @@ pub(super) async fn listen(config: Config, leases: Arc<Leases>, news: mpsc::Send
     }
 }
 
-async fn hear(config: &Config, leases: &Arc<Leases>, news: &mpsc::Sender<News>) -> Result<(), Error> {
+async fn hear(
+    config: &Config,
+    leases: &Arc<Leases>,
+    news: &mpsc::Sender<News>,
+) -> Result<(), Error> {
     let (client, mut connection) = config.connect(NoTls).await?;
-    let mut messages = futures_util::stream::poll_fn(move |context| connection.poll_message(context));
+    let mut messages =
+        futures_util::stream::poll_fn(move |context| connection.poll_message(context));
     let ask = async {
         client.batch_execute("listen tidegate").await?;
         // The session listens for as long as the client lives.

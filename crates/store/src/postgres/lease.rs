@@ -47,7 +47,8 @@ impl Share {
     pub(super) async fn turn(&self) -> Result<(), Error> {
         self.link
             .alone(async |client| {
-                let round = Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
+                let round =
+                    Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
                 if round.run(&Database(&client)).await? {
                     // Whoever reads them looks at everything anyway; where too many wait, one of them says so.
                     let _ = self.news.try_send(News::Gained);
@@ -98,10 +99,14 @@ async fn live(client: &Client, node: &str, millis: i64) -> Result<(usize, usize)
     let sql = "delete from tidegate.node where name in
                   (select name from tidegate.node where until < now() - interval '1 minute' for update skip locked)";
     client.query_typed(sql, &[]).await?;
-    let sql = "select count(*), count(*) filter (where name < $1) from tidegate.node where until > now()";
+    let sql =
+        "select count(*), count(*) filter (where name < $1) from tidegate.node where until > now()";
     let rows = client.query_typed(sql, &[(&node, Type::TEXT)]).await?;
     let (nodes, before) = (unsigned(rows[0].try_get(0)?)?, unsigned(rows[0].try_get(1)?)?);
-    Ok((usize::try_from(nodes).unwrap_or(usize::MAX), usize::try_from(before).unwrap_or(usize::MAX)))
+    Ok((
+        usize::try_from(nodes).unwrap_or(usize::MAX),
+        usize::try_from(before).unwrap_or(usize::MAX),
+    ))
 }
 
 /// Renews what this node has. What another has taken meanwhile is not among it.
@@ -149,7 +154,9 @@ async fn release(client: &Client, node: &str, shards: &[String]) -> Result<(), E
 pub(super) async fn leave(link: &Link, node: &str) -> Result<(), Error> {
     link.alone(async |client| {
         let of = [(&node as _, Type::TEXT)];
-        client.query_typed("update tidegate.lease set node = '', until = now() where node = $1", &of).await?;
+        client
+            .query_typed("update tidegate.lease set node = '', until = now() where node = $1", &of)
+            .await?;
         client.query_typed("delete from tidegate.node where name = $1", &of).await?;
         Ok(())
     })

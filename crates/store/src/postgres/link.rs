@@ -32,7 +32,10 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn new(config: &Config) -> Self {
         let mut config = config.clone();
-        config.connect_timeout(CONNECT).keepalives_idle(Duration::from_secs(5)).tcp_user_timeout(ANSWER);
+        config
+            .connect_timeout(CONNECT)
+            .keepalives_idle(Duration::from_secs(5))
+            .tcp_user_timeout(ANSWER);
         if config.get_application_name().is_none() {
             config.application_name("tidegate");
         }
@@ -49,7 +52,9 @@ impl Link {
             Some(client) if !client.is_closed() => client,
             Some(_) | None => self.connect().await?,
         };
-        let done = tokio::time::timeout(ANSWER, work(Arc::clone(&client))).await.unwrap_or(Err(Error::NoAnswer));
+        let done = tokio::time::timeout(ANSWER, work(Arc::clone(&client)))
+            .await
+            .unwrap_or(Err(Error::NoAnswer));
         // After an error nobody knows what state the session is in. Dropped, its transaction is rolled back.
         if done.is_ok() {
             *place = Some(client);
@@ -83,7 +88,8 @@ impl Link {
 
     async fn connect(&self) -> Result<Arc<Client>, Error> {
         let connecting = self.config.connect(NoTls);
-        let (client, connection) = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Error::NoAnswer)??;
+        let (client, connection) =
+            tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Error::NoAnswer)??;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database has ended");
@@ -104,7 +110,11 @@ impl Readers {
         Self { links: std::array::from_fn(|_| Link::new(config)), next: AtomicUsize::new(0) }
     }
 
-    pub(super) async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+    pub(super) async fn query(
+        &self,
+        sql: &str,
+        params: &[Param<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
         let next = self.next.fetch_add(1, Ordering::Relaxed) % READERS;
         Ok(self.links[next].shared(sql, params).await?)
     }
@@ -141,7 +151,8 @@ fn said(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", said.message(), said.code().code());
     }
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause =
+        std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     format!("{error}{cause}")
 }
 

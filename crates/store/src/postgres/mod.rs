@@ -26,8 +26,8 @@ use tokio::task::JoinHandle;
 
 use crate::drive::Leases;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, InboxItem, Loaded, MessageRow, News, OpenError,
-    OutboxItem, Store, StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, InboxItem, Loaded, MessageRow,
+    News, OpenError, OutboxItem, Store, StoreError, Stored, Watched,
 };
 use append::Step;
 use lease::Share;
@@ -39,7 +39,8 @@ use writer::{Lane, transaction};
 pub struct PostgresStore(Arc<Inner>);
 
 /// What grows and shrinks.
-const TABLES: [&str; 8] = ["message", "journal", "conversation", "outbox", "inbox", "event", "service_name", "early"];
+const TABLES: [&str; 8] =
+    ["message", "journal", "conversation", "outbox", "inbox", "event", "service_name", "early"];
 
 struct Inner {
     readers: Readers,
@@ -103,7 +104,8 @@ impl PostgresStore {
         let (link, of, tell) = (Link::new(&config), Arc::clone(&node), news.clone());
         let bell = Arc::new(Notify::new());
         let ring = Arc::clone(&bell);
-        let share = Share { link, node: of, leases: Arc::clone(&leases), news: tell, takeover, bell: ring };
+        let share =
+            Share { link, node: of, leases: Arc::clone(&leases), news: tell, takeover, bell: ring };
         share.turn().await.map_err(|error| OpenError::Database(error.to_string()))?;
         let tasks = [
             tokio::spawn(share.run()),
@@ -169,11 +171,20 @@ impl Store for PostgresStore {
         read::message(&self.0.readers, integration, direction, id).await
     }
 
-    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+    async fn waiting(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
         read::waiting(&self.0.readers, &self.shards(), after, limit).await
     }
 
-    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due(
+        &self,
+        after: Option<&Due>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         read::due(&self.0.readers, &self.shards(), after, until, limit).await
     }
 
@@ -185,7 +196,9 @@ impl Store for PostgresStore {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let terms = self.0.writer.as_ref().map(|writer| writer.leases.terms()).unwrap_or_default();
-        let mut items = read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit).await?;
+        let mut items =
+            read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit)
+                .await?;
         if let Some(writer) = &self.0.writer {
             writer.leases.mark(&mut items, &terms);
         }
@@ -205,12 +218,17 @@ impl Store for PostgresStore {
         self.writer()?;
         let (mut gone, mut after) = (0, Some(String::new()));
         while let Some(from) = after {
-            let page = transaction(&self.0.aside, async |client| prune::prune(client, before, &from).await);
+            let page = transaction(&self.0.aside, async |client| {
+                prune::prune(client, before, &from).await
+            });
             let (messages, next) = page.await?;
             gone += messages;
             after = next;
         }
-        while transaction(&self.0.aside, async |client| prune::forget_events(client, before).await).await? > 0 {}
+        while transaction(&self.0.aside, async |client| prune::forget_events(client, before).await)
+            .await?
+            > 0
+        {}
         Ok(gone)
     }
 
@@ -232,7 +250,9 @@ impl Store for PostgresStore {
 
     async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError> {
         let read = self.0.aside.alone(async |client| {
-            client.batch_execute("begin transaction isolation level repeatable read read only").await?;
+            client
+                .batch_execute("begin transaction isolation level repeatable read read only")
+                .await?;
             let found = read::dossier(&client, conversation).await?;
             client.batch_execute("commit").await?;
             Ok(found)

@@ -15,7 +15,9 @@ pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(OpenError::Url);
     }
-    url.parse().map_err(|error: tokio_postgres::Error| OpenError::Database(Error::Postgres(error).to_string()))
+    url.parse().map_err(|error: tokio_postgres::Error| {
+        OpenError::Database(Error::Postgres(error).to_string())
+    })
 }
 
 /// How often a schema is made that another node makes at the same time.
@@ -52,7 +54,9 @@ async fn apply(link: &Link) -> Result<i32, Error> {
             )
             .await?;
         client.batch_execute("begin; lock table tidegate.version in exclusive mode").await?;
-        let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+        let rows = client
+            .query_typed("select coalesce(max(number), 0) from tidegate.version", &[])
+            .await?;
         let found: i32 = rows[0].try_get(0)?;
         for (number, sql) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
             client.batch_execute(sql).await?;
@@ -76,11 +80,14 @@ pub(super) async fn check_version(link: &Link) -> Result<(), OpenError> {
 /// How many migrations the database has had.
 async fn version(link: &Link) -> Result<i32, OpenError> {
     link.alone(async |client| {
-        let there = client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
+        let there =
+            client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
         if !there[0].try_get::<_, bool>(0)? {
             return Ok(0);
         }
-        let rows = client.query_typed("select coalesce(max(number), 0) from tidegate.version", &[]).await?;
+        let rows = client
+            .query_typed("select coalesce(max(number), 0) from tidegate.version", &[])
+            .await?;
         Ok(rows[0].try_get(0)?)
     })
     .await

@@ -30,12 +30,19 @@ impl Portable for PostgresStore {
         let rows = self.0.readers.query(sql, &[(&conversation.as_str(), Type::TEXT)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let number = |column| unsigned(row.try_get(column)?);
-        Ok(Some(Mark { seq: number(0)?, pruned_seq: number(1)?, messages: number(2)?, waiting: number(3)? }))
+        Ok(Some(Mark {
+            seq: number(0)?,
+            pruned_seq: number(1)?,
+            messages: number(2)?,
+            waiting: number(3)?,
+        }))
     }
 
     async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError> {
         let read = self.0.aside.alone(async |client| {
-            client.batch_execute("begin transaction isolation level repeatable read read only").await?;
+            client
+                .batch_execute("begin transaction isolation level repeatable read read only")
+                .await?;
             let bundle = export(&client, conversation.as_str()).await?;
             client.batch_execute("commit").await?;
             Ok(bundle)
@@ -43,26 +50,39 @@ impl Portable for PostgresStore {
         Ok(read.await?)
     }
 
-    async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError> {
+    async fn import(
+        &self,
+        bundles: Vec<(ConversationId, Option<Bundle>)>,
+    ) -> Result<(), StoreError> {
         let done = transaction(&self.0.aside, async |client| {
             let ids: Vec<&str> = bundles.iter().map(|(id, _)| id.as_str()).collect();
             remove(client, &ids).await?;
-            let new: Vec<&Bundle> = bundles.iter().filter_map(|(_, bundle)| bundle.as_ref()).collect();
+            let new: Vec<&Bundle> =
+                bundles.iter().filter_map(|(_, bundle)| bundle.as_ref()).collect();
             import(client, &new).await
         });
         Ok(done.await?)
     }
 
-    async fn events(&self, after: &Place, limit: usize) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
+    async fn events(
+        &self,
+        after: &Place,
+        limit: usize,
+    ) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
         let (id, integration) = after;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "select id, integration, received from tidegate.event where (id, integration) > ($1, $2)
                    order by id, integration limit $3";
-        let params = [(id as _, Type::TEXT), (integration as _, Type::TEXT), (&limit as _, Type::INT8)];
+        let params =
+            [(id as _, Type::TEXT), (integration as _, Type::TEXT), (&limit as _, Type::INT8)];
         let rows = self.0.readers.query(sql, &params).await?;
-        let seen = rows
-            .iter()
-            .map(|row| Ok(Seen { id: row.try_get(0)?, integration: row.try_get(1)?, received: row.try_get(2)? }));
+        let seen = rows.iter().map(|row| {
+            Ok(Seen {
+                id: row.try_get(0)?,
+                integration: row.try_get(1)?,
+                received: row.try_get(2)?,
+            })
+        });
         let events = seen.collect::<Result<Vec<_>, StoreError>>()?;
         let next = events.last().map(|last| (last.id.clone(), last.integration.clone()));
         Ok((events, next))
@@ -70,7 +90,8 @@ impl Portable for PostgresStore {
 
     async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError> {
         let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
-        let integrations: Vec<&str> = events.iter().map(|event| event.integration.as_str()).collect();
+        let integrations: Vec<&str> =
+            events.iter().map(|event| event.integration.as_str()).collect();
         let received: Vec<i64> = events.iter().map(|event| event.received).collect();
         let done = transaction(&self.0.aside, async |client| {
             let sql = "insert into tidegate.event (id, integration, received)
@@ -176,7 +197,13 @@ async fn export(client: &Client, id: &str) -> Result<Option<Bundle>, Error> {
     let sql = "select integration, key, lazy, since, owed from tidegate.outbox where conversation = $1 order by seq";
     for row in client.query_typed(sql, &of).await? {
         let (integration, key, lazy) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        bundle.outbox.push(OutboxRow { integration, key, lazy, since: row.try_get(3)?, owed: row.try_get(4)? });
+        bundle.outbox.push(OutboxRow {
+            integration,
+            key,
+            lazy,
+            since: row.try_get(3)?,
+            owed: row.try_get(4)?,
+        });
     }
     Ok(Some(bundle))
 }
@@ -186,7 +213,12 @@ async fn remove(client: &Client, ids: &[&str]) -> Result<(), Error> {
         let sql = format!("delete from tidegate.{table} where conversation = any($1)");
         client.query_typed(&sql, &[(&ids, Type::TEXT_ARRAY)]).await?;
     }
-    client.query_typed("delete from tidegate.conversation where id = any($1)", &[(&ids, Type::TEXT_ARRAY)]).await?;
+    client
+        .query_typed(
+            "delete from tidegate.conversation where id = any($1)",
+            &[(&ids, Type::TEXT_ARRAY)],
+        )
+        .await?;
     Ok(())
 }
 
@@ -197,7 +229,8 @@ async fn import(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
     import_conversations(client, bundles).await?;
     import_messages(client, bundles).await?;
     import_journals(client, bundles).await?;
-    let rows = || bundles.iter().flat_map(|bundle| bundle.inbox.iter().map(move |row| (bundle, row)));
+    let rows =
+        || bundles.iter().flat_map(|bundle| bundle.inbox.iter().map(move |row| (bundle, row)));
     let ids: Vec<&str> = rows().map(|(bundle, _)| bundle.id.as_str()).collect();
     let customers: Vec<bool> = rows().map(|(_, (customers, _))| *customers).collect();
     let inputs: Vec<&str> = rows().map(|(_, (_, input))| input.as_str()).collect();
@@ -206,10 +239,15 @@ async fn import(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
             "insert into tidegate.inbox (conversation, customers, input)
              select conversation, customers, input from unnest($1::text[], $2::bool[], $3::text[])
                 with ordinality as a (conversation, customers, input, place) order by place",
-            &[(&ids, Type::TEXT_ARRAY), (&customers, Type::BOOL_ARRAY), (&inputs, Type::TEXT_ARRAY)],
+            &[
+                (&ids, Type::TEXT_ARRAY),
+                (&customers, Type::BOOL_ARRAY),
+                (&inputs, Type::TEXT_ARRAY),
+            ],
         )
         .await?;
-    let rows = || bundles.iter().flat_map(|bundle| bundle.outbox.iter().map(move |row| (bundle, row)));
+    let rows =
+        || bundles.iter().flat_map(|bundle| bundle.outbox.iter().map(move |row| (bundle, row)));
     let ids: Vec<&str> = rows().map(|(bundle, _)| bundle.id.as_str()).collect();
     let integrations: Vec<&str> = rows().map(|(_, owed)| owed.integration.as_str()).collect();
     let keys: Vec<&str> = rows().map(|(_, owed)| owed.key.as_str()).collect();
@@ -236,12 +274,18 @@ async fn import(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
 }
 
 async fn import_conversations(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
-    let column = |of: fn(&Bundle) -> &str| -> Vec<&str> { bundles.iter().map(|bundle| of(bundle)).collect() };
-    let number = |of: fn(&Bundle) -> u64| -> Vec<i64> { bundles.iter().map(|bundle| signed(of(bundle))).collect() };
+    let column = |of: fn(&Bundle) -> &str| -> Vec<&str> {
+        bundles.iter().map(|bundle| of(bundle)).collect()
+    };
+    let number = |of: fn(&Bundle) -> u64| -> Vec<i64> {
+        bundles.iter().map(|bundle| signed(of(bundle))).collect()
+    };
     let due: Vec<Option<i64>> = bundles.iter().map(|bundle| bundle.due).collect();
-    let watched: Vec<_> = bundles.iter().map(|bundle| bundle.watched.as_deref().map(escape)).collect();
+    let watched: Vec<_> =
+        bundles.iter().map(|bundle| bundle.watched.as_deref().map(escape)).collect();
     let watched: Vec<Option<&str>> = watched.iter().map(Option::as_deref).collect();
-    let snapshots: Vec<Option<&str>> = bundles.iter().map(|bundle| bundle.snapshot.as_deref()).collect();
+    let snapshots: Vec<Option<&str>> =
+        bundles.iter().map(|bundle| bundle.snapshot.as_deref()).collect();
     client
         .query_typed(
             "insert into tidegate.conversation
@@ -265,15 +309,21 @@ async fn import_conversations(client: &Client, bundles: &[&Bundle]) -> Result<()
 }
 
 async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
-    let all: Vec<(&str, &Message)> =
-        bundles.iter().flat_map(|bundle| bundle.messages.iter().map(|message| (bundle.id.as_str(), message))).collect();
+    let all: Vec<(&str, &Message)> = bundles
+        .iter()
+        .flat_map(|bundle| bundle.messages.iter().map(|message| (bundle.id.as_str(), message)))
+        .collect();
     let ids: Vec<&str> = all.iter().map(|(id, _)| *id).collect();
-    let column = |of: fn(&Message) -> &str| -> Vec<&str> { all.iter().map(|(_, message)| of(message)).collect() };
+    let column = |of: fn(&Message) -> &str| -> Vec<&str> {
+        all.iter().map(|(_, message)| of(message)).collect()
+    };
     let foreign: Vec<_> = all.iter().map(|(_, message)| escape(&message.foreign_id)).collect();
     let foreign: Vec<&str> = foreign.iter().map(AsRef::as_ref).collect();
-    let reasons: Vec<_> = all.iter().map(|(_, message)| message.reason.as_deref().map(escape)).collect();
+    let reasons: Vec<_> =
+        all.iter().map(|(_, message)| message.reason.as_deref().map(escape)).collect();
     let reasons: Vec<Option<&str>> = reasons.iter().map(Option::as_deref).collect();
-    let receipts: Vec<Option<&str>> = all.iter().map(|(_, message)| message.receipt.as_deref()).collect();
+    let receipts: Vec<Option<&str>> =
+        all.iter().map(|(_, message)| message.receipt.as_deref()).collect();
     let received: Vec<i64> = all.iter().map(|(_, message)| message.received).collect();
     let settled: Vec<Option<i64>> = all.iter().map(|(_, message)| message.settled).collect();
     let bodies: Vec<&[u8]> = all.iter().map(|(_, message)| message.body.as_slice()).collect();
@@ -302,10 +352,13 @@ async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Err
             ],
         )
         .await?;
-    let named = || all.iter().filter_map(|(id, message)| Some((id, message, message.service_id.as_deref()?)));
+    let named = || {
+        all.iter().filter_map(|(id, message)| Some((id, message, message.service_id.as_deref()?)))
+    };
     let ids: Vec<&str> = named().map(|(id, ..)| *id).collect();
     let messages: Vec<&str> = named().map(|(_, message, _)| message.id.as_str()).collect();
-    let integrations: Vec<&str> = named().map(|(_, message, _)| message.integration.as_str()).collect();
+    let integrations: Vec<&str> =
+        named().map(|(_, message, _)| message.integration.as_str()).collect();
     let received: Vec<i64> = named().map(|(_, message, _)| message.received).collect();
     let service_ids: Vec<&str> = named().map(|(.., name)| name).collect();
     client
@@ -328,13 +381,19 @@ async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Err
 }
 
 async fn import_journals(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
-    let rows = || bundles.iter().flat_map(|bundle| bundle.journal.iter().map(move |row| (bundle.id.as_str(), row)));
+    let rows = || {
+        bundles
+            .iter()
+            .flat_map(|bundle| bundle.journal.iter().map(move |row| (bundle.id.as_str(), row)))
+    };
     let ids: Vec<&str> = rows().map(|(id, _)| id).collect();
     let seqs: Vec<i64> = rows().map(|(_, (seq, ..))| signed(*seq)).collect();
     let ats: Vec<i64> = rows().map(|(_, (_, at, _))| *at).collect();
     let records: Vec<&str> = rows().map(|(_, (.., record))| record.as_str()).collect();
-    let about: Vec<Option<String>> =
-        records.iter().map(|record| from_json::<About>(record).ok().and_then(|about| about.message)).collect();
+    let about: Vec<Option<String>> = records
+        .iter()
+        .map(|record| from_json::<About>(record).ok().and_then(|about| about.message))
+        .collect();
     client
         .query_typed(
             "insert into tidegate.journal (conversation, seq, at, message, record)

@@ -13,7 +13,11 @@ const EVENTS: i64 = 500;
 
 /// Prunes the next conversations behind `after`. Returns how many messages went, and where to go on; none where all were
 /// looked at. The transaction is the caller's.
-pub(super) async fn prune(client: &Client, before: Timestamp, after: &str) -> Result<(u64, Option<String>), Error> {
+pub(super) async fn prune(
+    client: &Client,
+    before: Timestamp,
+    after: &str,
+) -> Result<(u64, Option<String>), Error> {
     let before = before.as_millisecond();
     // Whoever drives one of them, or prunes it on another node, goes first; the next hour prunes it.
     let rows = client
@@ -27,7 +31,8 @@ pub(super) async fn prune(client: &Client, before: Timestamp, after: &str) -> Re
     let last: String = last.try_get(0)?;
     let mut gone = 0;
     for row in rows {
-        let (id, nothing_due, snapshot_seq): (String, bool, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (id, nothing_due, snapshot_seq): (String, bool, i64) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         gone += if nothing_due && is_over(client, &id, before).await? {
             remove(client, &id).await?
         } else {
@@ -88,7 +93,12 @@ async fn remove(client: &Client, id: &str) -> Result<u64, Error> {
 
 /// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
 /// still open.
-async fn cut_journal(client: &Client, id: &str, snapshot_seq: i64, before: i64) -> Result<(), Error> {
+async fn cut_journal(
+    client: &Client,
+    id: &str,
+    snapshot_seq: i64,
+    before: i64,
+) -> Result<(), Error> {
     client
         .query_typed(
             "with old as (

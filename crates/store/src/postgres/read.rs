@@ -9,7 +9,10 @@ use super::append::{signed, unsigned};
 use super::link::{Error, Readers};
 use super::text::unescape;
 use crate::json::from_json;
-use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError, Watched};
+use crate::{
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
+    Watched,
+};
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
@@ -18,7 +21,10 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
-pub(super) async fn load(readers: &Readers, id: &ConversationId) -> Result<Option<Loaded>, StoreError> {
+pub(super) async fn load(
+    readers: &Readers,
+    id: &ConversationId,
+) -> Result<Option<Loaded>, StoreError> {
     let rows = readers
         .query(
             "select c.integration, c.customer, c.snapshot_seq, c.seq, j.seq, j.at, j.record,
@@ -48,7 +54,8 @@ pub(super) async fn load(readers: &Readers, id: &ConversationId) -> Result<Optio
     }))
 }
 
-const INBOX: &str = "select seq, input from tidegate.inbox where conversation = $1 and (not customers or $2)
+const INBOX: &str =
+    "select seq, input from tidegate.inbox where conversation = $1 and (not customers or $2)
                      order by seq limit $3";
 
 pub(super) async fn inbox(
@@ -57,7 +64,11 @@ pub(super) async fn inbox(
     customers: bool,
     limit: usize,
 ) -> Result<Vec<InboxItem>, StoreError> {
-    let params = [(&id.as_str() as _, Type::TEXT), (&customers as _, Type::BOOL), (&most(limit) as _, Type::INT8)];
+    let params = [
+        (&id.as_str() as _, Type::TEXT),
+        (&customers as _, Type::BOOL),
+        (&most(limit) as _, Type::INT8),
+    ];
     readers.query(INBOX, &params).await?.iter().map(|row| inbox_item(row, id)).collect()
 }
 
@@ -78,7 +89,11 @@ pub(super) async fn message(
         .query(
             "select id, direction, conversation, foreign_id, received, state, reason, receipt, body
              from tidegate.message where id = $1 and direction = $2 and integration = $3",
-            &[(&id.as_str(), Type::TEXT), (&direction.as_str(), Type::TEXT), (&integration.as_str(), Type::TEXT)],
+            &[
+                (&id.as_str(), Type::TEXT),
+                (&direction.as_str(), Type::TEXT),
+                (&integration.as_str(), Type::TEXT),
+            ],
         )
         .await?;
     rows.first().map(message_row).transpose()
@@ -87,7 +102,11 @@ pub(super) async fn message(
 fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
     Ok(MessageRow {
         id: MessageId::new(row.try_get::<_, &str>(0)?),
-        direction: if row.try_get::<_, &str>(1)? == "inbound" { Direction::Inbound } else { Direction::Outbound },
+        direction: if row.try_get::<_, &str>(1)? == "inbound" {
+            Direction::Inbound
+        } else {
+            Direction::Outbound
+        },
         conversation: ConversationId::new(row.try_get::<_, &str>(2)?),
         foreign_id: unescape(row.try_get(3)?),
         received: time(row, 4)?,
@@ -152,7 +171,9 @@ pub(super) async fn due(
             ],
         )
         .await?;
-    let due = |row: &Row| Ok(Due { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), at: time(row, 1)? });
+    let due = |row: &Row| {
+        Ok(Due { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), at: time(row, 1)? })
+    };
     rows.iter().map(due).collect()
 }
 
@@ -182,9 +203,11 @@ pub(super) async fn outbox(
 }
 
 fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
-    let (seq, conversation) = (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
-    let owed = serde_json::from_str(row.try_get(3)?)
-        .map_err(|error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}")))?;
+    let (seq, conversation) =
+        (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
+    let owed = serde_json::from_str(row.try_get(3)?).map_err(|error| {
+        StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"))
+    })?;
     Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, term: 0 })
 }
 
@@ -217,11 +240,16 @@ pub(super) async fn watched(
 }
 
 /// Within a transaction that sees one commit.
-pub(super) async fn dossier(client: &Client, id: &ConversationId) -> Result<Option<Dossier>, Error> {
+pub(super) async fn dossier(
+    client: &Client,
+    id: &ConversationId,
+) -> Result<Option<Dossier>, Error> {
     let of = [(&id.as_str() as _, Type::TEXT)];
-    let sql = "select integration, customer, seq, pruned_seq from tidegate.conversation where id = $1";
+    let sql =
+        "select integration, customer, seq, pruned_seq from tidegate.conversation where id = $1";
     let Some(row) = client.query_typed(sql, &of).await?.pop() else { return Ok(None) };
-    let params = [(&id.as_str() as _, Type::TEXT), (&true as _, Type::BOOL), (&i64::MAX as _, Type::INT8)];
+    let params =
+        [(&id.as_str() as _, Type::TEXT), (&true as _, Type::BOOL), (&i64::MAX as _, Type::INT8)];
     let inbox = client.query_typed(INBOX, &params).await?;
     let sql = "select seq, at, record from tidegate.journal where conversation = $1 order by seq";
     let journal = client.query_typed(sql, &of).await?;

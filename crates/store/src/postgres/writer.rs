@@ -31,7 +31,10 @@ pub(super) trait Job: Sized + Send + Sync + 'static {
     type Answer: Send + 'static;
 
     /// Writes all of it within the transaction, and answers each in order.
-    fn write(client: &Client, batch: &[Self]) -> impl Future<Output = Result<Vec<Self::Answer>, Error>> + Send;
+    fn write(
+        client: &Client,
+        batch: &[Self],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, Error>> + Send;
 }
 
 impl Job for Arrival {
@@ -134,7 +137,8 @@ async fn write<J: Job>(link: &Link, jobs: &[J], answers: Vec<Answer<J>>) {
             // One of them cannot be written, ever: it must not keep the others from it.
             for (job, answer) in jobs.iter().zip(answers) {
                 let one = commit(link, std::slice::from_ref(job)).await;
-                let _ = answer.send(one.map_err(refused).and_then(|mut all| all.pop().ok_or_else(closed)));
+                let _ = answer
+                    .send(one.map_err(refused).and_then(|mut all| all.pop().ok_or_else(closed)));
             }
         }
         Err(error) => {

@@ -10,7 +10,11 @@ use crate::json::json;
 use crate::portable::key;
 use crate::{Arrival, Direction, NewMessage, Stored};
 
-pub(super) fn accept(connection: &Connection, arrival: Arrival, written: &mut Written) -> rusqlite::Result<Stored> {
+pub(super) fn accept(
+    connection: &Connection,
+    arrival: Arrival,
+    written: &mut Written,
+) -> rusqlite::Result<Stored> {
     match arrival {
         Arrival::Message(message) => accept_message(connection, message, written),
         Arrival::Event { integration, id, received, conversation, input } => {
@@ -32,7 +36,11 @@ pub(super) fn accept(connection: &Connection, arrival: Arrival, written: &mut Wr
     }
 }
 
-fn accept_message(connection: &Connection, message: NewMessage, written: &mut Written) -> rusqlite::Result<Stored> {
+fn accept_message(
+    connection: &Connection,
+    message: NewMessage,
+    written: &mut Written,
+) -> rusqlite::Result<Stored> {
     if !keep_message(connection, &message)? {
         return Ok(Stored::Repeated);
     }
@@ -42,7 +50,10 @@ fn accept_message(connection: &Connection, message: NewMessage, written: &mut Wr
 }
 
 /// Writes a message and its conversation down. Returns whether it is new; nothing is changed where it is not.
-pub(super) fn keep_message(connection: &Connection, message: &NewMessage) -> rusqlite::Result<bool> {
+pub(super) fn keep_message(
+    connection: &Connection,
+    message: &NewMessage,
+) -> rusqlite::Result<bool> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
         .prepare_cached(
@@ -86,7 +97,9 @@ pub(super) fn keep_message(connection: &Connection, message: &NewMessage) -> rus
 /// Keeps the body of the message that was just inserted. Returns their number.
 pub(super) fn keep_body(connection: &Connection, body: &[u8]) -> rusqlite::Result<i64> {
     let seq = connection.last_insert_rowid();
-    connection.prepare_cached("insert into body (seq, body) values (?1, ?2)")?.execute(params![seq, body])?;
+    connection
+        .prepare_cached("insert into body (seq, body) values (?1, ?2)")?
+        .execute(params![seq, body])?;
     Ok(seq)
 }
 
@@ -155,8 +168,15 @@ pub(super) fn put_into_inbox(
 ) -> rusqlite::Result<()> {
     let seq = written.next_in_inbox();
     connection
-        .prepare_cached("insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)")?
-        .execute(params![seq, conversation.as_str(), matches!(input, Input::CustomerMessage { .. }), json(&input)])?;
+        .prepare_cached(
+            "insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![
+            seq,
+            conversation.as_str(),
+            matches!(input, Input::CustomerMessage { .. }),
+            json(&input)
+        ])?;
     written.changes.push(Change::Came(conversation.clone(), seq, input));
     Ok(())
 }

@@ -32,10 +32,24 @@ pub(super) fn append(
         return Ok(Handled::Repeated);
     }
     let at = append.at.as_millisecond();
-    let step = write_step(connection, conversation, before, (append.after + 1, at), append.records.iter().map(json))?;
+    let step = write_step(
+        connection,
+        conversation,
+        before,
+        (append.after + 1, at),
+        append.records.iter().map(json),
+    )?;
     connection
-        .prepare_cached("update conversation set seq = ?2, due = ?3, watched = ?4, step = ?5 where id = ?1")?
-        .execute(params![conversation, last, append.due.map(ceil_to_millis), append.watched, step])?;
+        .prepare_cached(
+            "update conversation set seq = ?2, due = ?3, watched = ?4, step = ?5 where id = ?1",
+        )?
+        .execute(params![
+            conversation,
+            last,
+            append.due.map(ceil_to_millis),
+            append.watched,
+            step
+        ])?;
     if before.is_none() && step.is_some() {
         connection
             .prepare_cached("update conversation set oldest = ?2 where id = ?1")?
@@ -48,7 +62,9 @@ pub(super) fn append(
     }
     if let Some(state) = &append.snapshot {
         connection
-            .prepare_cached("insert or replace into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
+            .prepare_cached(
+                "insert or replace into snapshot (conversation, seq, state) values (?1, ?2, ?3)",
+            )?
             .execute(params![conversation, last, json(state)])?;
     }
     Ok(Handled::Whole { early })
@@ -79,7 +95,11 @@ pub(super) fn write_step(
 }
 
 /// Carries a step into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
-fn project(connection: &Connection, append: &Append, written: &mut Written) -> rusqlite::Result<bool> {
+fn project(
+    connection: &Connection,
+    append: &Append,
+    written: &mut Written,
+) -> rusqlite::Result<bool> {
     let Append { integration, conversation, at, records, .. } = append;
     let all: Vec<Change<'_>> = records.iter().flat_map(changes).collect();
     let mut early = false;
@@ -128,7 +148,9 @@ fn project(connection: &Connection, append: &Append, written: &mut Written) -> r
             // Unless it was replaced.
             Change::PaidExactly(owed) => {
                 connection
-                    .prepare_cached("delete from outbox where conversation = ?1 and key = ?2 and owed = ?3")?
+                    .prepare_cached(
+                        "delete from outbox where conversation = ?1 and key = ?2 and owed = ?3",
+                    )?
                     .execute(params![conversation.as_str(), owed.key(), json(owed)])?;
             }
         }
@@ -137,9 +159,15 @@ fn project(connection: &Connection, append: &Append, written: &mut Written) -> r
 }
 
 /// What the chat service calls a message, if it says so in this step.
-fn name_in<'a>(all: &'a [Change<'_>], direction: Direction, message: &MessageId) -> Option<&'a str> {
+fn name_in<'a>(
+    all: &'a [Change<'_>],
+    direction: Direction,
+    message: &MessageId,
+) -> Option<&'a str> {
     all.iter().find_map(|change| match change {
-        Change::Named { message: of, service_id } if direction == Direction::Outbound && *of == message => {
+        Change::Named { message: of, service_id }
+            if direction == Direction::Outbound && *of == message =>
+        {
             Some(*service_id)
         }
         _ => None,

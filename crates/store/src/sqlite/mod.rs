@@ -20,8 +20,8 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, Loaded, MessageRow, NewMessage,
-    OpenError, OutboxItem, Store, StoreError, Stored, Watched,
+    Append, AppendError, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, Loaded,
+    MessageRow, NewMessage, OpenError, OutboxItem, Store, StoreError, Stored, Watched,
 };
 use reader::Readers;
 use recent::{Answer, Recent};
@@ -45,7 +45,8 @@ impl SqliteStore {
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let path = path_of(url)?;
         let (connection, lock) = open::for_writing(&path)?;
-        let io = |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
+        let io =
+            |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
         open::set_cache(&connection, open::WRITER_CACHE).map_err(io)?;
         let written = Written::new(&connection).map_err(io)?;
         let left_behind = written.last_in_outbox();
@@ -75,7 +76,9 @@ impl SqliteStore {
             return Err(OpenError::Missing(path));
         }
         let (connection, _lock) = open::for_writing(&path)?;
-        let done = connection.execute_batch("pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)");
+        let done = connection.execute_batch(
+            "pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)",
+        );
         done.map_err(|cause| OpenError::Io { path, cause: cause.to_string() })
     }
 
@@ -88,7 +91,9 @@ impl SqliteStore {
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
-        self.writer.as_deref().ok_or_else(|| StoreError::Unavailable("it was opened only to be read".into()))
+        self.writer
+            .as_deref()
+            .ok_or_else(|| StoreError::Unavailable("it was opened only to be read".into()))
     }
 }
 
@@ -127,9 +132,16 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn accept_with_step(&self, message: NewMessage, append: Append) -> Result<Handled, StoreError> {
+    async fn accept_with_step(
+        &self,
+        message: NewMessage,
+        append: Append,
+    ) -> Result<Handled, StoreError> {
         let (key, body) = body_of(&message);
-        let handled = self.writer()?.run(|answer| Job::AcceptWithStep(Box::new((message, append)), answer)).await?;
+        let handled = self
+            .writer()?
+            .run(|answer| Job::AcceptWithStep(Box::new((message, append)), answer))
+            .await?;
         if matches!(handled, Handled::Whole { .. }) {
             self.recent.keep(key, body);
         }
@@ -174,7 +186,9 @@ impl Store for SqliteStore {
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError> {
         let (integration, id) = (integration.clone(), id.clone());
-        self.readers.glance(move |connection| read::message(connection, &integration, direction, &id)).await
+        self.readers
+            .glance(move |connection| read::message(connection, &integration, direction, &id))
+            .await
     }
 
     async fn body(
@@ -189,14 +203,25 @@ impl Store for SqliteStore {
         Ok(self.message(integration, direction, id).await?.map(Body::from))
     }
 
-    async fn waiting(&self, after: Option<&ConversationId>, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
+    async fn waiting(
+        &self,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
         let after = after.cloned();
         self.readers.run(move |connection| read::waiting(connection, after.as_ref(), limit)).await
     }
 
-    async fn due(&self, after: Option<&Due>, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    async fn due(
+        &self,
+        after: Option<&Due>,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         let after = after.cloned();
-        self.readers.run(move |connection| read::due(connection, after.as_ref(), until, limit)).await
+        self.readers
+            .run(move |connection| read::due(connection, after.as_ref(), until, limit))
+            .await
     }
 
     async fn outbox(
@@ -207,7 +232,8 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let integration = integration.clone();
-        let read = move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
+        let read =
+            move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
         let mut items = self.readers.glance(read).await?;
         for item in &mut items {
             item.doubt = item.seq <= self.left_behind;
@@ -222,7 +248,9 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Watched>, StoreError> {
         let (integration, after) = (integration.clone(), after.cloned());
-        self.readers.run(move |connection| read::watched(connection, &integration, after.as_ref(), limit)).await
+        self.readers
+            .run(move |connection| read::watched(connection, &integration, after.as_ref(), limit))
+            .await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -251,7 +279,9 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError> {
         let after = after.cloned();
-        self.readers.run(move |connection| read::conversations(connection, after.as_ref(), limit)).await
+        self.readers
+            .run(move |connection| read::conversations(connection, after.as_ref(), limit))
+            .await
     }
 
     async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError> {

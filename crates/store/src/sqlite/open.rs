@@ -30,15 +30,19 @@ pub(super) fn for_writing(path: &Path) -> Result<(Connection, File), OpenError> 
             migration.pragma_update(None, "user_version", MIGRATIONS.len())?;
             migration.commit()
         };
-        migrate().map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+        migrate()
+            .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
     }
     Ok((connection, lock))
 }
 
 /// A further connection.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
-    let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let io =
+        |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(io)?;
@@ -73,13 +77,16 @@ pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
 /// How many migrations the file has had. A mistyped path may lead to somebody else's database, so this looks without
 /// changing a byte of it.
 fn inspect(path: &Path) -> Result<usize, OpenError> {
-    let io = |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let io =
+        |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
-    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
+    let found: usize =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
     // Builds before the first release had other columns.
-    let tables = "select count(*), (select count(*) from pragma_table_info('message') where name = 'before')
+    let tables =
+        "select count(*), (select count(*) from pragma_table_info('message') where name = 'before')
                   from sqlite_schema where type = 'table'";
     let (tables, ours): (u32, u32) =
         connection.query_row(tables, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(io)?;
@@ -104,7 +111,8 @@ pub(super) fn is_locked(path: &Path) -> bool {
 fn lock(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let io = |error: std::io::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let io =
+        |error: std::io::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
     let file = File::create(PathBuf::from(name)).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

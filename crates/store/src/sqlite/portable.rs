@@ -37,7 +37,10 @@ impl Portable for SqliteStore {
             .await
     }
 
-    async fn import(&self, bundles: Vec<(ConversationId, Option<Bundle>)>) -> Result<(), StoreError> {
+    async fn import(
+        &self,
+        bundles: Vec<(ConversationId, Option<Bundle>)>,
+    ) -> Result<(), StoreError> {
         self.work(move |connection, written| {
             for (id, bundle) in bundles {
                 remove(connection, id.as_str())?;
@@ -50,7 +53,11 @@ impl Portable for SqliteStore {
         .await
     }
 
-    async fn events(&self, after: &Place, limit: usize) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
+    async fn events(
+        &self,
+        after: &Place,
+        limit: usize,
+    ) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
         let (id, integration) = after.clone();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.readers
@@ -89,8 +96,9 @@ impl Portable for SqliteStore {
     async fn early(&self) -> Result<Vec<Early>, StoreError> {
         self.readers
             .run(|connection| {
-                let mut statement = connection
-                    .prepare_cached("select service_id, integration, event_id, received, report from early")?;
+                let mut statement = connection.prepare_cached(
+                    "select service_id, integration, event_id, received, report from early",
+                )?;
                 let rows = statement.query_map([], |row| {
                     let (service_id, event_id): (String, String) = (row.get(0)?, row.get(2)?);
                     Ok(Early {
@@ -115,7 +123,13 @@ impl Portable for SqliteStore {
                         "insert into early (service_id, integration, event_id, received, report)
                          values (?1, ?2, ?3, ?4, ?5)",
                     )?
-                    .execute(params![one.service_id, one.integration, one.event_id, one.received, one.report])?;
+                    .execute(params![
+                        one.service_id,
+                        one.integration,
+                        one.event_id,
+                        one.received,
+                        one.report
+                    ])?;
             }
             Ok(())
         })
@@ -132,7 +146,12 @@ fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
     connection
         .prepare_cached(&sql)?
         .query_row([id], |row| {
-            Ok(Mark { seq: row.get(0)?, pruned_seq: row.get(1)?, messages: row.get(2)?, waiting: row.get(3)? })
+            Ok(Mark {
+                seq: row.get(0)?,
+                pruned_seq: row.get(1)?,
+                messages: row.get(2)?,
+                waiting: row.get(3)?,
+            })
         })
         .optional()
 }
@@ -192,8 +211,9 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
         .collect::<rusqlite::Result<_>>()?;
     for step in steps(connection, id, 0)? {
         for (seq, record) in (step.seq..).zip(step.records) {
-            let record = String::from_utf8(record)
-                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error)))?;
+            let record = String::from_utf8(record).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error))
+            })?;
             bundle.journal.push((seq, step.at, record));
         }
     }
@@ -226,7 +246,13 @@ fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlit
     // What was decided at one moment may have been several steps; nobody can tell, and nobody has to.
     for records in b.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
         let (seq, at, _) = records[0];
-        step = write_step(connection, &b.id, step, (seq, at), records.iter().map(|(_, _, record)| record.clone()))?;
+        step = write_step(
+            connection,
+            &b.id,
+            step,
+            (seq, at),
+            records.iter().map(|(_, _, record)| record.clone()),
+        )?;
     }
     let mut message = None;
     for m in &b.messages {
@@ -277,7 +303,9 @@ fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlit
     }
     for (customers, input) in &b.inbox {
         connection
-            .prepare_cached("insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)")?
+            .prepare_cached(
+                "insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)",
+            )?
             .execute(params![written.next_in_inbox(), b.id, customers, input])?;
     }
     for o in &b.outbox {
@@ -286,7 +314,15 @@ fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlit
                 "insert into outbox (conversation, key, integration, lazy, seq, since, owed)
                  values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
-            .execute(params![b.id, o.key, o.integration, o.lazy, written.next_in_outbox(), o.since, o.owed])?;
+            .execute(params![
+                b.id,
+                o.key,
+                o.integration,
+                o.lazy,
+                written.next_in_outbox(),
+                o.since,
+                o.owed
+            ])?;
     }
     Ok(())
 }

@@ -101,11 +101,16 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
     let snapshot: u64 = connection
         .prepare_cached("select coalesce((select seq from snapshot where conversation = ?1), 0)")?
         .query_row([id], |row| row.get(0))?;
-    let sql = format!("{CHAIN} select id from chain join message using (seq) where state = 'accepted'");
+    let sql =
+        format!("{CHAIN} select id from chain join message using (seq) where state = 'accepted'");
     let mut open = connection.prepare_cached(&sql)?;
-    let open = open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
-    let is_open = |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
-    let goes = |step: &Step| step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open);
+    let open =
+        open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
+    let is_open =
+        |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
+    let goes = |step: &Step| {
+        step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open)
+    };
     let mut going = steps(connection, id, 0)?;
     let staying = going.split_off(going.iter().take_while(|step| goes(step)).count());
     let Some(last) = going.last().map(Step::last) else { return Ok(staying) };
@@ -114,35 +119,57 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
     }
     // Where none is left, the number of the last may be given to another conversation's step.
     connection
-        .prepare_cached("update conversation set pruned_seq = ?2, oldest = ?3, step = ?4 where id = ?1")?
-        .execute(params![id, last, staying.first().map_or(0, |first| first.at), staying.last().map(|last| last.id)])?;
+        .prepare_cached(
+            "update conversation set pruned_seq = ?2, oldest = ?3, step = ?4 where id = ?1",
+        )?
+        .execute(params![
+            id,
+            last,
+            staying.first().map_or(0, |first| first.at),
+            staying.last().map(|last| last.id)
+        ])?;
     Ok(staying)
 }
 
 /// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
-fn remove_old_messages(connection: &Connection, id: &str, before: i64, rest: &[Step]) -> rusqlite::Result<usize> {
-    let spoken_of: HashSet<String> = rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
+fn remove_old_messages(
+    connection: &Connection,
+    id: &str,
+    before: i64,
+    rest: &[Step],
+) -> rusqlite::Result<usize> {
+    let spoken_of: HashSet<String> =
+        rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
     let sql = format!(
         "{CHAIN} select seq, id, message.before, state <> 'accepted' and received < ?2 and coalesce(settled, received) < ?2
                 and not exists (select 1 from outbox where conversation = ?1)
          from chain join message using (seq) order by seq"
     );
     let mut all = connection.prepare_cached(&sql)?;
-    let all = all.query_map(params![id, before], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let all = all.query_map(params![id, before], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
     let (mut gone, mut last) = (0, None::<i64>);
-    for (seq, message, before, is_old) in all.collect::<rusqlite::Result<Vec<(i64, String, Option<i64>, bool)>>>()? {
+    for (seq, message, before, is_old) in
+        all.collect::<rusqlite::Result<Vec<(i64, String, Option<i64>, bool)>>>()?
+    {
         if is_old && !spoken_of.contains(&message) {
-            gone += connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
+            gone +=
+                connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
             continue;
         }
         // The one that it named is gone.
         if before != last {
-            connection.prepare_cached("update message set before = ?2 where seq = ?1")?.execute(params![seq, last])?;
+            connection
+                .prepare_cached("update message set before = ?2 where seq = ?1")?
+                .execute(params![seq, last])?;
         }
         last = Some(seq);
     }
     if gone > 0 {
-        connection.prepare_cached("update conversation set message = ?2 where id = ?1")?.execute(params![id, last])?;
+        connection
+            .prepare_cached("update conversation set message = ?2 where id = ?1")?
+            .execute(params![id, last])?;
     }
     Ok(gone)
 }

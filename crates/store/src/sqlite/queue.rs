@@ -44,7 +44,9 @@ impl Waiting {
 
     fn push(&mut self, job: Job) {
         match job {
-            Job::Append(append, answer) if append.lazy => self.lazy.push_back(Job::Append(append, answer)),
+            Job::Append(append, answer) if append.lazy => {
+                self.lazy.push_back(Job::Append(append, answer))
+            }
             Job::Accept(..) | Job::Append(..) | Job::AcceptWithStep(..) => self.jobs.push_back(job),
             // Whoever asks whether the store is ready, or changes more than one conversation, comes behind all others.
             Job::Prune(..) | Job::ForgetEvents(..) | Job::Probe(_) | Job::Work(..) => {
@@ -105,7 +107,10 @@ mod tests {
         assert_eq!(told(&batch), first);
         batch.clear();
         assert!(waiting.fill(&mut queue, &mut batch));
-        assert_eq!(told(&batch), (449..=600).chain((65..=100).map(|lazy| -lazy)).collect::<Vec<_>>());
+        assert_eq!(
+            told(&batch),
+            (449..=600).chain((65..=100).map(|lazy| -lazy)).collect::<Vec<_>>()
+        );
     }
 
     #[test]

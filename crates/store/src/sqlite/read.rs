@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::json::from_json;
-use crate::{Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError, Watched};
+use crate::{
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
+    Watched,
+};
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -18,7 +21,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Option<Loaded>, StoreError> {
+pub(super) fn load(
+    connection: &Connection,
+    id: &ConversationId,
+) -> Result<Option<Loaded>, StoreError> {
     // One statement more than one, so that a transaction keeps them on the same commit.
     let reading = connection.unchecked_transaction()?;
     let found = reading
@@ -33,18 +39,28 @@ pub(super) fn load(connection: &Connection, id: &ConversationId) -> Result<Optio
         })
         .optional()?;
     let Some((integration, customer, snapshot, snapshot_seq, seq)) = found else { return Ok(None) };
-    let snapshot: Conversation = snapshot.map_or(Ok(Conversation::default()), |json| from_json(&json))?;
+    let snapshot: Conversation =
+        snapshot.map_or(Ok(Conversation::default()), |json| from_json(&json))?;
     let mut records = Vec::new();
     for row in rows_of_journal(&reading, id, snapshot_seq)? {
-        let record =
-            row.record.map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq)))?;
+        let record = row.record.map_err(|error| {
+            StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq))
+        })?;
         records.push((row.at, record));
     }
     if snapshot_seq.checked_add(records.len() as u64) != Some(seq) {
-        return Err(StoreError::Corrupt(format!("journal of {id}: steps are missing behind seq {snapshot_seq}")));
+        return Err(StoreError::Corrupt(format!(
+            "journal of {id}: steps are missing behind seq {snapshot_seq}"
+        )));
     }
     let state = Conversation::replay(snapshot, records);
-    Ok(Some(Loaded { integration: IntegrationName::new(integration), customer, state, seq, snapshot_seq }))
+    Ok(Some(Loaded {
+        integration: IntegrationName::new(integration),
+        customer,
+        state,
+        seq,
+        snapshot_seq,
+    }))
 }
 
 pub(super) fn inbox(
@@ -56,13 +72,15 @@ pub(super) fn inbox(
     let mut statement = connection.prepare_cached(
         "select seq, input from inbox where conversation = ?1 and customers <= ?2 order by seq limit ?3",
     )?;
-    let rows = statement.query_map(params![conversation.as_str(), customers, most(limit)], |row| {
-        Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
-    })?;
+    let rows = statement
+        .query_map(params![conversation.as_str(), customers, most(limit)], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
+        })?;
     rows.map(|row| {
         let (seq, input) = row?;
-        let damaged =
-            |error: serde_json::Error| StoreError::Corrupt(format!("inbox row {seq} of {conversation}: {error}"));
+        let damaged = |error: serde_json::Error| {
+            StoreError::Corrupt(format!("inbox row {seq} of {conversation}: {error}"))
+        };
         Ok(InboxItem { seq, input: serde_json::from_str(&input).map_err(damaged)? })
     })
     .collect()
@@ -73,7 +91,8 @@ pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool
     Ok(connection.prepare_cached("select 1 from inbox where seq <= ?1 limit 1")?.exists([last])?)
 }
 
-const MESSAGE: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt,
+const MESSAGE: &str =
+    "select id, direction, conversation, foreign_id, received, state, reason, receipt,
                               (select body from body where seq = message.seq) as body from message";
 /// Without the body, but whether there is one.
 const MESSAGE_HEAD: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'',
@@ -102,7 +121,8 @@ pub(super) fn message(
 ) -> Result<Option<MessageRow>, StoreError> {
     let sql = format!("{MESSAGE} where id = ?1 and direction = ?2 and integration = ?3");
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_row(params![id.as_str(), direction.as_str(), integration.as_str()], message_row);
+    let found = statement
+        .query_row(params![id.as_str(), direction.as_str(), integration.as_str()], message_row);
     Ok(found.optional()?)
 }
 
@@ -116,7 +136,10 @@ pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
 )";
 
 /// The number of a message of a conversation that is named and is not there: those before it are not found either.
-pub(super) fn missing_message(connection: &Connection, conversation: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn missing_message(
+    connection: &Connection,
+    conversation: &str,
+) -> rusqlite::Result<Option<i64>> {
     let sql = format!(
         "{CHAIN} select named from (select message as named from conversation where id = ?1 union all select before from chain)
          where named is not null and named not in (select seq from chain)"
@@ -125,18 +148,27 @@ pub(super) fn missing_message(connection: &Connection, conversation: &str) -> ru
 }
 
 /// Says so where not every message of a conversation is found.
-pub(super) fn has_every_message(connection: &Connection, conversation: &str) -> Result<(), StoreError> {
+pub(super) fn has_every_message(
+    connection: &Connection,
+    conversation: &str,
+) -> Result<(), StoreError> {
     match missing_message(connection, conversation)? {
         None => Ok(()),
-        Some(seq) => Err(StoreError::Corrupt(format!("message row {seq} of {conversation}: it is missing"))),
+        Some(seq) => {
+            Err(StoreError::Corrupt(format!("message row {seq} of {conversation}: it is missing")))
+        }
     }
 }
 
-fn messages(connection: &Connection, conversation: &ConversationId) -> Result<Vec<MessageRow>, StoreError> {
+fn messages(
+    connection: &Connection,
+    conversation: &ConversationId,
+) -> Result<Vec<MessageRow>, StoreError> {
     has_every_message(connection, conversation.as_str())?;
     let sql = format!("{CHAIN} {MESSAGE_HEAD} where seq in (select seq from chain) order by seq");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
+    let rows =
+        statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
     rows.map(|row| match row? {
         (message, true) => Ok(message),
         (MessageRow { direction, id, .. }, false) => Err(StoreError::Corrupt(format!(
@@ -156,8 +188,9 @@ pub(super) fn waiting(
         "select distinct conversation from inbox where conversation > ?1 order by conversation limit ?2",
     )?;
     let after = after.map_or("", ConversationId::as_str);
-    let rows =
-        statement.query_map(params![after, most(limit)], |row| Ok(ConversationId::new(row.get::<_, String>(0)?)))?;
+    let rows = statement.query_map(params![after, most(limit)], |row| {
+        Ok(ConversationId::new(row.get::<_, String>(0)?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -172,9 +205,13 @@ pub(super) fn due(
          order by due, id limit ?4",
     )?;
     let (at, id) = Due::place(after);
-    let rows = statement.query_map(params![at, id, until.as_millisecond(), most(limit)], |row| {
-        Ok(Due { conversation: ConversationId::new(row.get::<_, String>(0)?), at: time(row, 1)? })
-    })?;
+    let rows =
+        statement.query_map(params![at, id, until.as_millisecond(), most(limit)], |row| {
+            Ok(Due {
+                conversation: ConversationId::new(row.get::<_, String>(0)?),
+                at: time(row, 1)?,
+            })
+        })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -189,7 +226,8 @@ pub(super) fn outbox(
         "select seq, conversation, since, owed from outbox
          where integration = ?1 and lazy = ?2 and seq > ?3 order by seq limit ?4",
     )?;
-    let rows = statement.query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
+    let rows = statement
+        .query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
     rows.map(outbox_item).collect()
 }
 
@@ -206,14 +244,21 @@ pub(super) fn watched(
     let after = after.map_or("", ConversationId::as_str);
     let rows = statement.query_map(params![integration.as_str(), after, most(limit)], |row| {
         let genesys: String = row.get(1)?;
-        Ok(Watched { conversation: ConversationId::new(row.get::<_, String>(0)?), genesys: genesys.into() })
+        Ok(Watched {
+            conversation: ConversationId::new(row.get::<_, String>(0)?),
+            genesys: genesys.into(),
+        })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn owed(connection: &Connection, conversation: &ConversationId) -> Result<Vec<OutboxItem>, StoreError> {
-    let mut statement = connection
-        .prepare_cached("select seq, conversation, since, owed from outbox where conversation = ?1 order by seq")?;
+fn owed(
+    connection: &Connection,
+    conversation: &ConversationId,
+) -> Result<Vec<OutboxItem>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select seq, conversation, since, owed from outbox where conversation = ?1 order by seq",
+    )?;
     let rows = statement.query_map([conversation.as_str()], outbox_row)?;
     rows.map(outbox_item).collect()
 }
@@ -226,10 +271,18 @@ fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxColumns> {
 
 fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, StoreError> {
     let (seq, conversation, since, owed) = row?;
-    let damaged =
-        |error: serde_json::Error| StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"));
+    let damaged = |error: serde_json::Error| {
+        StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"))
+    };
     let owed = serde_json::from_str(&owed).map_err(damaged)?;
-    Ok(OutboxItem { seq, conversation: ConversationId::new(conversation), since, owed, doubt: false, term: 0 })
+    Ok(OutboxItem {
+        seq,
+        conversation: ConversationId::new(conversation),
+        since,
+        owed,
+        doubt: false,
+        term: 0,
+    })
 }
 
 pub(super) fn conversations(
@@ -237,20 +290,32 @@ pub(super) fn conversations(
     after: Option<&ConversationId>,
     limit: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
-    let mut statement = connection.prepare_cached("select id from conversation where id > ?1 order by id limit ?2")?;
+    let mut statement = connection
+        .prepare_cached("select id from conversation where id > ?1 order by id limit ?2")?;
     let after = after.map_or("", ConversationId::as_str);
-    let rows =
-        statement.query_map(params![after, most(limit)], |row| Ok(ConversationId::new(row.get::<_, String>(0)?)))?;
+    let rows = statement.query_map(params![after, most(limit)], |row| {
+        Ok(ConversationId::new(row.get::<_, String>(0)?))
+    })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn dossier(connection: &Connection, id: &ConversationId) -> Result<Option<Dossier>, StoreError> {
+pub(super) fn dossier(
+    connection: &Connection,
+    id: &ConversationId,
+) -> Result<Option<Dossier>, StoreError> {
     // Several statements, one commit.
     let reading = connection.unchecked_transaction()?;
     let row = reading
-        .prepare_cached("select integration, customer, seq, pruned_seq from conversation where id = ?1")?
+        .prepare_cached(
+            "select integration, customer, seq, pruned_seq from conversation where id = ?1",
+        )?
         .query_row([id.as_str()], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, u64>(2)?,
+                row.get::<_, u64>(3)?,
+            ))
         })
         .optional()?;
     let Some((integration, customer, seq, pruned_seq)) = row else { return Ok(None) };
@@ -274,11 +339,12 @@ fn rows_of_journal(
 ) -> Result<Vec<JournalRow>, StoreError> {
     let mut rows = Vec::new();
     for step in steps(connection, conversation.as_str(), after)? {
-        let at =
-            Timestamp::from_millisecond(step.at).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, step.at))?;
+        let at = Timestamp::from_millisecond(step.at)
+            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, step.at))?;
         for (seq, record) in (step.seq..).zip(step.records).filter(|(seq, _)| *seq > after) {
             // Damaged bytes are this record's trouble alone: whoever audits must be able to read the others.
-            let record = serde_json::from_slice::<Record>(&record).map_err(|error| error.to_string());
+            let record =
+                serde_json::from_slice::<Record>(&record).map_err(|error| error.to_string());
             rows.push(JournalRow { seq, at, record });
         }
     }
@@ -302,7 +368,11 @@ impl Step {
 }
 
 /// The steps of a conversation that have records behind `after`, in order.
-pub(super) fn steps(connection: &Connection, conversation: &str, after: u64) -> rusqlite::Result<Vec<Step>> {
+pub(super) fn steps(
+    connection: &Connection,
+    conversation: &str,
+    after: u64,
+) -> rusqlite::Result<Vec<Step>> {
     let mut statement = connection.prepare_cached(
         "with recursive steps (step, before, seq, at, records) as (
             select step, before, seq, at, records from journal
@@ -315,7 +385,8 @@ pub(super) fn steps(connection: &Connection, conversation: &str, after: u64) -> 
          ) select step, seq, at, records from steps order by seq",
     )?;
     let steps = statement.query_map(params![conversation, after], |row| {
-        let records = row.get_ref(3)?.as_bytes()?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let records =
+            row.get_ref(3)?.as_bytes()?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         Ok(Step { id: row.get(0)?, seq: row.get(1)?, at: row.get(2)?, records })
     })?;
     steps.collect()
@@ -323,7 +394,8 @@ pub(super) fn steps(connection: &Connection, conversation: &str, after: u64) -> 
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     let millis: i64 = row.get(column)?;
-    Timestamp::from_millisecond(millis).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
+    Timestamp::from_millisecond(millis)
+        .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
 }
 
 fn most(limit: usize) -> i64 {

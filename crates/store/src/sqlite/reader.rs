@@ -41,8 +41,10 @@ impl Readers {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let connect = || {
             let connection = open::connect(path)?;
-            open::set_cache(&connection, CACHE)
-                .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+            open::set_cache(&connection, CACHE).map_err(|error| OpenError::Io {
+                path: path.to_owned(),
+                cause: error.to_string(),
+            })?;
             Ok(connection)
         };
         let idle = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
@@ -52,7 +54,10 @@ impl Readers {
             let asked = Arc::clone(&asked);
             let read = move || answer_all(&asked);
             let started = std::thread::Builder::new().name("store-read".into()).spawn(read);
-            started.map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+            started.map_err(|error| OpenError::Io {
+                path: path.to_owned(),
+                cause: error.to_string(),
+            })?;
         }
         Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)), queries })
     }
@@ -63,7 +68,9 @@ impl Readers {
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else { return self.run(query).await };
+        let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
+            return self.run(query).await;
+        };
         let connection = self.idle().pop();
         self.ask(connection, permit, query)
     }

@@ -89,7 +89,12 @@ impl Recent {
     }
 
     /// What a conversation has in its inbox, oldest first, at most `limit`; customers' messages only where they are asked for.
-    pub(super) fn inbox(&self, conversation: &ConversationId, customers: bool, limit: usize) -> Answer {
+    pub(super) fn inbox(
+        &self,
+        conversation: &ConversationId,
+        customers: bool,
+        limit: usize,
+    ) -> Answer {
         let inbox = self.lock();
         match inbox.older {
             Older::None => {}
@@ -97,8 +102,14 @@ impl Recent {
             Older::UpToNext => return Answer::Ask(None),
         }
         let rows = inbox.conversations.get(conversation).into_iter().flatten();
-        let asked_for = rows.filter(|(_, input)| customers || !matches!(input, Input::CustomerMessage { .. }));
-        Answer::Whole(asked_for.take(limit).map(|(&seq, input)| InboxItem { seq, input: input.clone() }).collect())
+        let asked_for =
+            rows.filter(|(_, input)| customers || !matches!(input, Input::CustomerMessage { .. }));
+        Answer::Whole(
+            asked_for
+                .take(limit)
+                .map(|(&seq, input)| InboxItem { seq, input: input.clone() })
+                .collect(),
+        )
     }
 
     /// The file has no rows of the inbox up to this one any more.
@@ -128,7 +139,12 @@ impl Recent {
         }
     }
 
-    pub(super) fn body(&self, integration: &IntegrationName, direction: Direction, id: &MessageId) -> Option<Body> {
+    pub(super) fn body(
+        &self,
+        integration: &IntegrationName,
+        direction: Direction,
+        id: &MessageId,
+    ) -> Option<Body> {
         self.bodies().newest.get(&(integration.clone(), direction, id.clone())).cloned()
     }
 
@@ -223,7 +239,11 @@ mod tests {
         recent.committed(vec![came("a", 1)]);
         recent.has_none_up_to(0);
         recent.committed((2..=ROWS as u64 + 1).map(|seq| came("a", seq)));
-        assert_eq!(seqs(&recent, "a"), Err(Some(ROWS as u64 + 1)), "one more than there is room for");
+        assert_eq!(
+            seqs(&recent, "a"),
+            Err(Some(ROWS as u64 + 1)),
+            "one more than there is room for"
+        );
         recent.committed(vec![came("b", ROWS as u64 + 2)]);
         recent.has_none_up_to(ROWS as u64 + 1);
         assert_eq!(seqs(&recent, "b"), Ok(vec![ROWS as u64 + 2]));
@@ -243,13 +263,18 @@ mod tests {
     #[test]
     fn bodies_have_so_much_room_and_no_more() {
         let recent = Recent::new();
-        let (acme, id) = (IntegrationName::new("acme"), |number: usize| MessageId::new(format!("m{number}")));
-        let big =
-            Body { foreign_id: "m".into(), received: jiff::Timestamp::UNIX_EPOCH, bytes: vec![b'x'; BYTES / 4].into() };
+        let (acme, id) =
+            (IntegrationName::new("acme"), |number: usize| MessageId::new(format!("m{number}")));
+        let big = Body {
+            foreign_id: "m".into(),
+            received: jiff::Timestamp::UNIX_EPOCH,
+            bytes: vec![b'x'; BYTES / 4].into(),
+        };
         for number in 0..10 {
             recent.keep((acme.clone(), Direction::Outbound, id(number)), big.clone());
         }
-        let there = (0..10).filter(|number| recent.body(&acme, Direction::Outbound, &id(*number)).is_some());
+        let there = (0..10)
+            .filter(|number| recent.body(&acme, Direction::Outbound, &id(*number)).is_some());
         assert_eq!(there.collect::<Vec<_>>(), [6, 7, 8, 9]);
         assert_eq!(recent.body(&acme, Direction::Inbound, &id(9)), None);
         recent.drop_bodies();

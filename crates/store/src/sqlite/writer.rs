@@ -91,7 +91,9 @@ impl Writer {
         let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
         jobs.send(job(answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| StoreError::Unavailable("it could not write; the log says why".into()))?
+        answered
+            .await
+            .map_err(|_| StoreError::Unavailable("it could not write; the log says why".into()))?
     }
 
     /// Lets what is queued be committed, then ends the threads.
@@ -99,7 +101,11 @@ impl Writer {
         if let Ok(mut jobs) = self.jobs.lock() {
             jobs.take();
         }
-        let threads = self.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        let threads = self
+            .threads
+            .lock()
+            .map(|mut threads| std::mem::take(&mut *threads))
+            .unwrap_or_default();
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 if thread.join().is_err() {
@@ -184,7 +190,9 @@ fn end_log(connection: &Connection) {
 fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
     // Pages in the log, and those of them that are in the file too; nothing where it cannot be done now.
     let pages = |how: &str| {
-        connection.query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))).unwrap_or_default()
+        connection
+            .query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
+            .unwrap_or_default()
     };
     let mut rest = REST;
     loop {
@@ -193,7 +201,10 @@ fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &Ato
         if log > LOG_MOST {
             full.store(true, Ordering::Relaxed);
         }
-        #[expect(clippy::disallowed_methods, reason = "only that others have had the disk is waited for")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "only that others have had the disk is waited for"
+        )]
         std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
         match much.recv_timeout(rest) {
             Ok(()) => rest = REST,
@@ -210,17 +221,27 @@ fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &Ato
 impl Job {
     fn run(self, connection: &Connection, written: &mut Written) -> rusqlite::Result<Outcome> {
         Ok(match self {
-            Self::Accept(arrival, answer) => Outcome::Accept(accept::accept(connection, *arrival, written)?, answer),
-            Self::Append(step, answer) => Outcome::Append(append::append(connection, None, &step, written)?, answer),
-            Self::AcceptWithStep(both, answer) => {
-                Outcome::Append(append::append(connection, Some(&both.0), &both.1, written)?, answer)
+            Self::Accept(arrival, answer) => {
+                Outcome::Accept(accept::accept(connection, *arrival, written)?, answer)
             }
+            Self::Append(step, answer) => {
+                Outcome::Append(append::append(connection, None, &step, written)?, answer)
+            }
+            Self::AcceptWithStep(both, answer) => Outcome::Append(
+                append::append(connection, Some(&both.0), &both.1, written)?,
+                answer,
+            ),
             Self::Prune(before, conversations, answer) => {
                 Outcome::Prune(prune::prune(connection, before, &conversations)?, answer)
             }
-            Self::ForgetEvents(before, answer) => Outcome::Prune(prune::forget_events(connection, before)?, answer),
+            Self::ForgetEvents(before, answer) => {
+                Outcome::Prune(prune::forget_events(connection, before)?, answer)
+            }
             Self::Probe(answer) => {
-                connection.execute("insert or replace into probe (id, at) values (1, unixepoch() * 1000)", [])?;
+                connection.execute(
+                    "insert or replace into probe (id, at) values (1, unixepoch() * 1000)",
+                    [],
+                )?;
                 Outcome::Probe(answer)
             }
             Self::Work(work, answer) => {

@@ -19,7 +19,10 @@ pub(super) fn connector(field: &Field<'_>) -> Option<HttpConfig> {
         }
         let kind = table.field("type").required("type = \"http\"").parsed(|kind| match kind {
             "http" => Ok(()),
-            other => Err(format!("{} is no connector of this version, which knows only \"http\"", quoted(other))),
+            other => Err(format!(
+                "{} is no connector of this version, which knows only \"http\"",
+                quoted(other)
+            )),
         });
         if kind.is_none() && table.field("type").is_given() {
             // The other keys belong to a connector that nobody knows here.
@@ -36,8 +39,10 @@ fn http(table: &Table<'_>) -> Option<HttpConfig> {
     let url = url.parsed(|text| text.parse::<BaseUrl>().map_err(because));
     let secret = table.field("secret").required("secret = { env = \"NAME\" }");
     let secret = secret.secrets(|text| text.parse::<Secret>().map_err(because));
-    let timeout = table.field("timeout").duration(Duration::from_millis(1)..=Duration::from_hours(1));
-    let (reports_delivery, idempotent) = (table.field("reports_delivery").flag(), table.field("idempotent").flag());
+    let timeout =
+        table.field("timeout").duration(Duration::from_millis(1)..=Duration::from_hours(1));
+    let (reports_delivery, idempotent) =
+        (table.field("reports_delivery").flag(), table.field("idempotent").flag());
     let typing = table.field("typing").flag();
     let max_text = table.field("max_text").count(1..=1_000_000);
     let media = table.field("media").list(|range| range.parse::<MediaRange>().map_err(because));

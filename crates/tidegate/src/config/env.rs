@@ -38,20 +38,32 @@ fn way(name: &str) -> Option<Vec<Step>> {
 }
 
 /// Puts each variable that means a key into the tree.
-pub(super) fn override_keys(root: &mut Entries, variables: &BTreeMap<String, String>) -> Vec<Problem> {
-    let mut ways: Vec<_> = variables.iter().filter_map(|(name, value)| Some((way(name)?, name, value))).collect();
+pub(super) fn override_keys(
+    root: &mut Entries,
+    variables: &BTreeMap<String, String>,
+) -> Vec<Problem> {
+    let mut ways: Vec<_> =
+        variables.iter().filter_map(|(name, value)| Some((way(name)?, name, value))).collect();
     ways.sort();
     let mut problems = Vec::new();
     for (way, name, value) in ways {
         let put = Put { name, value };
-        let done = match &way[..] {
-            [Step::Key(section), rest @ ..] if rest.len() < DEEPEST && !way.contains(&Step::Key(String::new())) => {
-                put.set(root.entry(section.clone()).or_insert_with(|| put.nothing()), rest)
-            }
-            _ => Err("no key has such a variable: write for example TIDEGATE_SERVER__LISTEN".to_owned()),
-        };
+        let done =
+            match &way[..] {
+                [Step::Key(section), rest @ ..]
+                    if rest.len() < DEEPEST && !way.contains(&Step::Key(String::new())) =>
+                {
+                    put.set(root.entry(section.clone()).or_insert_with(|| put.nothing()), rest)
+                }
+                _ => Err("no key has such a variable: write for example TIDEGATE_SERVER__LISTEN"
+                    .to_owned()),
+            };
         if let Err(text) = done {
-            problems.push(Problem { origin: Origin::Variable(name.clone()), key: String::new(), text });
+            problems.push(Problem {
+                origin: Origin::Variable(name.clone()),
+                key: String::new(),
+                text,
+            });
         }
     }
     problems
@@ -84,15 +96,19 @@ impl Put<'_> {
                 if *index == length {
                     list.push(self.nothing());
                 }
-                let element = list.get_mut(*index).ok_or_else(|| format!("the next index of this list is {length}"))?;
+                let element = list
+                    .get_mut(*index)
+                    .ok_or_else(|| format!("the next index of this list is {length}"))?;
                 self.set(element, rest)
             }
             (Value::Table(entries), Step::Key(key)) => {
                 self.set(entries.entry(key.clone()).or_insert_with(|| self.nothing()), rest)
             }
-            (Value::List(_), _) => Err("this key is a list: put the index of the element, counted from 0, behind \
+            (Value::List(_), _) => {
+                Err("this key is a list: put the index of the element, counted from 0, behind \
                                         it, as in TIDEGATE_INTEGRATION__0__NAME"
-                .to_owned()),
+                    .to_owned())
+            }
             _ => Err("this key is no list, so it has no index".to_owned()),
         }
     }
@@ -104,7 +120,10 @@ impl Put<'_> {
             Value::Table(entries) => entries.is_empty(),
             _ => {
                 if let Origin::Variable(other) = &node.origin {
-                    return Err(format!("{} is set as well: keep one of the two", other.escape_debug()));
+                    return Err(format!(
+                        "{} is set as well: keep one of the two",
+                        other.escape_debug()
+                    ));
                 }
                 true
             }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use connector::http::HttpConfig;
 use conversation::{
-    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy, InboundPolicy,
-    IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+    AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
+    InboundPolicy, IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 use gateway::{DetectEnd, NoticeTexts};
 use genesys::region::REGIONS;
@@ -48,16 +48,28 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// The names are in `seen`, each with the index of its integration.
-pub(super) fn integration(table: &Table<'_>, index: usize, seen: &mut BTreeMap<String, usize>) -> Option<Integration> {
+pub(super) fn integration(
+    table: &Table<'_>,
+    index: usize,
+    seen: &mut BTreeMap<String, usize>,
+) -> Option<Integration> {
     let name = name(&table.field("name").required("name = \"acme\""), index, seen);
     let hosts = hosts(table);
-    let integration_id = table.field("integration_id").required("integration_id = \"b3f0…\", as Genesys shows it");
+    let integration_id =
+        table.field("integration_id").required("integration_id = \"b3f0…\", as Genesys shows it");
     let integration_id = integration_id.parsed(|id| {
         let plain = id.len() <= 128 && id.chars().all(|c| c.is_ascii_graphic());
-        if plain { Ok(id.to_owned()) } else { Err(format!("{} is not an id of Genesys's", quoted(id))) }
+        if plain {
+            Ok(id.to_owned())
+        } else {
+            Err(format!("{} is not an id of Genesys's", quoted(id)))
+        }
     });
-    let clients = clients(&table.field("clients").required("clients = [{ id = \"…\", secret = { env = \"NAME\" } }]"));
-    let webhook_secrets = table.field("webhook_secret").required("webhook_secret = { env = \"NAME\" }");
+    let clients = clients(
+        &table.field("clients").required("clients = [{ id = \"…\", secret = { env = \"NAME\" } }]"),
+    );
+    let webhook_secrets =
+        table.field("webhook_secret").required("webhook_secret = { env = \"NAME\" }");
     let webhook_secrets = webhook_secrets.secrets(secrets::of_webhook);
 
     let mut policy = Policy {
@@ -70,7 +82,8 @@ pub(super) fn integration(table: &Table<'_>, index: usize, seen: &mut BTreeMap<S
     (policy.notices, notices) = table.field("agent_notice").table(agent_notice);
     let detect_end;
     (detect_end, policy.on_customer_left) = table.field("end").table(end);
-    let connector = table.field("connector").required("[integration.connector] with type, url and secret");
+    let connector =
+        table.field("connector").required("[integration.connector] with type, url and secret");
     let connector = connector_table::connector(&connector);
 
     let connector = connector?;
@@ -88,7 +101,11 @@ pub(super) fn integration(table: &Table<'_>, index: usize, seen: &mut BTreeMap<S
     })
 }
 
-fn name(field: &Field<'_>, index: usize, seen: &mut BTreeMap<String, usize>) -> Option<IntegrationName> {
+fn name(
+    field: &Field<'_>,
+    index: usize,
+    seen: &mut BTreeMap<String, usize>,
+) -> Option<IntegrationName> {
     let name = field.parsed(|name| {
         let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let fits =
@@ -103,7 +120,9 @@ fn name(field: &Field<'_>, index: usize, seen: &mut BTreeMap<String, usize>) -> 
         }
     })?;
     if let Some(other) = seen.get(&name) {
-        field.problem(format!("integration[{other}] is called {name:?} too: give each a name of its own"));
+        field.problem(format!(
+            "integration[{other}] is called {name:?} too: give each a name of its own"
+        ));
         return None;
     }
     seen.insert(name.clone(), index);
@@ -111,22 +130,32 @@ fn name(field: &Field<'_>, index: usize, seen: &mut BTreeMap<String, usize>) -> 
 }
 
 fn hosts(table: &Table<'_>) -> Option<Hosts> {
-    let (region, api, login) = (table.field("region"), table.field("api_url"), table.field("login_url"));
-    let hosts_of_region = region.parsed(|region| Hosts::of_region(region).ok_or_else(|| unknown_region(region)));
-    let urls = (api.http_url("https://api.mypurecloud.com"), login.http_url("https://login.mypurecloud.com"));
+    let (region, api, login) =
+        (table.field("region"), table.field("api_url"), table.field("login_url"));
+    let hosts_of_region =
+        region.parsed(|region| Hosts::of_region(region).ok_or_else(|| unknown_region(region)));
+    let urls = (
+        api.http_url("https://api.mypurecloud.com"),
+        login.http_url("https://login.mypurecloud.com"),
+    );
     match (region.is_given(), api.is_given(), login.is_given()) {
         (true, false, false) => hosts_of_region,
         (true, ..) => {
-            region.problem("is given beside api_url or login_url: keep the region, or the two URLs");
+            region
+                .problem("is given beside api_url or login_url: keep the region, or the two URLs");
             None
         }
         (false, true, true) => Some(Hosts { api: urls.0?, login: urls.1? }),
         (false, true, false) => {
-            login.problem("is missing: api_url and login_url go together, or write region instead of both");
+            login.problem(
+                "is missing: api_url and login_url go together, or write region instead of both",
+            );
             None
         }
         (false, false, true) => {
-            api.problem("is missing: api_url and login_url go together, or write region instead of both");
+            api.problem(
+                "is missing: api_url and login_url go together, or write region instead of both",
+            );
             None
         }
         (false, false, false) => {
@@ -158,10 +187,14 @@ fn clients(field: &Field<'_>) -> Option<Vec<Credentials>> {
             let id = table.field("id").required("id = \"…\", the OAuth client's id");
             let known = id.text();
             if let Some(other) = known.clone().and_then(|known| seen.insert(known, index)) {
-                id.problem(format!("clients[{other}] is the same client: one client twice does not carry more"));
+                id.problem(format!(
+                    "clients[{other}] is the same client: one client twice does not carry more"
+                ));
             }
-            let secret =
-                table.field("secret").required("secret = { env = \"NAME\" }").secret(|text| Ok(Secret::new(text)));
+            let secret = table
+                .field("secret")
+                .required("secret = { env = \"NAME\" }")
+                .secret(|text| Ok(Secret::new(text)));
             Some(Credentials { id: known?, secret: secret? })
         }));
     }
@@ -170,8 +203,12 @@ fn clients(field: &Field<'_>) -> Option<Vec<Credentials>> {
 
 fn hold(table: &Table<'_>) -> HoldPolicy {
     let default = HoldPolicy::default();
-    let start = [("first-inbound", HandshakeStart::FirstInbound), ("first-outbound", HandshakeStart::FirstOutbound)];
-    let inbound = [("forward", InboundPolicy::Forward), ("after-handshake", InboundPolicy::AfterHandshake)];
+    let start = [
+        ("first-inbound", HandshakeStart::FirstInbound),
+        ("first-outbound", HandshakeStart::FirstOutbound),
+    ];
+    let inbound =
+        [("forward", InboundPolicy::Forward), ("after-handshake", InboundPolicy::AfterHandshake)];
     HoldPolicy {
         limit: table.field("for").duration(MILLISECOND..=DAY).unwrap_or(default.limit),
         max_messages: table.field("max_messages").count(1..=10_000).unwrap_or(default.max_messages),
@@ -183,17 +220,26 @@ fn hold(table: &Table<'_>) -> HoldPolicy {
 fn delivery(table: &Table<'_>) -> DeliveryPolicy {
     let default = DeliveryPolicy::default();
     let on_unknown = [("retry", OnUnknown::Retry), ("fail", OnUnknown::Fail)];
-    let after_failure =
-        [("continue", AfterFailure::Continue), ("fail-rest", AfterFailure::FailRest), ("pause", AfterFailure::Pause)];
+    let after_failure = [
+        ("continue", AfterFailure::Continue),
+        ("fail-rest", AfterFailure::FailRest),
+        ("pause", AfterFailure::Pause),
+    ];
     let hour = Duration::from_hours(1);
     let (initial, max) = (table.field("retry_initial"), table.field("retry_max"));
     let policy = DeliveryPolicy {
-        give_up_after: table.field("give_up_after").duration(MILLISECOND..=7 * DAY).unwrap_or(default.give_up_after),
+        give_up_after: table
+            .field("give_up_after")
+            .duration(MILLISECOND..=7 * DAY)
+            .unwrap_or(default.give_up_after),
         retry_initial: initial.duration(MILLISECOND..=hour).unwrap_or(default.retry_initial),
         retry_max: max.duration(MILLISECOND..=hour).unwrap_or(default.retry_max),
         timeout: table.field("timeout").duration(MILLISECOND..=hour).unwrap_or(default.timeout),
         on_unknown: table.field("on_unknown").choice(&on_unknown).unwrap_or(default.on_unknown),
-        after_failure: table.field("after_failure").choice(&after_failure).unwrap_or(default.after_failure),
+        after_failure: table
+            .field("after_failure")
+            .choice(&after_failure)
+            .unwrap_or(default.after_failure),
     };
     if policy.retry_initial > policy.retry_max {
         let wrong = if initial.is_given() { initial } else { max };
@@ -208,18 +254,35 @@ fn delivery(table: &Table<'_>) -> DeliveryPolicy {
 
 fn receipts(table: &Table<'_>) -> ReceiptPolicy {
     let default = ReceiptPolicy::default();
-    let send = [("final", SendReceipts::Final), ("all", SendReceipts::All), ("failures", SendReceipts::Failures)];
-    let delivered_on =
-        [("auto", DeliveredOn::Auto), ("accepted", DeliveredOn::Accepted), ("reported", DeliveredOn::Reported)];
+    let send = [
+        ("final", SendReceipts::Final),
+        ("all", SendReceipts::All),
+        ("failures", SendReceipts::Failures),
+    ];
+    let delivered_on = [
+        ("auto", DeliveredOn::Auto),
+        ("accepted", DeliveredOn::Accepted),
+        ("reported", DeliveredOn::Reported),
+    ];
     ReceiptPolicy {
         send: table.field("send").choice(&send).unwrap_or(default.send),
-        delivered_on: table.field("delivered_on").choice(&delivered_on).unwrap_or(default.delivered_on),
-        report_timeout: table.field("report_timeout").duration(MILLISECOND..=7 * DAY).unwrap_or(default.report_timeout),
+        delivered_on: table
+            .field("delivered_on")
+            .choice(&delivered_on)
+            .unwrap_or(default.delivered_on),
+        report_timeout: table
+            .field("report_timeout")
+            .duration(MILLISECOND..=7 * DAY)
+            .unwrap_or(default.report_timeout),
     }
 }
 
 fn agent_notice(table: &Table<'_>) -> (BTreeSet<NoticeKind>, NoticeTexts) {
-    let kinds = [("held", NoticeKind::Held), ("expired", NoticeKind::Expired), ("failed", NoticeKind::Failed)];
+    let kinds = [
+        ("held", NoticeKind::Held),
+        ("expired", NoticeKind::Expired),
+        ("failed", NoticeKind::Failed),
+    ];
     let on = table.field("on").list(|kind| choose(kind, &kinds)).unwrap_or_default();
     let text = |key: &str| {
         table.field(key).parsed(|text| match text.chars().count() {
@@ -239,7 +302,11 @@ fn agent_notice(table: &Table<'_>) -> (BTreeSet<NoticeKind>, NoticeTexts) {
 fn end(table: &Table<'_>) -> (DetectEnd, CustomerLeft) {
     let poll = table.field("poll").duration(MILLISECOND..=DAY).unwrap_or(Duration::from_mins(1));
     let notifications = DetectEnd::Notifications { poll };
-    let detect = [("notifications", notifications), ("poll", DetectEnd::Poll { every: poll }), ("off", DetectEnd::Off)];
+    let detect = [
+        ("notifications", notifications),
+        ("poll", DetectEnd::Poll { every: poll }),
+        ("off", DetectEnd::Off),
+    ];
     let left = [("disconnect", CustomerLeft::Disconnect), ("ignore", CustomerLeft::Ignore)];
     (
         table.field("detect").choice(&detect).unwrap_or(notifications),

@@ -21,7 +21,10 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::integration::Integration;
 pub(crate) use self::report::ConfigErrors;
-#[cfg_attr(not(test), expect(unused_imports, reason = "the console, which asks for roles, comes later"))]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "the console, which asks for roles, comes later")
+)]
 pub(crate) use self::sections::Role;
 pub(crate) use self::sections::{ConsoleUser, Server, StoreSection, TAKEOVER};
 
@@ -61,7 +64,10 @@ pub(crate) struct Config {
 
 impl Config {
     /// Reads the file at `path`, and the variables of `env` that mean keys or secrets.
-    pub(crate) fn load(path: &Path, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+    pub(crate) fn load(
+        path: &Path,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
         let text = secrets::read_text(path, LARGEST).map_err(|cause| {
             let text = match cause.kind() {
@@ -93,15 +99,23 @@ impl Config {
     }
 }
 
-fn read(directory: &Path, text: &str, env: impl Iterator<Item = (String, String)>) -> (Option<Config>, Walk) {
+fn read(
+    directory: &Path,
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+) -> (Option<Config>, Walk) {
     let variables: BTreeMap<String, String> = env.collect();
     let walk = |variables, problems| Walk::new(variables, directory.to_owned(), problems);
     match tree::parse(text) {
         Err(mut problems) => {
             // In a file that is broken, a line of a secret may look like a key.
             let known = known_keys();
-            let is_known = |word: &str| known.iter().any(|key| key.rsplit('.').next() == Some(word));
-            problems.iter_mut().filter(|problem| !is_known(&problem.key)).for_each(|problem| problem.key.clear());
+            let is_known =
+                |word: &str| known.iter().any(|key| key.rsplit('.').next() == Some(word));
+            problems
+                .iter_mut()
+                .filter(|problem| !is_known(&problem.key))
+                .for_each(|problem| problem.key.clear());
             (None, walk(variables, problems))
         }
         Ok(mut tree) => {
@@ -128,7 +142,8 @@ fn config(root: &Table<'_>) -> Option<Config> {
     let server = root.field("server").table(sections::server);
     let store = root.field("store").table(sections::store);
     let console = root.field("console").table(sections::console);
-    let integrations = root.field("integration").required("[[integration]] with name, region and so on");
+    let integrations =
+        root.field("integration").required("[[integration]] with name, region and so on");
     let elements = integrations.elements();
     if elements.as_ref().is_some_and(Vec::is_empty) {
         integrations.problem("is empty: write at least one [[integration]]");
@@ -138,5 +153,10 @@ fn config(root: &Table<'_>) -> Option<Config> {
     for (index, element) in elements?.iter().enumerate() {
         read.push(element.table(|table| integration::integration(table, index, &mut seen)));
     }
-    Some(Config { server, store, console: console?, integrations: read.into_iter().collect::<Option<_>>()? })
+    Some(Config {
+        server,
+        store,
+        console: console?,
+        integrations: read.into_iter().collect::<Option<_>>()?,
+    })
 }

@@ -44,7 +44,10 @@ impl ConfigErrors {
 
     /// A report of one problem with the file as a whole.
     pub(super) fn of_file(file: &str, text: String) -> Self {
-        Self { file: file.to_owned(), problems: vec![Problem { origin: Origin::File, key: String::new(), text }] }
+        Self {
+            file: file.to_owned(),
+            problems: vec![Problem { origin: Origin::File, key: String::new(), text }],
+        }
     }
 }
 
@@ -86,7 +89,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The one of `known` that somebody who wrote `unknown` may have meant.
-pub(super) fn nearest<'k>(unknown: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(super) fn nearest<'k>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'k str>,
+) -> Option<&'k str> {
     let limit = 1 + unknown.chars().count() / 4;
     known
         .into_iter()

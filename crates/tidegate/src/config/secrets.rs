@@ -27,7 +27,11 @@ impl Field<'_> {
             Some(text) => text,
             None => self.table(|table| self.referred(table))?,
         };
-        let checked = if value.trim().is_empty() { Err("the secret is empty".to_owned()) } else { check(&value) };
+        let checked = if value.trim().is_empty() {
+            Err("the secret is empty".to_owned())
+        } else {
+            check(&value)
+        };
         checked.map_err(|text| self.problem(text)).ok()
     }
 
@@ -45,7 +49,12 @@ impl Field<'_> {
             ));
             return None;
         }
-        elements.iter().map(|element| element.secret(&check)).collect::<Vec<_>>().into_iter().collect()
+        elements
+            .iter()
+            .map(|element| element.secret(&check))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn referred(&self, table: &Table<'_>) -> Option<String> {
@@ -53,18 +62,29 @@ impl Field<'_> {
         match (env.is_given(), file.is_given()) {
             (true, false) => env.parsed(|name| {
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                if !name.chars().all(plain) || name.len() > 128 || name.starts_with(|c: char| c.is_ascii_digit()) {
+                if !name.chars().all(plain)
+                    || name.len() > 128
+                    || name.starts_with(|c: char| c.is_ascii_digit())
+                {
                     // It may be the secret itself, so it is not repeated.
-                    return Err("is not the name of a variable: the name stands here, not the secret".to_owned());
+                    return Err(
+                        "is not the name of a variable: the name stands here, not the secret"
+                            .to_owned(),
+                    );
                 }
                 let value = self.walk().variables.get(name).cloned();
-                value.ok_or_else(|| format!("the environment variable {name} is not set: set it, or name another"))
+                value.ok_or_else(|| {
+                    format!("the environment variable {name} is not set: set it, or name another")
+                })
             }),
             (false, true) => file.parsed(|path| {
                 let path = self.walk().directory.join(path);
                 let read = read_text(&path, LONGEST);
                 let mut value = read.map_err(|cause| {
-                    format!("the file {} cannot be read ({cause}): make it readable, or name another", path.display())
+                    format!(
+                        "the file {} cannot be read ({cause}): make it readable, or name another",
+                        path.display()
+                    )
                 })?;
                 if value.ends_with('\n') {
                     value.pop();
@@ -101,7 +121,8 @@ pub(super) fn of_password(hash: &str) -> Result<Secret, String> {
     if hash.starts_with('$') {
         Ok(Secret::new(hash))
     } else {
-        Err("is not the hash of a password, which begins with `$`, such as `$argon2id$…`".to_owned())
+        Err("is not the hash of a password, which begins with `$`, such as `$argon2id$…`"
+            .to_owned())
     }
 }
 
@@ -110,7 +131,10 @@ pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {limit} bytes"),
+        ));
     }
     String::from_utf8(bytes).map_err(|cause| {
         let before = &cause.as_bytes()[..cause.utf8_error().valid_up_to()];

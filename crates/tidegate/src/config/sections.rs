@@ -96,13 +96,19 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
             Some(path) if !path.trim().is_empty() => Ok(text.to_owned()),
             None if PostgresStore::is_url(text) => Ok(text.to_owned()),
             // A password may stand in it, so it is not repeated.
-            _ => Err("is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\"".to_owned()),
+            _ => Err(
+                "is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""
+                    .to_owned(),
+            ),
         }
     });
     StoreSection {
         url: url.unwrap_or_else(|| "sqlite:tidegate.db".to_owned()),
         retention: table.field("retention").duration(DAY..=3_650 * DAY).unwrap_or(30 * DAY),
-        takeover: table.field("takeover").duration(Duration::from_secs(2)..=Duration::from_mins(5)).unwrap_or(TAKEOVER),
+        takeover: table
+            .field("takeover")
+            .duration(Duration::from_secs(2)..=Duration::from_mins(5))
+            .unwrap_or(TAKEOVER),
     }
 }
 
@@ -115,9 +121,12 @@ pub(super) fn console(table: &Table<'_>) -> Option<Vec<ConsoleUser>> {
             let name = table.field("name").required("name = \"ops\"");
             let known = name.text();
             if let Some(other) = known.clone().and_then(|known| seen.insert(known, index)) {
-                name.problem(format!("console.users[{other}] has this name too: give each user a name of their own"));
+                name.problem(format!(
+                    "console.users[{other}] has this name too: give each user a name of their own"
+                ));
             }
-            let hash = table.field("password_hash").required("password_hash = { env = \"OPS_HASH\" }");
+            let hash =
+                table.field("password_hash").required("password_hash = { env = \"OPS_HASH\" }");
             let role = table.field("role").required("role = \"viewer\", or \"operator\"");
             let (password_hash, role) = (
                 hash.secret(secrets::of_password),

@@ -91,9 +91,9 @@ fn node(lines: &Lines, value: &Spanned<DeValue<'_>>, start: usize) -> Node {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Value::Other("so large a number"), Value::Integer),
         DeValue::Boolean(flag) => Value::Flag(*flag),
-        DeValue::Array(list) => {
-            Value::List(list.iter().map(|element| node(lines, element, element.span().start)).collect())
-        }
+        DeValue::Array(list) => Value::List(
+            list.iter().map(|element| node(lines, element, element.span().start)).collect(),
+        ),
         DeValue::Table(table) => Value::Table(entries(lines, table)),
         DeValue::Float(_) => Value::Other("a decimal number"),
         DeValue::Datetime(_) => Value::Other("a date"),
@@ -106,7 +106,8 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Self {
-        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let breaks =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self(std::iter::once(0).chain(breaks).collect())
     }
 

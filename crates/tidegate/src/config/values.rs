@@ -37,7 +37,9 @@ impl Field<'_> {
             let (written, value) = match &node.value {
                 Value::Text(text) => (quoted(text), duration(text)),
                 Value::Integer(number) => (number.to_string(), None),
-                other => return Err(format!("must be a duration, not {}: {DURATIONS}", other.kind())),
+                other => {
+                    return Err(format!("must be a duration, not {}: {DURATIONS}", other.kind()));
+                }
             };
             let value = value.ok_or_else(|| format!("{written} is no duration: {DURATIONS}"))?;
             within(value, &written, &limits, |limit| shown(*limit))
@@ -63,10 +65,13 @@ impl Field<'_> {
             let (written, value) = match &node.value {
                 Value::Integer(number) => (number.to_string(), usize::try_from(*number).ok()),
                 Value::Text(text) if is_variable(node) => (quoted(text), text.trim().parse().ok()),
-                other => return Err(format!("must be a number without quotes, not {}", other.kind())),
+                other => {
+                    return Err(format!("must be a number without quotes, not {}", other.kind()));
+                }
             };
-            let value = value
-                .ok_or_else(|| format!("{written} is not a whole number of {} to {}", limits.start(), limits.end()))?;
+            let value = value.ok_or_else(|| {
+                format!("{written} is not a whole number of {} to {}", limits.start(), limits.end())
+            })?;
             within(value, &written, &limits, usize::to_string)
         })
     }
@@ -75,9 +80,10 @@ impl Field<'_> {
     pub(super) fn flag(&self) -> Option<bool> {
         self.read(|node| match &node.value {
             Value::Flag(flag) => Ok(*flag),
-            Value::Text(text) if is_variable(node) => {
-                text.trim().parse().map_err(|_| format!("{} is neither true nor false", quoted(text)))
-            }
+            Value::Text(text) if is_variable(node) => text
+                .trim()
+                .parse()
+                .map_err(|_| format!("{} is neither true nor false", quoted(text))),
             other => Err(format!("must be true or false without quotes, not {}", other.kind())),
         })
     }
@@ -185,7 +191,8 @@ pub(super) fn size(text: &str) -> Option<usize> {
 pub(super) fn shown(duration: Duration) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let millis = duration.as_millis();
-    let (size, unit) = units.into_iter().find(|(size, _)| millis.is_multiple_of(*size)).unwrap_or((1, "ms"));
+    let (size, unit) =
+        units.into_iter().find(|(size, _)| millis.is_multiple_of(*size)).unwrap_or((1, "ms"));
     format!("{}{unit}", millis / size)
 }
 

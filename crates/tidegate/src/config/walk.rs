@@ -50,7 +50,11 @@ pub(super) struct Field<'a> {
 }
 
 impl Walk {
-    pub(super) fn new(variables: BTreeMap<String, String>, directory: PathBuf, problems: Vec<Problem>) -> Self {
+    pub(super) fn new(
+        variables: BTreeMap<String, String>,
+        directory: PathBuf,
+        problems: Vec<Problem>,
+    ) -> Self {
         Self {
             variables,
             directory,
@@ -63,8 +67,13 @@ impl Walk {
     /// Reads the whole tree.
     pub(super) fn root<R>(&self, entries: &Entries, read: impl FnOnce(&Table<'_>) -> R) -> R {
         let origin = Origin::File;
-        let table =
-            Table { walk: self, path: String::new(), origin: &origin, entries: Some(entries), quiet: Cell::new(false) };
+        let table = Table {
+            walk: self,
+            path: String::new(),
+            origin: &origin,
+            entries: Some(entries),
+            quiet: Cell::new(false),
+        };
         let result = read(&table);
         table.finish();
         result
@@ -117,13 +126,19 @@ impl<'a> Table<'a> {
         let Some(entries) = self.entries.filter(|_| !self.quiet.get()) else { return };
         let asked = self.walk.asked.borrow();
         let mut unknown = self.walk.unknown.borrow_mut();
-        for (key, node) in entries.iter().filter(|(key, _)| !asked.contains(&under(&self.path, key))) {
+        for (key, node) in
+            entries.iter().filter(|(key, _)| !asked.contains(&under(&self.path, key)))
+        {
             let mut origins = BTreeSet::new();
             if !matches!(node.origin, Origin::Variable(_)) {
                 origins.insert(&node.origin);
             }
             variables_in(node, &mut origins);
-            let of = |origin: &Origin| Unknown { origin: origin.clone(), table: self.path.clone(), key: key.clone() };
+            let of = |origin: &Origin| Unknown {
+                origin: origin.clone(),
+                table: self.path.clone(),
+                key: key.clone(),
+            };
             unknown.extend(origins.into_iter().map(of));
         }
     }
@@ -159,16 +174,25 @@ impl<'a> Field<'a> {
     pub(super) fn table<R>(&self, read: impl FnOnce(&Table<'a>) -> R) -> R {
         let entries = self.read(|node| match &node.value {
             Value::Table(entries) => Ok(entries),
-            Value::List(_) => Err(format!("must be one table: write [{}], with single brackets", self.section())),
+            Value::List(_) => {
+                Err(format!("must be one table: write [{}], with single brackets", self.section()))
+            }
             _ if matches!(node.origin, Origin::Variable(_)) => Err(format!(
                 "is a section: each of its keys has a variable of its own, which begins with {}__",
                 env::variable(&self.path)
             )),
-            other => Err(format!("must be a table, not {}: write [{}]", other.kind(), self.section())),
+            other => {
+                Err(format!("must be a table, not {}: write [{}]", other.kind(), self.section()))
+            }
         });
         let quiet = self.quiet || (self.node.is_some() && entries.is_none());
-        let table =
-            Table { walk: self.walk, path: self.path.clone(), origin: self.origin, entries, quiet: Cell::new(quiet) };
+        let table = Table {
+            walk: self.walk,
+            path: self.path.clone(),
+            origin: self.origin,
+            entries,
+            quiet: Cell::new(quiet),
+        };
         let result = read(&table);
         table.finish();
         result
@@ -181,9 +205,10 @@ impl<'a> Field<'a> {
             Value::Table(_) if !self.path.contains(['.', '[']) => {
                 Err(format!("must be a list of tables: write [[{}]], with two brackets", self.path))
             }
-            _ if matches!(node.origin, Origin::Variable(_)) => {
-                Err(format!("must be a list: its first element is {}__0", env::variable(&self.path)))
-            }
+            _ if matches!(node.origin, Origin::Variable(_)) => Err(format!(
+                "must be a list: its first element is {}__0",
+                env::variable(&self.path)
+            )),
             other => Err(format!("must be a list in brackets, [ … ], not {}", other.kind())),
         })?;
         let element = |(index, node): (usize, &'a Node)| Field {
@@ -208,7 +233,11 @@ impl<'a> Field<'a> {
 
 impl Walk {
     fn note(&self, origin: &Origin, key: &str, text: String) {
-        self.problems.borrow_mut().push(Problem { origin: origin.clone(), key: key.to_owned(), text });
+        self.problems.borrow_mut().push(Problem {
+            origin: origin.clone(),
+            key: key.to_owned(),
+            text,
+        });
     }
 }
 
@@ -234,7 +263,8 @@ fn without_indices(key: &str) -> String {
 }
 
 fn unknown_variable(name: &str, asked: &BTreeSet<String>) -> String {
-    let known: Vec<String> = asked.iter().filter(|key| key.contains('.')).map(|key| env::variable(key)).collect();
+    let known: Vec<String> =
+        asked.iter().filter(|key| key.contains('.')).map(|key| env::variable(key)).collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("no key has this variable; did you mean {near}?"),
         None => "no key has this variable: docs/configuration.md lists the keys, and a variable has two underscores \
@@ -248,13 +278,20 @@ fn unknown_key(table: &str, key: &str, asked: &BTreeSet<String>) -> String {
         let (parent, last) = known.rsplit_once('.').unwrap_or(("", known));
         (parent.to_owned(), last.to_owned())
     };
-    let elsewhere: BTreeSet<_> =
-        asked.iter().filter(|known| parts(known).1 == key).map(|known| without_indices(known)).collect();
+    let elsewhere: BTreeSet<_> = asked
+        .iter()
+        .filter(|known| parts(known).1 == key)
+        .map(|known| without_indices(known))
+        .collect();
     if !elsewhere.is_empty() {
         let elsewhere: Vec<_> = elsewhere.into_iter().collect();
-        return format!("there is no such key here; it belongs to its own section, as {}", elsewhere.join(" or "));
+        return format!(
+            "there is no such key here; it belongs to its own section, as {}",
+            elsewhere.join(" or ")
+        );
     }
-    let here: Vec<_> = asked.iter().map(|known| parts(known)).filter(|(parent, _)| parent == table).collect();
+    let here: Vec<_> =
+        asked.iter().map(|known| parts(known)).filter(|(parent, _)| parent == table).collect();
     let here: Vec<_> = here.iter().map(|(_, key)| key.as_str()).collect();
     match nearest(key, here.iter().copied()) {
         Some(near) => format!("there is no such key; did you mean {near:?}?"),

@@ -46,7 +46,11 @@ pub(super) struct ChatState {
 }
 
 impl Chat {
-    pub(super) fn new(secrets: Secrets, events: String, clock: Arc<dyn Clock>) -> Result<Arc<Self>, Failure> {
+    pub(super) fn new(
+        secrets: Secrets,
+        events: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Failure> {
         let client = wiring::connector_client()?;
         let (state, changes) = (Mutex::default(), watch::Sender::new(0));
         Ok(Arc::new(Self { secrets, events, clock, client, state, changes }))
@@ -74,7 +78,13 @@ impl Chat {
     pub(super) async fn customer_says(&self, customer: &str, text: &str) -> Result<(), String> {
         line(customer, format!("writes “{text}”"));
         let (id, now) = (self.next_id("evt"), self.clock.now());
-        let said = Line { id: id.clone(), agent: false, text: text.to_owned(), content: Value::Null, at: now };
+        let said = Line {
+            id: id.clone(),
+            agent: false,
+            text: text.to_owned(),
+            content: Value::Null,
+            at: now,
+        };
         self.change(|customers| customers.named(customer).lines.push(said));
         let event = json!({
             "type": "message.created", "id": id, "text": text, "time": now,
@@ -96,7 +106,10 @@ impl Chat {
 
     /// Whether the customer's handshake has ended.
     pub(super) fn has_session(&self, customer: &str) -> bool {
-        self.state().customers.get(customer).is_some_and(|one| matches!(one.handshake, Handshake::Open))
+        self.state()
+            .customers
+            .get(customer)
+            .is_some_and(|one| matches!(one.handshake, Handshake::Open))
     }
 
     async fn tell(&self, event: &Value) -> Result<(), String> {
@@ -114,7 +127,10 @@ impl Chat {
             .map_err(|error| error.to_string())?;
         match answer.status().as_u16() {
             202 => Ok(()),
-            status => Err(format!("the gateway answers {status}: {}", answer.text().await.unwrap_or_default())),
+            status => Err(format!(
+                "the gateway answers {status}: {}",
+                answer.text().await.unwrap_or_default()
+            )),
         }
     }
 
@@ -145,7 +161,9 @@ impl Chat {
     /// Only the gateway may call.
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, (StatusCode, String)> {
         let now = self.clock.now();
-        self.secrets.verify(headers, body, now).map_err(|error| (StatusCode::UNAUTHORIZED, error.to_string()))?;
+        self.secrets
+            .verify(headers, body, now)
+            .map_err(|error| (StatusCode::UNAUTHORIZED, error.to_string()))?;
         serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
     }
 }
@@ -197,20 +215,33 @@ async fn message(
     body: Bytes,
 ) -> Answer {
     let mut call = chat.check(&headers, &body)?;
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    let key = headers
+        .get("idempotency-key")
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let text = call["text"].as_str().unwrap_or_default().to_owned();
     let service_id = format!("chat-{}", MessageId::from_foreign(&key));
-    let said = Line { id: key, agent: true, text: text.clone(), content: call["content"].take(), at: chat.clock.now() };
+    let said = Line {
+        id: key,
+        agent: true,
+        text: text.clone(),
+        content: call["content"].take(),
+        at: chat.clock.now(),
+    };
     let shown = if text.is_empty() { "(no text)".to_owned() } else { format!("“{text}”") };
     let taken = chat.change(|customers| customers.show(&conversation, said));
-    let Some((customer, new)) = taken else { return Err((StatusCode::CONFLICT, "there is no session".into())) };
+    let Some((customer, new)) = taken else {
+        return Err((StatusCode::CONFLICT, "there is no session".into()));
+    };
     if new {
         line(&customer, format!("reads  {shown}"));
         let (chat, named) = (Arc::clone(&chat), service_id.clone());
         tokio::spawn(async move {
             tokio::time::sleep(TO_SCREEN).await;
             let id = chat.next_id("evt");
-            chat.tell_or_say(json!({ "type": "message.delivered", "id": id, "message_id": named })).await;
+            chat.tell_or_say(json!({ "type": "message.delivered", "id": id, "message_id": named }))
+                .await;
         });
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "sent", "message_id": service_id }))))
@@ -224,7 +255,11 @@ async fn typing(
     body: Bytes,
 ) -> Answer {
     let call = chat.check(&headers, &body)?;
-    let span = if call["state"] == "on" { call["duration_ms"].as_u64().unwrap_or(5_000).min(30_000) } else { 0 };
+    let span = if call["state"] == "on" {
+        call["duration_ms"].as_u64().unwrap_or(5_000).min(30_000)
+    } else {
+        0
+    };
     let until = chat.clock.now().checked_add(Duration::from_millis(span)).ok();
     chat.change(|customers| customers.agent_types(&conversation, until));
     Ok((StatusCode::OK, Json(json!({}))))

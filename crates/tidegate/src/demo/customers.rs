@@ -68,7 +68,8 @@ pub(super) struct Customers {
 
 impl Default for Customers {
     fn default() -> Self {
-        let by_name = AT_HAND.iter().map(|name| ((*name).to_owned(), Customer::default())).collect();
+        let by_name =
+            AT_HAND.iter().map(|name| ((*name).to_owned(), Customer::default())).collect();
         Self { by_name, conversations: HashMap::new() }
     }
 }
@@ -88,7 +89,12 @@ impl Customers {
     }
 
     /// Returns whether a handshake begins: not while one goes on.
-    pub(super) fn begin_handshake(&mut self, conversation: &str, name: &str, now: Timestamp) -> bool {
+    pub(super) fn begin_handshake(
+        &mut self,
+        conversation: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> bool {
         self.conversations.insert(conversation.to_owned(), name.to_owned());
         let customer = self.named(name);
         if matches!(customer.handshake, Handshake::Opening { .. }) {
@@ -134,7 +140,9 @@ impl Customers {
     /// What the page shows: each customer with all that was said.
     pub(super) fn shown(&self, now: Timestamp) -> Value {
         let one = |(name, customer): (&String, &Customer)| {
-            let left = customer.typing.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+            let left = customer
+                .typing
+                .and_then(|until| Duration::try_from(until.duration_since(now)).ok());
             json!({
                 "name": name,
                 "handshake": handshake(name, customer.handshake, now),

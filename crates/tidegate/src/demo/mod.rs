@@ -22,7 +22,10 @@ pub(crate) async fn run(options: DemoOptions) -> Result<(), Failure> {
         let _ = tokio::signal::ctrl_c().await;
         Ok(())
     };
-    println!("\nThe store is {}. To prove what happened:\n  tidegate audit --store {0}", stage.store);
+    println!(
+        "\nThe store is {}. To prove what happened:\n  tidegate audit --store {0}",
+        stage.store
+    );
     stage.clear().await;
     played
 }

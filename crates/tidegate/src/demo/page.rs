@@ -49,7 +49,8 @@ pub(super) fn routes() -> Router<Arc<Chat>> {
 
 /// Another site's page may not write in a customer's name; programs send no such header.
 async fn own_page_only(request: Request, next: Next) -> Response {
-    let from_elsewhere = request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let from_elsewhere =
+        request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     if from_elsewhere && request.method() != Method::GET {
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -81,7 +82,9 @@ async fn customers(State(chat): State<Arc<Chat>>) -> Json<Value> {
 }
 
 /// Tells the page that something changed; it reads what.
-async fn events(State(chat): State<Arc<Chat>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(
+    State(chat): State<Arc<Chat>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut changes = chat.changes.subscribe();
     changes.mark_changed();
     let events = stream::unfold(changes, async |mut changes| {
@@ -95,11 +98,16 @@ type Answer = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
 
 /// A person is the customer.
 async fn say(State(chat): State<Arc<Chat>>, Path(customer): Path<String>, body: Bytes) -> Answer {
-    let said: Value = serde_json::from_slice(&body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    let text = said["text"].as_str().filter(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT);
+    let said: Value = serde_json::from_slice(&body)
+        .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+    let text =
+        said["text"].as_str().filter(|text| !text.trim().is_empty() && text.len() <= MAX_TEXT);
     let text = text.ok_or_else(|| (StatusCode::BAD_REQUEST, "say {\"text\":\"…\"}".to_owned()))?;
     if customer.len() > MAX_NAME || !chat.state().customers.takes(&customer) {
-        return Err((StatusCode::BAD_REQUEST, "the name is too long, or there are too many customers".to_owned()));
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "the name is too long, or there are too many customers".to_owned(),
+        ));
     }
     chat.customer_says(&customer, text).await.map_err(|error| (StatusCode::BAD_GATEWAY, error))?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))

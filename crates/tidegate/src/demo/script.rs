@@ -40,7 +40,10 @@ async fn too_early(stage: &Stage) -> Result<(), Failure> {
         stage.chat.screen(customer).len() >= texts.len()
     })
     .await?;
-    hold("they are there in the order in which they were typed", stage.chat.screen(customer) == texts)?;
+    hold(
+        "they are there in the order in which they were typed",
+        stage.chat.screen(customer) == texts,
+    )?;
     for (message, text) in sent.iter().zip(texts) {
         let delivered = || status(&details(stage, message)) == "delivery-success";
         until(&format!("“{text}” is delivered"), Duration::ZERO, delivered).await?;
@@ -62,14 +65,24 @@ async fn never_ready(stage: &Stage) -> Result<(), Failure> {
     let failed = || status(&details(stage, &message)) == "delivery-failed";
     until("the message has failed", HOLD, failed).await?;
     let told = details(stage, &message);
-    hold("Genesys has exactly one final receipt for it, and it says Failed", final_receipts(&told) == ["Failed"])?;
+    hold(
+        "Genesys has exactly one final receipt for it, and it says Failed",
+        final_receipts(&told) == ["Failed"],
+    )?;
     let reason = &told["normalizedReceipts"][0]["reasons"][0]["code"];
     hold("its normalizedReceipts name MessageExpired", reason == "MessageExpired")?;
-    let conversation = stage.genesys.conversation_of(NAME, customer).and_then(|id| stage.genesys.conversation(&id));
-    let conversation = conversation.map_err(|error| Failure::failed("the conversation cannot be read", error))?;
+    let conversation = stage
+        .genesys
+        .conversation_of(NAME, customer)
+        .and_then(|id| stage.genesys.conversation(&id));
+    let conversation =
+        conversation.map_err(|error| Failure::failed("the conversation cannot be read", error))?;
     let error_info = error_info(&conversation, &message);
     line("genesys", format!("errorInfo: {error_info}"));
-    hold("the conversation's errorInfo names MessageExpired", error_info.contains("MessageExpired"))?;
+    hold(
+        "the conversation's errorInfo names MessageExpired",
+        error_info.contains("MessageExpired"),
+    )?;
     hold("the customer never saw it", stage.chat.screen(customer).is_empty())
 }
 
@@ -92,7 +105,9 @@ async fn until(what: &str, at_least: Duration, is_true: impl Fn() -> bool) -> Re
     let end = Instant::now() + at_least + SLACK;
     while !is_true() {
         if Instant::now() > end {
-            return Err(Failure::found(format!("the demo failed: it did not come true that {what}")));
+            return Err(Failure::found(format!(
+                "the demo failed: it did not come true that {what}"
+            )));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -124,8 +139,10 @@ fn final_receipts(details: &Value) -> Vec<&str> {
 }
 
 fn error_info(conversation: &Value, message: &str) -> String {
-    let participants = conversation["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let messages = participants.iter().filter_map(|participant| participant["messages"].as_array()).flatten();
+    let participants =
+        conversation["participants"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let messages =
+        participants.iter().filter_map(|participant| participant["messages"].as_array()).flatten();
     let found = messages.into_iter().find(|one| one["messageId"] == message);
     found.map(|one| one["errorInfo"]["message"].to_string()).unwrap_or_default()
 }

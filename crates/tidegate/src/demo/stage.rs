@@ -66,39 +66,57 @@ impl Stage {
                 secret: WEBHOOK_SECRET.into(),
                 headers: vec![],
             })
-            .map_err(|error| Failure::failed("the sandbox refuses the demo's integration", error))?;
+            .map_err(|error| {
+                Failure::failed("the sandbox refuses the demo's integration", error)
+            })?;
 
         let secrets = secrets()?;
-        let chat = Chat::new(secrets.clone(), format!("{gateway_url}/connectors/{NAME}/events"), Arc::clone(&clock))?;
+        let chat = Chat::new(
+            secrets.clone(),
+            format!("{gateway_url}/connectors/{NAME}/events"),
+            Arc::clone(&clock),
+        )?;
         let listener = chat.listen(for_chat);
 
         let mut policy = Policy { service_reports: true, ..Policy::default() };
         policy.hold.limit = HOLD;
-        let api: Url = sandbox.url().parse().map_err(|error| Failure::failed("the sandbox has no address", error))?;
+        let api: Url = sandbox
+            .url()
+            .parse()
+            .map_err(|error| Failure::failed("the sandbox has no address", error))?;
         let clients = SandboxConfig::default().clients.into_iter();
         let base = chat_url.parse().ok().and_then(|url| BaseUrl::new(url).ok());
-        let base = base.ok_or_else(|| Failure::failed("the demo's chat service has no address", &chat_url))?;
+        let base = base
+            .ok_or_else(|| Failure::failed("the demo's chat service has no address", &chat_url))?;
         let integration = config::Integration {
             name: IntegrationName::new(NAME),
             hosts: Hosts { api: api.clone(), login: api },
             integration_id,
-            clients: clients.map(|(id, secret)| Credentials { id, secret: secret.into() }).collect(),
+            clients: clients
+                .map(|(id, secret)| Credentials { id, secret: secret.into() })
+                .collect(),
             webhook_secrets: vec![WEBHOOK_SECRET.into()],
             policy,
             notices: NoticeTexts::default(),
             detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
             connector: HttpConfig { reports_delivery: true, ..HttpConfig::new(base, secrets) },
         };
-        let integration =
-            wiring::integration(integration, &wiring::genesys_client()?, &wiring::connector_client()?, &clock);
-        let gateway = Gateway::start(for_gateway, vec![integration], store, clock, Limits::default())
-            .map_err(|error| Failure::failed("the gateway does not start", error))?;
+        let integration = wiring::integration(
+            integration,
+            &wiring::genesys_client()?,
+            &wiring::connector_client()?,
+            &clock,
+        );
+        let gateway =
+            Gateway::start(for_gateway, vec![integration], store, clock, Limits::default())
+                .map_err(|error| Failure::failed("the gateway does not start", error))?;
         Ok(Self { genesys, chat, store: url, gateway, sandbox, listener })
     }
 
     /// What somebody can do with a demo that runs.
     pub(super) fn invitation(&self) -> String {
-        let (gateway, sandbox, chat) = (self.gateway.address, self.sandbox.url(), &self.chat.address());
+        let (gateway, sandbox, chat) =
+            (self.gateway.address, self.sandbox.url(), &self.chat.address());
         format!(
             "Tidegate is running. Open these two pages side by side:\n\n  \
              the agent's desktop   {sandbox}/desktop\n  \
@@ -121,8 +139,9 @@ impl Stage {
 
 /// What signs between the gateway and the demo's chat service.
 fn secrets() -> Result<Secrets, Failure> {
-    let secret: Secret =
-        CONNECTOR_SECRET.parse().map_err(|error| Failure::failed("the demo's own secret is wrong", error))?;
+    let secret: Secret = CONNECTOR_SECRET
+        .parse()
+        .map_err(|error| Failure::failed("the demo's own secret is wrong", error))?;
     Ok(Secrets::from(secret))
 }
 

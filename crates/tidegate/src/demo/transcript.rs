@@ -31,13 +31,15 @@ pub(super) fn print_ticks(genesys: &Handle) {
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };
-            let (Kind::Message, Some(message), Some(state)) = (entry.kind, &entry.message, &entry.state) else {
+            let (Kind::Message, Some(message), Some(state)) =
+                (entry.kind, &entry.message, &entry.state)
+            else {
                 continue;
             };
             let details = genesys.message(message).unwrap_or_default();
-            let text = texts
-                .entry(message.clone())
-                .or_insert_with(|| details["normalizedMessage"]["text"].as_str().unwrap_or_default().to_owned());
+            let text = texts.entry(message.clone()).or_insert_with(|| {
+                details["normalizedMessage"]["text"].as_str().unwrap_or_default().to_owned()
+            });
             match state.as_str() {
                 "sent" => line("agent sees", format!("✓   sent       “{text}”")),
                 "delivery-success" => line("agent sees", format!("✓✓  delivered  “{text}”")),

@@ -22,7 +22,9 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
     };
     let clients = config.clients.clone();
     let stopped = stop(options.run_for)?;
-    let running = Sandbox::start(config).await.map_err(|error| Failure::failed("the sandbox does not start", error))?;
+    let running = Sandbox::start(config)
+        .await
+        .map_err(|error| Failure::failed("the sandbox does not start", error))?;
     let writer = match &options.transcript {
         Some(to) => Some(transcript::Writer::start(to, running.handle.clone())?),
         None => None,
@@ -60,7 +62,8 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
 
 fn greeting(running: &Running, clients: &[(String, String)]) -> String {
     let url = running.url();
-    let clients = clients.iter().map(|(id, secret)| format!("  OAuth client {id}, secret {secret}\n"));
+    let clients =
+        clients.iter().map(|(id, secret)| format!("  OAuth client {id}, secret {secret}\n"));
     let clients: String = clients.collect();
     format!(
         "Genesys Cloud, on this machine: {url}\n{clients}  the agent's desktop: {url}/desktop\n  \
@@ -70,8 +73,8 @@ fn greeting(running: &Running, clients: &[(String, String)]) -> String {
 
 /// Ends when it is time to stop: Ctrl-C, SIGTERM, or that much later.
 fn stop(after: Option<Duration>) -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|error| Failure::failed("cannot wait for signals", error))?;
+    let mut terminate = signal(SignalKind::terminate())
+        .map_err(|error| Failure::failed("cannot wait for signals", error))?;
     Ok(async move {
         let time = async {
             match after {

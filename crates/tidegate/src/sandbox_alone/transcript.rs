@@ -32,7 +32,10 @@ impl Writer {
             Box::new(stdout())
         } else {
             let file = File::create(path).map_err(|error| {
-                Failure::configuration(format!("tidegate: cannot write {}: {error}", path.display()))
+                Failure::configuration(format!(
+                    "tidegate: cannot write {}: {error}",
+                    path.display()
+                ))
             })?;
             Box::new(BufWriter::new(file))
         };
@@ -46,7 +49,10 @@ impl Writer {
         // It may have ended already, by an error.
         let _ = self.finish.send(());
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::failed(format_args!("the transcript cannot be written to {}", self.path.display()), error)
+            Failure::failed(
+                format_args!("the transcript cannot be written to {}", self.path.display()),
+                error,
+            )
         };
         match self.task.await {
             Ok(Ok(())) => Ok(()),
@@ -56,7 +62,11 @@ impl Writer {
     }
 }
 
-async fn write(handle: Handle, mut out: Box<dyn Write + Send>, mut finished: oneshot::Receiver<()>) -> io::Result<()> {
+async fn write(
+    handle: Handle,
+    mut out: Box<dyn Write + Send>,
+    mut finished: oneshot::Receiver<()>,
+) -> io::Result<()> {
     // Only a bell: the entries themselves are read in order, so that none is missed by falling behind.
     let mut bell = handle.subscribe();
     let mut last = 0;
@@ -67,7 +77,8 @@ async fn write(handle: Handle, mut out: Box<dyn Write + Send>, mut finished: one
             let Some(newest) = entries.last() else { break };
             last = newest.n;
             // A disk or a pipe may be slow; the sandbox is not to wait for it.
-            out = spawn_blocking(move || lines(out, &entries)).await.map_err(io::Error::other)??;
+            out =
+                spawn_blocking(move || lines(out, &entries)).await.map_err(io::Error::other)??;
         }
         if over {
             return Ok(());
@@ -79,7 +90,10 @@ async fn write(handle: Handle, mut out: Box<dyn Write + Send>, mut finished: one
     }
 }
 
-fn lines(mut out: Box<dyn Write + Send>, entries: &[Arc<Entry>]) -> io::Result<Box<dyn Write + Send>> {
+fn lines(
+    mut out: Box<dyn Write + Send>,
+    entries: &[Arc<Entry>],
+) -> io::Result<Box<dyn Write + Send>> {
     for entry in entries {
         serde_json::to_writer(&mut out, &**entry)?;
         out.write_all(b"\n")?;

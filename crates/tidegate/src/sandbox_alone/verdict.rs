@@ -24,8 +24,10 @@ pub(super) fn count(verdict: &Verdict) -> usize {
 
 /// `{"passed": …, "faults": …, "verdict": …}`, on one line.
 pub(super) fn json(verdict: &Verdict) -> String {
-    let faults: serde_json::Map<String, Value> =
-        kinds(verdict).into_iter().map(|kind| (kind.name.to_owned(), kind.rows.len().into())).collect();
+    let faults: serde_json::Map<String, Value> = kinds(verdict)
+        .into_iter()
+        .map(|kind| (kind.name.to_owned(), kind.rows.len().into()))
+        .collect();
     let passed = count(verdict) == 0;
     format!("{}\n", json!({"passed": passed, "faults": faults, "verdict": verdict}))
 }
@@ -44,14 +46,18 @@ pub(super) fn table(verdict: &Verdict) -> String {
         .into_iter()
         .flat_map(|kind| {
             let over = kind.rows.len().saturating_sub(MAX_ROWS);
-            let rest =
-                (over > 0).then(|| [kind.name.to_owned(), format!("and {over} more"), String::new(), String::new()]);
+            let rest = (over > 0).then(|| {
+                [kind.name.to_owned(), format!("and {over} more"), String::new(), String::new()]
+            });
             let rows = kind.rows.into_iter().take(MAX_ROWS);
-            rows.map(move |[about, what, when]| [kind.name.to_owned(), about, what, when]).chain(rest)
+            rows.map(move |[about, what, when]| [kind.name.to_owned(), about, what, when])
+                .chain(rest)
         })
         .collect();
     let head = ["FAULT", "MESSAGE OR PATH", "WHAT", "WHEN"].map(str::to_owned);
-    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0)
+    };
     let widths = [width(0), width(1), width(2)];
     out.push('\n');
     for [fault, about, what, when] in [&head].into_iter().chain(&rows) {
@@ -66,16 +72,26 @@ pub(super) fn table(verdict: &Verdict) -> String {
 
 /// What counts against the middleware. That a webhook got no answer may be anybody's doing.
 fn kinds(verdict: &Verdict) -> Vec<Kind> {
-    let receipts = |name, faults: &[ReceiptFault]| Kind { name, rows: faults.iter().map(of_receipt).collect() };
-    let calls = |name, calls: &[RefusedCall]| Kind { name, rows: calls.iter().map(of_call).collect() };
+    let receipts = |name, faults: &[ReceiptFault]| Kind {
+        name,
+        rows: faults.iter().map(of_receipt).collect(),
+    };
+    let calls =
+        |name, calls: &[RefusedCall]| Kind { name, rows: calls.iter().map(of_call).collect() };
     let open = |id: &String| [id.clone(), String::new(), String::new()];
     let kinds = vec![
-        Kind { name: "no final receipt", rows: verdict.without_final_receipt.iter().map(open).collect() },
+        Kind {
+            name: "no final receipt",
+            rows: verdict.without_final_receipt.iter().map(open).collect(),
+        },
         receipts("receipt after the final one", &verdict.receipts_after_final),
         receipts("receipt takes an earlier one back", &verdict.receipts_backwards),
         receipts("receipt names another customer", &verdict.wrong_customer),
         receipts("receipt for an unknown message", &verdict.unknown_ids),
-        Kind { name: "webhook answer is no 2xx", rows: verdict.webhook_not_2xx.iter().map(of_webhook).collect() },
+        Kind {
+            name: "webhook answer is no 2xx",
+            rows: verdict.webhook_not_2xx.iter().map(of_webhook).collect(),
+        },
         calls("request over the limit", &verdict.rate_limited),
         calls("invalid request", &verdict.invalid_bodies),
     ];

@@ -30,10 +30,18 @@ fn secrets() -> impl Iterator<Item = (String, String)> {
 fn known() -> BTreeSet<String> {
     let (_, walk) = read(Path::new(""), EXAMPLE, secrets());
     let known = walk.known();
-    let is_leaf = |key: &String| key.contains('.') && !known.iter().any(|other| other.starts_with(&format!("{key}.")));
-    let secret = |key: &String| key.strip_suffix(".env").or(key.strip_suffix(".file")).map(str::to_owned);
+    let is_leaf = |key: &String| {
+        key.contains('.') && !known.iter().any(|other| other.starts_with(&format!("{key}.")))
+    };
+    let secret =
+        |key: &String| key.strip_suffix(".env").or(key.strip_suffix(".file")).map(str::to_owned);
     let secrets = known.iter().filter_map(secret);
-    known.iter().filter(|key| is_leaf(key) && secret(key).is_none()).cloned().chain(secrets).collect()
+    known
+        .iter()
+        .filter(|key| is_leaf(key) && secret(key).is_none())
+        .cloned()
+        .chain(secrets)
+        .collect()
 }
 
 /// The keys in the tables of the page, each with the heading above it.
@@ -78,9 +86,11 @@ fn the_page_has_every_key_and_no_other() {
 
 #[test]
 fn the_example_has_every_key_and_no_other() {
-    let of_elements = |key: &String| key.starts_with("console.users.") || key.starts_with("integration.clients.");
+    let of_elements =
+        |key: &String| key.starts_with("console.users.") || key.starts_with("integration.clients.");
     let lists = ["console.users", "integration.clients"].map(str::to_owned);
-    let known: BTreeSet<_> = known().into_iter().filter(|key| !of_elements(key)).chain(lists).collect();
+    let known: BTreeSet<_> =
+        known().into_iter().filter(|key| !of_elements(key)).chain(lists).collect();
     assert_eq!(in_the_example(), known);
 }
 
@@ -90,7 +100,10 @@ fn the_example_works_and_says_the_defaults() {
     let least = load(&with(""), &[]).unwrap();
     assert_eq!(example.server.listen, least.server.listen);
     assert_eq!(example.server.max_body, least.server.max_body);
-    assert_eq!((example.store.url, example.store.retention), (least.store.url, least.store.retention));
+    assert_eq!(
+        (example.store.url, example.store.retention),
+        (least.store.url, least.store.retention)
+    );
     let acme = &example.integrations[0];
     assert_eq!((&acme.policy, &acme.notices), (&Policy::default(), &NoticeTexts::default()));
     assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
@@ -110,14 +123,20 @@ fn the_page_says_the_defaults() {
         }
         let cells: Vec<_> = line.split(" | ").collect();
         let [key, _, default, _] = &cells[..] else { continue };
-        let (Some(key), Some(default)) = (key.strip_prefix("| `"), default.strip_prefix('`')) else { continue };
+        let (Some(key), Some(default)) = (key.strip_prefix("| `"), default.strip_prefix('`'))
+        else {
+            continue;
+        };
         let (key, default) = (key.trim_end_matches('`'), default.trim_end_matches('`'));
         if section.is_empty() {
             continue;
         }
         let table = format!("[{section}]\n{key} = {default}\n");
-        let text =
-            if section == "integration.connector" { with(&format!("{key} = {default}\n")) } else { with(&table) };
+        let text = if section == "integration.connector" {
+            with(&format!("{key} = {default}\n"))
+        } else {
+            with(&table)
+        };
         assert_eq!(format!("{:?}", load(&text, &[]).unwrap()), least, "{section}.{key}");
         checked += 1;
     }

@@ -8,12 +8,34 @@ use super::{CONNECTOR, INTEGRATION, complaint, load, report, with};
 #[test]
 fn durations_are_numbers_with_units() {
     let millis = |text| duration(text).map(|duration| duration.as_millis());
-    let good = [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("30d", 2_592_000_000)];
-    for (text, expected) in good.into_iter().chain([("1m30s", 90_000), (" 1h 5ms ", 3_600_005), ("0s", 0)]) {
+    let good = [
+        ("500ms", 500),
+        ("30s", 30_000),
+        ("5m", 300_000),
+        ("1h", 3_600_000),
+        ("30d", 2_592_000_000),
+    ];
+    for (text, expected) in
+        good.into_iter().chain([("1m30s", 90_000), (" 1h 5ms ", 3_600_005), ("0s", 0)])
+    {
         assert_eq!(millis(text), Some(expected), "{text}");
     }
     let overflow = format!("{}d", u64::MAX);
-    for text in ["", "30", "s", "30x", "1.5s", "-1s", "+1s", "1m30", "1S", "30 s", "1s,2s", "٣s", overflow.as_str()] {
+    for text in [
+        "",
+        "30",
+        "s",
+        "30x",
+        "1.5s",
+        "-1s",
+        "+1s",
+        "1m30",
+        "1S",
+        "30 s",
+        "1s,2s",
+        "٣s",
+        overflow.as_str(),
+    ] {
         assert_eq!(millis(text), None, "{text}");
     }
     for text in ["1ms", "1500ms", "90s", "25h", "7d"] {
@@ -24,14 +46,23 @@ fn durations_are_numbers_with_units() {
 
 #[test]
 fn sizes_are_numbers_of_bytes_or_of_units() {
-    let good = [("1MiB", 1 << 20), ("512KiB", 512 << 10), ("64kB", 64_000), ("1000", 1000), ("2 MB", 2_000_000)];
+    let good = [
+        ("1MiB", 1 << 20),
+        ("512KiB", 512 << 10),
+        ("64kB", 64_000),
+        ("1000", 1000),
+        ("2 MB", 2_000_000),
+    ];
     for (text, expected) in good {
         assert_eq!(size(text), Some(expected), "{text}");
     }
     for text in ["", "MiB", "1mib", "1.5MiB", "-1", "1 banana", "99999999999GiB"] {
         assert_eq!(size(text), None, "{text}");
     }
-    assert_eq!(load(&format!("[server]\nmax_body = 2048{}", with("")), &[]).unwrap().server.max_body, 2_048);
+    assert_eq!(
+        load(&format!("[server]\nmax_body = 2048{}", with("")), &[]).unwrap().server.max_body,
+        2_048
+    );
 }
 
 /// `[section]` with one line in it, and the complaint about that.
@@ -42,15 +73,31 @@ fn in_section(section: &str, line: &str) -> String {
 #[test]
 fn values_out_of_range_name_the_limit() {
     let cases = [
-        ("integration.hold", "for = \"0s\"", "integration[0].hold.for: \"0s\" is too little: the least is 1ms"),
-        ("integration.hold", "for = \"2d\"", "integration[0].hold.for: \"2d\" is too much: the most is 1d"),
-        ("integration.hold", "max_messages = 0", "integration[0].hold.max_messages: 0 is too little: the least is 1"),
+        (
+            "integration.hold",
+            "for = \"0s\"",
+            "integration[0].hold.for: \"0s\" is too little: the least is 1ms",
+        ),
+        (
+            "integration.hold",
+            "for = \"2d\"",
+            "integration[0].hold.for: \"2d\" is too much: the most is 1d",
+        ),
+        (
+            "integration.hold",
+            "max_messages = 0",
+            "integration[0].hold.max_messages: 0 is too little: the least is 1",
+        ),
         (
             "integration.hold",
             "max_messages = -1",
             "integration[0].hold.max_messages: -1 is not a whole number of 1 to 10000",
         ),
-        ("server", "max_body = \"1GiB\"", "server.max_body: \"1GiB\" is too much: the most is 67108864 bytes"),
+        (
+            "server",
+            "max_body = \"1GiB\"",
+            "server.max_body: \"1GiB\" is too much: the most is 67108864 bytes",
+        ),
         (
             "integration.delivery",
             "retry_max = \"10ms\"",
@@ -87,7 +134,11 @@ fn wrong_types_name_the_right_one() {
             "max_messages = 1.5",
             "integration[0].hold.max_messages: must be a number without quotes, not a decimal number",
         ),
-        ("integration.hold", "start = true", "integration[0].hold.start: must be a text in quotes, not true or false"),
+        (
+            "integration.hold",
+            "start = true",
+            "integration[0].hold.start: must be a text in quotes, not true or false",
+        ),
         (
             "integration.agent_notice",
             "on = \"held\"",
@@ -135,8 +186,16 @@ fn unknown_keys_name_the_nearest_or_their_own_section_or_all() {
             "integration[0].hold.give_up_after: there is no such key here; it belongs to its own section, as \
              integration.delivery.give_up_after",
         ),
-        ("store", "colour = 1", "store.colour: there is no such key; the keys here are retention, takeover, url"),
-        ("store", "\"a b\" = 1", "store.\"a b\": there is no such key; the keys here are retention, takeover, url"),
+        (
+            "store",
+            "colour = 1",
+            "store.colour: there is no such key; the keys here are retention, takeover, url",
+        ),
+        (
+            "store",
+            "\"a b\" = 1",
+            "store.\"a b\": there is no such key; the keys here are retention, takeover, url",
+        ),
         ("sever", "listen = \"x\"", "sever: there is no such key; did you mean \"server\"?"),
     ];
     for (section, line, expected) in cases {
@@ -165,7 +224,10 @@ fn there_is_at_least_one_integration_with_its_keys() {
         report("", &[]),
         "tidegate.toml: integration: is missing: write for example [[integration]] with name, region and so on"
     );
-    assert_eq!(complaint("integration = []"), "integration: is empty: write at least one [[integration]]");
+    assert_eq!(
+        complaint("integration = []"),
+        "integration: is empty: write at least one [[integration]]"
+    );
     insta::assert_snapshot!(report("\n[[integration]]\n[integration.connector]", &[]), @r#"
     8 things are wrong with the configuration:
     tidegate.toml:2: integration[0].name: is missing: write for example name = "acme"
@@ -189,7 +251,10 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
     let hosts = |lines: &str| load(&with_hosts(lines), &[]).unwrap().integrations.remove(0).hosts;
     assert_eq!(hosts("region = \"eu-central-1\"").api.as_str(), "https://api.mypurecloud.de/");
     let both = hosts("api_url = \"http://127.0.0.1:1\"\nlogin_url = \"http://127.0.0.1:2/x\"");
-    assert_eq!((both.api.as_str(), both.login.as_str()), ("http://127.0.0.1:1/", "http://127.0.0.1:2/x"));
+    assert_eq!(
+        (both.api.as_str(), both.login.as_str()),
+        ("http://127.0.0.1:1/", "http://127.0.0.1:2/x")
+    );
 
     let cases = [
         (
@@ -221,7 +286,8 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
         assert_eq!(complaint(&with_hosts(lines)), expected);
     }
     assert!(
-        complaint(&with_hosts("region = \"mars\"")).contains("write one of mypurecloud.com, use2.us-gov-pure.cloud")
+        complaint(&with_hosts("region = \"mars\""))
+            .contains("write one of mypurecloud.com, use2.us-gov-pure.cloud")
     );
 }
 
@@ -232,16 +298,31 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
             "gateway.example.com",
             "is no URL (relative URL without a base): write for example \"https://gateway.example.com\"",
         ),
-        ("ftp://hunter2", "is not a URL of http or https: write for example \"https://gateway.example.com\""),
-        ("https://a:hunter2@b", "has a user or a password in it, which do not belong there: leave them out"),
+        (
+            "ftp://hunter2",
+            "is not a URL of http or https: write for example \"https://gateway.example.com\"",
+        ),
+        (
+            "https://a:hunter2@b",
+            "has a user or a password in it, which do not belong there: leave them out",
+        ),
         (
             "https://a/?t=hunter2",
             "has a '?' or a '#' in it: paths are added to it, so write for example \"https://gateway.example.com\"",
         ),
     ] {
-        assert_eq!(in_section("server", &format!("public_url = {url:?}")), format!("server.public_url: {expected}"));
+        assert_eq!(
+            in_section("server", &format!("public_url = {url:?}")),
+            format!("server.public_url: {expected}")
+        );
     }
-    for url in ["sqlite:", "mysql://hunter2@b/c", "tidegate.db", "postgres:x", "postgres://hunter2@host:one/x"] {
+    for url in [
+        "sqlite:",
+        "mysql://hunter2@b/c",
+        "tidegate.db",
+        "postgres:x",
+        "postgres://hunter2@host:one/x",
+    ] {
         assert_eq!(
             in_section("store", &format!("url = {url:?}")),
             "store.url: is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""

@@ -57,8 +57,14 @@ fn from_exactly_one_place() {
         says("{ env = \"A\", file = \"b\" }"),
         "integration[0].webhook_secret: has both env and file: keep one of the two"
     );
-    assert_eq!(says("{}"), format!("integration[0].webhook_secret: has neither env nor file: {ways}"));
-    assert_eq!(says("3"), format!("integration[0].webhook_secret: must be a secret, not a number: {ways}"));
+    assert_eq!(
+        says("{}"),
+        format!("integration[0].webhook_secret: has neither env nor file: {ways}")
+    );
+    assert_eq!(
+        says("3"),
+        format!("integration[0].webhook_secret: must be a secret, not a number: {ways}")
+    );
     assert!(says("{ env = 3 }").contains("webhook_secret.env: must be a text in quotes"));
 }
 
@@ -67,7 +73,9 @@ fn two_while_they_are_rotated() {
     let text = webhook("[\"0123456789abcdef\", { env = \"NEW\" }]");
     let config = load(&text, &[("NEW", "fedcba9876543210")]).unwrap();
     assert_eq!(config.integrations[0].webhook_secrets.len(), 2);
-    for (list, count) in [("[]", 0), ("[\"0123456789abcdef\", \"0123456789abcdef\", \"0123456789abcdef\"]", 3)] {
+    for (list, count) in
+        [("[]", 0), ("[\"0123456789abcdef\", \"0123456789abcdef\", \"0123456789abcdef\"]", 3)]
+    {
         assert_eq!(
             complaint(&webhook(list)),
             format!(
@@ -77,11 +85,14 @@ fn two_while_they_are_rotated() {
         );
     }
     let both = "secret = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\", { env = \"C\" }]";
-    let text =
-        format!("{INTEGRATION}{}", CONNECTOR.replace("secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"", both));
+    let text = format!(
+        "{INTEGRATION}{}",
+        CONNECTOR.replace("secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"", both)
+    );
     assert!(load(&text, &[("C", "whsec_AfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]).is_ok());
     assert!(
-        report(&text, &[("C", "hunter2")]).contains("connector.secret[1]: a connector's secret begins with `whsec_`")
+        report(&text, &[("C", "hunter2")])
+            .contains("connector.secret[1]: a connector's secret begins with `whsec_`")
     );
 }
 
@@ -100,7 +111,9 @@ fn none_is_ever_shown() {
     let good = "[store]\nurl = \"postgres://user:hunter2@host/db\"\n[console]\nusers = [{ name = \"ops\", password_hash \
                 = \"$argon2id$hunter2\", role = \"viewer\" }]\n";
     let config = load(&format!("{good}{}", with("")), &[]).unwrap();
-    assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("MfKQ9r8G"));
+    assert!(
+        !format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("MfKQ9r8G")
+    );
 
     // Wherever one stands by mistake, the report does not repeat it.
     for broken in [

@@ -7,7 +7,8 @@ use super::{CONNECTOR_SECRET, load, report, with};
 
 #[test]
 fn every_kind_of_key_can_be_overridden() {
-    let file = format!("[server]\nlisten = \"127.0.0.1:1\"\n{}", with("[integration.hold]\nfor = \"1s\""));
+    let file =
+        format!("[server]\nlisten = \"127.0.0.1:1\"\n{}", with("[integration.hold]\nfor = \"1s\""));
     let config = load(
         &file,
         &[
@@ -31,7 +32,10 @@ fn every_kind_of_key_can_be_overridden() {
     .unwrap();
     assert_eq!((config.server.listen.port(), config.server.max_body), (2, 2048));
     let acme = &config.integrations[0];
-    assert_eq!((acme.policy.hold.limit, acme.policy.hold.max_messages), (Duration::from_secs(2), 7));
+    assert_eq!(
+        (acme.policy.hold.limit, acme.policy.hold.max_messages),
+        (Duration::from_secs(2), 7)
+    );
     assert_eq!(acme.webhook_secrets[0].expose(), "from-the-environment");
     assert_eq!(acme.clients[0].secret.expose(), "client");
     assert_eq!(acme.policy.notices.len(), 2);
@@ -58,9 +62,11 @@ fn whole_integrations_can_come_from_variables() {
     };
     // Eleven, since as text 10 comes before 2.
     let variables: Vec<_> = (0..11).flat_map(keys).collect();
-    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let variables: Vec<_> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let config = load("", &variables).unwrap();
-    let names: Vec<_> = config.integrations.iter().map(|integration| integration.name.to_string()).collect();
+    let names: Vec<_> =
+        config.integrations.iter().map(|integration| integration.name.to_string()).collect();
     assert_eq!(names, (0..11).map(|index| format!("acme-{index}")).collect::<Vec<_>>());
     assert_eq!(config.integrations[10].webhook_secrets.len(), 2);
 }
@@ -110,7 +116,10 @@ fn mistakes_name_the_variable_instead_of_the_place() {
 
 #[test]
 fn what_is_missing_in_an_integration_from_a_variable_says_which_key() {
-    let variables = [("TIDEGATE_INTEGRATION__1__NAME", "beta"), ("TIDEGATE_INTEGRATION__1__REGION", "mypurecloud.ie")];
+    let variables = [
+        ("TIDEGATE_INTEGRATION__1__NAME", "beta"),
+        ("TIDEGATE_INTEGRATION__1__REGION", "mypurecloud.ie"),
+    ];
     insta::assert_snapshot!(report(&with(""), &variables), @r#"
     4 things are wrong with the configuration:
     TIDEGATE_INTEGRATION__1__NAME: integration[1].integration_id: is missing: write for example integration_id = "b3f0…", as Genesys shows it
@@ -122,12 +131,15 @@ fn what_is_missing_in_an_integration_from_a_variable_says_which_key() {
 
 #[test]
 fn a_strange_name_of_a_variable_makes_no_second_line() {
-    let variables =
-        [("TIDEGATE_SERVER__LISTEN\nTIDEGATE_STORE__URL", "x"), ("TIDEGATE_INTEGRATION__0__\u{1b}[2J", "x")];
+    let variables = [
+        ("TIDEGATE_SERVER__LISTEN\nTIDEGATE_STORE__URL", "x"),
+        ("TIDEGATE_INTEGRATION__0__\u{1b}[2J", "x"),
+    ];
     let report = report(&with(""), &variables);
     assert_eq!(report.lines().count(), 3, "{report}");
     assert!(
-        report.contains("TIDEGATE_SERVER__LISTEN\\nTIDEGATE_STORE__URL: ") && !report.contains('\u{1b}'),
+        report.contains("TIDEGATE_SERVER__LISTEN\\nTIDEGATE_STORE__URL: ")
+            && !report.contains('\u{1b}'),
         "{report}"
     );
 }

@@ -25,13 +25,19 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(acme.name.as_str(), "acme");
     assert_eq!(Some(&acme.hosts), Hosts::of_region("mypurecloud.com").as_ref());
     assert_eq!(acme.integration_id, "b3f0");
-    assert_eq!((acme.clients[0].id.as_str(), acme.clients[0].secret.expose()), ("5d2f", "hunter2-client"));
+    assert_eq!(
+        (acme.clients[0].id.as_str(), acme.clients[0].secret.expose()),
+        ("5d2f", "hunter2-client")
+    );
     assert_eq!(acme.webhook_secrets, ["hunter2-webhook-secret".into()]);
     assert_eq!(acme.policy, Policy::default());
     assert_eq!(acme.notices, NoticeTexts::default());
     assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
     let secret: connector::http::Secret = CONNECTOR_SECRET.parse().unwrap();
-    assert_eq!(acme.connector, HttpConfig::new("http://127.0.0.1:9000".parse().unwrap(), secret.into()));
+    assert_eq!(
+        acme.connector,
+        HttpConfig::new("http://127.0.0.1:9000".parse().unwrap(), secret.into())
+    );
 }
 
 /// The figures of the contract, written out: the defaults above come from `conversation`.
@@ -137,11 +143,15 @@ fn every_key_is_heard() {
     assert_eq!(config.store.url, "postgres://user:hunter2@host/db");
     assert_eq!(config.store.retention, Duration::from_hours(36));
     let ops = &config.console[0];
-    assert_eq!((ops.name.as_str(), ops.password_hash.expose(), ops.role), ("ops", "$argon2id$x", Role::Operator));
+    assert_eq!(
+        (ops.name.as_str(), ops.password_hash.expose(), ops.role),
+        ("ops", "$argon2id$x", Role::Operator)
+    );
     let acme = &config.integrations[0];
     assert_eq!((acme.name.as_str(), acme.integration_id.as_str()), ("a-1_b", "x"));
     assert_eq!((acme.hosts.api.port(), acme.hosts.login.port()), (Some(7070), Some(7071)));
-    let clients: Vec<_> = acme.clients.iter().map(|client| (client.id.as_str(), client.secret.expose())).collect();
+    let clients: Vec<_> =
+        acme.clients.iter().map(|client| (client.id.as_str(), client.secret.expose())).collect();
     assert_eq!(clients, [("1", "a"), ("2", "b")]);
     assert_eq!(acme.webhook_secrets, ["0123456789abcdef".into(), "fedcba9876543210".into()]);
     insta::assert_debug_snapshot!((&acme.policy, &acme.notices, acme.detect_end, &acme.connector), @r#"
@@ -367,8 +377,12 @@ fn a_file_that_is_not_there_says_how_to_write_one_that_works() {
     let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
     // The placeholder for Genesys's id is the one thing that is left to fill in.
     let report = Config::load(&path, secrets.clone().into_iter()).unwrap_err().to_string();
-    assert!(report.ends_with("integration[0].integration_id: \"…\" is not an id of Genesys's"), "{report}");
-    std::fs::write(&path, least.replace("integration_id = \"…\"", "integration_id = \"b3f0\"")).unwrap();
+    assert!(
+        report.ends_with("integration[0].integration_id: \"…\" is not an id of Genesys's"),
+        "{report}"
+    );
+    std::fs::write(&path, least.replace("integration_id = \"…\"", "integration_id = \"b3f0\""))
+        .unwrap();
     assert!(Config::load(&path, secrets.into_iter()).is_ok());
 }
 
