@@ -1,4 +1,5 @@
-//! A PostgreSQL of the test's own: Debian's binaries, a temporary cluster on loopback, stopped afterwards.
+//! A PostgreSQL server for a test: Debian's binaries, and a temporary cluster on loopback, stopped
+//! afterwards.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -9,18 +10,26 @@ use tokio::time::Instant;
 
 use crate::ports::free_port;
 
-/// A running cluster, durable as one in life. It stops when it is dropped.
+/// A running cluster, as durable as one in production. It stops when it is dropped.
 pub(crate) struct Cluster {
     dir: tempfile::TempDir,
     bin: PathBuf,
     port: u16,
     server: Option<Child>,
+    /// Environment variables of its server, besides those of this process.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Cluster {
-    /// Makes and starts one.
+    /// Creates and starts a cluster.
     pub(crate) fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn start_with(variables: Vec<(&'static str, PathBuf)>) -> Self {
         let mut cluster = Self::empty();
+        cluster.variables = variables;
         let mut make = cluster.command("initdb");
         make.args([
             "--username=tidegate",
@@ -35,7 +44,8 @@ impl Cluster {
         cluster
     }
 
-    /// A place for one: where everybody may go, and on a disk, which the usual folder for what is temporary often is not.
+    /// A folder for a cluster: accessible to every user, and on a disk, which the usual temporary
+    /// folder often is not.
     pub(crate) fn empty() -> Self {
         let dir = tempfile::Builder::new()
             .prefix("tidegate-postgres-")
@@ -46,25 +56,26 @@ impl Cluster {
             std::os::unix::fs::chown(dir.path(), Some(user), Some(user))
                 .expect("the folder changes hands");
         }
-        Self { dir, bin: binaries(), port, server: None }
+        Self { dir, bin: binaries(), port, server: None, variables: Vec::new() }
     }
 
-    /// Where a program finds its database.
+    /// The URL of its database.
     pub(crate) fn url(&self) -> String {
         format!("postgres://tidegate@127.0.0.1:{}/postgres", self.port())
     }
 
-    /// Where it listens.
+    /// The port on which it listens.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Starts the server on the data that is there, and waits until it answers.
+    /// Starts the server on the existing data, and waits until it answers.
     pub(crate) fn run(&mut self) {
         let path = self.dir.path().join("log");
         let log = std::fs::File::create(&path).expect("a log");
-        let server = self
-            .command("postgres")
+        let mut command = self.command("postgres");
+        command.envs(self.variables.iter().cloned());
+        let server = command
             .arg("-D")
             .arg(self.data())
             .arg("-k")
@@ -86,7 +97,8 @@ impl Cluster {
         }
     }
 
-    /// Stops the server by `signal`: `INT` cuts all connections and writes what there is, `QUIT` is a crash.
+    /// Stops the server by `signal`: `INT` cuts all connections and writes all data, `QUIT` is a
+    /// crash.
     pub(crate) fn stop(&mut self, signal: &str) {
         if let Some(mut server) = self.server.take() {
             let _ = Command::new("kill")
@@ -101,7 +113,8 @@ impl Cluster {
         self.dir.path().join("data")
     }
 
-    /// One of PostgreSQL's programs, as somebody who is not root: it refuses to run as root.
+    /// One of PostgreSQL's programs, run as a user other than root, since it refuses to run as
+    /// root.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.stdin(Stdio::null()).current_dir("/");
@@ -118,7 +131,7 @@ impl Drop for Cluster {
     }
 }
 
-/// Runs a program that has to succeed.
+/// Runs a program that must succeed.
 pub(crate) fn succeeds(command: &mut Command) {
     let done = command.output().expect("it runs");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -129,7 +142,7 @@ fn binaries() -> PathBuf {
     installed().expect("PostgreSQL's programs: run ./test --set-up, or apt-get install postgresql")
 }
 
-/// The same, if they are anywhere.
+/// The same; `None` if they are not installed.
 pub(crate) fn installed() -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.flatten().map(|version| version.path().join("bin")).collect())
@@ -139,7 +152,7 @@ pub(crate) fn installed() -> Option<PathBuf> {
     found.into_iter().find(|bin| bin.join("initdb").exists() && bin.join("pg_basebackup").exists())
 }
 
-/// Whom to run it as; nobody in particular, where the tests do not run as root.
+/// The user to run it as; `None` if the tests do not run as root.
 pub(crate) fn unprivileged() -> Option<u32> {
     const NOBODY: u32 = 65_534;
     let root = std::os::unix::fs::MetadataExt::uid(

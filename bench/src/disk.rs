@@ -1,4 +1,4 @@
-//! What the disk takes for one `fdatasync`, measured beside whatever waits for one.
+//! How long the disk takes for one `fdatasync`, measured beside the program that waits for one.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -26,7 +26,7 @@ impl Probe {
         sync(&mut self.grows, SeekFrom::End(0))
     }
 
-    /// The same over what is there, which costs the disk less.
+    /// Overwrites existing data, which costs the disk less.
     pub(crate) fn write_over(&mut self) -> Duration {
         sync(&mut self.stays, SeekFrom::Start(0))
     }

@@ -1,4 +1,4 @@
-//! The events of a chat service, signed as it has to.
+//! The events of a chat service, signed as the protocol requires.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ pub(crate) fn session_opened(conversation: &str) -> String {
     )
 }
 
-/// A connection that brings events.
+/// A connection that posts events.
 pub(crate) struct Events {
     caller: Caller,
     secret: Secret,
@@ -31,7 +31,7 @@ impl Events {
         Self { caller: Caller::connect(to).await, secret, sent: 0 }
     }
 
-    /// Posts one array of events, which are all taken.
+    /// Posts one array of events, all of which must be accepted.
     pub(crate) async fn post(&mut self, body: String) {
         self.sent += 1;
         let id = format!("request-{}", self.sent);

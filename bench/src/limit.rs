@@ -1,5 +1,6 @@
-//! A Genesys that limits the rate: so many calls of a client in each window, a 429 beyond. Windows are fixed, and each
-//! begins with the first call after the last has ended, as the sandbox has it.
+//! A Genesys with a rate limit: it allows a client a fixed number of calls per window, and answers
+//! 429 beyond that. Windows are fixed. Each begins with the first call after the previous one has
+//! ended, as in the sandbox.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,10 +10,10 @@ use tokio::time::Instant;
 
 /// Genesys counts calls a minute.
 pub(crate) const WINDOW: Duration = Duration::from_mins(1);
-/// One message in so many is refused by the chat service, so that its receipt says Failed.
+/// The chat service refuses one message in this many, so that its receipt says Failed.
 const REFUSED_ONE_IN: usize = 40;
 
-/// What one client is allowed, what it used of that, and how long its urgent receipts took.
+/// What one client is allowed, how much of that it used, and how long its urgent receipts took.
 pub(crate) struct Limit {
     allowed: u32,
     book: Mutex<Book>,
@@ -36,11 +37,11 @@ pub(crate) struct Window {
     pub(crate) limited: u32,
 }
 
-/// What becomes of a call, with the seconds until its window ends.
+/// The outcome of a call, with the seconds until its window ends.
 pub(crate) enum Admission {
-    /// It is the `count`th.
+    /// It is call number `count` of its window.
     Taken { count: u32, reset: u64 },
-    /// There were as many as are allowed.
+    /// The window already has as many calls as are allowed.
     Limited { reset: u64 },
 }
 
@@ -70,7 +71,7 @@ impl Limit {
         Admission::Taken { count: window.taken, reset }
     }
 
-    /// Whether the chat service refuses this message, and so decides now that it fails.
+    /// Whether the chat service refuses this message. If so, its failure is decided now.
     pub(crate) fn refuses(&self, id: &str, now: Instant) -> bool {
         let number = id.rsplit('-').next().and_then(|number| number.parse::<usize>().ok());
         let refused = number.is_some_and(|number| number % REFUSED_ONE_IN == 0);
@@ -93,7 +94,7 @@ impl Limit {
         self.book.lock().expect("nobody panicked").windows.clone()
     }
 
-    /// How long each message that failed waited for its receipt to come; those that wait still, too.
+    /// How long each failed message waited for its receipt, including those that are still waiting.
     pub(crate) fn waits(&self, now: Instant) -> Vec<Duration> {
         let book = self.book.lock().expect("nobody panicked");
         book.waits.iter().copied().chain(book.refused.values().map(|since| now - *since)).collect()

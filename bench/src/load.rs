@@ -1,4 +1,5 @@
-//! Whoever posts the webhooks: as fast as they are answered, so many a second, or so many under way until their receipt.
+//! The load that posts the webhooks. It posts them as fast as they are answered, at a fixed rate,
+//! or with a fixed number under way until their receipts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::webhook;
 /// How long anything may take before a measurement is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One connection that is kept open.
+/// One keep-alive connection.
 pub(crate) struct Caller(SendRequest<Full<Bytes>>);
 
 impl Caller {
@@ -47,9 +48,9 @@ impl Caller {
     }
 }
 
-/// Makes ids and customers: each webhook is another message, over so many conversations.
+/// Makes ids and customers: each webhook is a new message, spread over `conversations`.
 pub(crate) struct Source {
-    /// Ids begin with it; none where they are random.
+    /// The prefix of the ids; `None` if they are random.
     run: Option<String>,
     conversations: usize,
     /// The number of the first customer.
@@ -62,7 +63,7 @@ impl Source {
         Self::behind(run, conversations, 0)
     }
 
-    /// The same for other customers: those behind so many.
+    /// The same for other customers, starting at number `first`.
     pub(crate) fn behind(run: &str, conversations: usize, first: usize) -> Arc<Self> {
         Arc::new(Self {
             run: Some(run.to_owned()),
@@ -72,7 +73,7 @@ impl Source {
         })
     }
 
-    /// The same with ids like Genesys's, each of which belongs somewhere else in an index.
+    /// The same with random ids like Genesys's, so that neighbours are far apart in an index.
     pub(crate) fn random(conversations: usize, first: usize) -> Arc<Self> {
         Arc::new(Self { run: None, conversations, first, next: AtomicUsize::new(0) })
     }
@@ -82,7 +83,7 @@ impl Source {
         self.numbered(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The same, if there is to be another.
+    /// The same, or `None` if there is to be no other.
     fn next_of(&self, until: Until) -> Option<(String, String)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         match until {
@@ -101,18 +102,18 @@ impl Source {
     }
 }
 
-/// The id of a customer's message at this place among his: always the same, and as random as Genesys's.
+/// The id of the customer's message at this place: always the same, and as random as Genesys's.
 pub(crate) fn random_id(customer: usize, place: usize) -> String {
     let mut random = fastrand::Rng::with_seed(((customer as u64) << 24) | place as u64);
     format!("{:032x}", random.u128(..))
 }
 
-/// What came of a load.
+/// The outcome of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) count: usize,
     pub(crate) over: Duration,
-    /// How long each took, the shortest first.
+    /// How long each took, shortest first.
     pub(crate) took: Vec<Duration>,
 }
 
@@ -122,22 +123,22 @@ impl Outcome {
         Self { count: took.len(), over, took }
     }
 
-    /// Those of two loads at the same time.
+    /// The outcomes of two simultaneous loads, combined.
     pub(crate) fn and(self, other: Self) -> Self {
         Self::of([self.took, other.took].concat(), self.over.max(other.over))
     }
 
-    /// So many a second.
+    /// The rate per second.
     pub(crate) fn rate(&self) -> f64 {
         self.count as f64 / self.over.as_secs_f64()
     }
 
-    /// The longest of all but one in a hundred, in milliseconds.
+    /// The 99th percentile, in milliseconds.
     pub(crate) fn p99(&self) -> f64 {
         self.at(0.99)
     }
 
-    /// The one in the middle, in milliseconds.
+    /// The median, in milliseconds.
     pub(crate) fn p50(&self) -> f64 {
         self.at(0.5)
     }
@@ -147,14 +148,14 @@ impl Outcome {
     }
 }
 
-/// The longest of this part of them, in milliseconds; they are in order.
+/// The quantile `part`, in milliseconds; `took` is sorted.
 pub(crate) fn quantile(took: &[Duration], part: f64) -> f64 {
     let index = (took.len() as f64 * part) as usize;
     took.get(index.min(took.len().saturating_sub(1)))
         .map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
 }
 
-/// Each connection posts the next webhook as soon as the last was answered.
+/// Each connection posts the next webhook as soon as the previous one was answered.
 pub(crate) async fn closed(
     to: SocketAddr,
     connections: usize,
@@ -164,7 +165,7 @@ pub(crate) async fn closed(
     in_turn(to, connections, Until::Over(over), source, None).await
 }
 
-/// So many webhooks, as fast as they are answered.
+/// Posts a fixed number of webhooks, as fast as they are answered.
 pub(crate) async fn all(
     to: SocketAddr,
     connections: usize,
@@ -192,7 +193,8 @@ pub(crate) async fn all(
     Outcome::of(all.concat(), begun.elapsed())
 }
 
-/// One message for each conversation, to its final receipt: whatever is done once for a conversation is done.
+/// Sends one message per conversation, to its final receipt, so that all one-time work of a
+/// conversation is done.
 pub(crate) async fn open_sessions(
     to: SocketAddr,
     under_way: usize,
@@ -202,7 +204,7 @@ pub(crate) async fn open_sessions(
     in_turn(to, under_way, Until::Each, source, Some(seen)).await;
 }
 
-/// So many messages are under way at once, each from its webhook to its final receipt.
+/// Keeps `under_way` messages under way at once, each from its webhook to its final receipt.
 pub(crate) async fn loops(
     to: SocketAddr,
     under_way: usize,
@@ -213,7 +215,7 @@ pub(crate) async fn loops(
     in_turn(to, under_way, Until::Over(over), source, Some(seen)).await
 }
 
-/// When nothing new is begun any more.
+/// When the load stops starting new messages.
 #[derive(Clone, Copy)]
 enum Until {
     /// After this time.
@@ -259,8 +261,8 @@ async fn in_turn(
     Outcome::of(all.join_all().await.concat(), begun.elapsed())
 }
 
-/// So many webhooks a second, evenly over the connections, whatever becomes of them. Each is timed from when it was due, so
-/// that a program that makes others wait does not look fast.
+/// Posts webhooks at a fixed rate, evenly over the connections, whether or not they are answered.
+/// Each is timed from when it was due, so that a program that makes others wait does not look fast.
 pub(crate) async fn open(
     to: SocketAddr,
     connections: usize,
@@ -280,8 +282,8 @@ pub(crate) async fn open(
             while due < begun + over {
                 let late = Instant::now() >= due;
                 tokio::time::sleep_until(due).await;
-                // A timer fires up to a millisecond late, for both sides alike: that is the caller's. That the last answer came
-                // too late is not.
+                // A timer fires up to a millisecond late, on both sides alike: that delay is the
+                // caller's. A delay because the previous answer came too late is not.
                 let asked =
                     if late { due } else { Instant::now().min(due + Duration::from_millis(1)) };
                 let (id, customer) = source.next();

@@ -1,5 +1,6 @@
-//! Measures the built `tidegate` beside reference implementations, on the same machine in the same run:
-//! `cargo run --release -p bench`. What each figure means, and how it is taken, is in docs/performance.md.
+//! Measures the built `tidegate` beside reference implementations, on the same machine in the same
+//! run: `cargo run --release -p bench`. What each figure means, and how it is taken, is in
+//! docs/performance.md.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -37,7 +38,7 @@ use measures::{ALL, Bench, Scale};
 use programs::Programs;
 use table::Row;
 
-/// As the measured program has it, so that no reference is slower by it.
+/// The same allocator as in the measured program, so that it slows no reference down.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -130,7 +131,7 @@ async fn measure(cli: Cli) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The figures that were written, printed once more.
+/// Prints the figures of a previous run again.
 fn written(file: &Path) -> Vec<Row> {
     let text = std::fs::read_to_string(file).expect("the JSON file can be read");
     let rows: Vec<Row> = serde_json::from_str(&text).expect("figures that `--json` has written");
@@ -159,7 +160,7 @@ async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {
             println!("{}", table::line(&row));
             rows.push(row);
         }
-        // After each: what comes may fail, hours later.
+        // After each measurement: a later one may fail hours from now.
         if let Some(file) = &cli.json {
             let text = serde_json::to_string_pretty(&rows).expect("JSON");
             std::fs::write(file, text + "\n").expect("the JSON file is written");
@@ -168,7 +169,7 @@ async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {
     rows
 }
 
-/// How long a slice is: long enough that something is done in it.
+/// The length of a slice, which must be long enough for some work to be done in it.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "this is not a number of seconds".to_owned())?;
     if (0.1..=600.0).contains(&seconds) {
@@ -178,7 +179,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Builds the program beside this one, and says where it is.
+/// Builds the program beside this one and returns its path.
 fn built() -> PathBuf {
     let this = std::env::current_exe().expect("this program");
     let target = this.parent().and_then(Path::parent).expect("a folder of the build's");
@@ -187,7 +188,8 @@ fn built() -> PathBuf {
     let mut build = Command::new(cargo);
     build.args(["build", "--release", "--locked", "--package", "tidegate", "--target-dir"]);
     build.arg(target).current_dir(root);
-    // What `cargo run` says of the bench is nothing to the program: a build script that looks at it would have all built anew.
+    // The variables that `cargo run` sets for the bench must not reach the build of the program. A
+    // build script that reads them would cause a full rebuild.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

@@ -1,5 +1,5 @@
-//! The figures as small pictures: ratios with their goals, and times beside the reference's. Drawn by hand, on a ground of
-//! their own, so that they can be read in a dark page as well.
+//! The figures as small pictures: ratios with their goals, and times beside the reference's. They
+//! are drawn by hand on their own background, so that they are readable on a dark page as well.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ enum Mark {
     Goal { at: f64 },
 }
 
-/// Writes `ratios.svg` and `times.svg`, each where there is anything for it.
+/// Writes `ratios.svg` and `times.svg`, each only if there is something to draw.
 pub(crate) fn write(dir: &Path, rows: &[Row]) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     for (name, drawn) in [("ratios.svg", ratios(rows)), ("times.svg", times(rows))] {
@@ -44,7 +44,8 @@ pub(crate) fn write(dir: &Path, rows: &[Row]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What is judged by its ratio to a reference, with the spread of the rounds and the goal.
+/// The figures that are judged by their ratio to a reference, with the spread of the rounds and the
+/// goal.
 fn ratios(rows: &[Row]) -> Option<String> {
     let with_goal =
         |row: &&Row| row.judged_by == Judged::Ratio && row.goal != Goal::Told && row.judged > 0.0;
@@ -115,7 +116,7 @@ fn chart(title: &str, note: &str, lines: &[Line]) -> Option<String> {
     };
     for tick in axis.ticks() {
         let (x, top) = (axis.place(tick), HEAD + 20.0);
-        // Where both are the same.
+        // The line at which both are equal.
         let colour = if tick.to_bits() == 1.0_f64.to_bits() { PALE } else { GRID };
         draw(format_args!(r#"<path d="M{x:.1} {top}V{bottom}" stroke="{colour}"/>"#));
         let y = bottom + 18.0;
@@ -175,14 +176,14 @@ impl Mark {
     }
 }
 
-/// A logarithmic axis: half as much and twice as much lie as far from one.
+/// A logarithmic axis: half and double are equally far from one.
 struct Axis {
     least: f64,
     most: f64,
 }
 
 impl Axis {
-    /// Wide enough for all of them, and for one.
+    /// An axis wide enough for all marks, and for one.
     fn over<'a>(marks: impl Iterator<Item = &'a Mark>) -> Option<Self> {
         let mut all = marks
             .flat_map(Mark::places)
@@ -199,13 +200,13 @@ impl Axis {
         MARGIN + part.clamp(0.0, 1.0) * (WIDTH - 2.0 * MARGIN)
     }
 
-    /// One, two and five of each power of ten; the powers alone where it is long.
+    /// One, two and five of each power of ten; the powers alone if the axis is long.
     fn ticks(&self) -> Vec<f64> {
         let steps: &[f64] =
             if self.most / self.least > 2_000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let all =
             (-6..=6).flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
-        // What a power of ten leaves behind the comma is not to be seen.
+        // The rounding error of a power of ten must not show.
         let round = all.map(|tick| format!("{tick:.6}").parse().unwrap_or(tick));
         round.filter(|tick| (self.least..=self.most).contains(tick)).collect()
     }

@@ -1,4 +1,4 @@
-//! The programs that are measured, each a process of its own, and what the system says about them.
+//! The measured programs, each a process of its own, and what the system reports about them.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -69,7 +69,7 @@ impl Program {
         self.status("VmHWM:")
     }
 
-    /// Waits until it does nothing, and returns how long that was.
+    /// Waits until it is idle, and returns how long that took.
     pub(crate) async fn rests(&self) -> Duration {
         let begun = Instant::now();
         let (mut used, mut since) = (self.ticks(), Instant::now());
@@ -88,7 +88,7 @@ impl Program {
     fn ticks(&self) -> u64 {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        // Behind the name, which may have spaces, and eleven other fields.
+        // The fields follow the name, which may contain spaces, and eleven other fields.
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
         fields.take(2).map(|field| field.parse::<u64>().expect("a number")).sum()
     }
@@ -105,7 +105,7 @@ impl Program {
         self.dir.path().join(STORE)
     }
 
-    /// Ends it at once. What it has written stays as long as the folder is held.
+    /// Kills it at once. Its files stay as long as the returned folder is held.
     pub(crate) fn kill(mut self) -> TempDir {
         self.end();
         std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"))
@@ -124,21 +124,22 @@ impl Drop for Program {
     }
 }
 
-/// Where everything is that a measurement may start.
+/// The paths of everything that a measurement may start.
 pub(crate) struct Programs {
     /// The built `tidegate`.
     pub(crate) tidegate: PathBuf,
 }
 
 impl Programs {
-    /// A gateway with an empty store, ready, its configuration being the default but for addresses, secrets and `extra`.
+    /// A ready gateway with an empty store. Its configuration is the default except for addresses,
+    /// secrets and `extra`.
     pub(crate) async fn gateway(&self, stubs: &Stubs, extra: &str) -> Program {
         let mut gateway = self.launch(folder(), stubs, extra);
         gateway.listens().await;
         gateway
     }
 
-    /// The same on the store that is in `dir`, if there is one, and not waited for.
+    /// The same on the store in `dir`, if there is one, without waiting until it is ready.
     pub(crate) fn launch(&self, dir: TempDir, stubs: &Stubs, extra: &str) -> Program {
         let port = free_port();
         let config = configure(dir.path(), port, stubs, extra);
@@ -156,7 +157,7 @@ impl Programs {
         node
     }
 
-    /// The gateway with this configuration and no other, whatever is set where the bench was started.
+    /// The gateway with this configuration alone, whatever the environment of the bench sets.
     fn serve(&self, config: &Path) -> Command {
         let mut command = Command::new(&self.tidegate);
         command.arg("serve").arg("--config").arg(config);
@@ -173,7 +174,7 @@ impl Programs {
         self.peer_in(folder(), name, stubs).await
     }
 
-    /// The same with what is in `dir`.
+    /// The same with the contents of `dir`.
     pub(crate) async fn peer_in(&self, dir: TempDir, name: &str, stubs: &Stubs) -> Program {
         let port = free_port();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
@@ -217,7 +218,7 @@ pub(crate) fn express_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/express")
 }
 
-/// A folder on a disk: what is in memory has no `fdatasync`.
+/// A folder on a disk: a file system in memory has no real `fdatasync`.
 pub(crate) fn folder() -> TempDir {
     let target = std::env::current_exe().expect("this program");
     tempfile::tempdir_in(target.parent().expect("a folder")).expect("a folder")

@@ -1,6 +1,7 @@
-//! A store of millions of messages, made in minutes: what a gateway itself left in a small one, written again and again for
-//! other customers. Every row of every table is copied, with ids, names and times that fit together, so that `tidegate audit`
-//! finds nothing. Ids are as random as Genesys's, and the trees as full as they would be.
+//! A store of millions of messages, made in minutes: the contents of a small store that a gateway
+//! wrote, copied many times for other customers. Every row of every table is copied, with
+//! consistent ids, names and times, so that `tidegate audit` finds nothing. Ids are as random as
+//! Genesys's, and the B-trees are as full as they would really be.
 
 use std::path::Path;
 
@@ -12,7 +13,8 @@ use rusqlite::{Connection, Statement};
 use crate::load::random_id;
 use crate::webhook;
 
-/// Every table whose rows are copied: its name, which of its rows belong to a conversation, and their order.
+/// Every table whose rows are copied: its name, which of its rows belong to a conversation, and
+/// their order.
 const TABLES: [(&str, &str, &str); 6] = [
     ("conversation", "id = ?1", "id"),
     ("snapshot", "conversation = ?1", "conversation"),
@@ -23,16 +25,17 @@ const TABLES: [(&str, &str, &str); 6] = [
 ];
 /// Columns that are times.
 const TIMES: [&str; 6] = ["due", "received", "settled", "at", "since", "oldest"];
-/// What every message is called by the chat service of the bench, which no other would do.
+/// The id that the bench's chat service gives to every message; a real one would not do so.
 const SERVICE_ID: &str = "x";
 
-/// Writes `conversations` copies of what is in `from` into the new store `to`; the customers' numbers begin with `first`. Each
-/// copy is moved into the past, by less than `spread` milliseconds.
+/// Writes `conversations` copies of what is in `from` into the new store `to`; the customers'
+/// numbers begin with `first`. Each copy is moved into the past, by less than `spread`
+/// milliseconds.
 pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usize, spread: u64) {
     let source = Connection::open(from).expect("the small store");
     let patterns = patterns(&source);
     let name = IntegrationName::new("acme");
-    // In the order of the trees, which makes it fast.
+    // In B-tree order, which makes it fast.
     let mut all: Vec<(ConversationId, usize)> = (0..conversations)
         .map(|number| (ConversationId::of(&name, &webhook::customer(first + number)), number))
         .collect();
@@ -76,12 +79,12 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
     store.pragma_update(None, "user_version", version).expect("a version");
     store.pragma_update(None, "journal_mode", "wal").expect("a log");
     store.close().expect("closed");
-    // What has to be written is not to be written while something is measured.
+    // The data is synced now, so that it is not written during a measurement.
     std::fs::File::open(to).and_then(|file| file.sync_all()).expect("on the disk");
 }
 
 fn schema(source: &Connection, kind: &str) -> Vec<String> {
-    // SQLite makes what is its own by itself.
+    // SQLite creates its own tables by itself.
     let mut sql = source
         .prepare("select sql from sqlite_schema where type = ?1 and sql is not null and name not like 'sqlite_%'")
         .expect("SQL");
@@ -91,7 +94,7 @@ fn schema(source: &Connection, kind: &str) -> Vec<String> {
         .expect("the schema")
 }
 
-/// The columns of a table, but for a number that the store gives by itself.
+/// The columns of a table, except a number that the store assigns by itself.
 fn columns(store: &Connection, table: &str) -> Vec<String> {
     let mut sql = store
         .prepare("select name from pragma_table_info(?1) where not (name = 'seq' and pk = 1)")
@@ -118,7 +121,7 @@ struct Pattern {
     rows: Vec<(usize, Vec<Cell>)>,
 }
 
-/// What stands in one column.
+/// The value of one column.
 enum Cell {
     Same(Value),
     Time(i64),
@@ -137,7 +140,7 @@ enum Piece {
     Customer,
     /// The id of one of the conversation's messages.
     Message(usize),
-    /// What the chat service calls it.
+    /// The chat service's id of a message.
     Service(usize),
     /// A time in JSON, in milliseconds.
     Time(i64),
@@ -200,7 +203,7 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
                     | (Value::Integer(seq), "message", "before") => {
                         Cell::Message(place(&numbers, seq))
                     }
-                    // Each record is about a message of its own.
+                    // Each record concerns a message of its own.
                     (Value::Text(lines), _, "records") => {
                         let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
                         let lines = lines.map(|line| {
@@ -225,7 +228,7 @@ fn text(value: &Value) -> Option<&str> {
     if let Value::Text(text) = value { Some(text) } else { None }
 }
 
-/// A row of which column, and about which message, if it is about one.
+/// Makes a cell from a value of `column`, which may concern the message `of`.
 fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usize>) -> Cell {
     match value {
         Value::Integer(at) if TIMES.contains(&column) => Cell::Time(at),
@@ -247,7 +250,7 @@ fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usiz
             }
             Cell::Text(pieces.into_iter().flat_map(times).collect())
         }
-        // Its time is when the agent wrote it, long before.
+        // The time in a body stays: it says when the agent wrote, long before.
         Value::Blob(body) => Cell::Bytes(split(String::from_utf8(body).expect("JSON"), needles)),
         other => Cell::Same(other),
     }
@@ -279,7 +282,7 @@ fn replace(pieces: Vec<Piece>, needle: &str, by: &[Piece]) -> Vec<Piece> {
     all
 }
 
-/// Parts a text at its times; the one that all webhooks have stays.
+/// Splits a text at its times; the time that all webhooks share stays.
 fn times(piece: Piece) -> Vec<Piece> {
     let Piece::Same(text) = piece else { return vec![piece] };
     let mut all: Vec<Piece> = Vec::new();
@@ -301,14 +304,14 @@ fn times(piece: Piece) -> Vec<Piece> {
     all
 }
 
-/// For whom a pattern is written.
+/// The target of one copy of a pattern.
 struct Copy<'a> {
     conversation: &'a str,
     customer: String,
     first_step: usize,
     first_message: usize,
     messages: Vec<String>,
-    /// How long ago it was, in milliseconds before the pattern.
+    /// The copy's age relative to the pattern, in milliseconds.
     past: u64,
 }
 

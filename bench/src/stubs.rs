@@ -1,5 +1,6 @@
-//! What stands around a gateway while it is measured: a chat service and a Genesys that answer at once, and remember what
-//! they saw. They cost as little as an HTTP server can, and are the same for everything that is measured.
+//! The stubs around a gateway while it is measured: a chat service and a Genesys that answer at
+//! once and remember what they saw. They cost as little as an HTTP server can, and are the same for
+//! everything that is measured.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,10 +21,10 @@ use tokio::time::Instant;
 
 use crate::limit::{Admission, Limit};
 
-/// What somebody waits for, by the message's id.
+/// The senders that wake waiting tasks, by the message's id.
 type Waiting = Mutex<HashMap<String, oneshot::Sender<Instant>>>;
 
-/// What the stubs saw, and how they are to behave.
+/// What the stubs saw, and how they should behave.
 #[derive(Default)]
 pub(crate) struct Seen {
     receipts: Waiting,
@@ -31,36 +32,36 @@ pub(crate) struct Seen {
     pub(crate) failed: AtomicU64,
     /// Final receipts.
     pub(crate) finals: AtomicU64,
-    /// Handshakes go on until an event ends them.
+    /// Handshakes stay pending until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
-    /// Whoever asks for a session hears that there is none now.
+    /// A request for a session is answered that there is none now.
     pub(crate) away: AtomicBool,
-    /// Whoever asks for a session hears nothing.
+    /// A request for a session is never answered.
     pub(crate) silent: AtomicBool,
-    /// What came to the chat service, where somebody begins it.
+    /// What came to the chat service, once [`Log::begin`] is called.
     pub(crate) forwarded: Log,
-    /// Which final receipts came to Genesys, where somebody begins it.
+    /// Which final receipts came to Genesys, once [`Log::begin`] is called.
     pub(crate) receipted: Log,
-    /// Genesys takes so many calls, and the chat service refuses some messages.
+    /// If set, Genesys limits its calls, and the chat service refuses some messages.
     pub(crate) limit: OnceLock<Limit>,
 }
 
-/// What came, by the message's id, in the order in which it came.
+/// What came, by the message's id, in order of arrival.
 #[derive(Default)]
 pub(crate) struct Log(Mutex<Option<Vec<(String, Instant)>>>);
 
 impl Log {
-    /// From now on it is written down.
+    /// Starts to record.
     pub(crate) fn begin(&self) {
         *self.0.lock().expect("nobody panicked") = Some(Vec::new());
     }
 
-    /// How much has come.
+    /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().expect("nobody panicked").as_ref().map_or(0, Vec::len)
     }
 
-    /// Ends it.
+    /// Stops recording and returns the entries.
     pub(crate) fn take(&self) -> Vec<(String, Instant)> {
         self.0.lock().expect("nobody panicked").take().unwrap_or_default()
     }
@@ -73,12 +74,12 @@ impl Log {
 }
 
 impl Seen {
-    /// When the message's final receipt has come.
+    /// Resolves when the message's final receipt has come.
     pub(crate) fn receipt(&self, id: &str) -> oneshot::Receiver<Instant> {
         wait(&self.receipts, id)
     }
 
-    /// When the message has come to the chat service.
+    /// Resolves when the message has come to the chat service.
     pub(crate) fn forward(&self, id: &str) -> oneshot::Receiver<Instant> {
         wait(&self.forwards, id)
     }
@@ -92,7 +93,7 @@ fn wait(waiting: &Waiting, id: &str) -> oneshot::Receiver<Instant> {
 
 fn tell(waiting: &Waiting, id: &str, at: Instant) {
     if let Some(tell) = waiting.lock().expect("nobody panicked").remove(id) {
-        // Whoever waited may have gone.
+        // The waiting task may have gone.
         let _ = tell.send(at);
     }
 }
@@ -195,7 +196,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
             r#"{"access_token":"t","token_type":"bearer","expires_in":86400}"#,
         );
     }
-    // As many calls as anybody wants, where nothing limits them.
+    // Effectively unlimited, unless a limit is set.
     let mut limits = [
         ("inin-ratelimit-count", 1_u64),
         ("inin-ratelimit-allowed", 60_000_000),
@@ -218,7 +219,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
         }
     }
     if path.ends_with("/inbound/open/receipt") {
-        // What cannot be read is no receipt; whoever waits for it says so.
+        // An unreadable body is no receipt; the task that waits for the receipt will report it.
         if let Ok(receipt) = serde_json::from_slice::<Receipt<'_>>(body)
             && receipt.is_final
         {
@@ -234,6 +235,10 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
         }
     }
     let mut answer = json(StatusCode::OK, "{}");
+    // An answer that does not name the message would not count.
+    if let Some(id) = path.strip_suffix("/details").and_then(|path| path.rsplit('/').next()) {
+        *answer.body_mut() = Full::new(Bytes::from(format!(r#"{{"id":"{id}"}}"#)));
+    }
     for (name, value) in limits {
         answer.headers_mut().insert(name, value.into());
     }

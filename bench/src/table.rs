@@ -15,14 +15,15 @@ pub(crate) struct Row {
     #[serde(deserialize_with = "number_or_none")]
     pub(crate) ours: f64,
     pub(crate) reference: Option<f64>,
-    /// The median of the rounds' ratios, each of two neighbours; or the one number that the goal is about.
+    /// The median of the rounds' ratios, each of two neighbouring slices, or the one number that
+    /// the goal concerns.
     #[serde(deserialize_with = "number_or_none")]
     pub(crate) judged: f64,
     pub(crate) judged_by: Judged,
-    /// The least and the most of the rounds.
+    /// The minimum and the maximum of the rounds.
     pub(crate) spread: Option<(f64, f64)>,
     pub(crate) goal: Goal,
-    /// None also where a verdict would mean nothing.
+    /// Also `None` if a verdict would mean nothing.
     pub(crate) reached: Option<bool>,
 }
 
@@ -35,13 +36,13 @@ pub(crate) enum Judged {
     Difference,
 }
 
-/// What `judged` is to be.
+/// What `judged` must be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
-    /// It is only written down.
+    /// There is no goal; the figure is only reported.
     Told,
 }
 
@@ -116,7 +117,7 @@ impl Row {
     }
 }
 
-/// What was not counted is no number, which JSON has no word for.
+/// A figure that was not counted is NaN, which JSON cannot express.
 fn number_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
@@ -131,7 +132,7 @@ fn sorted(all: &[f64]) -> Vec<f64> {
     all
 }
 
-/// The one in the middle.
+/// The median.
 pub(crate) fn median(all: &[f64]) -> f64 {
     let all = sorted(all);
     match all.len() {
@@ -141,7 +142,7 @@ pub(crate) fn median(all: &[f64]) -> f64 {
     }
 }
 
-/// A number for people: three places that count.
+/// A number for people, with three significant digits.
 pub(crate) fn number(value: f64) -> String {
     if value.is_nan() {
         return "not counted".to_owned();

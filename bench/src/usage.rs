@@ -1,4 +1,5 @@
-//! What a process has used, as the system tells it; and its calls of `fdatasync`, where `perf` is there to count them.
+//! What a process has used, as the system reports it, and its calls of `fdatasync` if `perf` can
+//! count them.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -12,9 +13,10 @@ use tokio::process::{Child, Command};
 /// What a process has used until now.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
-    /// All of its threads, those that have ended too. `/proc/PID/stat` has it in hundredths of a second only.
+    /// The CPU time of all its threads, including those that have ended. `/proc/PID/stat` has it
+    /// only in hundredths of a second.
     pub(crate) cpu: Duration,
-    /// Bytes that it caused to be written to a disk.
+    /// Bytes that it caused to be written to disk.
     pub(crate) written: u64,
 }
 
@@ -48,7 +50,7 @@ pub(crate) struct Syncs {
 }
 
 impl Syncs {
-    /// None where there is no `perf`, or where the system does not let it look.
+    /// `None` if there is no `perf`, or if the system does not let it count.
     pub(crate) async fn count(process: u32) -> Option<Self> {
         let dir = crate::programs::folder();
         let report = dir.path().join("syncs");
@@ -62,7 +64,8 @@ impl Syncs {
             &process.to_string(),
             "-o",
         ]);
-        // It counts for as long as the command at its end runs, and that begins when counting has.
+        // `perf` counts for as long as the command at the end of its arguments runs, and that
+        // command starts after counting has.
         command.arg(&report).args(["--", "sh", "-c", "echo counting; cat"]);
         command
             .stdin(Stdio::piped())

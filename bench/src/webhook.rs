@@ -11,10 +11,10 @@ pub(crate) const SECRET: &str = "bench-webhook-secret-0123456789abcdef";
 /// How long a body is, in bytes.
 const LENGTH: usize = 640;
 
-/// When the agent wrote each of them, as it stands in the body.
+/// The time in each body, at which the agent wrote.
 pub(crate) const TIME: &str = "2026-11-20T09:14:03.482Z";
 
-/// The name of a customer, of which each is a conversation.
+/// The name of a customer; each customer has one conversation.
 pub(crate) fn customer(number: usize) -> String {
     format!("customer-{number:07}")
 }

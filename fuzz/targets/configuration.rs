@@ -1,4 +1,5 @@
-//! The configuration's file and variables: every complaint has its place, and no secret is ever shown.
+//! The configuration's file and variables: every complaint has its place, and no secret is ever
+//! shown.
 
 #![no_main]
 
@@ -12,9 +13,9 @@ use config::Config;
 use libfuzzer_sys::fuzz_target;
 use toml::{Table, Value};
 
-/// What is put into each secret. It stands nowhere else.
+/// The text that is put into each secret, and occurs nowhere else.
 const HUSH: &str = "Qx7hunterJz9";
-/// A connector's secret that is one, with the same in it.
+/// A valid connector secret that contains `HUSH`.
 const HUSH_OF_CONNECTOR: &str = "whsec_Qx7hunterJz9Qx7hunterJz9Qx7hunterJz9Qx7hunterJz9";
 
 // The file, and after each NUL a variable with its value.
@@ -24,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
     let variables = variables.split('\0').filter_map(|variable| variable.split_once('='));
     let variables: Vec<_> =
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    // What is not this text's own business: whatever files the machine has.
+    // The result must not depend on files of this machine.
     if names_a_file(text, &variables) {
         return;
     }
@@ -58,7 +59,8 @@ fn names_a_file(text: &str, variables: &[(String, String)]) -> bool {
         || variables.iter().any(|(name, _)| name.to_ascii_lowercase().contains("file"))
 }
 
-/// The file with a line or a variable, then the key, then what is wrong with it: one line each.
+/// Each line names the file with a line number, or a variable, then the key, then what is wrong
+/// with it.
 fn assert_every_line_has_a_place(report: &str, variables: &[(String, String)]) {
     let mut lines: Vec<_> = report.split('\n').collect();
     if let Some(count) = lines[0].strip_suffix(" things are wrong with the configuration:") {
@@ -81,7 +83,8 @@ fn assert_every_line_has_a_place(report: &str, variables: &[(String, String)]) {
             .expect(line);
         let rest = rest.trim_start_matches([':', ' ']);
         let key = rest.split_once(": ").map_or("", |(key, _)| key);
-        // A variable's name is a key. What is not TOML has none, or it stands before the equals sign.
+        // A variable's name counts as a key. Invalid TOML has no key, or one before the equals
+        // sign.
         let known = ["server", "store", "console", "integration", "\""];
         let broken = rest.contains("this is not TOML: ");
         assert!(
@@ -91,12 +94,13 @@ fn assert_every_line_has_a_place(report: &str, variables: &[(String, String)]) {
     }
 }
 
-/// A section that nobody knows stands by its own name.
+/// An unknown section is reported under its own name.
 fn unknown(rest: &str) -> bool {
     rest.contains(": there is no such key")
 }
 
-/// The same with secrets that can be told from everything else: neither the report nor the configuration shows them.
+/// Loads the same with recognizable secrets: neither the report nor the configuration may show
+/// them.
 fn assert_secrets_stay_hidden(text: &str, variables: &[(String, String)]) {
     let mut variables = variables.to_vec();
     for (name, value) in &mut variables {
@@ -110,7 +114,7 @@ fn assert_secrets_stay_hidden(text: &str, variables: &[(String, String)]) {
             table.iter_mut().for_each(|(key, value)| hide(value, is_secret(key)));
             table.to_string()
         }
-        // In what is not TOML, every text may be a secret.
+        // In invalid TOML, every text may be a secret.
         Err(_) => text.replace("hunter2", HUSH),
     };
     let shown = match load(&text, &variables) {
@@ -125,7 +129,8 @@ fn hide(value: &mut Value, secret: bool) {
         Value::String(text) if secret => *text = hidden(text),
         Value::Array(list) => list.iter_mut().for_each(|element| hide(element, secret)),
         Value::Table(table) => {
-            // The name of a variable is no secret, but what stands in its place by mistake may be one.
+            // The name of a variable is not a secret, but a text in its place may be one by
+            // mistake.
             let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let shown =
                 |key: &str, value: &Value| key == "env" && value.as_str().is_some_and(plain);

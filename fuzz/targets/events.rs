@@ -1,4 +1,5 @@
-//! A body of events from a chat service: one bad event spoils no other, and no error repeats what a customer wrote.
+//! A body of events from a chat service: one bad event spoils no other, and no error repeats what a
+//! customer wrote.
 
 #![no_main]
 
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 type Events = Vec<Result<IncomingEvent, BadEvent>>;
 
-/// Stands in no sentence of ours.
+/// A character that none of our messages contains.
 const WORDS: &str = "\u{1f92b}";
 
 fuzz_target!(|body: &[u8]| {
@@ -24,7 +25,6 @@ fuzz_target!(|body: &[u8]| {
         "the same bytes mean the same"
     );
     assert!(events.len() <= MAX_EVENTS);
-    let body = std::str::from_utf8(body).expect("JSON is UTF-8");
     assert_whole(&events, body);
     for (index, event) in events.iter().enumerate() {
         match event {
@@ -35,18 +35,21 @@ fuzz_target!(|body: &[u8]| {
     assert_quotes_nothing(body);
 });
 
-/// What is kept of each event are its very bytes, in order.
-fn assert_whole(events: &Events, body: &str) {
+/// The exact bytes of each event are kept, in order.
+fn assert_whole(events: &Events, body: &[u8]) {
     let mut rest = body;
     for event in events.iter().flatten() {
-        let at = rest.find(event.raw.get()).expect("an event is a part of the body");
-        rest = &rest[at + event.raw.get().len()..];
+        let at = rest
+            .windows(event.raw.len())
+            .position(|part| part == event.raw)
+            .expect("it is a part of the body");
+        rest = &rest[at + event.raw.len()..];
     }
 }
 
-/// An event means the same without its neighbours, and keeps to the limits of the protocol.
+/// An event means the same without its neighbours, and respects the limits of the protocol.
 fn assert_alone(event: &IncomingEvent) {
-    let alone = protocol::parse(event.raw.get().as_bytes()).unwrap().remove(0).unwrap();
+    let alone = protocol::parse(&event.raw).unwrap().remove(0).unwrap();
     assert_eq!(alone.event, event.event);
     if let Some(id) = event.event.id() {
         assert!((1..=MAX_ID).contains(&id.len()));
@@ -58,9 +61,9 @@ fn assert_alone(event: &IncomingEvent) {
     }
 }
 
-/// Puts `WORDS` into everything that may be a customer's, and looks for them in the errors.
-fn assert_quotes_nothing(body: &str) {
-    let Ok(mut value) = serde_json::from_str::<Value>(body) else { return };
+/// Puts `WORDS` into every text that may be a customer's, and looks for it in the errors.
+fn assert_quotes_nothing(body: &[u8]) {
+    let Ok(mut value) = serde_json::from_slice::<Value>(body) else { return };
     mark(&mut value, "");
     for event in protocol::parse(value.to_string().as_bytes()).into_iter().flatten() {
         if let Err(bad) = event {

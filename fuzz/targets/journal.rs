@@ -1,7 +1,9 @@
-//! What stands in the store as JSON: records, inputs, snapshots, what Genesys is owed. What was written is read back
-//! the same, and neither the heart nor the audit falls over anything that can be read.
+//! The JSON in the store: records, inputs, snapshots, and what Genesys is owed. What was written is
+//! read back unchanged, and neither the state machine nor the audit panics on anything that can be
+//! read.
 //!
-//! The first byte chooses a policy. Each line after it is `MILLISECONDS JSON`, and is whatever it can be read as.
+//! The first byte chooses a policy. Each line after it is `MILLISECONDS JSON`, and is used as
+//! whatever it can be read as.
 
 #![no_main]
 
@@ -52,9 +54,9 @@ struct Story {
     conversation: Conversation,
     records: Vec<(Timestamp, Record)>,
     history: History,
-    /// The store knows each message by its id, and takes none twice.
+    /// The store knows each message by its id, and accepts each only once.
     messages: HashSet<String>,
-    /// Nothing was journaled but what the heart itself decided.
+    /// Everything journaled so far was decided by the state machine itself.
     own: bool,
 }
 
@@ -81,7 +83,7 @@ impl Story {
             self.journal(at, record);
         } else if let Ok(input) = serde_json::from_str::<Input>(json) {
             assert_kept(&input);
-            // A clock goes forward, but for what the journal holds.
+            // The clock only goes forward, except through what the journal holds.
             self.now = self.now.max(at);
             self.handle(input);
         } else if let Ok(snapshot) = serde_json::from_str::<Conversation>(json) {
@@ -137,7 +139,7 @@ impl Story {
     }
 }
 
-/// What was written is read back the same, by way of text and by way of `Value`.
+/// What was written is read back unchanged, both from text and from a `Value`.
 fn assert_kept<T: Debug + PartialEq + serde::Serialize + serde::de::DeserializeOwned>(it: &T) {
     let json = serde_json::to_string(it).unwrap();
     assert_eq!(&serde_json::from_str::<T>(&json).expect(&json), it);

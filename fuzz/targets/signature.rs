@@ -1,6 +1,7 @@
-//! The signature headers of both sides: what we sign verifies, and nothing else does.
+//! The signature headers of both sides: what we sign is valid, and nothing else is.
 //!
-//! A forged header is a good one with the input's bytes laid over it, since chance never comes near a good one.
+//! A forged header is a valid one overlaid with the input's bytes, since random bytes never come
+//! near a valid one.
 
 #![no_main]
 
@@ -87,7 +88,7 @@ fn chat_service(id: &[u8], time: &[u8], signatures: &[u8], body: &[u8]) {
     }
 }
 
-/// `None` where HTTP has no such headers.
+/// `None` if HTTP does not allow such headers.
 fn verify(
     secrets: &Secrets,
     id: &HeaderValue,
@@ -102,7 +103,7 @@ fn verify(
     Some(secrets.verify(&headers, body, NOW))
 }
 
-/// Whatever is taken as a secret signs, and is never shown.
+/// Everything accepted as a secret can sign, and is never shown.
 fn secret(text: &str) {
     if let Ok(secret) = text.parse::<Secret>() {
         assert_eq!(format!("{secret:?}"), "whsec_…");
@@ -116,7 +117,7 @@ fn secret(text: &str) {
     }
 }
 
-/// The good text with the bytes of `over` in place of its own, from its end; a zero leaves what is there.
+/// The valid text overlaid with the bytes of `over`, from its end; a zero byte keeps the original.
 fn overlaid(good: &str, over: &[u8]) -> Vec<u8> {
     let mut bytes = good.as_bytes().to_vec();
     for (byte, over) in bytes.iter_mut().rev().zip(over.iter().rev()) {

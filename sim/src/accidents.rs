@@ -1,11 +1,12 @@
-//! What happens to nodes and to what is around them, until it is calm.
+//! The accidents of nodes and their surroundings, until the calm.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::node::Node;
 use crate::world::World;
 
-/// Lets accidents happen until it is told to stop.
+/// Causes accidents until it is told to stop.
 pub(crate) async fn run(world: Arc<World>) {
     let every = world.plan.faults.accident_every;
     if every == 0 {
@@ -74,7 +75,36 @@ pub(crate) async fn run(world: Arc<World>) {
     }
 }
 
-/// Starts what died, whoever killed it.
+/// Steps the database's clock, and replaces the database with other servers, until it is told to
+/// stop.
+pub(crate) async fn servers(world: Arc<World>) {
+    let every = world.plan.faults.server_every;
+    if every == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(world.between(1, 2 * every)).await;
+        if world.dice(0.5) {
+            let far = if world.dice(0.5) { 10_000 } else { 3_600_000 };
+            let by = i64::try_from(world.between(100, far).as_millis()).unwrap_or_default();
+            let by = if world.dice(0.5) { by } else { -by };
+            world.tell(format_args!("the database's clock is set ahead by {by} ms"));
+            world.database.step_clock(by);
+        } else {
+            let lacks = world.between(0, 8_000);
+            world.tell(format_args!(
+                "another server is the database, and lacks {lacks:?} of the leases"
+            ));
+            world.change(|weather| weather.leases_lost = true);
+            world.database.promote(lacks);
+            // No node may take over anything before it has observed this server for as long as a
+            // lease lasts.
+            world.nodes().iter_mut().for_each(Node::unfit);
+        }
+    }
+}
+
+/// Restarts dead nodes, whatever killed them.
 pub(crate) async fn raise(world: Arc<World>) {
     loop {
         tokio::time::sleep(world.between(500, 5_000)).await;
@@ -96,10 +126,16 @@ fn start(world: &Arc<World>, place: usize) {
     }
 }
 
-/// No more faults, and every node runs.
+/// Ends all faults, and makes every node run.
 pub(crate) fn calm(world: &Arc<World>) {
     world.tell("it is calm from here on");
-    world.change(|weather| *weather = crate::world::Weather { calm: true, ..Default::default() });
+    world.change(|weather| {
+        *weather = crate::world::Weather {
+            calm: true,
+            leases_lost: weather.leases_lost,
+            ..Default::default()
+        };
+    });
     for place in 0..world.plan.nodes {
         let mut nodes = world.nodes();
         nodes[place].stop(world, false);

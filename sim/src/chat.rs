@@ -1,5 +1,6 @@
-//! The chat service, and the connector by which a node talks to it. It is slow, forgets, refuses, closes its sessions and
-//! lies as the plan says, knows a message by its idempotency key, and tells the gateway later what became of it.
+//! The chat service, and the connector by which a node talks to it. It is slow, forgets, refuses,
+//! closes its sessions and lies, as the plan says. It recognizes a message by its idempotency key,
+//! and reports its fate to the gateway later.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::{
-    Capabilities, CheckError, Connector, ContentKinds, Forward, MediaRange, Open, Typing,
+    Capabilities, CheckError, Connector, ContentKinds, Departure, Forward, MediaRange, Obstacle,
+    Open, Refusal, Typing,
 };
 use conversation::{
-    AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
+    AttemptOutcome, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
 };
 use serde_json::json;
 
@@ -28,9 +30,11 @@ pub(crate) struct Chat {
 struct Room {
     session: Option<SessionId>,
     sessions: u32,
-    /// A handshake goes on.
+    /// A handshake is pending.
     shaking: bool,
-    /// Every message that it ever took, by its key.
+    /// Counts the events that end a pending handshake.
+    ends: u32,
+    /// Every message that it ever accepted, by its key.
     taken: BTreeMap<MessageId, String>,
     last: Option<MessageId>,
 }
@@ -53,6 +57,13 @@ impl Chat {
 }
 
 impl Room {
+    /// Drops the session and any pending handshake.
+    fn forget(&mut self) {
+        self.session = None;
+        self.shaking = false;
+        self.ends += 1;
+    }
+
     fn open(&mut self) -> SessionId {
         self.sessions += 1;
         self.shaking = false;
@@ -66,12 +77,11 @@ pub(crate) struct SimConnector {
     world: Arc<World>,
     gate: Gate,
     node: String,
-    clock: Arc<dyn Clock>,
     capabilities: Capabilities,
 }
 
 impl SimConnector {
-    pub(crate) fn new(world: &Arc<World>, gate: &Gate, node: &str, clock: &Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(world: &Arc<World>, gate: &Gate, node: &str) -> Self {
         let capabilities = Capabilities {
             reports_delivery: world.plan.policy.service_reports,
             idempotent: true,
@@ -80,11 +90,10 @@ impl SimConnector {
             media: vec![MediaRange::any()],
             content: ContentKinds::Any,
         };
-        let (world, gate, clock) = (Arc::clone(world), gate.clone(), Arc::clone(clock));
-        Self { world, gate, node: node.to_owned(), clock, capabilities }
+        Self { world: Arc::clone(world), gate: gate.clone(), node: node.to_owned(), capabilities }
     }
 
-    /// Time on the way, and in the service.
+    /// Waits for the time on the way and in the service.
     async fn travel(&self) {
         let world = &self.world;
         if world.fault(world.plan.faults.chat_slow) {
@@ -94,10 +103,34 @@ impl SimConnector {
         }
     }
 
+    /// Name resolution, connection and TLS: usually immediate, but they may fail, hang, or succeed
+    /// seconds later. Then, as in the HTTP connector, the last check before departure.
+    async fn connect(&self, departure: &Departure) -> Result<(), Reason> {
+        let world = &self.world;
+        if world.fault(world.plan.faults.connect) {
+            match world.below(4) {
+                0 => return Err(reason("connection refused")),
+                1 => {
+                    tokio::time::sleep(CONNECT).await;
+                    return Err(reason("no connection in time"));
+                }
+                _ => tokio::time::sleep(world.between(300, 4_900)).await,
+            }
+        }
+        self.gate.pass().await;
+        departure.leave().map_err(|Obstacle(why)| reason(why))
+    }
+
     fn is_poisoned(&self, conversation: &ConversationId) -> bool {
         self.world.plan.faults.poisoned && self.world.customers.first() == Some(conversation)
     }
 }
+
+/// How long an event may take, as with the HTTP connector.
+const EVENT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take, as with the HTTP connector.
+const CONNECT: Duration = Duration::from_secs(5);
 
 fn reason(what: &str) -> Reason {
     Reason::new(ReasonCode::GeneralError, what)
@@ -116,6 +149,10 @@ impl Connector for SimConnector {
             self.node,
             world.customer_of(conversation)
         ));
+        if let Err(reason) = self.connect(&call.departure).await {
+            return OpenOutcome::Retry { reason, after: None };
+        }
+        world.asks(&self.node, conversation);
         self.travel().await;
         let faults = &world.plan.faults;
         let outcome = if world.weather().chat_away || world.fault(faults.chat_fails / 2.0) {
@@ -126,6 +163,9 @@ impl Connector for SimConnector {
             OpenOutcome::Opened(session)
         } else if world.dice(0.5) {
             OpenOutcome::Opened(world.chat().room(conversation).open())
+        } else if faults.comings_every > 0 && world.fault(0.3) {
+            // It crashes after its answer, and nothing follows.
+            OpenOutcome::Pending
         } else {
             self.shake(conversation);
             OpenOutcome::Pending
@@ -137,9 +177,12 @@ impl Connector for SimConnector {
     async fn forward(&self, message: &Forward) -> AttemptOutcome {
         let (world, conversation, id) = (&self.world, &message.conversation, &message.id);
         world.tell(format_args!("{} forwards {id}", self.node));
-        // Its bytes leave now.
-        world.leaves(&self.node, conversation, id, self.clock.now());
         let answer = async {
+            if let Err(reason) = self.connect(&message.departure).await {
+                return AttemptOutcome::NotTaken { reason, after: None };
+            }
+            // Its bytes leave now.
+            world.leaves(&self.node, conversation, id);
             self.travel().await;
             let outcome = self.serve(message);
             self.travel().await;
@@ -150,16 +193,56 @@ impl Connector for SimConnector {
         };
         let outcome = tokio::time::timeout(message.timeout, answer).await;
         self.gate.pass().await;
-        outcome.unwrap_or_else(|_| AttemptOutcome::Unknown { reason: reason("no answer in time") })
+        outcome.unwrap_or_else(|_| {
+            match message.departure.call_off(Obstacle("no connection in time")) {
+                Some(Obstacle(why)) => {
+                    AttemptOutcome::NotTaken { reason: reason(why), after: None }
+                }
+                None => AttemptOutcome::Unknown { reason: reason("no answer in time") },
+            }
+        })
     }
 
-    async fn typing(&self, _: &ConversationId, _: Typing) {
+    async fn typing(&self, _: &ConversationId, _: Typing) -> Result<(), String> {
         self.travel().await;
+        Ok(())
     }
 
-    async fn close(&self, conversation: &ConversationId, _: &str) {
+    async fn close(&self, conversation: &ConversationId, _: &str) -> Result<(), String> {
         self.travel().await;
         self.world.chat().room(conversation).session = None;
+        Ok(())
+    }
+
+    async fn message_refused(&self, refusal: &Refusal) -> Result<(), String> {
+        let world = &self.world;
+        let answer = async {
+            self.connect(&refusal.departure).await.map_err(|reason| reason.message)?;
+            // Its bytes leave now.
+            if let Some(wrong) = world.stranger(&self.node, &refusal.conversation) {
+                world.breach(format!(
+                    "that {} was refused leaves {}: {wrong}",
+                    refusal.message_id, self.node
+                ));
+            }
+            self.travel().await;
+            let chance = world.plan.faults.chat_fails / 4.0;
+            if world.fault(chance) {
+                return Err("not now".to_owned());
+            }
+            if world.fault(chance) {
+                std::future::pending::<()>().await;
+            }
+            world.told_refused(&refusal.message_id);
+            if world.fault(chance) {
+                // The service has received it, and its answer gets lost.
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        };
+        let answer = tokio::time::timeout(EVENT, answer).await;
+        self.gate.pass().await;
+        answer.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
 
     async fn check(&self) -> Result<String, CheckError> {
@@ -168,7 +251,7 @@ impl Connector for SimConnector {
 }
 
 impl SimConnector {
-    /// What the service does with a message; none, where its answer never comes.
+    /// The service's answer to a message; `None` if it never comes.
     fn serve(&self, message: &Forward) -> Option<AttemptOutcome> {
         let (world, conversation, id) = (&self.world, &message.conversation, &message.id);
         if self.is_poisoned(conversation) {
@@ -191,7 +274,7 @@ impl SimConnector {
                 return Some(AttemptOutcome::Rejected { reason: reason("not this one") });
             }
             if world.fault(faults.chat_fails / 3.0) {
-                // It got lost on the way, and nobody will say so.
+                // The message got lost on the way, without an error.
                 return None;
             }
         }
@@ -224,11 +307,11 @@ impl SimConnector {
         service_id
     }
 
-    /// Tells later, and sometimes before the answer comes, what became of a message.
+    /// Reports the fate of a message later, or sometimes before the answer comes.
     fn report(&self, id: &MessageId, service_id: &str) {
         let (world, faults) = (Arc::clone(&self.world), &self.world.plan.faults);
         if world.fault(faults.chat_lies) {
-            // It forgets to.
+            // It forgets to report.
             return;
         }
         let kind =
@@ -256,14 +339,18 @@ impl SimConnector {
         }
     }
 
-    /// A handshake begins, and ends some seconds later.
+    /// Starts a handshake, which ends up to some seconds later.
     fn shake(&self, conversation: &ConversationId) {
         if std::mem::replace(&mut self.world.chat().room(conversation).shaking, true) {
             return;
         }
         let (world, conversation) = (Arc::clone(&self.world), conversation.clone());
+        let ends = world.chat().room(&conversation).ends;
         tokio::spawn(async move {
             tokio::time::sleep(world.between(50, 3_000)).await;
+            if world.chat().room(&conversation).ends != ends {
+                return;
+            }
             let event = world.chat().event();
             let refused = world.fault(world.plan.faults.chat_refuses);
             let body = if refused {
@@ -291,6 +378,45 @@ impl SimConnector {
                 "session": session.as_str() });
             let pause = world.between(0, 2_000);
             tokio::spawn(traffic::tell(world, event, body, pause));
+        }
+    }
+}
+
+/// Customers leave, and the service restarts without its sessions.
+pub(crate) async fn comings(world: Arc<World>) {
+    let every = world.plan.faults.comings_every;
+    if every == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(world.between(1, 2 * every)).await;
+        let customer = world.below(world.plan.customers);
+        let conversation = world.customers[customer].clone();
+        let event = world.chat().event();
+        match world.below(4) {
+            0 | 1 => {
+                world.tell(format_args!("chat      customer {customer} leaves"));
+                world.chat().room(&conversation).forget();
+                let sent = world.told().0;
+                let body = json!({ "type": "session.closed", "id": event, "conversation": conversation.as_str() });
+                let world = Arc::clone(&world);
+                tokio::spawn(async move {
+                    traffic::tell(Arc::clone(&world), event, body, Duration::ZERO).await;
+                    world.leaves_chat(&conversation, sent);
+                });
+            }
+            2 => {
+                world.tell(format_args!("chat      loses the session of customer {customer}"));
+                world.chat().room(&conversation).forget();
+                let body = json!({ "type": "session.lost", "id": event, "conversation": conversation.as_str() });
+                tokio::spawn(traffic::tell(Arc::clone(&world), event, body, Duration::ZERO));
+            }
+            _ => {
+                world.tell("chat      restarts, and knows no session");
+                world.chat().rooms.values_mut().for_each(Room::forget);
+                let body = json!({ "type": "session.lost", "id": event });
+                tokio::spawn(traffic::tell(Arc::clone(&world), event, body, Duration::ZERO));
+            }
         }
     }
 }

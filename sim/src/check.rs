@@ -1,16 +1,21 @@
-//! The invariants, looked at with every step: each record that becomes durable, each message that leaves for the chat
-//! service, each receipt that reaches Genesys.
+//! The invariants, looked at with every step: each record that becomes durable, each message that
+//! leaves for the chat service, each receipt that reaches Genesys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use conversation::{AttemptOutcome, ConversationId, Fate, History, MessageId, Record};
+use conversation::{
+    AttemptOutcome, ConversationId, Fate, History, MessageId, PostResult, Record, Written,
+};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::in_time::InTime;
 use crate::world::World;
 
-/// How late something may be done (I8).
-const SLACK: SignedDuration = SignedDuration::from_millis(1_050);
+/// So many customers who wait for Genesys are no coincidence, as docs/guarantees.md says.
+const FEW: usize = 4;
+/// A chat service that said nothing more after its 202 is asked again after that.
+const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is known of everything so far.
 #[derive(Default)]
@@ -18,12 +23,39 @@ pub(crate) struct Check {
     pub(crate) breaches: Vec<String>,
     histories: BTreeMap<ConversationId, Journal>,
     lives: BTreeMap<MessageId, Life>,
-    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all times here.
+    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all
+    /// times here.
     pub(crate) promised: BTreeMap<MessageId, u64>,
     /// When Genesys first sent an agent's message.
     sent: BTreeMap<MessageId, u64>,
+    /// What Genesys wrote on an agent's message as its time: the order is judged by that, whatever
+    /// the journal says.
+    written: BTreeMap<MessageId, Written>,
+    /// Customers that left: when the chat service began to say so, and when that was durable.
+    left: Vec<(ConversationId, u64, u64)>,
+    /// When that was, and when it was promised, in true time.
+    times: BTreeMap<MessageId, Times>,
+    pub(crate) in_time: InTime,
+    /// How often Genesys has shown that it works: by an answer to a question, and by taking each
+    /// customer's words.
+    life: (u32, BTreeMap<usize, u32>),
+    /// Customers' messages that are on their way to Genesys: how often it had shown others that it
+    /// works before.
+    released: BTreeMap<MessageId, u32>,
+    /// When the gateway accepted customers' messages, by customer and number.
+    words: BTreeMap<(usize, u64), Duration>,
+    /// Customers' messages that were given up.
+    refused: BTreeSet<MessageId>,
+    /// Those that the chat service was told of.
+    told_refused: BTreeSet<MessageId>,
     pub(crate) forwards: u64,
     pub(crate) repeats: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Times {
+    sent: Duration,
+    promised: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -31,13 +63,27 @@ struct Journal {
     history: History,
     breaches: usize,
     arrivals: u64,
+    /// The greatest time of an accepted message.
+    latest: Option<Timestamp>,
+}
+
+impl Journal {
+    /// The place of a message that is accepted now: Genesys's time, then arrival.
+    fn place(&mut self, written: Written) -> (Timestamp, u64) {
+        self.arrivals += 1;
+        let time = match written {
+            Written::At(time) => time,
+            Written::NoTime => self.latest.unwrap_or(Timestamp::MIN),
+        };
+        self.latest = self.latest.max(Some(time));
+        (time, self.arrivals)
+    }
 }
 
 /// One agent's message.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
 struct Life {
     place: (Timestamp, u64),
-    give_up: Timestamp,
     /// Counted in records that became durable.
     accepted: u64,
     first_attempt: Option<u64>,
@@ -50,7 +96,28 @@ struct Life {
     receipts: Vec<String>,
     /// When Genesys had the final receipt, if it has.
     receipted: Option<Duration>,
-    asked: bool,
+    /// Genesys has answered a question with "there is no final receipt", and no receipt has come
+    /// since.
+    missing: bool,
+}
+
+impl Life {
+    /// One that was accepted in this step.
+    fn new(place: (Timestamp, u64), accepted: u64) -> Self {
+        Self {
+            place,
+            accepted,
+            first_attempt: None,
+            open: false,
+            unknown: false,
+            fate: None,
+            owed: false,
+            taken: None,
+            receipts: Vec::new(),
+            receipted: None,
+            missing: false,
+        }
+    }
 }
 
 impl World {
@@ -68,64 +135,197 @@ impl World {
         }
         let mut found = Vec::new();
         let mut check = self.check();
-        let Check { histories, lives, promised, sent, .. } = &mut *check;
+        let Check { histories, lives, promised, sent, written, left, times, in_time, .. } =
+            &mut *check;
+        let now = self.passed();
         let journal = histories.entry(conversation.clone()).or_default();
         for (seq, record) in (after + 1..).zip(records) {
+            if let Record::Accepted { message, .. } = record {
+                let written = written.get(message).copied().unwrap_or(Written::NoTime);
+                journal.history.wrote(message, written);
+                let place = journal.place(written);
+                let Times { sent, promised } = times.get(message).copied().unwrap_or_default();
+                in_time.accepted(message, customer, sent, promised.unwrap_or(now).min(now), now);
+                lives.entry(message.clone()).or_insert(Life::new(place, self.told().0));
+            }
             journal.history.read(seq, at, record);
+            found.extend(in_time.read(&self.plan.policy, customer, now, record));
             let breaches = journal.history.breaches();
             found.extend(breaches[journal.breaches..].iter().map(ToString::to_string));
             journal.breaches = breaches.len();
-            live(lives, &mut journal.arrivals, record, self.told().0);
+            live(lives, record, self.told().0);
+            found.extend(sessions(record, at));
             if let Record::Accepted { message, .. } = record
                 && let Some(sent) = sent.get(message)
-                && let Some((left, _)) = of_customer(promised, customer)
-                    .find(|(other, answered)| *answered < sent && !lives.contains_key(other))
+                && let Some((left, _)) =
+                    of_customer(promised, customer).find(|(other, answered)| {
+                        *answered < sent
+                            && !lives.contains_key(other)
+                            && !goes_first(written, message, other)
+                    })
             {
                 found.push(format!(
                     "I3: {message} overtakes {left}, which was answered before it was sent"
                 ));
             }
         }
+        // What came after the customer had left is handled with that, or after it.
+        let accepted = records.iter().filter_map(|record| match record {
+            Record::Accepted { message, .. } => sent.get(message),
+            _ => None,
+        });
+        if let Some(last) = accepted.max() {
+            for (_, since, _) in
+                left.iter().filter(|(who, _, known)| who == conversation && known < last)
+            {
+                let held = of_customer(lives, customer).find(|(_, life)| {
+                    life.accepted < *since
+                        && life.fate.is_none()
+                        && !life.open
+                        && life.taken.is_none()
+                });
+                found.extend(
+                    held.map(|(held, _)| format!("I4: {held} waits for a customer who has left")),
+                );
+            }
+        }
         drop(check);
+        for record in records {
+            self.customers_words(customer, record);
+        }
         for what in found {
             self.breach(format!("customer {customer}: {what}"));
         }
     }
 
+    /// Genesys writes this on an agent's message as its time.
+    pub(crate) fn writes(&self, id: &str, written: Written) {
+        self.check().written.insert(MessageId::new(id), written);
+    }
+
+    /// Genesys answered a question, or took a customer's words.
+    pub(crate) fn shows_life(&self, customer: Option<usize>) {
+        if customer.is_none() {
+            self.tell(format_args!("genesys   answers a question"));
+        }
+        let mut check = self.check();
+        match customer {
+            Some(customer) => *check.life.1.entry(customer).or_default() += 1,
+            None => check.life.0 += 1,
+        }
+    }
+
+    /// The gateway has accepted an event. It may be a customer's message.
+    pub(crate) fn accepts_words(&self, id: &str) {
+        let Some((customer, number)) = id.split_once("-said-") else { return };
+        if let (Ok(customer), Ok(number)) = (customer.parse(), number.parse()) {
+            let now = self.passed();
+            self.check().words.entry((customer, number)).or_insert(now);
+        }
+    }
+
+    /// How many other customers have messages that Genesys does not have, although the gateway has
+    /// had them for so long that its store must know.
+    fn other_customers_waiting(&self, besides: usize) -> usize {
+        let settled = self.plan.takeover + Duration::from_secs(30);
+        let (check, genesys) = (self.check(), self.genesys());
+        let waits = |((customer, number), at): &(&(usize, u64), &Duration)| {
+            let id = MessageId::new(format!("{customer}-said-{number}"));
+            *customer != besides
+                && self.since(**at) > settled
+                && !genesys.has_heard(*customer, *number)
+                && !check.refused.contains(&id)
+        };
+        check
+            .words
+            .iter()
+            .filter(waits)
+            .map(|((customer, _), _)| customer)
+            .collect::<BTreeSet<_>>()
+            .len()
+    }
+
+    /// The chat service is told that a customer's message was given up.
+    pub(crate) fn told_refused(&self, id: &str) {
+        self.tell(format_args!("chat      hears that {id} was refused"));
+        let id = MessageId::new(id);
+        let known = self.check().refused.contains(&id);
+        if !known {
+            self.breach(format!("the chat service hears that {id} was refused, and it was not"));
+        }
+        self.check().told_refused.insert(id);
+    }
+
+    /// A customer's message is on its way, or was given up. Genesys must have worked for others as
+    /// often as tries counted.
+    fn customers_words(&self, customer: usize, record: &Record) {
+        let mut check = self.check();
+        let signs = check.life.0
+            + check.life.1.iter().filter(|(who, _)| **who != customer).map(|(_, n)| n).sum::<u32>();
+        match record {
+            Record::InboundReleased { message } => {
+                check.released.insert(message.clone(), signs);
+            }
+            Record::InboundDone { message, result: PostResult::Refused { .. } } => {
+                check.refused.insert(message.clone());
+                let since = signs - check.released.get(message).copied().unwrap_or(signs);
+                // One sign may have been on its way when the message was released.
+                let too_few = since + 1 < self.plan.policy.inbound.give_up_tries;
+                drop(check);
+                if too_few {
+                    let what = format!(
+                        "I11: {message} is given up although Genesys worked for others {since} times"
+                    );
+                    self.breach(what);
+                }
+                let waiting = self.other_customers_waiting(customer);
+                if self.messages_are_down() && waiting >= FEW {
+                    self.breach(format!(
+                        "I11: {message} is given up in an outage: {waiting} others wait"
+                    ));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Genesys sends an agent's message, maybe not for the first time.
     pub(crate) fn sends(&self, id: &str) {
-        let step = self.told().0;
-        self.check().sent.entry(MessageId::new(id)).or_insert(step);
+        let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
+        let mut check = self.check();
+        check.sent.entry(id.clone()).or_insert(step);
+        check.times.entry(id).or_insert(Times { sent: now, promised: None });
+    }
+
+    /// The gateway has been told that a customer left, which the chat service knew since that step.
+    pub(crate) fn leaves_chat(&self, conversation: &ConversationId, since: u64) {
+        let known = self.told().0;
+        self.check().left.push((conversation.clone(), since, known));
     }
 
     /// An agent's message was answered with a 2xx.
     pub(crate) fn promises(&self, id: &str) {
-        let step = self.told().0;
-        self.check().promised.entry(MessageId::new(id)).or_insert(step);
+        let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
+        let mut check = self.check();
+        check.promised.entry(id.clone()).or_insert(step);
+        check.times.entry(id).or_default().promised.get_or_insert(now);
     }
 
     /// A message leaves a node for the chat service.
-    pub(crate) fn leaves(
-        &self,
-        node: &str,
-        conversation: &ConversationId,
-        id: &MessageId,
-        now: Timestamp,
-    ) {
-        let driver = self.database.driver(conversation);
+    pub(crate) fn leaves(&self, node: &str, conversation: &ConversationId, id: &MessageId) {
+        let stranger = self.stranger(node, conversation);
         let mut check = self.check();
         check.forwards += 1;
+        let latest = check.in_time.latest(&self.plan.policy, id).unwrap_or_default();
         let wrong = match check.lives.get(id) {
             None => Some("I7: it is in no journal".to_owned()),
             Some(life) => match &life.fate {
                 Some(Fate::Failed { .. }) => Some("I4: it was failed".to_owned()),
                 Some(fate) => Some(format!("I7: it is settled already ({fate:?})")),
                 None if !life.open => Some("I7: no attempt is open in the journal".to_owned()),
-                None if driver.as_deref() != Some(node) => {
-                    Some(format!("I9: the conversation is driven by {driver:?}"))
-                }
-                None if now.duration_since(life.give_up) > SLACK => {
-                    Some(format!("I8: its time was up at {}", life.give_up))
+                None if stranger.is_some() => stranger,
+                None if self.passed() > latest => {
+                    Some(format!("I8: its time was up by {latest:.2?}"))
                 }
                 None => None,
             },
@@ -133,6 +333,14 @@ impl World {
         drop(check);
         if let Some(wrong) = wrong {
             self.breach(format!("{id} leaves {node}: {wrong}"));
+        }
+    }
+
+    /// A call for a session leaves a node.
+    pub(crate) fn asks(&self, node: &str, conversation: &ConversationId) {
+        if let Some(wrong) = self.stranger(node, conversation) {
+            let customer = self.customer_of(conversation);
+            self.breach(format!("{node} asks for a session of customer {customer}: {wrong}"));
         }
     }
 
@@ -162,7 +370,8 @@ impl World {
 
     /// A receipt reaches Genesys.
     ///
-    /// One that was on its way already when another came there could not know of it; it `left` its node before.
+    /// One that was on its way already when another came there could not know of it; it `left` its
+    /// node before.
     pub(crate) fn receipted(
         &self,
         id: &MessageId,
@@ -189,10 +398,10 @@ impl World {
                     repeated = true;
                     if life.receipts.last() != Some(&said) {
                         Some(format!("I2: a final receipt says {said} after {:?}", life.receipts))
-                    } else if life.asked || crossed {
+                    } else if std::mem::take(&mut life.missing) || crossed {
                         None
                     } else {
-                        Some("I2: a final receipt comes twice, and nobody asked".to_owned())
+                        Some("I2: a final receipt comes twice, and Genesys never said that there was none".to_owned())
                     }
                 } else if life.receipted.is_some() && crossed {
                     None
@@ -219,10 +428,11 @@ impl World {
         }
     }
 
-    /// Somebody asks Genesys what became of a message.
-    pub(crate) fn asked(&self, id: &MessageId) {
+    /// A node has Genesys's answer to the question whether there is a final receipt. A question
+    /// whose answer got lost excuses nothing.
+    pub(crate) fn told_of(&self, id: &MessageId, receipted: bool) {
         if let Some(life) = self.check().lives.get_mut(id) {
-            life.asked = true;
+            life.missing |= !receipted;
         }
     }
 }
@@ -249,9 +459,49 @@ impl Check {
         self.lives.get(id).is_some_and(|life| life.first_attempt.is_some() || life.fate.is_some())
     }
 
+    /// Whether a customer's message was given up.
+    pub(crate) fn is_refused(&self, id: &MessageId) -> bool {
+        self.refused.contains(id)
+    }
+
+    /// A customer's message that was given up without a word to the chat service.
+    pub(crate) fn untold(&self) -> Option<&MessageId> {
+        self.refused.difference(&self.told_refused).next()
+    }
+
     /// How many agents' messages were journaled.
     pub(crate) fn accepted(&self) -> usize {
         self.lives.len()
+    }
+}
+
+/// Whether Genesys wrote `one` before `other`, so that it goes first although it came later.
+fn goes_first(written: &BTreeMap<MessageId, Written>, one: &MessageId, other: &MessageId) -> bool {
+    match (written.get(one), written.get(other)) {
+        (Some(Written::At(one)), Some(Written::At(other))) => one < other,
+        (Some(Written::At(_)), _) => true,
+        _ => false,
+    }
+}
+
+/// What no step may decide about a session: a resend that waits, and a handshake that is waited for
+/// without a question.
+fn sessions(record: &Record, at: Timestamp) -> Option<String> {
+    match record {
+        Record::AttemptEnded {
+            message,
+            outcome: AttemptOutcome::SessionGone,
+            retry_at: Some(retry_at),
+            ..
+        } => Some(format!(
+            "{message} is to wait until {retry_at}, whether or not there is a session before that"
+        )),
+        Record::HandshakePending { ask_at, .. }
+            if ask_at.is_none_or(|ask_at| ask_at.duration_since(at) > ASKED_AGAIN) =>
+        {
+            Some(format!("a handshake that goes on is to be asked about at {ask_at:?}"))
+        }
+        _ => None,
     }
 }
 
@@ -265,25 +515,8 @@ fn of_customer<T>(
     all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))
 }
 
-fn live(lives: &mut BTreeMap<MessageId, Life>, arrivals: &mut u64, record: &Record, step: u64) {
+fn live(lives: &mut BTreeMap<MessageId, Life>, record: &Record, step: u64) {
     match record {
-        Record::Accepted { message, time, give_up, .. } => {
-            *arrivals += 1;
-            lives.entry(message.clone()).or_insert(Life {
-                place: (*time, *arrivals),
-                give_up: *give_up,
-                accepted: step,
-                first_attempt: None,
-                open: false,
-                unknown: false,
-                fate: None,
-                owed: false,
-                taken: None,
-                receipts: Vec::new(),
-                receipted: None,
-                asked: false,
-            });
-        }
         Record::AttemptStarted { message, .. } => {
             if let Some(life) = lives.get_mut(message) {
                 life.first_attempt.get_or_insert(step);

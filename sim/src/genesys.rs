@@ -1,16 +1,18 @@
-//! Genesys Cloud's side: the API behind the transport, and what it remembers of messages and receipts.
+//! Genesys Cloud's side: the API behind the transport, and what it remembers of messages and
+//! receipts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::MessageId;
-use genesys::{Body, CallError, Exchange, Transport};
+use genesys::{Body, CallError, Exchange, MayLeave, Transport};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::node::Gate;
-use crate::world::World;
+use crate::spells::{Endpoint, Spells, Trouble};
+use crate::world::{World, number_of};
 
 /// What Genesys knows.
 pub(crate) struct Genesys {
@@ -22,6 +24,8 @@ pub(crate) struct Genesys {
     /// How often each customer's conversation has ended.
     ended: Vec<u32>,
     gone: BTreeSet<String>,
+    /// Which kinds of call are in trouble.
+    pub(crate) spells: Spells,
 }
 
 impl Genesys {
@@ -32,6 +36,7 @@ impl Genesys {
             inbound: vec![Vec::new(); customers],
             ended: vec![0; customers],
             gone: BTreeSet::new(),
+            spells: Spells::default(),
         }
     }
 
@@ -46,9 +51,9 @@ impl Genesys {
         self.ended[customer] += 1;
     }
 
-    /// How many of a customer's messages have come.
-    pub(crate) fn heard(&self, customer: usize) -> usize {
-        self.inbound[customer].len()
+    /// Whether a customer's message has come.
+    pub(crate) fn has_heard(&self, customer: usize, number: u64) -> bool {
+        self.inbound[customer].contains(&number)
     }
 }
 
@@ -56,38 +61,50 @@ impl Genesys {
 pub(crate) struct SimTransport {
     pub(crate) world: Arc<World>,
     pub(crate) gate: Gate,
+    pub(crate) node: String,
 }
 
 impl Transport for SimTransport {
-    fn exchange(&self, request: Request<Vec<u8>>, timeout: Duration) -> Exchange<'_> {
+    fn exchange<'a>(
+        &'a self,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+        may_leave: &'a MayLeave,
+    ) -> Exchange<'a> {
         Box::pin(async move {
             if self.gate.is_stopped() {
-                // Time goes on here where in a stopped process it does not: what a timer began there would have looked at its
-                // right to after the process went on.
+                // Time goes on here where in a stopped process it does not: what a timer began
+                // there would have looked at its right to after the process went on.
                 self.gate.pass().await;
                 return Err(CallError::NotSent { cause: "the process was stopped".to_owned() });
             }
             self.gate.pass().await;
-            let exchanged = tokio::time::timeout(timeout, self.travel(request)).await;
+            let question = asked_about(&request);
+            let exchanged = tokio::time::timeout(timeout, self.travel(request, may_leave)).await;
             self.gate.pass().await;
-            exchanged.unwrap_or_else(|_| {
-                Err(CallError::Unknown { cause: "no answer in time".to_owned() })
-            })
+            let lost = |_| Err(CallError::Unknown { cause: "no answer in time".to_owned() });
+            let exchanged = exchanged.unwrap_or_else(lost);
+            // Only here does the node have the answer.
+            if let (Some(id), Ok(answer)) = (question, &exchanged) {
+                self.world.answered(&id, answer);
+            }
+            exchanged
         })
     }
 }
 
 impl SimTransport {
-    async fn travel(&self, request: Request<Vec<u8>>) -> Result<Response<Body>, CallError> {
+    async fn travel(
+        &self,
+        request: Request<Vec<u8>>,
+        may_leave: &MayLeave,
+    ) -> Result<Response<Body>, CallError> {
         let world = &self.world;
         let chance = world.plan.faults.genesys_fails / 5.0;
+        self.connect(chance).await;
+        may_leave.ask()?;
         let left = world.passed();
-        if let Some(id) =
-            request.uri().path().strip_suffix("/details").and_then(|path| path.rsplit('/').next())
-        {
-            // Whatever comes of it.
-            world.asked(&MessageId::new(id));
-        }
+        self.leaves(&request);
         if world.fault(chance) {
             tokio::time::sleep(world.between(1, 2_000)).await;
             return Err(CallError::NotSent { cause: "nobody there".to_owned() });
@@ -96,6 +113,12 @@ impl SimTransport {
         tokio::time::sleep(world.between(1, if slow { 12_000 } else { 40 })).await;
         if world.weather().genesys_away || world.fault(chance) {
             return Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &json!({})));
+        }
+        if world.is_poison(&request) || world.is_down_for(&request) {
+            return Ok(answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({})));
+        }
+        if let Some(trouble) = world.trouble(Endpoint::of(&request)) {
+            return self.trouble(trouble, &request, left).await;
         }
         if world.fault(chance / 2.0) {
             let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, &json!({}));
@@ -117,6 +140,125 @@ impl SimTransport {
         tokio::time::sleep(world.between(1, 40)).await;
         Ok(answered)
     }
+}
+
+impl SimTransport {
+    /// Name, connection and TLS take a moment, or as long as they like.
+    async fn connect(&self, chance: f64) {
+        let world = &self.world;
+        if world.fault(chance) {
+            tokio::time::sleep(world.between(300, 12_000)).await;
+            // A process that was stopped meanwhile connects when it goes on.
+            self.gate.pass().await;
+        }
+    }
+
+    /// The first byte of a request leaves now. What changes something for a customer may only leave
+    /// the node that drives the conversation.
+    fn leaves(&self, request: &Request<Vec<u8>>) {
+        if !matches!(Endpoint::of(request), Endpoint::Receipt | Endpoint::Message) {
+            return;
+        }
+        let world = &self.world;
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        let receipt = Endpoint::of(request) == Endpoint::Receipt;
+        let party = if receipt { &body["channel"]["to"] } else { &body["channel"]["from"] };
+        let Some(customer) = party["id"].as_str().and_then(number_of) else { return };
+        if let Some(wrong) = world.stranger(&self.node, &world.customers[customer]) {
+            world.breach(format!("a post about customer {customer} leaves {}: {wrong}", self.node));
+        }
+    }
+
+    /// What comes of a call while this is wrong.
+    async fn trouble(
+        &self,
+        trouble: Trouble,
+        request: &Request<Vec<u8>>,
+        left: Duration,
+    ) -> Result<Response<Body>, CallError> {
+        let world = &self.world;
+        match trouble {
+            Trouble::Away => Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &json!({}))),
+            Trouble::Hangs => std::future::pending().await,
+            Trouble::Forgets => {
+                serve(world, request, left);
+                std::future::pending().await
+            }
+            Trouble::Breaks => {
+                if world.dice(0.5) {
+                    serve(world, request, left);
+                }
+                Err(CallError::Unknown { cause: "the connection broke".to_owned() })
+            }
+            Trouble::Forbidden => {
+                let body = json!({ "code": "missing.any.permissions", "status": 403 });
+                Ok(answer(StatusCode::FORBIDDEN, &body))
+            }
+            Trouble::Page => Ok(Response::new(Ok(b"<html>We are working on it.</html>".to_vec()))),
+            Trouble::Empty => Ok(answer(StatusCode::OK, &json!({}))),
+            Trouble::Limits => {
+                let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, &json!({}));
+                let seconds = world.between(1_000, 60_000).as_secs();
+                answer.headers_mut().insert("retry-after", seconds.into());
+                Ok(answer)
+            }
+        }
+    }
+}
+
+impl World {
+    /// Whether these are the words that Genesys never takes, calm or not.
+    fn is_poison(&self, request: &Request<Vec<u8>>) -> bool {
+        let Some(id) = self.poison() else { return false };
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
+        Endpoint::of(request) == Endpoint::Message && body["channel"]["messageId"] == id
+    }
+
+    /// Whether it is the time in which Genesys takes no customer's message.
+    pub(crate) fn messages_are_down(&self) -> bool {
+        let now = self.passed();
+        let outage = self
+            .plan
+            .faults
+            .messages_down
+            .is_some_and(|(begins, ends)| (begins..ends).contains(&now));
+        outage && !self.weather().calm
+    }
+
+    /// Whether Genesys does not take this, since it is a customer's message.
+    fn is_down_for(&self, request: &Request<Vec<u8>>) -> bool {
+        self.messages_are_down()
+            && Endpoint::of(request) == Endpoint::Message
+            && request.uri().path().contains("/integration/")
+    }
+
+    /// What is wrong with these calls now; nothing, once it is calm.
+    fn trouble(&self, endpoint: Endpoint) -> Option<Trouble> {
+        let trouble = self.genesys().spells.at(endpoint, self.passed());
+        trouble.filter(|_| !self.weather().calm)
+    }
+
+    /// A node has Genesys's answer to the question whether a message has a final receipt. What says
+    /// nothing about receipts answers nothing.
+    fn answered(&self, id: &MessageId, answer: &Response<Body>) {
+        if answer.status() != StatusCode::OK {
+            return;
+        }
+        let body: Value = match answer.body() {
+            Ok(body) => serde_json::from_slice(body).unwrap_or_default(),
+            Err(_) => return,
+        };
+        if let Some(receipts) = body["normalizedReceipts"].as_array() {
+            let last = receipts.iter().any(|receipt| receipt["isFinalReceipt"] == true);
+            self.told_of(id, last);
+        }
+    }
+}
+
+/// The message whose details are asked for, if that is the question.
+fn asked_about(request: &Request<Vec<u8>>) -> Option<MessageId> {
+    let path = request.uri().path().strip_suffix("/details")?;
+    path.rsplit('/').next().map(MessageId::new)
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response<Body> {
@@ -147,12 +289,21 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
             receipt(world, &body, left);
             accepted(json!({ "id": "receipt" }))
         }
+        // No integration has this id: somebody wants to know whether messages are read.
+        (
+            &Method::POST,
+            [.., "00000000-0000-0000-0000-000000000000", "inbound", "open", "message"],
+        ) => {
+            world.shows_life(None);
+            answer(StatusCode::NOT_FOUND, &json!({}))
+        }
         (&Method::POST, [.., "inbound", "open", "message"]) => {
             let conversation = inbound(world, &body);
             accepted(json!({ "id": "message", "conversationId": conversation }))
         }
         (&Method::POST, [.., "inbound", "open", "event"]) => accepted(json!({ "id": "event" })),
         (&Method::GET, [.., "integrations", "open", id]) => {
+            world.shows_life(None);
             answer(StatusCode::OK, &json!({ "id": id, "name": "acme" }))
         }
         (&Method::GET, [.., "messages", id, "details"]) => {
@@ -189,19 +340,25 @@ fn receipt(world: &World, body: &Value, left: Duration) {
 /// A customer's message, or a note about one. Returns Genesys's conversation.
 fn inbound(world: &World, body: &Value) -> String {
     let from = body["channel"]["from"]["id"].as_str().unwrap_or_default();
-    let customer = from.trim_start_matches("customer-").parse().unwrap_or(0);
     let id = body["channel"]["messageId"].as_str().unwrap_or_default();
+    let Some(customer) = number_of(from).filter(|number| *number < world.customers.len()) else {
+        world.breach(format!("I11: Genesys gets {id} of somebody unknown, {from:?}"));
+        return String::new();
+    };
     world.tell(format_args!("genesys   gets {id} of customer {customer}"));
-    let mut genesys = world.genesys();
+    let genesys = world.genesys();
     let conversation = genesys.conversation(customer);
-    let number = id.rsplit_once("-said-").and_then(|(_, number)| number.parse().ok());
-    if let Some(number) = number
-        && !genesys.inbound[customer].contains(&number)
-    {
-        let expected = genesys.inbound[customer].len() as u64;
-        genesys.inbound[customer].push(number);
-        drop(genesys);
-        if number != expected {
+    drop(genesys);
+    world.shows_life(Some(customer));
+    let number: Option<u64> = id.rsplit_once("-said-").and_then(|(_, number)| number.parse().ok());
+    let known = |number: &u64| world.genesys().inbound[customer].contains(number);
+    if let Some(number) = number.filter(|number| !known(number)) {
+        // Those before it are there, or will never be.
+        let said = |number: u64| MessageId::new(format!("{customer}-said-{number}"));
+        let gone = |number: &u64| known(number) || world.check().is_refused(&said(*number));
+        let expected = (0..number).find(|earlier| !gone(earlier));
+        world.genesys().inbound[customer].push(number);
+        if let Some(expected) = expected {
             world.breach(format!("I11: Genesys gets {id}, and number {expected} was to be next"));
         }
     }

@@ -1,14 +1,18 @@
-//! Simulations: several nodes of the production gateway, a store, a network, a chat service and a Genesys in one process,
-//! in simulated time, every choice from one seed. docs/simulation.md says what is simulated and what is checked.
+//! Simulations: several nodes of the production gateway, a store, a network, a chat service and a
+//! Genesys in one process, in simulated time, every choice from one seed. docs/simulation.md says
+//! what is simulated and what is checked.
 
 mod accidents;
 mod chat;
 mod check;
 mod genesys;
+mod in_time;
 mod mutants;
 mod node;
+mod owners;
 mod plan;
 mod run;
+mod spells;
 mod traffic;
 mod world;
 
@@ -36,7 +40,8 @@ struct Arguments {
     /// How many messages each has.
     #[arg(long, default_value_t = 100)]
     messages: usize,
-    /// Run so many nodes in each, instead of two to five, with more customers to share out; tells what each asks of the store.
+    /// Run so many nodes in each, instead of two to five, with more customers to share out; tells
+    /// what each asks of the store.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     nodes: Option<u16>,
     /// How many seeds run at once.
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let size = Size { messages: arguments.messages, nodes: arguments.nodes.map(usize::from) };
     if arguments.mutants {
-        return mutants::all(arguments.from, size);
+        return mutants::all(arguments.from, arguments.threads, size);
     }
     let mutant = match arguments.mutant.as_deref().map(mutants::named).transpose() {
         Ok(mutant) => mutant,
@@ -64,7 +69,7 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = arguments.seed {
-        // What the nodes log, where RUST_LOG asks for it, between what the simulation tells.
+        // The nodes' logs, if RUST_LOG asks for them, appear between the lines of the simulation.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
         let verdict = mutants::run(mutant, seed, size, true);
@@ -109,6 +114,9 @@ fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
         sum(|verdict| verdict.steps),
         verdicts.iter().map(|verdict| verdict.lasted.as_secs_f64()).sum::<f64>() / 3600.0,
     );
+    let mut lateness: Vec<_> =
+        verdicts.iter().flat_map(|verdict| verdict.lateness.iter().copied()).collect();
+    println!("{}", in_time::summary(&mut lateness));
     if size.nodes.is_some() {
         tell_nodes(verdicts);
     }
@@ -130,7 +138,7 @@ fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// What each node asked of the store, and how evenly the conversations were shared out.
+/// Prints what each node asked of the store, and how evenly the conversations were distributed.
 fn tell_nodes(verdicts: &[Verdict]) {
     let nodes = |verdict: &Verdict| u32::try_from(verdict.shards.len()).unwrap_or(u32::MAX);
     let node_seconds: f64 =

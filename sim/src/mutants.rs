@@ -1,21 +1,24 @@
-//! Deliberate mistakes, one at a time: a simulation that does not find them is worth nothing.
+//! Deliberate mistakes, one at a time: a simulation that does not find them is worthless.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use store::memory::Flaw;
 
 use crate::plan::Size;
 use crate::run::{self, Verdict};
 
-/// How many seeds a mistake may hide in.
-const MOST_SEEDS: u64 = 1_000;
+/// How many seeds may pass before a mistake must be found.
+const MOST_SEEDS: u64 = 2_000;
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// Of the store.
+    /// A mistake of the store.
     Store(Flaw),
-    /// Of the gateway or the conversation.
+    /// A mistake of the gateway or the conversation.
     #[cfg(feature = "mutants")]
     Code(conversation::mutant::Mutant),
 }
@@ -62,25 +65,49 @@ pub(crate) fn run(mutant: Option<Mutant>, seed: u64, size: Size, print: bool) ->
     run::seed(seed, size, flaw, print)
 }
 
-/// Makes each, and prints which seed found it.
-pub(crate) fn all(from: u64, size: Size) -> ExitCode {
-    let mut missed = 0;
-    for mutant in list() {
-        let mut steps = 0;
-        let found = (from..from + MOST_SEEDS).find_map(|seed| {
-            let verdict = run(Some(mutant), seed, size, false);
-            steps += verdict.steps;
-            verdict.breaches.first().map(|breach| (seed, breach.clone()))
-        });
-        let name = name(mutant);
-        if let Some((seed, breach)) = found {
-            println!("{name:<24} seed {seed:<4} after {steps:>9} steps: {breach:.110}");
-        } else {
-            missed += 1;
-            println!("{name:<24} NOT FOUND in {MOST_SEEDS} seeds, {steps} steps");
+/// Tries each mistake, and prints which seed found it. Fails if one is not found.
+pub(crate) fn all(from: u64, threads: usize, size: Size) -> ExitCode {
+    let all = list();
+    let mut found = 0;
+    for mutant in &all {
+        let name = name(*mutant);
+        match first(*mutant, from, threads, size) {
+            // The finding must come from the mistake and nothing else.
+            Some((seed, breach)) if !run(None, seed, size, false).breaches.is_empty() => {
+                println!("{name:<24} seed {seed:<4} BREAKS WITHOUT IT TOO: {breach:.90}");
+            }
+            Some((seed, breach)) => {
+                found += 1;
+                println!("{name:<24} seed {seed:<4} {breach:.110}");
+            }
+            None => println!("{name:<24} NOT FOUND in {MOST_SEEDS} seeds"),
         }
     }
-    let all = list().len();
-    println!("{} of {} mistakes were found", all - missed, all);
-    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{found} of {} mistakes were found", all.len());
+    if found == all.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The first seed that finds a mistake, and what it says.
+fn first(mutant: Mutant, from: u64, threads: usize, size: Size) -> Option<(u64, String)> {
+    let next = AtomicU64::new(from);
+    let end = AtomicU64::new(from.saturating_add(MOST_SEEDS));
+    let found = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if let Some(breach) = run(Some(mutant), seed, size, false).breaches.first() {
+                        // Seeds before this one may still run, and find it too.
+                        end.fetch_min(seed, Ordering::Relaxed);
+                        found.lock().expect("no thread broke").insert(seed, breach.clone());
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().expect("no thread broke").into_iter().next()
 }

@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use conversation::MessageId;
 use store::Store;
 use store::memory::{Database, Direct, Flaw, MemoryStore};
 
 use crate::node::Node;
 use crate::plan::{Plan, Size};
 use crate::world::World;
-use crate::{accidents, traffic};
+use crate::{accidents, chat, in_time, owners, spells, traffic};
 
-/// Within this time everything that was begun is finished, once it is calm.
+/// Once it is calm, everything that was begun must finish within this time.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// For how long other customers may have to wait for a session and their turn while one has a dead chat service (I10).
+/// How long other customers may wait for a session and their turn while one customer's chat service
+/// is dead (I10).
 const UNTOUCHED: Duration = Duration::from_secs(10);
 
-/// What came of one seed.
+/// The outcome of one seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) seed: u64,
@@ -30,10 +32,12 @@ pub(crate) struct Verdict {
     pub(crate) repeated_receipts: u64,
     /// In simulated time.
     pub(crate) lasted: Duration,
-    /// What all nodes together asked of the store, how often.
+    /// How often all nodes together made each request to the store.
     pub(crate) requests: BTreeMap<&'static str, u32>,
-    /// How many shards each place's node had at the end.
+    /// How many shards the node at each place had at the end.
     pub(crate) shards: Vec<usize>,
+    /// How much later than its deadline each fate came that a deadline decided.
+    pub(crate) lateness: Vec<Duration>,
 }
 
 thread_local! {
@@ -43,10 +47,10 @@ thread_local! {
 /// Runs one seed.
 pub(crate) fn seed(seed: u64, size: Size, flaw: Option<Flaw>, print: bool) -> Verdict {
     static HOOK: Once = Once::new();
-    // A task that panics is caught by the runtime, and would be missed.
+    // The runtime catches the panic of a task, so it would be missed.
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
-            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()))
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
         }));
     });
     PANICS.take();
@@ -77,10 +81,18 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         world.nodes()[place].start(&world, place);
     }
     let accidents = tokio::spawn(accidents::run(Arc::clone(&world)));
+    let spells = tokio::spawn(spells::run(Arc::clone(&world)));
+    let comings = tokio::spawn(chat::comings(Arc::clone(&world)));
+    let servers = tokio::spawn(accidents::servers(Arc::clone(&world)));
+    let owners = tokio::spawn(owners::watch(Arc::clone(&world)));
     let raising = tokio::spawn(accidents::raise(Arc::clone(&world)));
-    let lateness = tokio::spawn(untouched(Arc::clone(&world)));
+    let untouched = tokio::spawn(untouched(Arc::clone(&world)));
+    let in_time = tokio::spawn(in_time::watch(Arc::clone(&world)));
     traffic::run(&world).await;
     accidents.abort();
+    spells.abort();
+    comings.abort();
+    servers.abort();
     accidents::calm(&world);
     let calm = world.passed();
     while !world.is_over() {
@@ -91,11 +103,13 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let shards = world.nodes().iter().map(|node| database.shards(&node.name())).collect();
-    lateness.abort();
+    untouched.abort();
+    owners.abort();
+    in_time.abort();
     raising.abort();
     audit(&world).await;
     let (steps, hash) = world.told();
-    // They hold the world as it holds them, and there are many seeds.
+    // The nodes and the world hold each other, and there are many seeds.
     let nodes = std::mem::take(&mut *world.nodes());
     drop(nodes);
     let check = world.check();
@@ -110,11 +124,12 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         lasted: world.passed(),
         requests: world.requests(),
         shards,
+        lateness: check.in_time.lateness.clone(),
     }
 }
 
 impl World {
-    /// Whether everything that was promised is done, and the store owes nobody anything.
+    /// Whether everything promised is done, and the store owes nothing to anyone.
     fn is_over(&self) -> bool {
         self.check().breaches.len() > 20
             || (self.what_is_open().is_empty() && self.database.is_done())
@@ -126,13 +141,19 @@ impl World {
         for number in 0..self.plan.customers {
             let share = self.plan.messages / self.plan.customers
                 + usize::from(number < self.plan.messages % self.plan.customers);
-            let heard = genesys.heard(number);
-            if heard < share / 5 {
+            let check = self.check();
+            let missing = (0..share as u64 / 5).find(|count| {
+                let id = MessageId::new(format!("{number}-said-{count}"));
+                !genesys.has_heard(number, *count) && !check.is_refused(&id)
+            });
+            if let Some(count) = missing {
                 open.push(format!(
-                    "I11: Genesys has {heard} of {} messages of customer {number}",
-                    share / 5
+                    "I11: Genesys lacks {number}-said-{count}, and it was not given up"
                 ));
             }
+        }
+        if let Some(id) = self.check().untold() {
+            open.push(format!("the chat service does not know that {id} was given up"));
         }
         open
     }
@@ -148,7 +169,7 @@ impl World {
     }
 }
 
-/// Watches that a dead chat service of one customer makes nobody else wait.
+/// Checks that a dead chat service of one customer makes no other customer wait.
 async fn untouched(world: Arc<World>) {
     if !world.plan.faults.only_poison() {
         return;

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use conversation::Written;
 use genesys::signature;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::node::{self, EVENTS_SECRET, WEBHOOK_SECRET};
-use crate::world::{World, customer};
+use crate::world::World;
 
 /// For how long Genesys tries to deliver a webhook.
 const GENESYS_TRIES: Duration = Duration::from_secs(85);
 
-/// Everybody writes, until all has been said.
+/// Everybody writes until all messages are sent.
 pub(crate) async fn run(world: &Arc<World>) {
     let mut people = JoinSet::new();
     let customers = world.plan.customers;
@@ -36,7 +37,9 @@ async fn agent(world: Arc<World>, number: usize, messages: usize) {
         let pause = if world.dice(0.3) { 50 } else { 3_000 };
         tokio::time::sleep(world.between(1, pause)).await;
         let id = format!("{number}-wrote-{count}");
-        let mut body = webhook(&world, number, &id);
+        let written = if world.dice(0.02) { Written::NoTime } else { Written::At(world.now()) };
+        world.writes(&id, written);
+        let mut body = webhook(&world, number, &id, written);
         if world.dice(0.02) && !world.plan.faults.poisoned {
             body["type"] = "Unheard".into();
         }
@@ -56,14 +59,18 @@ async fn agent(world: Arc<World>, number: usize, messages: usize) {
     while webhooks.join_next().await.is_some() {}
 }
 
-fn webhook(world: &World, number: usize, id: &str) -> Value {
+fn webhook(world: &World, number: usize, id: &str, written: Written) -> Value {
+    let time = match written {
+        Written::At(time) => time.to_string(),
+        Written::NoTime => "a moment ago".to_owned(),
+    };
     json!({
         "id": id,
         "channel": {
             "id": "integration", "platform": "Open", "type": "Private", "messageId": id,
-            "to": { "id": customer(number), "idType": "Opaque" },
+            "to": { "id": world.names[number], "idType": "Opaque" },
             "from": { "id": "integration", "idType": "Opaque" },
-            "time": world.now().to_string(),
+            "time": time,
         },
         "type": "Text", "text": format!("these are the words of {id}"),
         "originatingEntity": "Human", "direction": "Outbound",
@@ -71,7 +78,7 @@ fn webhook(world: &World, number: usize, id: &str) -> Value {
     })
 }
 
-/// As Genesys does: until a 2xx comes or it gives up; a 4xx would be final.
+/// Delivers a webhook as Genesys does: until a 2xx comes or it gives up; a 4xx would be final.
 async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) {
     tokio::time::sleep(pause).await;
     if world.fault(world.plan.faults.late) {
@@ -101,18 +108,18 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
     }
 }
 
-/// The customer, who waits until the gateway has her words before she goes on.
+/// A customer who waits until the gateway has each message before she sends the next.
 async fn talkative(world: Arc<World>, number: usize, messages: usize) {
     for count in 0..messages {
         tokio::time::sleep(world.between(1, 8_000)).await;
         let id = format!("{number}-said-{count}");
         let body = json!({
-            "type": "message.created", "id": id, "customer": { "id": customer(number) },
+            "type": "message.created", "id": id, "customer": { "id": world.names[number] },
             "text": format!("these are the words of {id}"), "time": world.now().to_string(),
         });
         if world.fault(world.plan.faults.duplicate) {
             let pause = world.between(0, 60_000);
-            // It comes again; never before the first time, which would change the order.
+            // The event comes again, but never before the first time, which would change the order.
             let (again, body) = (Arc::clone(&world), body.clone());
             tell(Arc::clone(&world), id.clone(), body.clone(), Duration::ZERO).await;
             tokio::spawn(tell(again, id, body, pause));
@@ -139,7 +146,7 @@ pub(crate) async fn tell(world: Arc<World>, id: String, body: Value, pause: Dura
         let status = node::request(&world, to, request.expect("a request")).await;
         world.tell(format_args!("event     {id} ({}) to place {to}: {status:?}", body["type"]));
         match status {
-            Some(StatusCode::ACCEPTED) => return,
+            Some(StatusCode::ACCEPTED) => return world.accepts_words(&id),
             Some(status) if status.is_client_error() => {
                 return world.breach(format!("the event {id} is refused with {status}: {body}"));
             }

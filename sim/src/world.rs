@@ -1,4 +1,5 @@
-//! What everything in one simulation shares: the seed's dice, the time, the faults, the history, and the checks.
+//! What all parts of one simulation share: the seed's dice, the time, the faults, the history, and
+//! the checks.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -7,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use conversation::{Clock, ConversationId, IntegrationName};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use store::Machine;
 use store::memory::Database;
 use tokio::time::Instant;
 
@@ -24,6 +26,8 @@ const BEGINNING: i64 = 1_795_165_200_000;
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) integration: IntegrationName,
+    /// The names of the customers.
+    pub(crate) names: Vec<String>,
     pub(crate) customers: Vec<ConversationId>,
     pub(crate) database: Arc<Database>,
     start: Instant,
@@ -38,21 +42,24 @@ pub(crate) struct World {
     requests: Mutex<BTreeMap<&'static str, u32>>,
 }
 
-/// Which faults there are at the moment.
+/// The current faults.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "any of them may be at the same time")]
 pub(crate) struct Weather {
-    /// No more faults: what was begun has to be finished.
+    /// No more faults: what was begun must now finish.
     pub(crate) calm: bool,
     /// The database takes no writes, as with a full disk.
     pub(crate) database_full: bool,
-    /// Nobody reaches the chat service.
+    /// No node reaches the chat service.
     pub(crate) chat_away: bool,
     /// Genesys answers 503.
     pub(crate) genesys_away: bool,
+    /// A new server has replaced the database and lacks the last changes of the leases: its table
+    /// does not say who has one.
+    pub(crate) leases_lost: bool,
 }
 
-/// What happened, as lines to read and as one number to compare.
+/// The history, as lines to read and as one number to compare.
 struct History {
     print: bool,
     hash: u64,
@@ -61,13 +68,16 @@ struct History {
 impl World {
     pub(crate) fn new(plan: Plan, database: Arc<Database>, print: bool) -> Arc<Self> {
         let integration = IntegrationName::new("acme");
+        let names: Vec<_> =
+            (0..plan.customers).map(|number| customer(&integration, number)).collect();
         let customers: Vec<_> =
-            (0..plan.customers).map(|n| ConversationId::of(&integration, &customer(n))).collect();
+            names.iter().map(|name| ConversationId::of(&integration, name)).collect();
         let rng = fastrand::Rng::with_seed(plan.seed ^ 0x5eed_0f7e_5eed_0f7e);
         Arc::new(Self {
             chat: Mutex::new(Chat::new(&customers)),
             genesys: Mutex::new(Genesys::new(plan.customers)),
             integration,
+            names,
             customers,
             database,
             start: Instant::now(),
@@ -87,13 +97,18 @@ impl World {
         self.start.elapsed()
     }
 
+    /// Converts an instant to the simulation's own time.
+    pub(crate) fn at(&self, then: Instant) -> Duration {
+        then.saturating_duration_since(self.start)
+    }
+
     /// The true time.
     pub(crate) fn now(&self) -> Timestamp {
         let passed = i64::try_from(self.passed().as_millis()).unwrap_or(i64::MAX / 2);
         Timestamp::from_millisecond(BEGINNING + passed).unwrap_or(Timestamp::MAX)
     }
 
-    /// Something happened. The line is not made where nobody reads it or compares it.
+    /// Records an event: its line goes into the hash, and is printed if wanted.
     pub(crate) fn tell(&self, what: impl Display) {
         self.steps.fetch_add(1, Ordering::Relaxed);
         let passed = self.passed();
@@ -107,12 +122,12 @@ impl World {
         }
     }
 
-    /// A node asks something of the store.
+    /// Counts a request of a node to the store.
     pub(crate) fn request(&self, what: &'static str) {
         *lock(&self.requests).entry(what).or_default() += 1;
     }
 
-    /// What was asked of the store, how often.
+    /// How often each request to the store was made.
     pub(crate) fn requests(&self) -> BTreeMap<&'static str, u32> {
         lock(&self.requests).clone()
     }
@@ -122,12 +137,12 @@ impl World {
         (self.steps.load(Ordering::Relaxed), lock(&self.history).hash)
     }
 
-    /// Whether something with this chance happens now; never, once it is calm.
+    /// Whether a fault with this probability happens now; never once it is calm.
     pub(crate) fn fault(&self, chance: f64) -> bool {
         chance > 0.0 && !self.weather().calm && self.dice(chance)
     }
 
-    /// Whether something with this chance happens now.
+    /// Whether something with this probability happens now.
     pub(crate) fn dice(&self, chance: f64) -> bool {
         lock(&self.rng).f64() < chance
     }
@@ -177,10 +192,15 @@ impl World {
         change(&mut lock(&self.weather));
     }
 
-    /// A mistake was found, whoever made it.
+    /// Records a breach, whatever caused it.
     pub(crate) fn breach(&self, what: String) {
         self.tell(format_args!("BREACH {what}"));
         self.check().breaches.push(what);
+    }
+
+    /// The customer's message that Genesys never takes, if there is one.
+    pub(crate) fn poison(&self) -> Option<String> {
+        self.plan.faults.poisoned_words.then(|| "0-said-0".to_owned())
     }
 
     /// Which customer a conversation is.
@@ -189,25 +209,62 @@ impl World {
     }
 }
 
-/// What the customer with this number is called.
-pub(crate) fn customer(number: usize) -> String {
-    format!("customer-{number}")
+/// The name of the customer with this number. Each odd-numbered customer shares a shard with the
+/// previous one, so that a handover finds other work under way there.
+fn customer(integration: &IntegrationName, number: usize) -> String {
+    let shard = |name: &str| ConversationId::of(integration, name).as_str()[1..3].to_owned();
+    let first = format!("customer-{}", number - number % 2);
+    if number.is_multiple_of(2) {
+        return first;
+    }
+    let names = (0..).map(|n| format!("customer-{number}-{n}"));
+    let mut names = names.filter(|name| shard(name) == shard(&first));
+    names.next().expect("one in 256")
+}
+
+/// The number of the customer with this name.
+pub(crate) fn number_of(customer: &str) -> Option<usize> {
+    customer.strip_prefix("customer-")?.split('-').next()?.parse().ok()
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    // All of a simulation runs on one thread; a panic ends it.
+    // A simulation runs on one thread, and a panic ends it.
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The clock of one node, which goes wrong by a constant.
-pub(crate) struct SkewedClock {
+/// A clock that shows the true time.
+pub(crate) struct TrueClock(pub(crate) Arc<World>);
+
+impl Clock for TrueClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+/// The clocks of the machine that a node runs on. Its wall clock is off by a constant; nothing is
+/// known about its boots.
+pub(crate) struct SimMachine {
     pub(crate) world: Arc<World>,
     pub(crate) ahead_ms: i64,
 }
 
-impl Clock for SkewedClock {
-    fn now(&self) -> Timestamp {
-        let off = jiff::SignedDuration::from_millis(self.ahead_ms);
+impl std::fmt::Debug for SimMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SimMachine").field("ahead_ms", &self.ahead_ms).finish_non_exhaustive()
+    }
+}
+
+impl Machine for SimMachine {
+    fn wall(&self) -> Timestamp {
+        let off = SignedDuration::from_millis(self.ahead_ms);
         self.world.now().checked_add(off).unwrap_or(Timestamp::MAX)
+    }
+
+    fn uptime(&self) -> SignedDuration {
+        SignedDuration::try_from(self.world.passed()).unwrap_or(SignedDuration::MAX)
+    }
+
+    fn boot(&self) -> Option<String> {
+        None
     }
 }

@@ -1,4 +1,4 @@
-//! A seed is one history, line by line: what it found can be looked at again.
+//! A seed gives one history, line by line, so that its findings can be replayed.
 
 use std::process::Command;
 

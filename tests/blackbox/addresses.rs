@@ -1,5 +1,5 @@
-//! Nobody outside can lead the gateway to an address: it follows no redirect, fetches no media, and listens to notifications
-//! only where they can come from.
+//! No outsider can direct the gateway to an address. It follows no redirects, fetches no media, and
+//! listens to notifications only at addresses that can be Genesys's.
 
 mod decoy;
 mod redirects;
@@ -13,12 +13,16 @@ use tempfile::TempDir;
 use crate::support::{Gateway, Loop, eventually, free_port, tidegate, webhook};
 use decoy::{Api, Decoy};
 
-/// All statuses with which HTTP leads elsewhere.
+/// All HTTP redirect statuses.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
 #[tokio::test]
 async fn media_are_passed_on_and_not_fetched() {
-    let all = Loop::start("", &["--handshake", "0", "--deliver", "immediately"]).await;
+    let all = Loop::start(
+        "media = [\"*/*\"]\ncontent = [\"*\"]",
+        &["--handshake", "0", "--deliver", "immediately"],
+    )
+    .await;
     all.sandbox.accept_unknown_receipts().await;
     let decoy = Decoy::start().await;
     let url = |name: &str| format!("{}/{name}", decoy.url);
@@ -46,7 +50,7 @@ async fn media_are_passed_on_and_not_fetched() {
     decoy.was_never_visited().await;
 }
 
-/// A gateway between the stub of an API and a chat service that takes everything.
+/// A gateway between an API stub and a chat service that accepts everything.
 async fn beside(api: &Api, integration: &str) -> (TempDir, Gateway) {
     let dir = tempfile::tempdir().expect("a folder");
     let chat = decoy::chat(|_, _| None).await;
@@ -57,7 +61,7 @@ async fn beside(api: &Api, integration: &str) -> (TempDir, Gateway) {
 
 const NOTIFICATIONS: &str = "[integration.end]\ndetect = \"notifications\"\npoll = \"1s\"";
 
-/// A customer writes, and an agent, so that each kind of call to Genesys is wanted.
+/// A customer and an agent write, so that every kind of call to Genesys is needed.
 async fn talk(gateway: &Gateway) {
     let event = json!({ "type": "message.created", "id": "e", "customer": { "id": "noor" }, "text": "Hello?" });
     assert_eq!(gateway.events(event.to_string().as_bytes()).await.0, 202);
@@ -131,7 +135,7 @@ async fn a_notification_socket_elsewhere_is_not_opened() {
     .await;
     assert!(gateway.process.log().contains("neither where the API is nor at a host of Genesys"));
     decoy.was_never_visited().await;
-    // The same gateway does open one that is where the API is.
+    // The same gateway does open a socket at the API's own address.
     api.names_socket(&format!("{}/channels/a", api.url.replacen("http://", "ws://", 1)));
     eventually("the socket is asked for", async || (api.calls("/channels/a") > 0).then_some(()))
         .await;

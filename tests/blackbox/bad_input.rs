@@ -1,5 +1,6 @@
-//! Whatever comes in, from Genesys, from chat services or from strangers: the gateway answers as the contract says,
-//! brings each message to its end, serves everybody else, stays small, and writes no one's words into its log.
+//! Whatever Genesys, chat services or strangers send, the gateway answers as the contract says, and
+//! brings each message to its end. It serves everybody else, stays small, and writes no message
+//! text into its log.
 
 mod connector;
 mod events;
@@ -10,16 +11,16 @@ mod webhooks;
 
 use crate::support::{CONNECTOR_SECRET, Gateway, WEBHOOK_SECRET};
 
-/// Stands in every text that these tests send.
+/// Contained in every text that these tests send.
 const MARKER: &str = "words-that-nobody-may-log";
 
-/// By how much the gateway may grow in a test, in bytes. Far below what the tests throw at it.
+/// By how much the gateway may grow in a test, in bytes. This is far less than what the tests send.
 const GROWTH: usize = 48 << 20;
 
-/// A chat service that has a session at once and delivers at once.
+/// A chat service that opens sessions and delivers at once.
 const QUICK: &[&str] = &["--handshake", "0", "--deliver", "immediately"];
 
-/// The gateway's memory before something happens to it.
+/// The gateway's memory at the start of a test.
 struct Memory(usize);
 
 impl Memory {
@@ -27,14 +28,14 @@ impl Memory {
         Self(gateway.process.memory().0)
     }
 
-    /// Panics if the gateway was ever much larger than then.
+    /// Panics if the gateway was ever much larger than that.
     fn stayed_small(&self, gateway: &Gateway) {
         let (before, most) = (self.0, gateway.process.memory().1);
         assert!(most < before + GROWTH, "it had {before} bytes, and up to {most} afterwards");
     }
 }
 
-/// Panics unless the gateway runs, is ready, and has written down neither what people wrote nor any secret.
+/// Panics unless the gateway runs, is ready, and has logged neither message texts nor secrets.
 async fn unharmed(gateway: &mut Gateway) {
     assert!(gateway.process.runs(), "it runs");
     assert_eq!(gateway.get("/healthz").await.0, 200);

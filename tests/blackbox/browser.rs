@@ -1,5 +1,5 @@
-//! The demo's pages in a real browser: the agent's desktop and the customer's chat. Each scene of tests/browser plays
-//! with a demo of its own; its screenshots stay in target/screenshots.
+//! The demo's pages in a real browser: the agent's desktop and the customer's chat. Each scene of
+//! tests/browser runs on its own demo; its screenshots stay in target/screenshots.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tempfile::TempDir;
 
 use crate::support::{Process, eventually, root, tidegate};
 
-/// When a scene counts as hanging. The longest waits 10 s for a handshake that never ends; most of the rest is the
-/// browser's start.
+/// After this time a scene counts as hanging. The longest one waits 10 s for a handshake that never
+/// ends; most of the rest is the browser's start.
 const SCENE: Duration = Duration::from_mins(2);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The commands as a person meets them: what they print, and how they end.
+//! The commands as a person sees them: what they print, and how they end.
 
 mod audit;
 mod check;

@@ -1,7 +1,9 @@
-//! `kill -9` at random moments under load: nothing accepted is lost, reordered, or left without its final receipt.
+//! `kill -9` at random moments under load: nothing accepted is lost, reordered, or left without its
+//! final receipt.
 //!
-//! Each customer's agent waits for Genesys to have delivered one message to the gateway before the next is typed, as a
-//! person would, so that the order in which they must arrive is beyond doubt. How many rounds: `TIDEGATE_CRASH_ROUNDS`.
+//! Each customer's agent waits until Genesys has delivered a message to the gateway before typing
+//! the next, as a person would. So the required order of arrival is beyond doubt.
+//! `TIDEGATE_CRASH_ROUNDS` sets the number of rounds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,9 +21,9 @@ use crate::support::{Loop, Nodes, PythonChat, Sandbox, eventually};
 const ROUNDS: u32 = 200;
 const ROUNDS_OF_NODES: u32 = 40;
 const CUSTOMERS: usize = 24;
-/// A message whose attempt was cut off again and again is not to wait half a minute for the next.
+/// A message whose attempts were cut off repeatedly must not wait half a minute for the next one.
 const SOONER: &str = "[integration.delivery]\nretry_max = \"2s\"\n";
-/// How many of a customer's messages are on their way at once.
+/// How many of a customer's messages may be on their way at once.
 const ON_THEIR_WAY: usize = 8;
 
 fn rounds(default: u32) -> u32 {
@@ -29,12 +31,12 @@ fn rounds(default: u32) -> u32 {
         .map_or(default, |rounds| rounds.parse().expect("a number"))
 }
 
-/// The moment of a crash: not a wait for something, but a moment that nobody chose.
+/// Waits for the moment of a crash: a random time, not a condition.
 async fn some_time(random: &mut fastrand::Rng) {
     tokio::time::sleep(Duration::from_millis(random.u64(20..300))).await;
 }
 
-/// Genesys tries again sooner than in life, so that a round need not take minutes.
+/// Makes Genesys retry sooner than in production, so that a round does not take minutes.
 async fn hurry(sandbox: &Sandbox) {
     let sooner = json!({ "webhook_pause": "250ms", "webhook_retries": 60 });
     sandbox.put("/sandbox/switches", &sooner).await;
@@ -70,7 +72,7 @@ async fn two_hundred_kills_lose_nothing() {
 async fn kills_of_two_nodes_on_postgres_lose_nothing() {
     let rounds = rounds(ROUNDS_OF_NODES);
     let cluster = Cluster::start();
-    // A short take-over makes more of them.
+    // A short `takeover` causes more take-overs.
     let takeover = vec![("TIDEGATE_STORE__TAKEOVER".to_owned(), "2s".to_owned())];
     let chat = ["--handshake", "0.3", "--delay", "0.05"];
     let mut all = Nodes::start_with(&cluster.url(), 2, SOONER, &chat, takeover).await;
@@ -84,7 +86,7 @@ async fn kills_of_two_nodes_on_postgres_lose_nothing() {
             some_time(&mut random).await;
             let number = random.usize(0..2);
             all.all[number].process.kill();
-            // Sometimes the other has to go on alone.
+            // Sometimes the other node must continue alone.
             if random.bool() {
                 tokio::time::sleep(Duration::from_millis(random.u64(100..3_000))).await;
             }
@@ -101,17 +103,17 @@ async fn kills_of_two_nodes_on_postgres_lose_nothing() {
     println!("{rounds} kills of two nodes on PostgreSQL, {what}");
 }
 
-/// A customer, what the agent typed for her (ids and texts), and how often she wrote.
+/// A customer, the agent's messages to her (ids and texts), and how often she wrote.
 type Person = (String, Vec<(String, String)>, usize);
 
-/// Waits until everything has come to its end.
+/// Waits until everything is finished.
 async fn settled(sandbox: &Sandbox, people: &[Person]) {
     eventually("every message has its final receipt", async || {
         let verdict = sandbox.verdict().await;
         verdict["without_final_receipt"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
     .await;
-    // A customer's last words may still be on their way: Genesys is asked until they are there.
+    // A customer's last message may still be on its way, so this asks Genesys until it has arrived.
     eventually("every customer's words are at Genesys", async || {
         let heard = heard(sandbox).await;
         people
@@ -122,7 +124,7 @@ async fn settled(sandbox: &Sandbox, people: &[Person]) {
     .await;
 }
 
-/// Checks everything from outside and from inside. Returns what there was, in words.
+/// Checks everything from outside and from inside. Returns a summary.
 async fn judge(
     sandbox: &Sandbox,
     chat: &PythonChat,
@@ -136,7 +138,7 @@ async fn judge(
         said.insert(customer, asked);
     }
     let total: usize = typed.values().map(Vec::len).sum();
-    // From outside: Genesys's own book.
+    // From outside: Genesys's own records.
     let verdict = sandbox.verdict().await;
     assert_eq!(verdict["receipts_after_final"], json!([]), "no receipt follows a final one");
     assert_eq!(verdict["holds"], true, "{verdict}");
@@ -144,14 +146,14 @@ async fn judge(
         let (status, _) = sandbox.final_receipt(&message.0).await;
         assert_eq!(status, "Delivered", "{} {}", message.0, message.1);
     }
-    // From outside: the chat service's own book.
+    // From outside: the chat service's own records.
     let repeats = compare_with_chat(&typed, &chat.log());
     for (customer, words) in heard(sandbox).await {
         let expected: Vec<_> =
             (1..=said[&customer]).map(|n| format!("{customer} asks {n}")).collect();
         assert_eq!(words, expected, "the customer's words reached Genesys in order");
     }
-    // From inside: a message came twice only where an attempt was open when the gateway died.
+    // From inside: a message came twice only if an attempt was open when the gateway died.
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "{found}");
     let unknown = unknown_attempts(store).await;
@@ -170,7 +172,7 @@ async fn judge(
     )
 }
 
-/// One customer and the agent, until they are told to stop.
+/// Plays one customer and the agent until told to stop.
 async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &AtomicBool) -> Person {
     let customer = format!("customer-{customer}");
     let mut typed = Vec::new();
@@ -189,7 +191,8 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
         })
         .await;
         typed.push((message, text));
-        // Nobody types for ever without an answer. While nodes die it may take long; that it comes is looked at afterwards.
+        // No agent types forever without an answer. While nodes die it may take long; whether it
+        // comes is checked afterwards.
         let earlier = typed.len().checked_sub(ON_THEIR_WAY).map(|place| typed[place].0.clone());
         while let Some(earlier) = &earlier
             && !stop.load(Ordering::Relaxed)
@@ -203,7 +206,8 @@ async fn life(sandbox: &Sandbox, chat: &PythonChat, customer: usize, stop: &Atom
     (customer, typed, said)
 }
 
-/// Compares what was typed with what the chat service took. Returns the messages that came more than once.
+/// Compares what was typed with what the chat service accepted. Returns the messages that came more
+/// than once.
 fn compare_with_chat(
     typed: &HashMap<String, Vec<(String, String)>>,
     log: &[Value],
@@ -234,7 +238,7 @@ fn compare_with_chat(
     times
 }
 
-/// What each customer said, as Genesys heard it: in the order of its first arrival.
+/// What each customer said, as Genesys received it, in order of first arrival.
 async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
     let mut heard: HashMap<String, Vec<String>> = HashMap::new();
     let mut seen = HashSet::new();
@@ -254,7 +258,7 @@ async fn heard(sandbox: &Sandbox) -> HashMap<String, Vec<String>> {
     heard
 }
 
-/// How many attempts of each message had an end that nobody knows.
+/// How many attempts of each message ended with an unknown outcome.
 async fn unknown_attempts(store: &dyn Store) -> HashMap<String, usize> {
     let mut unknown: HashMap<String, usize> = HashMap::new();
     for conversation in store.conversations(None, usize::MAX).await.expect("a read") {

@@ -1,4 +1,5 @@
-//! A disk that is full, or that cannot write: nothing that was answered is lost, 503 while it lasts, and it goes on by itself.
+//! A disk that is full or cannot be written: nothing that was answered is lost, the gateway answers
+//! 503 meanwhile, and it recovers by itself.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::support::{Loop, delivered, eventually, webhook};
 
-/// A small file system of the test's own; it goes with the test.
+/// A small file system of the test, which is removed with it.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -23,7 +24,7 @@ impl SmallDisk {
         Self(at)
     }
 
-    /// Takes all the room that there is, to the last byte.
+    /// Fills the disk to the last byte.
     fn fill(&self) {
         let mut filler =
             std::fs::File::options().create(true).append(true).open(self.filler()).expect("a file");
@@ -48,12 +49,18 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Makes system calls of a process fail, until it is dropped.
+/// Makes system calls of a process fail until it is dropped.
 struct Failing(Child);
 
 impl Failing {
     async fn calls(process: u32, inject: &[&str], log: &Path) -> Self {
+        Self::calls_with(&[], process, inject, log).await
+    }
+
+    /// The same with strace options that select the calls.
+    async fn calls_with(options: &[&str], process: u32, inject: &[&str], log: &Path) -> Self {
         let mut strace = Command::new("strace");
+        strace.args(options);
         strace
             .args(["-f", "-p", &process.to_string(), "-o"])
             .arg(log)
@@ -74,20 +81,21 @@ impl Failing {
 
 impl Drop for Failing {
     fn drop(&mut self) {
-        // It lets go of the process when it is told to end.
+        // strace detaches from the process when it is told to end.
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
     }
 }
 
-/// Genesys tries again sooner and longer than in life, so that the disk may stay away for a while.
+/// Makes Genesys retry sooner and more often than in production, so that the disk may stay away for
+/// a while.
 async fn hurry(all: &Loop) {
     all.sandbox
         .put("/sandbox/switches", &json!({ "webhook_pause": "250ms", "webhook_retries": 60 }))
         .await;
 }
 
-/// While the disk is away: not ready, and a webhook is refused in time.
+/// Checks that, while the disk is away, the gateway is not ready and refuses a webhook in time.
 async fn refuses(all: &Loop, id: &str, text: &str) {
     eventually("the gateway says that it is not ready", async || {
         (all.gateway.get("/readyz").await.0 == 503).then_some(())
@@ -125,7 +133,7 @@ async fn a_full_disk_loses_nothing_and_it_goes_on_when_there_is_room() {
     let texts = ["Good morning.", "I am looking.", "Tomorrow.", "At nine."];
     let mut messages = all.agent_types("noor", &texts[..2]).await;
     disk.fill();
-    // The log's file has some room in it that is used again; there is none for this.
+    // The log file has some reusable room, but not enough for this message.
     refuses(&all, "refused-for-want-of-room", &"long ".repeat(190_000)).await;
     // What the agent types meanwhile waits at Genesys.
     let send = async || all.sandbox.agent_sends("noor", texts[2]).await;
@@ -136,7 +144,7 @@ async fn a_full_disk_loses_nothing_and_it_goes_on_when_there_is_room() {
     all_is_well(&mut all, &messages, &texts).await;
 }
 
-/// `away` says that nothing at all can be written.
+/// `away` means that nothing can be written at all.
 async fn failing_calls(inject: &[&str], away: bool) {
     let mut all = Loop::start("", &["--handshake", "0.3"]).await;
     hurry(&all).await;
@@ -145,7 +153,7 @@ async fn failing_calls(inject: &[&str], away: bool) {
     let mut messages = all.agent_types("noor", &texts[..2]).await;
     let log = all.dir.path().join("strace.log");
     let failing = Failing::calls(all.gateway.process.id(), inject, &log);
-    // Something has to be written, or nothing can fail.
+    // Something must be written, or nothing can fail.
     let (failing, _) = tokio::join!(failing, all.gateway.get("/readyz"));
     if away {
         refuses(&all, "refused-by-the-disk", "Nobody takes this.").await;
@@ -156,7 +164,7 @@ async fn failing_calls(inject: &[&str], away: bool) {
     all.taken(&messages[2]).await;
     messages.extend(all.agent_types("noor", &texts[3..]).await);
     all_is_well(&mut all, &messages, &texts).await;
-    // What is on the disk is all there is after a crash.
+    // After a crash, only what is on the disk remains.
     all.gateway.process.kill();
     all.gateway.restart().await;
     all_is_well(&mut all, &messages, &texts).await;
@@ -174,7 +182,44 @@ async fn a_disk_that_cannot_write_loses_nothing() {
 
 #[tokio::test]
 async fn a_disk_that_says_it_is_full_in_the_middle_of_a_commit_loses_nothing() {
-    // Each third write: some of a commit's pages are there, and some are not.
+    // Every third write fails, so some of a commit's pages are written and some are not.
     failing_calls(&["pwrite64:error=ENOSPC:when=3+3", "fdatasync:error=ENOSPC:when=2+2"], false)
         .await;
+}
+
+/// The value of a metric without labels.
+async fn metric(all: &Loop, name: &str) -> Option<u64> {
+    let text = all.gateway.get("/metrics").await.1;
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_folded_back_is_counted_and_told_and_nothing_is_lost() {
+    let mut all = Loop::start("", &["--handshake", "0.3"]).await;
+    all.chat.says("noor", "Where is my parcel?").await;
+    let texts = ["Good morning.", "I am looking.", "Tomorrow.", "At nine."];
+    let mut messages = all.agent_types("noor", &texts[..2]).await;
+    assert_eq!(metric(&all, "tidegate_store_checkpoint_failures_total").await, Some(0));
+    // Only the database file cannot be written; the log can, so every commit works.
+    let log = all.dir.path().join("strace.log");
+    let database = all.dir.path().join("tidegate.db");
+    let path = format!("--trace-path={}", database.display());
+    let failing =
+        Failing::calls_with(&[&path], all.gateway.process.id(), &["pwrite64:error=EIO"], &log)
+            .await;
+    let send = async || all.sandbox.agent_sends("noor", texts[2]).await;
+    messages.push(eventually("the agent has the conversation", send).await);
+    all.taken(&messages[2]).await;
+    eventually("the failures are counted", async || {
+        metric(&all, "tidegate_store_checkpoint_failures_total")
+            .await
+            .filter(|failures| *failures > 1)
+    })
+    .await;
+    assert!(metric(&all, "tidegate_store_log_bytes").await > Some(0));
+    let lines = all.gateway.process.log();
+    assert_eq!(lines.matches("cannot be folded back").count(), 1, "once a minute: {lines}");
+    drop(failing);
+    messages.extend(all.agent_types("noor", &texts[3..]).await);
+    all_is_well(&mut all, &messages, &texts).await;
 }

@@ -1,4 +1,4 @@
-//! What Genesys gets for an answer to a webhook, and what follows: the table of the contract, row by row.
+//! The answers to Genesys's webhooks and their consequences: the table of the contract, row by row.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::support::{Loop, WEBHOOK_SECRET, client, eventually, webhook};
 
-/// A chat service that has a session at once and delivers at once.
+/// A chat service that opens sessions and delivers at once.
 const QUICK: &[&str] = &["--handshake", "0", "--deliver", "immediately"];
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn the_same_webhook_again_is_welcome_and_changes_nothing() {
     assert_eq!(answers, [200; 8], "eight at the same time");
     all.sandbox.receipt("twin").await;
     assert_eq!(all.gateway.webhook(body.as_bytes()).await, 200, "once more when all is over");
-    // A message behind it in the same conversation shows that nothing of the repeats is still on its way.
+    // A later message in the same conversation shows that no repeat is still on its way.
     let last = webhook("last", "noor", "Goodbye.").to_string();
     assert_eq!(all.gateway.webhook(last.as_bytes()).await, 200);
     all.sandbox.receipt("last").await;
@@ -109,7 +109,7 @@ async fn a_forged_webhook_is_refused_and_leaves_no_trace() {
         metrics.lines().any(|line| line.contains("unsigned") && line.ends_with(" 8")),
         "counted:\n{metrics}"
     );
-    // The right one is still as welcome as ever.
+    // The right signature is still accepted.
     assert_eq!(all.gateway.webhook_signed(body.as_bytes(), Some(&right)).await, 200);
 }
 
@@ -143,16 +143,16 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
         format!("POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\n{length}\r\n\r\n")
             .into_bytes()
     };
-    // Its length says it, so that not a byte of it need be sent.
+    // Its announced length suffices, so not a byte of it need be sent.
     let announced = head(&format!("content-length: {}", over.len()));
     assert_eq!(status_of(&all, &announced).await, 413);
-    // Whoever looks only when all of it is sent finds the answer, and no broken connection.
+    // A caller that reads only after sending everything finds the answer, not a broken connection.
     let mut whole = head(&format!("content-length: {}", 3 * limit));
     whole.resize(whole.len() + 3 * limit, b'x');
     for _ in 0..10 {
         assert_eq!(status_once_sent(&all, &whole).await, 413);
     }
-    // Nothing says it before it is there.
+    // Its length is not known before it has arrived.
     let mut chunked = head("transfer-encoding: chunked");
     for chunk in over.as_bytes().chunks(8 * 1024) {
         chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
@@ -244,7 +244,7 @@ async fn what_the_chat_service_cannot_carry_fails_with_the_reason_and_nothing_el
     all.chat.says("noor", "Hello?").await;
     eventually("the agent", async || all.sandbox.agent_sends("noor", "Short enough.").await).await;
     let failed = |code: &str| ("Failed".to_owned(), Some(code.to_owned()));
-    // Genesys itself would let pictures pass only.
+    // Genesys itself would only allow pictures.
     let everything =
         json!({"name": "all", "mediaTypes": {"allow": {"outbound": [{"type": "*/*"}]}}});
     let content = "/api/v2/conversations/messaging/supportedcontent";
@@ -342,7 +342,7 @@ async fn webhook_calls(all: &Loop, message: &str) -> usize {
     webhook_answers(all, message).await.len()
 }
 
-/// Writes bytes to the gateway as they are. Returns the status of its answer.
+/// Writes raw bytes to the gateway. Returns the status of its answer.
 async fn status_of(all: &Loop, request: &[u8]) -> u16 {
     let address = all.gateway.url.strip_prefix("http://").expect("an address");
     let (mut from, mut to) = TcpStream::connect(address).await.expect("a connection").into_split();
@@ -356,7 +356,7 @@ async fn status_of(all: &Loop, request: &[u8]) -> u16 {
     status
 }
 
-/// The same for a caller who looks for the answer only when all is sent.
+/// The same for a caller that reads the answer only after sending everything.
 async fn status_once_sent(all: &Loop, request: &[u8]) -> u16 {
     let address = all.gateway.url.strip_prefix("http://").expect("an address");
     let mut connection = TcpStream::connect(address).await.expect("a connection");

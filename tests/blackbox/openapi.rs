@@ -1,6 +1,8 @@
-//! Schemathesis against the sandbox's own OpenAPI document: no 500, and no answer that is not in the document.
+//! Schemathesis against the sandbox's own OpenAPI document: no 500, and no answer that is not in
+//! the document.
 //!
-//! `TIDEGATE_OPENAPI_REQUESTS` says how many requests it makes at least; without it, about two thousand.
+//! `TIDEGATE_OPENAPI_REQUESTS` sets the minimum number of requests; without it, there are about two
+//! thousand.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +29,7 @@ async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
 
     let mut made = 0;
     for seed in 1.. {
-        // Every boundary of the document is tried once; after that it is chance.
+        // Every boundary of the document is tried once; after that, requests are random.
         let (phases, examples) =
             if seed == 1 { ("coverage,fuzzing", "10") } else { ("fuzzing", "100") };
         let run = ["--phases", phases, "--max-examples", examples, "--seed", &seed.to_string()]
@@ -54,10 +56,10 @@ fn is_call(entry: &Value) -> bool {
     entry["kind"] == "request" || entry["kind"] == "token"
 }
 
-/// The document, in which ids of paths are those of things that there are, or of nothing.
+/// The document with the ids in paths limited to existing objects, or to one that does not exist.
 async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
     let integration = sandbox.create_integration(&webhook.url, SECRET).await;
-    // Whatever its URL is changed to: nobody writes by way of this one.
+    // Its URL may be changed to anything, since no message goes through this integration.
     let changed = sandbox.create_integration(&webhook.url, SECRET).await;
     let writes = json!({
         "channel": {"from": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-20T09:10:59.120Z"},
@@ -108,7 +110,7 @@ async fn with_known_ids(sandbox: &Sandbox, webhook: &Webhook) -> Value {
                     "messageSettingId" => setting.clone(),
                     "supportedContentId" => content.clone(),
                     "mediaId" | "cachedMediaItemId" => medium.clone(),
-                    // Its leaving ends nothing.
+                    // If this participant leaves, nothing ends.
                     "participantId" => participant("workflow"),
                     "channelId" => channels["entities"][0]["id"].clone(),
                     other => panic!("the test has no id for {other}"),
@@ -143,9 +145,9 @@ async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {
     let mut command = Command::new(program());
     command.arg("run").arg(document).args(["--url", &sandbox.url, "--checks", CHECKS]);
     command.args(["--header", &format!("Authorization: Bearer {}", sandbox.token().await)]);
-    // A failure is shown as it was found: the shortest form of it would take long.
+    // Failures are shown as found, since shrinking them would take long.
     command.args(["--continue-on-failure", "--no-shrink", "--warnings", "off"]).args(run);
-    // It keeps what it has found before in the folder that it runs in.
+    // Schemathesis keeps its earlier findings in its working folder.
     command.current_dir(document.parent().expect("a folder"));
     let output =
         tokio::process::Command::from(command).kill_on_drop(true).output().await.expect("it runs");
@@ -154,7 +156,7 @@ async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {
     assert!(output.status.success(), "{told}\n{errors}");
 }
 
-/// Where the test set-up has put it.
+/// The path at which the test set-up installs it.
 fn program() -> PathBuf {
     let set = std::env::var_os("TIDEGATE_SCHEMATHESIS").map(PathBuf::from);
     let program =

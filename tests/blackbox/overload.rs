@@ -1,5 +1,5 @@
-//! Ten times as many webhooks as the machine can carry: those that are refused are refused in time, those that are taken come
-//! to their end, and afterwards all is as before.
+//! Ten times as many webhooks as the machine can handle. The refused ones are refused in time, the
+//! accepted ones come to their end, and afterwards everything is as before.
 
 mod load;
 
@@ -15,20 +15,20 @@ use tokio::time::Instant;
 use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, free_port};
 use load::{Answers, Load};
 
-/// How much more than the machine can carry.
+/// The load, as a multiple of what the machine can handle.
 const TIMES: usize = 10;
-/// For how many seconds the machine would have to work for those that wait at once, half as long as Genesys waits: one that is
-/// half as fast has half as many waiting, and no longer answers by it.
+/// How many seconds of the machine's work may wait at once: half as long as Genesys waits. A
+/// machine that is half as fast has half as many waiting, so its answers take no longer.
 const WAITING: usize = 5;
-/// How long an answer may take, for all but one in a hundred: as long as a webhook waits for the store where nothing else is
-/// short. Genesys waits for 10 s.
+/// The p99 of the time to an answer: as long as a webhook waits for the store if nothing else is
+/// short. Genesys waits 10 s.
 const SLOWEST: Duration = Duration::from_secs(8);
-/// By how much the gateway may grow, in bytes, at most.
+/// By how much the gateway may grow at most, in bytes.
 const GROWTH: usize = 384 << 20;
-/// How long what was taken may take to come to its end, for each second of the load.
+/// How long accepted messages may take to finish, as a multiple of the duration of the load.
 const DRAIN: u32 = 20;
 
-/// A chat service that takes everything at once.
+/// A chat service that accepts everything at once.
 async fn chat() -> String {
     let answer = async || Json(json!({ "session": "s", "status": "delivered", "message_id": "m" }));
     let router = Router::new().route("/conversations/{id}/{call}", post(answer));

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::{Loop, delivered, eventually, failed};
 
-/// The agent sends a text; waits for the conversation that it needs.
+/// The agent sends a text, once the conversation exists.
 async fn sends(all: &Loop, customer: &str, text: &str) -> String {
     eventually("the agent has the conversation", async || {
         all.sandbox.agent_sends(customer, text).await
@@ -219,7 +219,7 @@ async fn a_notification_tells_of_the_end_long_before_the_next_poll() {
     all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "noor" })).await;
     eventually("the session is closed", async || (all.chat.count("close") == 1).then_some(()))
         .await;
-    // What happens while the socket is away is found when it is back.
+    // Events during the outage of the socket are found when it is back.
     all.sandbox.post("/sandbox/notifications/close", &serde_json::json!({})).await;
     all.sandbox.post("/sandbox/agent/end", &serde_json::json!({ "customer": "olga" })).await;
     eventually("the other is closed too", async || (all.chat.count("close") == 2).then_some(()))

@@ -1,4 +1,5 @@
-//! Several gateways on one PostgreSQL database: they share the work, take over from each other, and lose nothing by it.
+//! Several gateways on one PostgreSQL database: they share the work, take over from each other, and
+//! lose nothing by it.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tokio::time::Instant;
 use crate::postgres_cluster::Cluster;
 use crate::support::{Cable, Loop, Nodes, delivered, eventually};
 
-/// One after the other, the agent of each customer types `count` messages. Returns their ids with their texts.
+/// The agent of each customer types `count` messages, in turn. Returns their ids and texts.
 pub(crate) async fn talk(
     all: &Nodes,
     customers: &[String],
@@ -29,7 +30,7 @@ pub(crate) fn customers(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("customer-{n}")).collect()
 }
 
-/// Waits until the chat service has all of it.
+/// Waits until the chat service has all messages.
 pub(crate) async fn taken(all: &Nodes, typed: &[(String, String)]) {
     eventually("the chat service has all of it", async || {
         let taken = all.chat.taken();
@@ -38,9 +39,21 @@ pub(crate) async fn taken(all: &Nodes, typed: &[(String, String)]) {
     .await;
 }
 
-/// All that was typed is delivered, and each customer heard it in order; again only where `repeats` allows it.
+/// Checks that all typed messages are delivered, and that each customer received them in order;
+/// repeats are allowed only if `repeats` is set.
 pub(crate) async fn heard(
     all: &Nodes,
+    typed: &[(String, String)],
+    customers: &[String],
+    repeats: bool,
+) {
+    heard_by(all, || all.chat.taken(), typed, customers, repeats).await;
+}
+
+/// The same for what another chat service accepted.
+pub(crate) async fn heard_by(
+    all: &Nodes,
+    taken: impl Fn() -> Vec<String>,
     typed: &[(String, String)],
     customers: &[String],
     repeats: bool,
@@ -48,8 +61,8 @@ pub(crate) async fn heard(
     for (message, text) in typed {
         assert_eq!(all.sandbox.final_receipt(message).await, delivered(), "{text}");
     }
-    let taken = all.chat.taken();
-    let mut seen = std::collections::HashSet::new();
+    // Read only now, since the service may have accepted the last ones just before.
+    let (taken, mut seen) = (taken(), std::collections::HashSet::new());
     let first: Vec<&String> = taken.iter().filter(|text| seen.insert(text.as_str())).collect();
     assert!(repeats || first.len() == taken.len(), "something came twice: {taken:?}");
     for customer in customers {
@@ -99,7 +112,7 @@ async fn the_conversations_of_a_node_that_was_killed_are_taken_over_within_ten_s
         "with one of two nodes killed, the last message of 16 customers was delivered after {took:?}"
     );
     assert!(took < Duration::from_secs(12), "10 s, and a moment for the messages: {took:?}");
-    // It comes back, gets its share, and all goes on.
+    // The node comes back and gets its share, and everything continues.
     all.restart(1).await;
     typed.extend(talk(&all, &customers, 4, 2).await);
     heard(&all, &typed, &customers, true).await;
@@ -138,10 +151,10 @@ async fn a_node_that_was_paused_past_its_lease_does_no_harm_when_it_goes_on() {
         all.chat.says(customer, "Where is my parcel?").await;
     }
     let mut typed = talk(&all, &customers, 1, 2).await;
-    // With calls under way.
+    // Stops a node with calls under way.
     typed.extend(talk(&all, &customers, 3, 1).await);
     all.all[0].process.signal("STOP");
-    // Connections that it holds time out at Genesys, which tries again, and lands at the other.
+    // Genesys's connections to it time out, and the retries reach the other node.
     typed.extend(talk(&all, &customers, 4, 2).await);
     taken(&all, &typed).await;
     all.all[0].process.signal("CONT");
@@ -187,7 +200,7 @@ async fn a_database_that_crashes_and_comes_back_loses_nothing() {
         (all.gateway.get("/readyz").await.0 == 503).then_some(())
     })
     .await;
-    // Genesys's webhook waits for the database, or is tried again.
+    // Genesys's webhook waits for the database, or is retried.
     let send = async || all.sandbox.agent_sends("noor", texts[2]).await;
     messages.push(eventually("the agent has the conversation", send).await);
     cluster.run();

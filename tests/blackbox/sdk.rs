@@ -1,5 +1,5 @@
-//! Genesys's own SDKs, unchanged but for their host, on one side; the Python chat service on the other; the gateway
-//! between them.
+//! Genesys's own SDKs, unchanged except for their host, on one side, the Python chat service on the
+//! other, and the gateway between them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -35,8 +35,8 @@ async fn the_node_sdk_finds_the_receipts_that_tidegate_sent() {
     .await;
 }
 
-/// Creates an integration by the SDK; then the customer writes, the agent answers during the handshake, and the final
-/// receipt is read back: once Delivered, once Failed.
+/// Creates an integration with the SDK. Then the customer writes, the agent answers during the
+/// handshake, and the final receipt is read back: once Delivered, once Failed.
 async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
     let dir = TempDir::new().expect("a folder");
     let sandbox = Sandbox::start(dir.path(), &[]).await;
@@ -67,7 +67,7 @@ async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
     );
     assert_eq!(all.chat.taken(), [text], "what failed was never forwarded");
 
-    // The receipts that the SDK found are those that went over the wire: there is no other.
+    // The SDK found exactly the receipts that went over the wire.
     for seen in [delivered, failed] {
         let message = seen["message"].as_str().expect("an id");
         let posted = all.sandbox.receipts(message).await;
@@ -79,7 +79,7 @@ async fn goes_round(sdk: &(dyn Fn() -> Command + Sync)) {
     all.audited();
 }
 
-/// Where the test set-up has put the SDK for Python.
+/// The Python interpreter with the SDK, as the test set-up installs it.
 pub(crate) fn python() -> PathBuf {
     let set = std::env::var_os("TIDEGATE_SDK_PYTHON").map(PathBuf::from);
     let program = set.unwrap_or_else(|| root().join("target/test-tools/python/bin/python3"));

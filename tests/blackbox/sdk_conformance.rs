@@ -1,7 +1,7 @@
 //! Genesys's own SDKs against every path of the sandbox: their methods, their models, their errors.
 //!
-//! The tests themselves are in `tests/sdk`, in the SDKs' languages. Here they get a sandbox, and it is seen to that no
-//! operation of its document was left out.
+//! The tests themselves are in `tests/sdk`, in the SDKs' languages. This file gives them a sandbox,
+//! and checks that they left out no operation of its document.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -57,7 +57,7 @@ async fn conforms(mut command: Command) {
         calls.map(|call| call["operationId"].as_str().expect("a name")).collect();
     assert_eq!(called, described);
 
-    // A 500 that nobody asked for would be the sandbox's own fault, whatever the SDK made of it.
+    // A 500 that was not injected would be a bug in the sandbox, however the SDK handled it.
     let broken = |entry: &Value| {
         let asked_for = entry["faults"].to_string().contains("injected: ");
         entry["kind"] == "request" && entry["status"] == 500 && !asked_for

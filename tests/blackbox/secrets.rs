@@ -1,5 +1,6 @@
-//! Secrets that were planted are looked for in all that the program tells anybody: its log at every level, its answers, its
-//! figures, its commands, its store. So are the words and names of people, which are in the store and nowhere else.
+//! Planted secrets are looked for in everything that the program outputs: its log at every level,
+//! its answers, its metrics, its commands, its store. So are the words and names of people, which
+//! may be in the store and nowhere else.
 
 mod broken;
 mod database;
@@ -11,10 +12,10 @@ use std::process::Command;
 
 use crate::support::{output, tidegate};
 
-/// The level at which every library says all that it can say.
+/// The level at which every library logs everything that it can.
 const LOUDEST: &str = "trace";
 
-/// Everything that was told, by where it was told.
+/// All output, by its source.
 #[derive(Default)]
 struct Told(Vec<(String, Vec<u8>)>);
 
@@ -34,7 +35,8 @@ impl Told {
         ended.status.code()
     }
 
-    /// Panics where any of these stands, as it is or in hexadecimal digits, with what stands around it.
+    /// Panics if any output contains any of these, as it is or in hexadecimal, and shows its
+    /// context.
     fn lacks(&self, planted: &[String]) {
         for secret in planted.iter().flat_map(|secret| [secret.clone(), hex::encode(secret)]) {
             assert!(secret.len() >= 6, "a secret as short as {secret:?} could stand anywhere");
@@ -48,7 +50,7 @@ impl Told {
         }
     }
 
-    /// How much was looked through.
+    /// How many bytes were searched.
     fn size(&self) -> usize {
         self.0.iter().map(|(_, bytes)| bytes.len()).sum()
     }

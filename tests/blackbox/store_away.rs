@@ -1,4 +1,4 @@
-//! What was decided before the store went away, and could be done only after it was back.
+//! Decisions made before the store went away that could be carried out only after it was back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -82,7 +82,7 @@ async fn a_message_that_finds_the_store_away_is_accepted_when_it_is_back_and_goe
     locked.execute_batch("begin exclusive").expect("the lock");
     let second = webhook("second", "noor", "Two.").to_string();
     let back = async {
-        // It would have become durable together with what is decided about it.
+        // The message would have become durable together with the decisions about it.
         eventually("it has been tried", async || {
             gateway.process.log().contains("cannot accept a message").then_some(())
         })
@@ -115,14 +115,14 @@ struct Away {
     /// Messages that the chat service took.
     forwarded: Arc<AtomicUsize>,
     store: String,
-    /// The calls before.
+    /// The number of calls before that.
     calls: usize,
     _dir: TempDir,
 }
 
 impl Away {
-    /// The call fails at first. The store is back at a time that follows from when it was due again, and when the message is given
-    /// up.
+    /// The call fails at first. `back` gets the time of the retry and the time at which the message
+    /// is given up, and returns when the store is back.
     async fn before(
         call: &'static str,
         give_up_after: &str,
@@ -154,7 +154,8 @@ retry_max = "2s"
             gateway.webhook(webhook("late", "noor", "Too late?").to_string().as_bytes()).await,
             200
         );
-        // In the pause before a call, so that the next one is decided while the store is away.
+        // Waits for the pause before a call, so that the next call is decided while the store is
+        // away.
         let (again, give_up) = eventually("the next call is some time away", async || {
             let next = next_call(&store).await?;
             (next.0 > now() + Duration::from_millis(300)).then_some(next)
@@ -204,7 +205,8 @@ async fn next_call(url: &str) -> Option<(jiff::Timestamp, jiff::Timestamp)> {
     }
 }
 
-/// A chat service that has a session for everybody and takes every message, but for one call while it is not well.
+/// A chat service that has a session for everybody and accepts every message, except that one kind
+/// of call fails while it is not `well`.
 async fn chat(fails: &'static str, well: Arc<AtomicBool>, forwarded: Arc<AtomicUsize>) -> String {
     let call = async move |Path((_, call)): Path<(String, String)>| -> (StatusCode, Json<Value>) {
         match call.as_str() {

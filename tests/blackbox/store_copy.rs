@@ -32,11 +32,11 @@ async fn a_gateway_moves_from_a_file_to_a_database_and_back_with_no_more_than_a_
     }
     let mut typed = talk(&all, &customers, 1, 2).await;
 
-    // Beside the running gateway most of it is copied; what happens meanwhile is not.
+    // Most of it is copied while the gateway runs, but not what happens meanwhile.
     let said = copies(&file, &database);
     assert!(said.contains("a gateway is working on --from"), "{said}");
     taken(&all, &typed).await;
-    // Somebody whose handshake has only begun when the gateway stops.
+    // A customer whose handshake has only just begun when the gateway stops.
     all.chat.says("late", "Where is mine?").await;
     typed.extend(talk(&all, &["late".to_owned()], 1, 2).await);
     all.stop(0).await;

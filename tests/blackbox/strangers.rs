@@ -1,4 +1,5 @@
-//! Callers who hold connections open, slowly or for nothing: others are answered in time, and the gateway stays small.
+//! Callers who hold connections open, slowly or idly: others are answered in time, and the gateway
+//! stays small.
 
 pub(crate) mod callers;
 
@@ -12,17 +13,19 @@ use crate::support::{
 };
 use callers::{Callers, Way, files};
 
-/// How long others may wait for an answer while nothing is short.
+/// How long others may wait for an answer while no resource is short.
 const PROMPT: Duration = Duration::from_secs(1);
-/// The same while there are more callers than there is room for.
+/// The same while there are more callers than places.
 const CROWDED: Duration = Duration::from_secs(5);
 const QUICK: &[&str] = &["--handshake", "0", "--deliver", "immediately"];
 
-/// What the gateway may grow by, in bytes, for each connection that idles and for each that has begun something.
+/// By how much the gateway may grow, in bytes, per idle connection and per connection that has
+/// begun a request.
 const IDLE: usize = 24 << 10;
 const BEGUN: usize = 48 << 10;
 
-/// Posts webhooks, each over a connection of its own, and brings each to its end. Returns the longest time for an answer.
+/// Posts webhooks, each over a connection of its own, and brings each to its end. Returns the
+/// longest time for an answer.
 async fn others(all: &Loop, name: &str, count: usize) -> Duration {
     let mut longest = Duration::ZERO;
     for number in 0..count {
@@ -88,7 +91,7 @@ async fn ten_thousand_idle_connections_keep_nobody_waiting() {
     all.audited();
 }
 
-/// A gateway that may open this many files, whatever it does.
+/// A gateway that may open at most this many files.
 async fn with_few_files(most: usize) -> Loop {
     let dir = TempDir::new().expect("a folder");
     let port = free_port();
@@ -117,7 +120,7 @@ async fn more_callers_than_there_is_room_for_keep_nobody_waiting_long() {
     for (name, way) in [("idle", Way::Idle), ("head", Way::Head), ("body", Way::Announced(1 << 20))]
     {
         let mut callers = Callers::of(&all.gateway);
-        // They come back whenever they are sent away.
+        // They come back whenever they are disconnected.
         callers.stay(300, way).await;
         let longest = others(&all, name, 8).await;
         let sent_away = callers.came_back();

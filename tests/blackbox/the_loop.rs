@@ -1,4 +1,4 @@
-//! An agent's message goes round: Genesys, gateway, chat service, receipt.
+//! An agent's message goes all the way: Genesys, gateway, chat service, receipt.
 
 use serde_json::Value;
 

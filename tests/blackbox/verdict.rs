@@ -11,7 +11,7 @@ use crate::support::{Sandbox, Webhook, eventually, output, tidegate};
 
 const SECRET: &str = "the-secret-of-a-test-0123456789";
 
-/// A sandbox that will give its verdict, an integration with a webhook, and a customer who has written.
+/// A sandbox with `--verdict`, an integration with a webhook, and a customer who has written.
 struct Trial {
     sandbox: Sandbox,
     webhook: Webhook,
@@ -112,6 +112,9 @@ async fn every_fault_has_its_row() {
     assert!(row("invalid request ", "/inbound/open/message").contains("invalid body"));
     row("request over the limit ", "/inbound/open/message");
     assert!(told.contains("\n6 faults\n"), "{told}");
+    let at = |line: &str| line.rsplit("  ").next().unwrap_or_default().to_owned();
+    let times: Vec<_> = told.lines().filter(|line| line.ends_with('Z')).map(at).collect();
+    assert!(times.len() == 6 && times.is_sorted(), "each says when, in order of time: {told}");
     assert!(told.trim_end().ends_with("tidegate: the middleware did something wrong"), "{told}");
 }
 
@@ -134,6 +137,46 @@ async fn programs_get_json_and_the_transcript_a_file() {
     let numbers: Vec<_> = lines.iter().map(|line| line["n"].as_u64().expect("a number")).collect();
     assert_eq!(numbers, (1..=lines.len() as u64).collect::<Vec<_>>(), "none is missing");
     assert!(lines.iter().any(|line| line["kind"] == "webhook" && line["message"] == *message));
+}
+
+#[tokio::test]
+async fn the_verdict_has_its_rows_in_order_of_time_and_can_be_reset() {
+    let trial = Trial::start(&[]).await;
+    let forgotten = trial.agent_writes("Never receipted.").await;
+    let goes_on = async || trial.sandbox.post("/sandbox/clock/advance", &json!({"by": "1s"})).await;
+    goes_on().await;
+    assert_eq!(trial.receipt("made-up", "Delivered").await, 404);
+    goes_on().await;
+    assert_eq!(trial.posts("message", &json!({"text": "no channel"})).await, 400);
+    goes_on().await;
+    let later = trial.agent_writes("Never receipted, either.").await;
+    let verdict = trial.sandbox.verdict().await;
+    let rows = verdict["rows"].as_array().expect("rows");
+    let told: Vec<_> = rows.iter().map(|row| row["fault"].as_str().expect("a kind")).collect();
+    let kinds = [
+        "no final receipt",
+        "receipt for an unknown message",
+        "invalid request",
+        "no final receipt",
+    ];
+    assert_eq!(told, kinds);
+    assert_eq!((&rows[0]["about"], &rows[3]["about"]), (&json!(forgotten), &json!(later)));
+    assert!(
+        rows.iter().all(|row| row["at"].as_str().is_some_and(|at| at.ends_with('Z'))),
+        "{verdict}"
+    );
+    assert!(rows.is_sorted_by_key(|row| row["at"].as_str()), "{verdict}");
+
+    trial.sandbox.post("/sandbox/verdict/reset", &json!({})).await;
+    let verdict = trial.sandbox.verdict().await;
+    assert_eq!(
+        (&verdict["holds"], &verdict["messages"], &verdict["rows"]),
+        (&json!(true), &json!(0), &json!([]))
+    );
+    let message = trial.agent_writes("On its way.").await;
+    assert_eq!(trial.receipt(&message, "Delivered").await, 200);
+    let (code, told, _dir) = trial.ends().await;
+    assert!(code == 0 && told.ends_with("It did nothing wrong.\n"), "{told}");
 }
 
 #[test]

@@ -12,10 +12,12 @@ use crate::programs::Program;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// What is accepted waits for a handshake that goes on, so that accepting and holding is all there is to do.
+/// Accepted messages wait for a handshake that stays pending, so that accepting and holding is the
+/// only work.
 pub(super) const HELD: &str = "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
 
-/// The references: the handler, and those between it and Tidegate, each with a part of what Tidegate does.
+/// The references: the bare handler, and those between it and Tidegate, each of which does a part
+/// of Tidegate's work.
 const PEERS: [(&str, &str); 4] = [
     ("bare", ""),
     ("file", "a file and nothing else"),
@@ -23,10 +25,10 @@ const PEERS: [(&str, &str); 4] = [
     ("memory", "Tidegate with its store in memory"),
 ];
 
-/// What each side had in one round: Tidegate first, then the references.
+/// The result of each side in one round: Tidegate first, then the references.
 type Round<T> = [T; PEERS.len() + 1];
 
-/// Each side of all rounds, beside the handler in the same round.
+/// Pairs a side with the handler of the same round, for all rounds.
 fn beside_handler(rounds: &[Round<f64>], side: usize) -> Vec<(f64, f64)> {
     rounds.iter().map(|round| (round[side], round[1])).collect()
 }
@@ -61,11 +63,12 @@ impl Bench {
         rows
     }
 
-    /// Runs each side of a round in its turn, with a fresh process and an empty store.
+    /// Runs each side of a round in turn, with a fresh process and an empty store.
     async fn sides(&self, round: usize, mut measure: impl AsyncFnMut(usize, &Program)) {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
-        // To remove a large file keeps the disk busy: not while the next side is measured.
+        // Removing a large file keeps the disk busy, so this must not happen while the next side is
+        // measured.
         let mut done: Vec<TempDir> = Vec::new();
         for side in turns(round, PEERS.len() + 1) {
             let program = match side.checked_sub(1) {
@@ -77,7 +80,7 @@ impl Bench {
         }
     }
 
-    /// How many a second a program accepts, once it is warm.
+    /// How many webhooks per second a program accepts once it is warm.
     pub(super) async fn accepted(
         &self,
         program: &Program,
@@ -95,7 +98,7 @@ impl Bench {
             let half = self.most(&source).await / 2.0;
             let mut times = Round::<Outcome>::default();
             self.sides(round, async |side, program| {
-                times[side] = self.answered(program, half, &source).await
+                times[side] = self.answered(program, half, &source).await;
             })
             .await;
             ninety_nine.push(times.each_ref().map(Outcome::p99));
@@ -126,7 +129,7 @@ impl Bench {
         rows
     }
 
-    /// How many a second Tidegate accepts at most.
+    /// The most webhooks per second that Tidegate accepts.
     async fn most(&self, source: &Arc<Source>) -> f64 {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
@@ -136,7 +139,7 @@ impl Bench {
     /// How long answers take at a rate, once a program is warm.
     async fn answered(&self, program: &Program, rate: f64, source: &Arc<Source>) -> Outcome {
         closed(program.address, 64, self.scale.slice / 4, source).await;
-        // What it was given for that is worked off.
+        // It works off the messages of the warm-up.
         tokio::time::sleep(Duration::from_millis(500)).await;
         open(program.address, 64, rate, self.scale.slice, source).await
     }

@@ -1,4 +1,4 @@
-//! B14: what a message costs, at three rates that are wanted.
+//! B14: what a message costs at three offered rates.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 use crate::usage::{Syncs, Usage};
 
-/// Messages a second that are wanted; the last is more than the machine can do.
+/// The offered rates in messages per second; the last is more than the machine can do.
 const RATES: [u32; 3] = [1, 100, 10_000];
-/// How long an idle gateway is looked at: what it does now and then comes each 15 s at the latest.
+/// How long an idle gateway is observed: its periodic work happens at least every 15 s.
 const IDLE: Duration = Duration::from_secs(15);
-/// How long nothing is written once all is written down: the store folds its log back within 5 s.
+/// How long the gateway must write nothing before all is written: the store checkpoints its log
+/// within 5 s.
 const QUIET: Duration = Duration::from_millis(5_500);
 
 /// What a message costs at one rate, round by round.
@@ -71,7 +72,7 @@ impl Bench {
         rows
     }
 
-    /// Microseconds a second without a message.
+    /// Microseconds of CPU per second without a message.
     async fn idle(&self, gateway: &Program) -> f64 {
         let (before, begun) = (Usage::of(gateway.id()), Instant::now());
         tokio::time::sleep(if self.scale.quick { self.scale.slice } else { IDLE }).await;
@@ -90,7 +91,7 @@ impl Bench {
         let (over, connections) = match rate {
             1 => (self.scale.slice * 5, 1),
             100 => (self.scale.slice, 4),
-            // What is wanted in this time takes several times as long.
+            // The load offered in this time takes several times as long to work off.
             _ => (self.scale.slice / if self.scale.quick { 8 } else { 1 }, 64),
         };
         let finals = || stubs.seen.finals.load(Ordering::Relaxed);
@@ -118,7 +119,8 @@ impl Bench {
         }
     }
 
-    /// Waits until it has written down what it has to: for a while it writes nothing, and uses next to nothing.
+    /// Waits until the gateway has written everything: for a while it writes nothing and uses
+    /// almost no CPU.
     async fn written_down(&self, gateway: &Program) {
         let quiet = if self.scale.quick { Duration::from_millis(50) } else { QUIET };
         let begun = Instant::now();

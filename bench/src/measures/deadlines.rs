@@ -1,4 +1,5 @@
-//! B7: how late a held message fails when its time is up, where very many are up in a few seconds.
+//! B7: how late a held message fails after its deadline, if very many deadlines fall within a few
+//! seconds.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -15,18 +16,18 @@ use crate::programs::{Program, folder};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// In which time the deadlines of all parts begin; to take the last part takes some time too.
+/// The span over which the deadlines of all parts begin; taking the last part needs some time too.
 const WITHIN: Duration = Duration::from_secs(9);
 
-/// How late each was, in one round.
+/// How late each message was in one round.
 struct Late {
     decided: Outcome,
     receipted: Outcome,
-    /// In which time all deadlines fell, in seconds.
+    /// The span in which all deadlines fell, in seconds.
     within: f64,
-    /// How many deadlines there were in the busiest half of a second, each second.
+    /// Deadlines per second in the busiest half second.
     wanted: f64,
-    /// How many decisions were made while others waited, each second: the pace that can be had.
+    /// Decisions per second while others waited: the highest possible pace.
     made: f64,
 }
 
@@ -80,7 +81,7 @@ impl Bench {
             assert!(begun.elapsed() < PATIENCE * 5, "they do not fail");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // The two clocks by which the times of the stubs become those of the program.
+        // A reading of both clocks, to convert the times of the stubs to those of the program.
         let (clock, instant) = (gateway::SystemClock.now().as_millisecond(), Instant::now());
         let receipts: HashMap<String, i64> = stubs
             .seen
@@ -110,8 +111,9 @@ impl Bench {
         }
     }
 
-    /// To take so many takes longer than the time in which they are all to be up, and a deadline is counted from when a
-    /// message was taken. So they are taken in parts, by one process after the other, each with a shorter `hold.for`.
+    /// Taking this many messages takes longer than the span in which all must expire, and a
+    /// deadline counts from when its message was taken. So they are taken in parts, by one process
+    /// after another, each with a shorter `hold.for`.
     async fn hold_until_a_time(&self, run: &str, stubs: &Stubs) -> Program {
         let (parts, ahead) = if self.scale.quick {
             (2, Duration::from_secs(4))
@@ -139,8 +141,8 @@ impl Bench {
     }
 }
 
-/// How many deadlines there were each second in the busiest half of one, and how many decisions were made each second while so
-/// many waited that the next was always due.
+/// Deadlines per second in the busiest half second, and decisions per second while at least `WAIT`
+/// messages waited, so that the next was always due.
 fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
     const WAIT: i64 = 100;
     const WINDOW: u32 = 500;
@@ -167,8 +169,9 @@ fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
     (each_second(wanted.unwrap_or_default(), WINDOW), each_second(made, busy))
 }
 
-/// Each message that has failed: its deadline, and when it was decided that it has. Both stand in the journal as the gateway's
-/// clock had them, in whole milliseconds; the time of a record is that of the decision, which its commit follows.
+/// Each failed message: its deadline, and when the failure was decided. The store has both by the
+/// gateway's clock, in whole milliseconds. The time of a record is that of the decision, which
+/// comes before its commit.
 fn deadlines(gateway: &Program) -> Vec<(String, i64, i64)> {
     let store = look_into(&gateway.store());
     let mut query = store

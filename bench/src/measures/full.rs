@@ -31,7 +31,7 @@ impl Bench {
         let mut table = table_of(&full);
         let (mut pairs, mut looked, mut limit) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
-            // Other customers than those in the store, so that both sides have the same to do.
+            // Customers that are not in the store, so that both sides have the same work.
             let first = conversations + round * CONVERSATIONS;
             let mut rates = [0.0; 4];
             for side in turns(round, rates.len()) {
@@ -75,20 +75,22 @@ impl Bench {
         ]
     }
 
-    /// How many a second are accepted into the store in `dir`, and how long the gateway had to do something before that by itself.
+    /// How many webhooks per second are accepted into the store in `dir`, and how long the gateway
+    /// was busy by itself before that.
     async fn accepts(&self, dir: TempDir, first: usize) -> (f64, Duration, TempDir) {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
         let mut gateway = self.programs.launch(dir, &stubs, HELD);
         gateway.listens().await;
-        // When it starts, and every hour, it looks for what is old enough to go.
+        // At its start, and every hour, it looks for what is old enough to remove.
         let looked = gateway.rests().await;
         let rate =
             self.accepted(&gateway, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
         (rate, looked, gateway.kill())
     }
 
-    /// How many a second a table of SQLite and nothing else takes, the one in `dir` if there is one.
+    /// How many inserts per second a mere SQLite table takes; uses the table in `dir` if there is
+    /// one.
     async fn accepts_into_table(&self, dir: TempDir, first: usize) -> (f64, TempDir) {
         let stubs = Stubs::start().await;
         let peer = self.programs.peer_in(dir, "table", &stubs).await;
@@ -96,7 +98,7 @@ impl Bench {
         (rate, peer.kill())
     }
 
-    /// A store with so many conversations whose messages are all delivered.
+    /// A store with this many conversations whose messages are all delivered.
     async fn build_finished(&self, conversations: usize) -> TempDir {
         let stubs = Stubs::start().await;
         let gateway = self.programs.gateway(&stubs, "").await;
@@ -112,7 +114,7 @@ impl Bench {
         drop(store);
         let (small, large) = (gateway.kill(), folder());
         shorten(&small);
-        // As after a month less a day.
+        // Ages as after 29 days.
         let spread = Duration::from_hours(29 * 24).as_millis() as u64;
         tokio::task::block_in_place(|| {
             multiply(
@@ -127,14 +129,14 @@ impl Bench {
     }
 }
 
-/// A table that has the messages of a store.
+/// Makes a table with the messages of a store.
 fn table_of(full: &TempDir) -> TempDir {
     let dir = folder();
     tokio::task::block_in_place(|| {
         let store = Connection::open(dir.path().join(TABLE)).expect("a table");
         store.execute_batch("pragma journal_mode = off; pragma synchronous = off").expect("SQL");
         store.execute("attach ?1 as full", [full.path().join(STORE).to_str()]).expect("the store");
-        // The index is made behind the rows, which is much faster.
+        // The index is created after the rows, which is much faster.
         let rows = "create table message as
                     select id, conversation as customer, body from full.message join full.body using (seq)";
         store.execute_batch(rows).expect("SQL");
@@ -146,7 +148,7 @@ fn table_of(full: &TempDir) -> TempDir {
     dir
 }
 
-/// Nobody reads the bodies of old messages; they need not fill the disk.
+/// The bodies of old messages are never read, so they need not fill the disk.
 fn shorten(dir: &TempDir) {
     let store = Connection::open(dir.path().join(STORE)).expect("the small store");
     let short = "update body set body = cast('{\"id\":\"' || id || '\",\"type\":\"Text\"}' as blob)

@@ -1,4 +1,5 @@
-//! A gateway that holds a message in each of many conversations, whose handshakes go on: what B6, B7 and B8 begin with.
+//! A gateway that holds a message in each of many conversations whose handshakes are pending: the
+//! starting point of B6, B7 and B8.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -13,16 +14,17 @@ use crate::load::{PATIENCE, Source, all};
 use crate::programs::Program;
 use crate::stubs::Stubs;
 
-/// How many connections bring the messages.
+/// How many connections post the messages.
 pub(super) const CONNECTIONS: usize = 64;
-/// How many messages it holds before its memory counts as that of an idle one; they are not among those that are measured.
+/// How many messages it holds before its memory counts as that of an idle gateway; they are not
+/// among the measured ones.
 const WARM: usize = 500;
 
-/// The gateway, and what stands around it.
+/// The gateway and the stubs around it.
 pub(super) struct Held {
     pub(super) stubs: Stubs,
     pub(super) gateway: Program,
-    /// Its memory before, in bytes.
+    /// Its memory before that, in bytes.
     pub(super) idle: u64,
     /// Its memory with half of them.
     pub(super) half: u64,
@@ -36,7 +38,7 @@ impl Bench {
         if self.scale.quick { 500 } else { 100_000 }
     }
 
-    /// Holds one message in each of them, and returns when the gateway has nothing left to do.
+    /// Holds one message in each conversation, and returns when the gateway has nothing left to do.
     pub(super) async fn hold(&self, run: &str, config: &str) -> Held {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
@@ -57,7 +59,7 @@ impl Bench {
     }
 }
 
-/// Opens a gateway's store beside it.
+/// Opens the store of a running gateway, to read it.
 pub(super) fn look_into(store: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(store, flags).expect("the store opens");
@@ -65,7 +67,8 @@ pub(super) fn look_into(store: &Path) -> Connection {
     store
 }
 
-/// Waits until every message is out of the inbox and every handshake's call is over: one that is open is due at once.
+/// Waits until every message is out of the inbox and every handshake call is over: a conversation
+/// with an open call is due at once.
 pub(super) async fn all_held(store: &Path) {
     let store = look_into(store);
     let sql = "select exists (select 1 from inbox) or exists (select 1 from conversation where due <= ?1)";
@@ -81,7 +84,7 @@ pub(super) async fn all_held(store: &Path) {
 }
 
 impl Bench {
-    /// A program's memory once it stays the same, to within a hundredth, for some seconds.
+    /// A program's memory once it stays within 1 % for some seconds.
     pub(super) async fn settled(&self, program: &Program) -> u64 {
         let long = Duration::from_secs(if self.scale.quick { 1 } else { 20 });
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! B12: a Genesys that allows 300 calls a minute, and ten times as many wanted.
+//! B12: a Genesys that allows 300 calls a minute, and a demand for ten times as many.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use crate::table::{Goal, Row};
 
 /// Calls a minute, as Genesys allows a client by default.
 const ALLOWED: u32 = 300;
-/// Messages for each call that is allowed.
+/// Messages per allowed call.
 const TIMES: f64 = 10.0;
-/// Whole windows that count, behind the first: what a client may do at once when it starts is not its share.
+/// Whole windows that count, after the first: the burst that a client may use at its start is not
+/// its share.
 const WINDOWS: usize = 2;
-/// How long a smoke test looks into the first window.
+/// How long a smoke test observes the first window.
 const GLANCE: Duration = Duration::from_secs(3);
 
 impl Bench {
@@ -80,7 +81,7 @@ impl Bench {
     }
 }
 
-/// What was used of what was allowed until then: a window that begins late has cost its time.
+/// The used share of what was allowed until then: a window that begins late loses that time.
 fn share(window: &Window, until: Instant) -> f64 {
     let allowed = f64::from(ALLOWED) * (until - window.begun).as_secs_f64() / WINDOW.as_secs_f64();
     f64::from(window.taken) / allowed

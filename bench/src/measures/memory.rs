@@ -1,4 +1,4 @@
-//! B6: what a conversation costs in memory whose message is held.
+//! B6: the memory cost of a conversation whose message is held.
 
 use super::Bench;
 use super::accept::HELD;

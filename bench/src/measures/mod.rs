@@ -1,5 +1,5 @@
-//! What is measured, one file each. Both sides run in turns, in short slices, and the ratio of two neighbours counts: the
-//! machine may be half as fast a minute later.
+//! The measurements, one file each. Both sides run in turns, in short slices, and the ratio of two
+//! neighbouring slices counts. The machine may be half as fast a minute later.
 
 mod accept;
 mod cost;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::programs::Programs;
 use crate::table::Row;
 
-/// Conversations that a load is about.
+/// Conversations of a load.
 const CONVERSATIONS: usize = 1_000;
 /// Messages that are under way at once in a whole loop.
 const UNDER_WAY: usize = 256;
@@ -40,12 +40,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// How often something is measured that takes a minute at a time.
+    /// The number of rounds of a measurement whose rounds take a minute each.
     fn few_rounds(&self) -> usize {
         self.scale.rounds.min(3)
     }
 
-    /// Measures what has this name: B1 and so on.
+    /// Runs the measurement of this name, such as B1.
     pub(crate) async fn measure(&self, id: &str) -> Vec<Row> {
         match id {
             "B1" => self.accepting().await,
@@ -67,7 +67,8 @@ impl Bench {
     }
 }
 
-/// In which order so many sides have their turn in a round: whoever goes first finds another machine than whoever goes last.
+/// The order of the sides in a round, which rotates from round to round. The machine may be slower
+/// for the last side than for the first.
 fn turns(round: usize, sides: usize) -> impl Iterator<Item = usize> {
     (0..sides).map(move |turn| (round + turn) % sides)
 }

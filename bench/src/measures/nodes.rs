@@ -48,7 +48,7 @@ impl Bench {
         ]
     }
 
-    /// What so many nodes do on a database of their own.
+    /// What this many nodes do on a database of their own.
     async fn loops_over(&self, nodes: usize, run: &str) -> Work {
         let cluster = tokio::task::block_in_place(Cluster::start);
         let stubs = Stubs::start().await;
@@ -64,7 +64,7 @@ impl Bench {
         let (mut outcome, mut before) = (Outcome::default(), (Duration::ZERO, Duration::ZERO));
         for over in [self.scale.slice / 2, self.scale.slice] {
             before = (used(), used_by_database(&cluster));
-            // Each node gets the next of them, whosever conversation it is.
+            // Each node gets the next messages, whichever node has their conversations.
             let under_way = UNDER_WAY / nodes;
             let to = |node: usize| loops(all[node].address, under_way, over, &source, &stubs.seen);
             outcome = if nodes == 1 {
@@ -87,8 +87,8 @@ impl Bench {
     }
 }
 
-/// What was done, and what it cost: messages a second, and of one of them the p99 in milliseconds and the microseconds on a
-/// processor.
+/// What was done and what it cost: messages per second, and for one message the p99 in milliseconds
+/// and the microseconds of CPU.
 #[derive(Clone, Copy, Default)]
 struct Work {
     rate: f64,
@@ -97,7 +97,8 @@ struct Work {
     cpu_of_database: f64,
 }
 
-/// How much processor time the database's processes have used, those that serve the nodes and its own.
+/// The processor time that the database's processes have used: its own, and those that serve the
+/// nodes.
 fn used_by_database(cluster: &Cluster) -> Duration {
     let pids = ask(cluster, "select pid from pg_stat_activity where pid <> pg_backend_pid()");
     pids.lines().map(|pid| Usage::of(pid.parse().expect("a process")).cpu).sum()

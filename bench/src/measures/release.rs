@@ -1,4 +1,5 @@
-//! B8: the handshakes of very many conversations end at once, and all that was held goes out, in order.
+//! B8: the handshakes of very many conversations end at once, and all held messages are released in
+//! order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::load::{PATIENCE, Source, all};
 use crate::table::{Goal, Row};
 use crate::webhook;
 
-/// So many events in one request.
+/// Events in one request.
 const TOGETHER: usize = 100;
-/// One conversation of so many has further messages, which show the order.
+/// One conversation in this many has further messages, which show the order.
 const LONGER: usize = 10;
-/// How many those have.
+/// How many further messages each of those has.
 const FURTHER: usize = 2;
 
 impl Bench {
@@ -32,7 +33,7 @@ impl Bench {
             // The machine may be half as fast a minute later: B3's rate is taken before and after.
             let before = self.rate_of_loops(&format!("b8a-{round}")).await;
             let held = self.hold(&run, HELD).await;
-            // Where each message stands in its conversation.
+            // The position of each message in its conversation.
             let mut places: HashMap<String, (String, usize)> = HashMap::new();
             let first = Source::new(&run, self.many());
             places.extend(
@@ -63,7 +64,8 @@ impl Bench {
         ]
     }
 
-    /// Returns how long it took from the first end until all messages were forwarded, and until all ends were taken.
+    /// Returns the time from the first handshake's end until all messages were forwarded, and until
+    /// all ends were taken.
     async fn end_handshakes(&self, held: &Held, messages: usize) -> (Duration, Duration) {
         let name = IntegrationName::new("acme");
         let opened: Vec<String> = (0..self.many())
@@ -101,7 +103,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let took = begun.elapsed();
-        // What is doubled comes with the last ones, or not at all.
+        // Any duplicates come with the last messages or not at all.
         while seen.receipted.len() < messages {
             assert!(
                 begun.elapsed() < PATIENCE * 5,

@@ -1,4 +1,4 @@
-//! B9: a start with very many messages in the store that are held.
+//! B9: a start with very many held messages in the store.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -16,21 +16,23 @@ use crate::stock::multiply;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Times are moved back by up to an hour, and none is up while this is measured.
+/// Times are moved back by up to an hour, and no deadline passes during the measurement.
 const HOLD: &str =
     "[integration.hold]\nfor = \"4h\"\n[integration.delivery]\ngive_up_after = \"8h\"";
 const SPREAD: u64 = 3_600_000;
 /// Conversations of the small store.
 const SMALL: usize = 1_000;
-/// For how long its memory is looked at after it has begun to work.
+/// How long its memory is observed after it has begun to work.
 const LOOK: Duration = Duration::from_secs(10);
 
 /// What the last process left of the handshakes.
 #[derive(Clone, Copy, PartialEq)]
 enum Left {
-    /// They go on, but for one in 125 whose call was under way: as after a crash in the midst of work.
+    /// They are pending, except one in 125 whose call was under way: as after a crash in the middle
+    /// of work.
     Pending,
-    /// The chat service was away, and every handshake is to be tried again by now: all have something to do at once.
+    /// The chat service was away, and every handshake is due for a retry by now: all conversations
+    /// have work at once.
     ToBeTried,
 }
 
@@ -49,7 +51,7 @@ impl Bench {
         for round in 0..self.few_rounds() {
             let dir = folder();
             tokio::task::block_in_place(|| {
-                copy(&built.path().join(STORE), &dir.path().join(STORE))
+                copy(&built.path().join(STORE), &dir.path().join(STORE));
             });
             let stubs = Stubs::start().await;
             stubs.seen.forwarded.begin();
@@ -60,7 +62,7 @@ impl Bench {
             let status = Caller::connect(gateway.address).await.post(&id, &customer).await;
             assert_eq!(status, StatusCode::OK);
             answered.push(begun.elapsed().as_secs_f64());
-            // That one may go out before them.
+            // That message may go out before them.
             while stubs.seen.forwarded.len() < 2 {
                 assert!(begun.elapsed() < PATIENCE, "nothing is forwarded");
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -105,7 +107,7 @@ impl Bench {
         stubs.seen.silent.store(true, Ordering::Relaxed);
         all(gateway.address, CONNECTIONS, calling, &source).await;
         let begun = Instant::now();
-        // Every one has a time at which it is to be looked at, a call that is under way too.
+        // Every conversation has a due time, even one whose call is under way.
         let not_yet = "select exists (select 1 from inbox) or count(due) < ?1 from conversation";
         let store = look_into(&gateway.store());
         while store.query_row(not_yet, [SMALL], |row| row.get::<_, bool>(0)).expect("SQL") {
@@ -121,7 +123,7 @@ impl Bench {
     }
 }
 
-/// Shares the blocks where the file system can.
+/// Shares the blocks if the file system can.
 fn copy(from: &Path, to: &Path) {
     let copied = std::process::Command::new("cp").arg("--reflink=auto").args([from, to]).status();
     assert!(copied.is_ok_and(|status| status.success()), "the store is copied");

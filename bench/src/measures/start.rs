@@ -22,7 +22,7 @@ impl Bench {
             if round > 0 {
                 ready.push(took.as_secs_f64() * 1e3);
             }
-            // It is in use: one message has gone all the way.
+            // Memory is measured after use: one message goes all the way.
             let source = Source::new(&format!("b11-{round}"), 1);
             let (id, customer) = source.next();
             let receipt = stubs.seen.receipt(&id);

@@ -17,7 +17,7 @@ enum Side {
 }
 
 impl Bench {
-    /// Messages a second, and the p99 of one, in so many slices.
+    /// Messages per second and the p99 of one message, over `slices` slices.
     async fn loops_of(&self, side: Side, slices: u32, run: &str) -> (f64, f64) {
         let stubs = Stubs::start().await;
         let program = match side {
@@ -38,7 +38,7 @@ impl Bench {
         (outcome.rate(), outcome.p99())
     }
 
-    /// Messages a second of a gateway.
+    /// Messages per second of a gateway.
     pub(super) async fn rate_of_loops(&self, run: &str) -> f64 {
         self.loops_of(Side::Tidegate, 1, run).await.0
     }
@@ -107,7 +107,7 @@ impl Bench {
     }
 }
 
-/// One side beside another, round by round.
+/// Pairs one side with another, round by round.
 fn pairs<const N: usize>(rounds: &[[f64; N]], ours: usize, theirs: usize) -> Vec<(f64, f64)> {
     rounds.iter().map(|round| (round[ours], round[theirs])).collect()
 }

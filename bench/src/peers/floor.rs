@@ -1,6 +1,6 @@
-//! The least that a promise costs: verified, parsed, kept, and answered once an `fdatasync` has returned that many share. In a
-//! file no index knows what was there; in a table SQLite has one of the ids, which is the least that deduplicates. Neither
-//! does anything with it.
+//! The least that a promise costs: a webhook is verified, parsed, kept, and answered once a shared
+//! `fdatasync` has returned. The file has no index of what was there; the table has SQLite's index
+//! of the ids, the least that deduplicates. Neither does anything with what it keeps.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,9 +23,9 @@ pub(crate) const CREATE: &str =
     "create table if not exists message (id text not null, customer text not null, body blob not null);
      create unique index if not exists message_id on message (id)";
 
-/// Once so many rows have come the log is folded back.
+/// The log is checkpointed after this many rows.
 const WORTH: usize = 600;
-/// The most that one `fdatasync` is shared by.
+/// The most webhooks that share one `fdatasync`.
 const BATCH: usize = 512;
 
 #[derive(Debug)]
@@ -48,8 +48,8 @@ pub(super) fn file() -> Router {
     router(move |batch| append(&mut file, &mut bytes, batch))
 }
 
-/// Inserts into a table, which may be there already. As the gateway's store, it has 16 MiB of pages in memory, and a thread
-/// that folds the log back.
+/// Inserts into a table, which may exist already. Like the gateway's store, it has 16 MiB of pages
+/// in memory and a thread that checkpoints the log.
 pub(super) fn table() -> Router {
     let open = || {
         let store = Connection::open(TABLE).expect("a database");
@@ -64,7 +64,7 @@ pub(super) fn table() -> Router {
     let (committed, some) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         while some.recv().is_ok() {
-            // What is busy now is folded back with what comes next.
+            // Pages that are busy now are checkpointed the next time.
             let _ = checkpoints.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
         }
     });
@@ -86,7 +86,7 @@ fn router(mut keep: impl FnMut(&[Entry]) + Send + 'static) -> Router {
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
             keep(&batch);
             for Entry { done, .. } in batch.drain(..) {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = done.send(());
             }
         }

@@ -1,5 +1,5 @@
-//! The gateway itself with a store in memory, the simulation's, and without its log: what Tidegate has less than this is the
-//! price of its file. A crash loses everything.
+//! The gateway itself with the simulation's in-memory store and without its log: the gap between
+//! Tidegate and this is the price of its file. A crash loses everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use connector::http::Inbound;
 use conversation::{Clock, IntegrationName, Policy};
-use gateway::{DetectEnd, Inside, Integration, Limits, NoticeTexts, SystemClock};
+use gateway::{DetectEnd, GatewayCore, Integration, Limits, NoticeTexts, SystemClock};
 use genesys::{Budget, BudgetConfig};
 use store::memory::{Database, Direct, MemoryStore};
 use url::Url;
@@ -18,7 +18,7 @@ use crate::webhook;
 pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut policy = Policy::default();
-    // As `measures::accept::HELD` says it; in the whole loop nothing waits so long.
+    // As in `measures::accept::HELD`; in the whole loop nothing waits that long.
     policy.hold.limit = Duration::from_hours(1);
     policy.hold.max_messages = 10_000;
     policy.delivery.give_up_after = Duration::from_hours(2);
@@ -38,5 +38,6 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
         events: Inbound::new(chat_service_secrets(), Arc::clone(&clock)),
     };
     let store = MemoryStore::alone(&Database::new(None), Arc::new(Direct));
-    Inside::start(vec![Arc::new(integration)], Arc::new(store), clock, Limits::default()).router()
+    GatewayCore::start(vec![Arc::new(integration)], Arc::new(store), clock, Limits::default())
+        .router()
 }

@@ -1,6 +1,7 @@
-//! The whole loop without a promise: verified, parsed, queued in memory for each customer, forwarded and receipted by the
-//! same libraries as the gateway's. What is missing is what makes a gateway: a crash loses everything, a failure is
-//! final, nothing is deduplicated and nothing waits for a handshake.
+//! The whole loop without a promise. Messages are verified, parsed, queued in memory per customer,
+//! forwarded and receipted by the gateway's own libraries. It lacks what makes a gateway: a crash
+//! loses everything, a failure is final, nothing is deduplicated, and nothing waits for a
+//! handshake.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use connector::http::{HttpConfig, HttpConnector, Secret, Secrets, client_settings};
-use connector::{Connector, Forward};
+use connector::{Connector, Departure, Forward};
 use conversation::Clock as _;
 use conversation::{AttemptOutcome, ConversationId, IntegrationName, MessageId, SessionId};
 use genesys::inbound::InboundReceipt;
@@ -29,7 +30,8 @@ struct Relay {
     name: IntegrationName,
     connector: HttpConnector,
     genesys: Client,
-    /// What waits for each customer; whoever finds nothing here begins to work.
+    /// The messages that wait for each customer; a request that finds no queue here starts the
+    /// work.
     queues: Mutex<HashMap<ConversationId, VecDeque<WebhookMessage>>>,
 }
 
@@ -44,7 +46,7 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
     Router::new().route("/genesys/{integration}", post(accept)).with_state(Arc::new(relay))
 }
 
-/// The client for the chat service, as the gateway has it.
+/// The client for the chat service, the same as in the gateway.
 pub(super) fn chat_service(url: Url) -> HttpConnector {
     let config =
         HttpConfig::new(connector::http::BaseUrl::new(url).expect("a URL"), chat_service_secrets());
@@ -56,7 +58,7 @@ pub(super) fn chat_service_secrets() -> Secrets {
     Secrets::from(secret)
 }
 
-/// The client for Genesys, as the gateway has it.
+/// The client for Genesys, the same as in the gateway.
 pub(super) fn genesys(url: Url) -> Client {
     let credentials =
         genesys::Credentials { id: "bench".to_owned(), secret: "bench-secret".into() };
@@ -64,7 +66,7 @@ pub(super) fn genesys(url: Url) -> Client {
 }
 
 fn client() -> reqwest::Client {
-    // An error says only that somebody else was first.
+    // An error only means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     client_settings(reqwest::Client::builder()).build().expect("a client")
 }
@@ -88,7 +90,7 @@ async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes
     StatusCode::OK
 }
 
-/// One message after the other, until there is none.
+/// Handles one message after another until none is left.
 async fn work(relay: Arc<Relay>, conversation: ConversationId) {
     loop {
         let message = {
@@ -107,6 +109,7 @@ async fn work(relay: Arc<Relay>, conversation: ConversationId) {
             content: Vec::new(),
             session: SessionId::new("s"),
             timeout: Duration::from_secs(10),
+            departure: Departure::free(),
         };
         let status = match relay.connector.forward(&forward).await {
             AttemptOutcome::Delivered { .. } => ReceiptStatus::Delivered,

@@ -1,34 +1,40 @@
 //! What the gateway hands to a connector with each call.
 //!
-//! The gateway fills these; connectors put them into their chat service's words. Nothing here decides anything.
+//! The gateway fills these types, and connectors translate them for their chat service. Nothing
+//! here decides anything.
 
 use std::time::Duration;
 
-use conversation::{ConversationId, MessageId, SessionId};
+use conversation::{ConversationId, MessageId, Reason, SessionId};
 use serde::{Deserialize, Serialize};
 
-/// A session is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::Departure;
+
+/// A request for a session.
+#[derive(Clone, Debug)]
 pub struct Open {
-    /// Whose.
+    /// The conversation that needs the session.
     pub conversation: ConversationId,
-    /// With whom.
+    /// The customer to open it with.
     pub customer: Customer,
-    /// Counts the tries of one handshake, from 1.
+    /// The number of this try within one handshake, from 1.
     pub attempt: u32,
+    /// The last check before the first byte.
+    pub departure: Departure,
 }
 
-/// The person on the other side, in the fields that Genesys has for them.
+/// The customer, in the fields that Genesys has for them.
 ///
-/// On the wire the names are in snake case; Genesys's own spelling (`idType`, `firstName`) is read as well.
+/// On the wire the names are in snake case. Genesys's own spelling (`idType`, `firstName`) is
+/// accepted as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Customer {
-    /// Who it is: stable, unique within the integration, opaque.
+    /// The customer's id: stable, unique within the integration, opaque.
     pub id: String,
-    /// What kind of id that is: `Email`, `Phone` or `Opaque`.
+    /// The type of the id: `Email`, `Phone` or `Opaque`.
     #[serde(default, alias = "idType", skip_serializing_if = "Option::is_none")]
     pub id_type: Option<String>,
-    /// What the agent sees.
+    /// The name that the agent sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
     /// First name.
@@ -46,9 +52,9 @@ pub struct Customer {
 }
 
 /// One attempt to forward one message from the agent's side.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Forward {
-    /// Where it belongs.
+    /// The conversation that it belongs to.
     pub conversation: ConversationId,
     /// The message, and the idempotency key of all attempts to forward it.
     pub id: MessageId,
@@ -62,13 +68,28 @@ pub struct Forward {
     pub session: SessionId,
     /// How long this attempt may take altogether.
     pub timeout: Duration,
+    /// The last check before the first byte.
+    pub departure: Departure,
 }
 
-/// The agent types, or has stopped.
+/// A customer's message that Genesys will never have.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The conversation of the message.
+    pub conversation: ConversationId,
+    /// The chat service's id of the message.
+    pub message_id: String,
+    /// Why Genesys will never have it.
+    pub reason: Reason,
+    /// The last check before the first byte.
+    pub departure: Departure,
+}
+
+/// The agent starts or stops typing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Typing {
-    /// Types.
+    /// Whether the agent types.
     pub on: bool,
-    /// How long to show it if nothing more comes.
+    /// How long to show it if no update follows.
     pub duration: Duration,
 }

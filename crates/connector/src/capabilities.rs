@@ -1,7 +1,7 @@
 //! What a chat service can do, and whether it can carry a given message.
 //!
-//! The gateway asks before it forwards, so that the agent learns at once what cannot arrive. A message is carried
-//! whole or not at all: nothing is left out of it silently.
+//! The gateway checks this before it forwards, so that the agent learns at once what cannot arrive.
+//! A message is delivered whole or not at all: nothing is dropped silently.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,22 +14,23 @@ use serde_json::Value;
 /// What a chat service can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// It says later whether an accepted message reached the customer.
+    /// It reports later whether an accepted message reached the customer.
     pub reports_delivery: bool,
-    /// The same message id twice has the effect of once.
+    /// If the same message id comes twice, it has the effect of once.
     pub idempotent: bool,
     /// It can show that the agent types.
     pub typing: bool,
     /// The longest text, in characters.
     pub max_text: Option<usize>,
-    /// The media that it can carry as attachments.
+    /// The media types that it takes as attachments.
     pub media: Vec<MediaRange>,
-    /// Which other content elements it can carry.
+    /// The other content elements that it takes.
     pub content: ContentKinds,
 }
 
 impl Capabilities {
-    /// Can a message with this text and these content elements be carried? The reason says what cannot.
+    /// Checks whether a message with this text and these content elements can be delivered. The
+    /// reason says what cannot.
     pub fn can_carry(&self, text: Option<&str>, content: &[Value]) -> Result<(), Reason> {
         let text = text.filter(|text| !text.is_empty());
         if text.is_none() && content.is_empty() {
@@ -59,7 +60,11 @@ impl Capabilities {
             }
             (Some(kind), _) if self.content.contains(kind) => Ok(()),
             (Some(kind), _) => {
-                let message = format!("the chat service cannot show content of the type {kind}");
+                let kind = Reason::quotable(kind).unwrap_or("that it names");
+                let message = format!(
+                    "the chat service does not take content of the type {kind}; the key `content` of its connector \
+                     lists what it takes"
+                );
                 Err(Reason::new(ReasonCode::UnsupportedMessage, message))
             }
         }
@@ -67,11 +72,15 @@ impl Capabilities {
 
     fn can_carry_attachment(&self, attachment: &Value) -> Result<(), Reason> {
         let mime = attachment.get("mime").and_then(Value::as_str).filter(|mime| !mime.is_empty());
-        // Without a MIME type, Genesys's mediaType still says of images, videos and audio what they are, but not
-        // which kind: only a range over all kinds surely covers that.
+        // Without a MIME type, Genesys's `mediaType` still tells images, videos and audio apart. It
+        // does not tell which kind, so only a range over all kinds is certain to include it.
         let media = match (mime, attachment.get("mediaType").and_then(Value::as_str)) {
             (Some(mime), _) => mime.to_owned(),
-            (None, Some(class @ ("Image" | "Video" | "Audio"))) => {
+            (None, Some(class))
+                if ["image", "video", "audio"]
+                    .iter()
+                    .any(|known| class.eq_ignore_ascii_case(known)) =>
+            {
                 format!("{}/*", class.to_ascii_lowercase())
             }
             (None, _) => "*/*".to_owned(),
@@ -79,12 +88,17 @@ impl Capabilities {
         if self.media.iter().any(|range| range.contains(&media)) {
             return Ok(());
         }
-        let message = format!("the chat service does not take media of the type {media}");
+        let media = Reason::quotable(&media).unwrap_or("that it names");
+        let message = format!(
+            "the chat service does not take media of the type {media}; the key `media` of its connector lists what it \
+             takes"
+        );
         Err(Reason::new(ReasonCode::MediaTypeNotAllowed, message))
     }
 }
 
-/// A range of media types, as in HTTP's `Accept`: `image/png`, `image/*` or `*/*`. Kept in lower case.
+/// A range of media types, as in HTTP's `Accept`: `image/png`, `image/*` or `*/*`. Stored in lower
+/// case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaRange {
     class: Box<str>,
@@ -97,7 +111,8 @@ impl MediaRange {
         Self { class: "*".into(), kind: "*".into() }
     }
 
-    /// Is a medium of this MIME type within the range? Parameters (`; charset=…`) and case do not count.
+    /// Whether this MIME type is within the range. Parameters (`; charset=…`) and case do not
+    /// matter.
     pub fn contains(&self, mime: &str) -> bool {
         let mime = mime.split(';').next().unwrap_or_default().trim();
         let (class, kind) = mime.split_once('/').unwrap_or((mime, ""));
@@ -148,17 +163,25 @@ impl Serialize for MediaRange {
 #[error("'{0}' is not a range of media types such as \"image/*\", \"application/pdf\" or \"*/*\"")]
 pub struct NotAMediaRange(String);
 
-/// Which of Genesys's content types a chat service can carry, beside attachments, which [`Capabilities::media`] rules.
+/// The content types of Genesys that a chat service takes. Attachments are separate: see
+/// [`Capabilities::media`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentKinds {
-    /// All, also those that Genesys has yet to invent.
+    /// All, including those that Genesys has yet to introduce.
     Any,
     /// These, as Genesys spells them: `QuickReply`, `Carousel`, …
     Only(BTreeSet<String>),
 }
 
+/// None.
+impl Default for ContentKinds {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
 impl ContentKinds {
-    /// Is this one among them?
+    /// Whether this content type is among them.
     pub fn contains(&self, kind: &str) -> bool {
         match self {
             Self::Any => true,
@@ -167,7 +190,7 @@ impl ContentKinds {
     }
 }
 
-/// A list of content types; `"*"` in it stands for all.
+/// A list of content types; `"*"` in it means all.
 impl<'de> Deserialize<'de> for ContentKinds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let kinds = BTreeSet::<String>::deserialize(from)?;

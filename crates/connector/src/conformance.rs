@@ -1,7 +1,9 @@
-//! The suite that every connector must pass: what the gateway relies on, whatever the chat service speaks.
+//! The suite that every connector must pass: it checks what the gateway relies on, for any chat
+//! service protocol.
 //!
-//! A connector's tests stand up its chat service (a real one, or a scripted one), let it [`Behave`] in turn, and call
-//! [`passes`]. Nothing here knows a protocol. It panics with a sentence where a connector breaks its promise.
+//! A connector's tests start its chat service (real or scripted), make it [`Behave`] in each way on
+//! request, and call [`passes`]. Nothing here depends on a protocol. The suite panics with a
+//! sentence if a connector breaks its contract.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +13,12 @@ use async_trait::async_trait;
 use conversation::{AttemptOutcome, ConversationId, MessageId, OpenOutcome, ReasonCode, SessionId};
 use tokio::time::{Instant, timeout};
 
-use crate::{Connector, Customer, Forward, Open, Typing};
+use crate::{Connector, Customer, Departure, Forward, Obstacle, Open, Typing};
 
-/// How the chat service meets every call from now on.
+/// How the chat service reacts to every call from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behave {
-    /// It takes messages, opens sessions at once or later, and says nothing of delivery.
+    /// It takes messages, opens sessions at once or later, and reports no delivery.
     Take,
     /// It takes messages and says that they arrived.
     Deliver,
@@ -24,7 +26,7 @@ pub enum Behave {
     Refuse,
     /// It does not know the session any more.
     SessionGone,
-    /// It is busy and wants to be left alone for 7 s, if its language can say so.
+    /// It is busy and asks for a pause of 7 s, if its protocol can express that.
     Busy,
     /// It fails.
     Fail,
@@ -34,10 +36,10 @@ pub enum Behave {
     LoseAnswer,
 }
 
-/// One arrival of a message at the chat service.
+/// One copy of a message that arrived at the chat service.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
-    /// The id by which the service would know a repetition.
+    /// The id by which the service recognizes a repetition.
     pub id: String,
     /// Its text.
     pub text: String,
@@ -48,19 +50,20 @@ pub struct Taken {
 pub trait ChatService: Sync {
     /// The connector that speaks to this service.
     fn connector(&self) -> Arc<dyn Connector>;
-    /// A connector of the same kind whose chat service is not there.
+    /// A connector of the same kind whose chat service cannot be reached.
     fn connector_to_nobody(&self) -> Arc<dyn Connector>;
-    /// Makes the service behave so; false if this kind of service never does.
+    /// Makes the service behave this way. Returns false if this kind of service never does.
     async fn behave(&self, behave: Behave) -> bool;
-    /// The messages that the service got so far while it behaved as [`Behave::Take`] or [`Behave::Deliver`].
+    /// The messages that the service has got so far while it behaved as [`Behave::Take`] or
+    /// [`Behave::Deliver`].
     async fn taken(&self) -> Vec<Taken>;
 }
 
 /// How long each attempt of this suite may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How much later than that a connector may notice.
+/// How much later than that a connector may return.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long a call of best effort may take.
+/// How long a best-effort call may take.
 const BEST_EFFORT: Duration = Duration::from_secs(8);
 
 /// Runs the whole suite.
@@ -72,6 +75,7 @@ pub async fn passes(service: &impl ChatService) {
     an_attempt_ends_in_time(service).await;
     nobody_there_is_never_taken_for_sent(service).await;
     sessions_are_asked_for(service).await;
+    nothing_leaves_against_the_last_look(service).await;
     best_effort_never_hangs(service).await;
     a_check_touches_no_customer(service).await;
 }
@@ -199,16 +203,11 @@ async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
 }
 
 async fn sessions_are_asked_for(service: &impl ChatService) {
-    let call = Open {
-        conversation: conversation(),
-        customer: Customer { id: "noor@example.com".to_owned(), ..Customer::default() },
-        attempt: 1,
-    };
     for behave in [Behave::Take, Behave::Refuse, Behave::Busy, Behave::Fail] {
         if !service.behave(behave).await {
             continue;
         }
-        let outcome = service.connector().open(&call).await;
+        let outcome = service.connector().open(&open(Departure::free())).await;
         let true_to_it = match behave {
             Behave::Take => matches!(outcome, OpenOutcome::Opened(_) | OpenOutcome::Pending),
             Behave::Refuse => {
@@ -218,11 +217,35 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
         };
         assert!(true_to_it, "asked for a session, {behave:?} must not lead to {outcome:?}");
     }
-    let outcome = service.connector_to_nobody().open(&call).await;
+    let outcome = service.connector_to_nobody().open(&open(Departure::free())).await;
     assert!(
         matches!(outcome, OpenOutcome::Retry { .. }),
         "nobody there must not lead to {outcome:?}"
     );
+}
+
+async fn nothing_leaves_against_the_last_look(service: &impl ChatService) {
+    service.behave(Behave::Take).await;
+    let before = service.taken().await.len();
+    let connector = service.connector();
+    // The second call finds the first one's connection, if any is kept.
+    for number in 0..2 {
+        let departure = Departure::new(|| Err(Obstacle("too late")));
+        let outcome = connector
+            .forward(&Forward { departure, ..message(&format!("late-{number}"), "Hello?") })
+            .await;
+        assert!(
+            matches!(&outcome, AttemptOutcome::NotTaken { reason, .. } if reason.message.contains("too late")),
+            "what may not leave must not lead to {outcome:?}"
+        );
+        let outcome = connector.open(&open(Departure::new(|| Err(Obstacle("too late"))))).await;
+        assert!(
+            matches!(outcome, OpenOutcome::Retry { .. }),
+            "what may not leave must not lead to {outcome:?}"
+        );
+        assert_eq!(service.taken().await.len(), before + number, "nothing left");
+        connector.forward(&message(&format!("in-time-{number}"), "Hello!")).await;
+    }
 }
 
 async fn best_effort_never_hangs(service: &impl ChatService) {
@@ -259,6 +282,11 @@ fn conversation() -> ConversationId {
     ConversationId::new("c5f3a9c1e07b44d2a1b2c3d4e5f60718")
 }
 
+fn open(departure: Departure) -> Open {
+    let customer = Customer { id: "noor@example.com".to_owned(), ..Customer::default() };
+    Open { conversation: conversation(), customer, attempt: 1, departure }
+}
+
 fn message(id: &str, text: &str) -> Forward {
     Forward {
         conversation: conversation(),
@@ -268,5 +296,6 @@ fn message(id: &str, text: &str) -> Forward {
         content: Vec::new(),
         session: SessionId::new("a session"),
         timeout: TIMEOUT,
+        departure: Departure::free(),
     }
 }

@@ -1,14 +1,15 @@
-//! What a chat service tells by itself.
+//! The events that a chat service sends on its own.
 //!
-//! Connectors make these from their wire ([`crate::protocol`] for the connector protocol); the gateway stores them
-//! and feeds them into conversations. An event is checked when it is made, and never trusted to come only once.
+//! Connectors create these from their protocol ([`crate::protocol`] for the connector protocol).
+//! The gateway stores them and feeds them into conversations. An event is validated when it is
+//! created. It may come more than once.
 
+use bytes::Bytes;
 use conversation::{ConversationId, MessageRef, Reason, Report, SessionId};
-use serde_json::value::RawValue;
 
 use crate::Customer;
 
-/// What a chat service tells.
+/// An event of a chat service.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A customer wrote. It has a text, or content, or both.
@@ -21,77 +22,90 @@ pub enum Event {
         text: Option<String>,
         /// Content elements in Genesys's form.
         content: Vec<serde_json::Value>,
-        /// When, if the chat service says.
+        /// When it was written, if the chat service says so.
         time: Option<jiff::Timestamp>,
     },
-    /// What became of a message that the chat service took earlier.
+    /// The result of a message that the chat service accepted earlier.
     Report {
         /// The event's id.
         id: String,
-        /// Which message.
+        /// The message.
         message: MessageRef,
-        /// What became of it.
+        /// What happened to it.
         report: Report,
     },
-    /// A handshake ended well.
+    /// A handshake succeeded.
     SessionOpened {
         /// The event's id.
         id: String,
-        /// Whose handshake.
+        /// The conversation whose handshake succeeded.
         conversation: ConversationId,
         /// The session.
         session: SessionId,
     },
-    /// The chat service will not talk to this customer.
+    /// The chat service refuses a session with this customer.
     SessionRefused {
         /// The event's id.
         id: String,
-        /// Whose handshake.
+        /// The conversation whose handshake was refused.
         conversation: ConversationId,
         /// Why not.
         reason: Reason,
     },
-    /// The chat service ended a session.
+    /// The customer has left the chat, possibly during a handshake.
     SessionClosed {
         /// The event's id.
         id: String,
-        /// Whose session.
+        /// The conversation whose session is closed.
         conversation: ConversationId,
-        /// Which one, if the chat service says; otherwise whichever is open.
+        /// The session, if the chat service names it; otherwise the one that is open.
         session: Option<SessionId>,
-        /// Why, for people.
-        reason: Option<String>,
+        /// The reason, if the chat service gives one. Held messages fail with it.
+        reason: Option<Reason>,
     },
-    /// A customer types, or has stopped. At least one of the two names is there.
+    /// The chat service lost sessions, for example by a restart. The customers are still there.
+    SessionLost {
+        /// The event's id.
+        id: String,
+        /// The conversation whose session was lost. `None` means all sessions of this chat service.
+        conversation: Option<ConversationId>,
+        /// The session, if the chat service names it; otherwise the one that is open.
+        session: Option<SessionId>,
+    },
+    /// A customer starts or stops typing. At least one of the two ids is given.
     Typing {
         /// The customer's id.
         customer: Option<String>,
         /// The customer's conversation.
         conversation: Option<ConversationId>,
-        /// Types.
+        /// Whether the customer types.
         on: bool,
     },
 }
 
 impl Event {
-    /// The id by which a repeated event is known. Typing has none, since it is not stored.
+    /// The id by which a repeated event is recognized. Typing has none, since it is not stored.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Message { id, .. }
             | Self::Report { id, .. }
             | Self::SessionOpened { id, .. }
             | Self::SessionRefused { id, .. }
-            | Self::SessionClosed { id, .. } => Some(id),
+            | Self::SessionClosed { id, .. }
+            | Self::SessionLost { id, .. } => Some(id),
             Self::Typing { .. } => None,
         }
     }
 }
 
-/// An event, with the JSON that it came as.
+/// An event, with its original JSON.
 #[derive(Clone, Debug)]
 pub struct IncomingEvent {
-    /// What it says.
+    /// The parsed event.
     pub event: Event,
-    /// This one event's own JSON, byte for byte, for the store.
-    pub raw: Box<RawValue>,
+    /// The bytes of this one event as they came, for the store.
+    pub raw: Bytes,
+    /// Fields that were dropped because they are unknown or cannot be read: sentences for the
+    /// author of the connector.
+    pub left_out: Vec<String>,
 }

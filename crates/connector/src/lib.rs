@@ -1,13 +1,15 @@
-//! The trait of a chat service, and each connector.
+//! The trait of a chat service, and its implementations.
 //!
-//! The gateway calls a connector's methods and feeds the [`Event`]s that a chat service sends into conversations.
-//! A connector speaks one chat service's language and says truthfully what came of each call. It must never try a
-//! call again by itself, keep a message, or decide what follows from an outcome: that is the conversation's part.
+//! The gateway calls a connector's methods, and feeds the [`Event`]s that a chat service sends into
+//! conversations. A connector speaks one chat service's protocol and reports truthfully the outcome
+//! of each call. It must never retry a call, store a message, or decide what follows from an
+//! outcome: the conversation does that.
 
 mod call;
 mod capabilities;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod departure;
 mod event;
 pub mod http;
 pub mod protocol;
@@ -15,50 +17,139 @@ pub mod protocol;
 use async_trait::async_trait;
 use conversation::{AttemptOutcome, ConversationId, OpenOutcome};
 
-pub use call::{Customer, Forward, Open, Typing};
+pub use call::{Customer, Forward, Open, Refusal, Typing};
 pub use capabilities::{Capabilities, ContentKinds, MediaRange, NotAMediaRange};
+pub use departure::{Departure, Obstacle};
 pub use event::{Event, IncomingEvent};
 
 /// A chat service, as the gateway sees it.
 ///
-/// Every method may be called from several tasks at once, but the calls for one conversation come one after the
-/// other. A call may be dropped half way when the gateway stops; what became of it is then unknown.
+/// Every method may be called from several tasks at once, but the calls for one conversation come
+/// one after the other. The gateway may drop a call half way when it stops; the call's result is
+/// then unknown.
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
-    /// What this chat service can do. Never makes a call, and always answers the same.
+    /// What this chat service can do. Never makes a call, and always returns the same.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Asks for a session. It may be asked again for the same customer while an earlier handshake still goes on.
+    /// Requests a session. It may be called again for the same customer while an earlier handshake
+    /// is still in progress.
+    ///
+    /// It must check [`Open::departure`] immediately before the first byte. If that refuses,
+    /// nothing may leave.
     async fn open(&self, call: &Open) -> OpenOutcome;
 
-    /// One attempt to hand over one message, over by [`Forward::timeout`] whatever the chat service does.
+    /// Attempts once to hand over one message. It must return within [`Forward::timeout`], whatever
+    /// the chat service does.
     ///
-    /// `Delivered` and `Accepted` only if the chat service said so; `NotTaken` only if it did not get the message or
-    /// said that it did not take it; `Unknown` if neither is certain.
+    /// It returns `Delivered` or `Accepted` only if the chat service said so. It returns `NotTaken`
+    /// only if the service did not get the message, or said that it did not take it. It returns
+    /// `Unknown` if neither is certain.
+    ///
+    /// It must check [`Forward::departure`] immediately before the first byte. If that refuses,
+    /// nothing may leave, and the outcome is `NotTaken`.
     async fn forward(&self, message: &Forward) -> AttemptOutcome;
 
     /// Shows that the agent types, or has stopped. Best effort, within a few seconds.
-    async fn typing(&self, conversation: &ConversationId, typing: Typing);
+    ///
+    /// # Errors
+    /// A sentence for the log that says what went wrong. It has no other effect.
+    async fn typing(&self, conversation: &ConversationId, typing: Typing) -> Result<(), String>;
 
-    /// Says that the conversation is over, with a reason for people. Best effort, within a few seconds.
-    async fn close(&self, conversation: &ConversationId, reason: &str);
+    /// Reports that the conversation is over, with a reason for people. Best effort, within a few
+    /// seconds.
+    ///
+    /// # Errors
+    /// A sentence for the log that says what went wrong. It has no other effect.
+    async fn close(&self, conversation: &ConversationId, reason: &str) -> Result<(), String>;
 
-    /// Is it there? For `tidegate check`: a line for people if so. Has no effect on any customer.
+    /// Reports that Genesys will never have a customer's message, so that someone can tell the
+    /// customer. It must return within a few seconds. If it fails, it is called again for a day,
+    /// also by the next process. For a chat service that ignores this event, the call counts as
+    /// done.
+    ///
+    /// It must check [`Refusal::departure`] immediately before the first byte.
+    ///
+    /// # Errors
+    /// A sentence for the log that says what went wrong: the chat service may not have heard.
+    async fn message_refused(&self, refusal: &Refusal) -> Result<(), String> {
+        let _ = refusal;
+        Ok(())
+    }
+
+    /// The URL of a call about a conversation, for log lines, without a user name or password.
+    /// Never makes a call.
+    fn address(&self, conversation: &ConversationId, call: CallKind) -> Option<String> {
+        let _ = (conversation, call);
+        None
+    }
+
+    /// Checks that the chat service is there, for `tidegate check`. Returns a line for people. It
+    /// has no effect on any customer.
     async fn check(&self) -> Result<String, CheckError>;
+}
+
+/// A kind of call about a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// Requests a session.
+    Open,
+    /// Hands over a message.
+    Messages,
+    /// Shows that the agent types.
+    Typing,
+    /// Reports that the conversation is over.
+    Close,
+    /// Reports that something happened to a customer's message.
+    Events,
+}
+
+impl CallKind {
+    /// The name in paths, logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Messages => "messages",
+            Self::Typing => "typing",
+            Self::Close => "close",
+            Self::Events => "events",
+        }
+    }
 }
 
 /// Why a chat service does not pass `tidegate check`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// Nobody answers there: name the address right, or start the chat service.
+    /// Nothing answers there: correct the address, or start the chat service.
     #[error("{0}")]
     Unreachable(String),
-    /// It answers, and does not accept who asks: the secrets of the two sides differ, or their clocks do.
+    /// It answers, but rejects the caller: the two sides' secrets or clocks differ.
     #[error(
         "it answers {0}: it does not accept the gateway's signature; compare the secrets and the clocks"
     )]
     Unauthorized(u16),
-    /// It answers, but with a failure of its own (an HTTP status of 500 and above).
+    /// It answers with an error of its own (an HTTP status of 500 or above).
     #[error("it answers {0}")]
     Failing(u16),
+    /// Nothing is served at this address (404 or 410): the path is wrong, or another program
+    /// listens there.
+    #[error(
+        "it answers {0}: nothing is served there; a connector answers a signed GET of its address"
+    )]
+    Missing(u16),
+    /// It redirects the caller. The gateway follows no redirect.
+    #[error(
+        "it answers {0}, a redirect, which the gateway does not follow; name the final address"
+    )]
+    Redirect(u16),
+    /// A web page answers, whatever its status: a web server or a proxy, not a connector.
+    #[error(
+        "it answers {0} with a web page: a web server or a proxy listens there, not a connector"
+    )]
+    WebPage(u16),
+    /// The gateway itself answers, or another one.
+    #[error(
+        "a Tidegate gateway answers there, not a connector; the address must be the chat service's"
+    )]
+    Gateway,
 }

@@ -1,28 +1,62 @@
-//! Sessions: asked for when they are needed, given up in time, reopened when they are lost.
+//! Sessions: the gateway asks for them when needed, gives up in time, reopens lost ones, and ends
+//! them when the customer leaves.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::input::{Effect, Ignored};
+use crate::mutant::{self, Mutant};
 use crate::record::{ClosedBy, Record};
-use crate::state::{Opening, Session, later};
+use crate::state::{Conversation, Opening, Session, later};
 use crate::turn::Turn;
 use crate::{OpenOutcome, Reason, ReasonCode, SessionId};
 
+/// How long the gateway waits before it asks again, after the chat service has first said that its
+/// handshake goes on. Most handshakes take less. It is short against the hold, so a service that
+/// crashed meanwhile is asked again in time.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// The same after each later time that the service says so.
+const ASK_AGAIN_LATER: Duration = Duration::from_secs(10);
+
+impl Conversation {
+    /// Why there is no session, as far as known; written as the end of a sentence.
+    pub(crate) fn why_no_session(&self) -> Option<String> {
+        match (&self.session, &self.trouble) {
+            (_, Some(last)) => Some(format!("the last try: {}", last.message)),
+            (Session::Opening { phase: Opening::Calling, .. }, None) => {
+                Some("the chat service did not answer".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Turn<'_> {
-    /// Starts a handshake, or makes its call again, if it is time.
+    /// Starts a handshake, or repeats its call, if it is time.
     pub(crate) fn advance_handshake(&mut self) {
         match self.conversation.session {
-            Session::Closed if self.conversation.needs_session() => self.start_handshake(),
-            Session::Opening { until, phase: Opening::Retrying { at }, .. } if at <= self.now => {
+            Session::Closed
+                if self.conversation.needs_session() || self.conversation.reopen_at.is_some() =>
+            {
+                self.start_handshake();
+            }
+            Session::Opening { until, phase: Opening::Retrying { at }, .. }
+            | Session::Opening { until, phase: Opening::Pending { ask_at: Some(at) }, .. }
+                if at <= self.now =>
+            {
                 self.call_open(until);
             }
             Session::Closed | Session::Opening { .. } | Session::Open { .. } => {}
         }
     }
 
+    /// Asks for a session, unless there is one or the chat service is being left alone for a while.
     pub(crate) fn start_handshake(&mut self) {
-        if self.conversation.session == Session::Closed {
-            // When nobody waits for it any more it is given up, in the same step that fails the first message.
+        let paused = self.conversation.reopen_at.is_some_and(|at| at > self.now);
+        if self.conversation.session == Session::Closed && !paused {
+            // The handshake is given up at the earliest deadline of the waiting messages, in the
+            // step that fails that message.
             let waiting = self
                 .conversation
                 .waiting
@@ -33,23 +67,36 @@ impl Turn<'_> {
         }
     }
 
-    fn call_open(&mut self, until: jiff::Timestamp) {
+    fn call_open(&mut self, until: Timestamp) {
         let attempt = self.conversation.handshakes + 1;
         self.record(Record::HandshakeStarted { attempt, until });
-        self.effect(Effect::Open { attempt });
+        self.effect(Effect::Open { attempt, tries: self.tries() });
     }
 
     /// The call is over.
     pub(crate) fn open_ended(&mut self, attempt: u32, outcome: OpenOutcome) {
+        if attempt <= self.conversation.abandoned {
+            return self.abandoned_open_ended(&outcome);
+        }
         let ours = matches!(self.conversation.session,
             Session::Opening { attempt: a, phase: Opening::Calling, .. } if a == attempt);
         match outcome {
-            // A session is welcome even if its call was given up: it is the chat service's latest word.
+            // A session is welcome even if its call was given up: it is the chat service's latest
+            // word.
             OpenOutcome::Opened(session) if ours || !self.has_session() => {
-                self.session_opened(session)
+                self.session_opened(session);
             }
-            OpenOutcome::Pending if ours => self.record(Record::HandshakePending { attempt }),
-            OpenOutcome::Refused(reason) if ours => self.refused(&reason),
+            OpenOutcome::Pending if ours => {
+                let pause = if self.tries() == 1 { ASK_AGAIN } else { ASK_AGAIN_LATER };
+                let ask_at =
+                    Some(later(self.now, pause)).filter(|_| !mutant::is(Mutant::PendingForever));
+                self.record(Record::HandshakePending { attempt, ask_at });
+            }
+            OpenOutcome::Refused(reason) if ours => self.refused(reason),
+            OpenOutcome::Unauthorized(reason) if ours => {
+                self.record(Record::HandshakeFailed { reason: reason.clone(), retry_at: None });
+                self.fail_held(&reason);
+            }
             OpenOutcome::Retry { reason, after } if ours => {
                 let pause = self.pause_of_handshake().max(after.unwrap_or_default());
                 let retry_at = later(self.now, pause);
@@ -58,10 +105,20 @@ impl Turn<'_> {
             OpenOutcome::Opened(_)
             | OpenOutcome::Pending
             | OpenOutcome::Refused(_)
-            | OpenOutcome::Retry { .. } => {
-                self.ignore(Ignored::StaleAnswer);
-            }
+            | OpenOutcome::Unauthorized(_)
+            | OpenOutcome::Retry { .. } => self.ignore(Ignored::StaleAnswer),
         }
+    }
+
+    /// Ends a call that was made for a customer who left while it was under way. Its session is
+    /// never used. The session is closed again, unless another handshake has begun that the chat
+    /// service could confuse it with.
+    fn abandoned_open_ended(&mut self, outcome: &OpenOutcome) {
+        if matches!(outcome, OpenOutcome::Opened(_)) && self.conversation.session == Session::Closed
+        {
+            self.effect(Effect::Close { by: ClosedBy::Service });
+        }
+        self.ignore(Ignored::StaleAnswer);
     }
 
     /// The chat service says that there is a session, asked for or not.
@@ -77,17 +134,24 @@ impl Turn<'_> {
     }
 
     /// The chat service says by an event that there will be no session.
-    pub(crate) fn session_refused(&mut self, reason: &Reason) {
+    pub(crate) fn session_refused(&mut self, reason: Reason) {
         match self.conversation.session {
             Session::Opening { .. } => self.refused(reason),
+            Session::Closed if self.conversation.needs_session() => self.refused(reason),
             Session::Closed | Session::Open { .. } => self.ignore(Ignored::StrayedSession),
         }
     }
 
-    fn refused(&mut self, reason: &Reason) {
+    /// Without a session the agent would talk to no one, so the chat ends at Genesys too.
+    fn refused(&mut self, reason: Reason) {
         self.record(Record::SessionRefused { reason: reason.clone() });
-        // Nobody waits for a session that will not come. A message whose attempt is still open is not among them: its
-        // outcome decides.
+        self.fail_held(&reason);
+        self.customer_left(reason);
+    }
+
+    /// Fails what waits for a session that will not come. A message whose attempt is still open is
+    /// not among them: its outcome decides.
+    fn fail_held(&mut self, reason: &Reason) {
         let held: Vec<_> =
             self.conversation.waiting.iter().map(|waiting| waiting.message.clone()).collect();
         for message in held {
@@ -98,12 +162,40 @@ impl Turn<'_> {
         }
     }
 
-    /// The chat service says by an event that the session is over.
-    pub(crate) fn session_closed(&mut self, session: Option<&SessionId>) {
+    /// The chat service says by an event that the customer has left. During a handshake it may name
+    /// a session that the gateway has not heard of yet. So the event is ignored only if another
+    /// session is open.
+    pub(crate) fn session_closed(&mut self, session: Option<&SessionId>, reason: Option<Reason>) {
+        let strayed = match &self.conversation.session {
+            Session::Open { id } => session.is_some_and(|session| session != id),
+            Session::Opening { .. } => mutant::is(Mutant::LeftIsIgnored),
+            Session::Closed => self.conversation.over && !self.conversation.needs_session(),
+        };
+        if strayed {
+            return self.ignore(Ignored::StrayedSession);
+        }
+        let reason = reason.unwrap_or_else(|| {
+            let why = "the customer left the chat before the message could be sent";
+            Reason::new(ReasonCode::InvalidDestination, why)
+        });
+        self.close_session(ClosedBy::Service, None, Some(reason.clone()));
+        self.fail_held(&reason);
+        self.customer_left(reason);
+    }
+
+    /// The chat service says by an event that it lost the session; a handshake that it has promised
+    /// to finish is lost with it.
+    pub(crate) fn session_lost(&mut self, session: Option<&SessionId>) {
         match &self.conversation.session {
             Session::Open { id } if session.is_none_or(|session| session == id) => {
-                self.close_session(ClosedBy::Service);
-                self.customer_left();
+                self.session_gone(ClosedBy::Lost);
+            }
+            Session::Opening {
+                until,
+                phase: Opening::Pending { .. } | Opening::Retrying { .. },
+                ..
+            } if session.is_none() && *until > self.now => {
+                self.call_open(*until);
             }
             Session::Closed | Session::Opening { .. } | Session::Open { .. } => {
                 self.ignore(Ignored::StrayedSession);
@@ -111,36 +203,60 @@ impl Turn<'_> {
         }
     }
 
-    pub(crate) fn close_session(&mut self, cause: ClosedBy) {
-        self.record(Record::SessionClosed {
-            cause,
-            hold_until: later(self.now, self.policy.hold.limit),
-        });
+    /// The session is gone and the customer is still there, so another session is needed: at once
+    /// the first time. A service that loses one session after another is left alone longer each
+    /// time before the next handshake. The pause always leaves enough time for that handshake.
+    pub(crate) fn session_gone(&mut self, cause: ClosedBy) {
+        let pause = match (&self.conversation.session, self.conversation.losses) {
+            (Session::Open { id }, losses @ 1..) => {
+                let pause = self.policy.delivery.pause(id.as_str().as_bytes(), losses);
+                pause.min(self.policy.hold.limit / 2)
+            }
+            _ => Duration::ZERO,
+        };
+        // If the agent's side has ended the chat, only messages that still wait need a session.
+        let reopen_at = Some(later(self.now, pause)).filter(|_| !self.conversation.ending);
+        self.close_session(cause, reopen_at, None);
+    }
+
+    fn close_session(
+        &mut self,
+        cause: ClosedBy,
+        reopen_at: Option<Timestamp>,
+        reason: Option<Reason>,
+    ) {
+        let hold_until = later(self.now, self.policy.hold.limit);
+        self.record(Record::SessionClosed { cause, hold_until, reopen_at, reason });
     }
 
     /// Gives up a handshake that has taken too long.
     pub(crate) fn expire_handshake(&mut self) {
         let Session::Opening { until, .. } = self.conversation.session else { return };
         if until <= self.now {
-            let reason =
-                Reason::new(ReasonCode::MessageExpired, "the handshake did not end in time");
+            let why =
+                self.conversation.why_no_session().map_or(String::new(), |why| format!("; {why}"));
+            let reason = Reason::new(
+                ReasonCode::MessageExpired,
+                format!("the handshake did not end in time{why}"),
+            );
             self.record(Record::HandshakeFailed { reason, retry_at: None });
         }
     }
 
-    /// After a crash the answer to an open call is lost, so it is made again. A handshake that the chat service has
-    /// promised to finish goes on.
+    /// After a crash the answer to an open call is lost, so it is made again. A handshake that the
+    /// chat service has promised to finish goes on.
     pub(crate) fn recover_handshake(&mut self) {
         match self.conversation.session {
             Session::Opening { until, phase: Opening::Calling, .. } if until > self.now => {
-                self.call_open(until)
+                self.call_open(until);
             }
             Session::Closed | Session::Opening { .. } | Session::Open { .. } => {}
         }
     }
 
-    /// One of Genesys's conversations has ended: the session goes when the last message has gone. Not where she has
-    /// written since: her words begin the next one, or take up the same again.
+    /// One of Genesys's conversations has ended: the session closes after the last message has
+    /// gone. It stays if the customer has written since: their words begin the next conversation,
+    /// or resume this one.
     pub(crate) fn genesys_ended(&mut self, id: &str) {
         let conversation = &*self.conversation;
         let ours = conversation.genesys.as_deref() == Some(id);
@@ -157,19 +273,25 @@ impl Turn<'_> {
         let nothing_left =
             self.conversation.waiting.is_empty() && self.conversation.attempt.is_none();
         if self.conversation.ending && nothing_left && self.has_session() {
-            self.close_session(ClosedBy::Agent);
-            self.effect(Effect::Close);
+            self.close_session(ClosedBy::Agent, None, None);
+            self.effect(Effect::Close { by: ClosedBy::Agent });
         }
     }
 
     fn pause_of_handshake(&self) -> Duration {
         match self.conversation.session {
-            // `until` differs from conversation to conversation by chance, which is all that a jitter needs.
+            // `until` differs from conversation to conversation by chance, which is all that a
+            // jitter needs.
             Session::Opening { until, tries, .. } => {
                 self.policy.delivery.pause(&until.as_millisecond().to_be_bytes(), tries)
             }
             Session::Closed | Session::Open { .. } => Duration::ZERO,
         }
+    }
+
+    /// How often this handshake's call was made.
+    fn tries(&self) -> u32 {
+        if let Session::Opening { tries, .. } = self.conversation.session { tries } else { 1 }
     }
 
     fn has_session(&self) -> bool {

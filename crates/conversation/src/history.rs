@@ -1,28 +1,32 @@
 //! The invariants, checked on a history of records.
 //!
-//! It shares no code with the machine that writes the records, so that a mistake there is not repeated here. Used by
-//! `tidegate audit`, by the property tests and by the simulation.
+//! It shares no code with the machine that writes the records, so it cannot repeat that machine's
+//! mistakes. In particular, it does not take a message's place in the order from the machine's
+//! record: the caller says what Genesys wrote ([`History::wrote`]). `tidegate audit`, the property
+//! tests and the simulation use it.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::input::Owed;
 use crate::record::{Fate, PostResult, Record};
-use crate::{AttemptOutcome, MessageId, Report, SessionId};
+use crate::{AttemptOutcome, MessageId, Report, SessionId, TellOutcome};
 
 /// How late a forward may be (I8).
 const SLACK: Duration = Duration::from_secs(1);
 
-/// An invariant that a history does not keep.
+/// An invariant that a history breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which, as DESIGN numbers them: `I2` to `I8`, `I11`, or `journal` for a record that makes no sense.
+    /// Which one, as DESIGN numbers them: `I2` to `I8`, `I11`, or `journal` for a record that makes
+    /// no sense.
     pub invariant: &'static str,
     /// The journal's sequence number of the record that breaks it.
     pub seq: u64,
-    /// The message, where it concerns one.
+    /// The message, if the breach concerns one.
     pub message: Option<MessageId>,
     /// What is wrong.
     pub what: String,
@@ -38,30 +42,59 @@ impl fmt::Display for Breach {
     }
 }
 
+/// What Genesys wrote as the time of a message (`channel.time`), read from the message and from
+/// nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// This time.
+    At(Timestamp),
+    /// No valid time: the message's place is after every message accepted before it.
+    NoTime,
+}
+
 /// Reads the records of one conversation in order and notes every breach.
 #[derive(Debug, Default)]
 pub struct History {
-    /// The beginning was pruned: messages that it does not know are nothing strange.
+    /// The beginning was pruned, so records about unknown messages are normal.
     pruned: bool,
     seq: u64,
     arrivals: u64,
     messages: HashMap<MessageId, Life>,
-    /// What may be forwarded, in the order in which it must be.
+    written: HashMap<MessageId, Written>,
+    /// The greatest time of an accepted message so far.
+    latest: Option<Timestamp>,
+    /// Messages that may be forwarded, in the required order. Messages whose time is unknown are
+    /// left out.
     queue: BTreeSet<(Timestamp, u64, MessageId)>,
     attempt: Option<(MessageId, u32, SessionId)>,
     session: Option<SessionId>,
     inbound: VecDeque<MessageId>,
     inbound_open: Option<MessageId>,
     inbound_seen: BTreeSet<MessageId>,
+    /// Customers' messages that Genesys will never have.
+    refused: BTreeSet<MessageId>,
+    /// The refused messages that the chat service has not been told of yet, each with the last call
+    /// about it.
+    untold: BTreeMap<MessageId, u32>,
+    /// The refused message that the chat service is being told of now.
+    telling: Option<MessageId>,
+    /// How many refused messages the chat service will never be told of.
+    never_told: u64,
     breaches: Vec<Breach>,
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
 struct Life {
-    place: (Timestamp, u64),
+    /// `None` if the caller did not say what Genesys wrote.
+    place: Option<(Timestamp, u64)>,
     give_up: Timestamp,
     attempts: u32,
     retry_at: Option<Timestamp>,
+    /// Until when the chat service asked to be left alone.
+    asked_until: Option<Timestamp>,
+    /// The customer has left since it was accepted.
+    left: bool,
     taken: bool,
     arrived: bool,
     fate: Option<Fate>,
@@ -75,6 +108,12 @@ impl History {
         Self { pruned: true, ..Self::default() }
     }
 
+    /// Says what Genesys wrote as a message's time. Call it before reading the record that accepts
+    /// the message. The order of a message is not judged without it.
+    pub fn wrote(&mut self, message: &MessageId, written: Written) {
+        self.written.insert(message.clone(), written);
+    }
+
     /// Reads the next record, journaled under `seq` at `at`.
     pub fn read(&mut self, seq: u64, at: Timestamp, record: &Record) {
         if seq != self.seq + 1 && !(self.pruned && self.seq == 0) {
@@ -82,14 +121,12 @@ impl History {
         }
         self.seq = seq;
         match record {
-            Record::Accepted { message, time, give_up, .. } => {
-                self.accepted(message, *time, *give_up)
-            }
+            Record::Accepted { message, give_up, .. } => self.accepted(message, *give_up),
             Record::AttemptStarted { message, attempt, session } => {
-                self.started(at, message, *attempt, session)
+                self.started(at, message, *attempt, session);
             }
             Record::AttemptEnded { message, attempt, outcome, retry_at } => {
-                self.ended(message, *attempt, outcome, *retry_at);
+                self.ended(at, message, *attempt, outcome, *retry_at);
             }
             Record::Reported { message, report } => {
                 if let (Some(life), Report::Delivered | Report::Read) =
@@ -106,8 +143,20 @@ impl History {
                 }
             }
             Record::ReceiptDone { message, last, result } => self.receipt(message, *last, result),
-            Record::SessionOpened { session } => self.session = Some(session.clone()),
-            Record::SessionClosed { .. } | Record::SessionRefused { .. } => self.session = None,
+            Record::SessionOpened { session } => {
+                self.session = Some(session.clone());
+                // A pause of our own choosing ends with the old session.
+                self.messages.values_mut().for_each(|life| life.retry_at = life.asked_until);
+            }
+            Record::SessionClosed { reason, .. } => {
+                self.session = None;
+                // Older versions gave no reason, and sent messages that had waited for this session
+                // in the next one.
+                self.messages
+                    .values_mut()
+                    .for_each(|life| life.left |= reason.is_some() && life.fate.is_none());
+            }
+            Record::SessionRefused { .. } => self.session = None,
             Record::InboundAccepted { message, .. } => {
                 if !self.inbound_seen.insert(message.clone()) {
                     self.breach(
@@ -120,7 +169,10 @@ impl History {
                 self.inbound.push_back(message.clone());
             }
             Record::InboundReleased { message } => self.inbound_released(message),
-            Record::InboundDone { message, .. } => {
+            Record::InboundDone { message, result } => {
+                if !result.is_posted() {
+                    self.refused.insert(message.clone());
+                }
                 if self.inbound_open.as_ref() == Some(message) {
                     self.inbound_open = None;
                 } else if !self.pruned {
@@ -130,6 +182,53 @@ impl History {
                         Some(message),
                         "is done, but was not on its way to Genesys".into(),
                     );
+                }
+            }
+            Record::PostFailed { owed: Owed::Inbound { message }, .. } => {
+                if self.inbound_open.as_ref() != Some(message) && !self.pruned {
+                    self.breach(
+                        "journal",
+                        seq,
+                        Some(message),
+                        "fails, but was not on its way to Genesys".into(),
+                    );
+                }
+            }
+            Record::RefusalDue { message, .. } => {
+                if !self.refused.contains(message) && !self.pruned {
+                    self.breach(
+                        "journal",
+                        seq,
+                        Some(message),
+                        "is to be told as refused, and was not refused".into(),
+                    );
+                }
+                if self.untold.insert(message.clone(), 0).is_some() {
+                    self.breach(
+                        "journal",
+                        seq,
+                        Some(message),
+                        "is to be told as refused twice".into(),
+                    );
+                }
+            }
+            Record::RefusalTelling { message, attempt } => {
+                self.refusal_telling(seq, message, *attempt);
+            }
+            Record::RefusalTold { message, retry_at, outcome } => {
+                let calling = self.telling.take_if(|telling| telling == message).is_some();
+                let for_good = !matches!(outcome, TellOutcome::Heard) && retry_at.is_none();
+                if !calling && !for_good && !self.pruned {
+                    self.breach(
+                        "journal",
+                        seq,
+                        Some(message),
+                        "was told as refused, and no call was made".into(),
+                    );
+                }
+                if retry_at.is_none() {
+                    self.untold.remove(message);
+                    self.never_told += u64::from(*outcome != TellOutcome::Heard);
                 }
             }
             Record::DisconnectDue { .. } => {
@@ -148,9 +247,30 @@ impl History {
             | Record::GenesysConversation { .. }
             | Record::NoticeDue { .. }
             | Record::NoticeDone { .. }
-            | Record::CustomerLeft
+            | Record::CustomerLeft { .. }
+            | Record::PostFailed { .. }
             | Record::DisconnectDone { .. }
             | Record::Ending => {}
+        }
+    }
+
+    fn refusal_telling(&mut self, seq: u64, message: &MessageId, attempt: u32) {
+        let before = self.untold.insert(message.clone(), attempt);
+        if self.pruned {
+            self.telling = Some(message.clone());
+            return;
+        }
+        if before.is_none_or(|before| attempt != before + 1) {
+            let what = format!("is told as refused by call {attempt}, after {before:?}");
+            self.breach("journal", seq, Some(message), what);
+        }
+        if let Some(other) = self.telling.replace(message.clone()) {
+            self.breach(
+                "journal",
+                seq,
+                Some(message),
+                format!("is told as refused while {other} is"),
+            );
         }
     }
 
@@ -175,7 +295,20 @@ impl History {
         self.messages.iter().filter(move |(_, life)| owed(life)).map(|(message, _)| message)
     }
 
-    /// What was decided about an agent's message: `None` if it was never accepted, `Some(None)` if it is open.
+    /// Customers' messages that Genesys will never have and that the chat service has not been told
+    /// of.
+    pub fn untold(&self) -> impl Iterator<Item = &MessageId> {
+        self.untold.keys()
+    }
+
+    /// How many refused messages the chat service will never be told of. It did not answer for a
+    /// day, too many waited, or the message is gone.
+    pub fn never_told(&self) -> u64 {
+        self.never_told
+    }
+
+    /// An agent's message's fate: `None` if it was never accepted, `Some(None)` if it is still
+    /// open.
     pub fn fate(&self, message: &MessageId) -> Option<Option<&Fate>> {
         self.messages.get(message).map(|life| life.fate.as_ref())
     }
@@ -185,14 +318,27 @@ impl History {
         self.messages.len()
     }
 
-    fn accepted(&mut self, message: &MessageId, time: Timestamp, give_up: Timestamp) {
+    /// How many accepted messages have an unknown place in the order, so that their order was not
+    /// judged.
+    pub fn unjudged(&self) -> usize {
+        self.messages.values().filter(|life| life.place.is_none()).count()
+    }
+
+    fn accepted(&mut self, message: &MessageId, give_up: Timestamp) {
         self.arrivals += 1;
-        let place = (time, self.arrivals);
+        let time = self.written.remove(message).map(|written| match written {
+            Written::At(time) => time,
+            Written::NoTime => self.latest.unwrap_or(Timestamp::MIN),
+        });
+        self.latest = self.latest.max(time);
+        let place = time.map(|time| (time, self.arrivals));
         let life = Life {
             place,
             give_up,
             attempts: 0,
             retry_at: None,
+            asked_until: None,
+            left: false,
             taken: false,
             arrived: false,
             fate: None,
@@ -202,7 +348,19 @@ impl History {
         if self.messages.insert(message.clone(), life).is_some() {
             self.breach("I5", self.seq, Some(message), "was accepted twice".into());
         }
-        self.queue.insert((place.0, place.1, message.clone()));
+        self.enqueue(message, place);
+    }
+
+    fn enqueue(&mut self, message: &MessageId, place: Option<(Timestamp, u64)>) {
+        if let Some((time, arrival)) = place {
+            self.queue.insert((time, arrival, message.clone()));
+        }
+    }
+
+    fn dequeue(&mut self, message: &MessageId, place: Option<(Timestamp, u64)>) {
+        if let Some((time, arrival)) = place {
+            self.queue.remove(&(time, arrival, message.clone()));
+        }
     }
 
     fn started(&mut self, at: Timestamp, message: &MessageId, attempt: u32, session: &SessionId) {
@@ -235,6 +393,7 @@ impl History {
         let (before, place, give_up, fate) =
             (life.attempts, life.place, life.give_up, life.fate.clone());
         let too_early = life.retry_at.take().filter(|retry_at| at < *retry_at);
+        let left = life.left;
         life.attempts = attempt;
         if attempt != before + 1 {
             self.breach(
@@ -261,6 +420,14 @@ impl History {
             ),
             None => {}
         }
+        if left {
+            self.breach(
+                "I4",
+                seq,
+                Some(message),
+                format!("attempt {attempt} starts after the customer had left"),
+            );
+        }
         if let Some(retry_at) = too_early {
             self.breach(
                 "I7",
@@ -277,16 +444,18 @@ impl History {
                 format!("attempt {attempt} starts after its time was up ({give_up})"),
             );
         }
-        if let Some((_, _, first)) =
-            self.queue.first().filter(|first| (first.0, first.1) < place).cloned()
-        {
+        let before = |first: &&(Timestamp, u64, MessageId)| {
+            place.is_some_and(|place| (first.0, first.1) < place)
+        };
+        if let Some((_, _, first)) = self.queue.first().filter(before).cloned() {
             self.breach("I3", seq, Some(message), format!("overtakes {first}"));
         }
-        self.queue.remove(&(place.0, place.1, message.clone()));
+        self.dequeue(message, place);
     }
 
     fn ended(
         &mut self,
+        at: Timestamp,
         message: &MessageId,
         attempt: u32,
         outcome: &AttemptOutcome,
@@ -303,6 +472,10 @@ impl History {
         }
         let Some(life) = self.messages.get_mut(message) else { return };
         life.retry_at = retry_at;
+        life.asked_until = match outcome {
+            AttemptOutcome::NotTaken { after: Some(after), .. } => at.checked_add(*after).ok(),
+            _ => None,
+        };
         match outcome {
             AttemptOutcome::Delivered { .. } => (life.taken, life.arrived) = (true, true),
             AttemptOutcome::Accepted { .. } => life.taken = true,
@@ -311,7 +484,8 @@ impl History {
             | AttemptOutcome::NotTaken { .. }
             | AttemptOutcome::Unknown { .. } => {
                 if life.fate.is_none() {
-                    self.queue.insert((life.place.0, life.place.1, message.clone()));
+                    let place = life.place;
+                    self.enqueue(message, place);
                 }
             }
         }
@@ -328,7 +502,7 @@ impl History {
         let earlier = life.fate.replace(fate.clone());
         life.receipt |= receipt;
         let (place, taken, arrived) = (life.place, life.taken, life.arrived);
-        self.queue.remove(&(place.0, place.1, message.clone()));
+        self.dequeue(message, place);
         if let Some(earlier) = earlier {
             self.breach(
                 "I2",

@@ -1,4 +1,4 @@
-//! The names of things. Every id is a type of its own, so that no two can be mistaken for each other.
+//! Ids. Every kind of id has its own type, so that they cannot be mixed up.
 //!
 //! Ids from outside are opaque: they are compared and passed on, never parsed.
 
@@ -16,7 +16,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the id as it stands.
+            /// Takes the id unchanged.
             pub fn new(id: impl AsRef<str>) -> Self {
                 Self(id.as_ref().into())
             }
@@ -47,14 +47,14 @@ id! {
 }
 
 id! {
-    /// All traffic of one customer of one integration, whatever Genesys's conversation id is at the time.
-    /// Chat services see it in URLs, so it is made of URL-safe characters only.
+    /// All traffic of one customer of one integration, whatever Genesys's current conversation id
+    /// is. Chat services see it in URLs, so it consists of URL-safe characters only.
     ConversationId
 }
 
 id! {
-    /// A message on its way, in either direction, as chat services, the store and people see it.
-    /// It is also the idempotency key of every attempt to forward that message.
+    /// A message in either direction, as chat services, the store and people see it. It is also the
+    /// idempotency key of every attempt to forward that message.
     MessageId
 }
 
@@ -80,10 +80,11 @@ impl MessageId {
     /// The longest foreign id that is kept as it is.
     const MAX: usize = 64;
 
-    /// The id for a message that somebody else calls `foreign`.
+    /// The id for a message that another system calls `foreign`.
     ///
-    /// Where the foreign id is short and URL-safe (as Genesys's are) it is kept, so that one id leads through all
-    /// the logs. Any other, however long and of whatever characters, is replaced by its hash.
+    /// If the foreign id is short and URL-safe (as Genesys's are), it is kept, so that one id
+    /// appears in all logs. Any other id, however long and with whatever characters, is replaced by
+    /// its hash.
     pub fn from_foreign(foreign: &str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let dots = foreign.chars().all(|c| c == '.');

@@ -1,16 +1,18 @@
-//! Customers' messages, and everything else that Genesys is owed: in order, one at a time, until it is taken.
+//! Customers' messages, and everything else that Genesys is owed: sent in order, one at a time,
+//! until Genesys takes it.
 
 use std::time::Duration;
 
-use crate::MessageId;
 use crate::input::{Effect, Ignored, Owed};
+use crate::mutant::{self, Mutant};
 use crate::policy::{CustomerLeft, HandshakeStart, InboundPolicy, NoticeKind};
 use crate::record::{PostResult, Record};
 use crate::state::{Conversation, Session, later};
 use crate::turn::Turn;
+use crate::{MessageId, Reason, ReasonCode};
 
 impl Conversation {
-    /// Whether something waits that only a session can help.
+    /// Whether messages wait that only a session can help.
     pub(crate) fn needs_session(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -35,7 +37,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Lets the next customer's message go, if none is on its way.
+    /// Releases the next customer's message, if no other is on its way.
     pub(crate) fn release_inbound(&mut self) {
         let Some(first) = self.conversation.next_inbound() else { return };
         // A customer's words are never kept for a session that will not come (I11).
@@ -58,10 +60,60 @@ impl Turn<'_> {
             .conversation
             .owes(|owed| matches!(owed, Owed::Inbound { message: m } if *m == message))
         {
-            self.record(Record::InboundDone { message, result });
+            self.inbound_ends(message, result, ReasonCode::InvalidMessageStructure);
             self.learn_genesys_conversation(genesys);
         } else {
             self.ignore(Ignored::StaleAnswer);
+        }
+    }
+
+    /// Ends a customer's message. If Genesys will never have it, the store keeps it whole. The chat
+    /// service is then told, because only it can tell the customer.
+    fn inbound_ends(&mut self, message: MessageId, result: PostResult, code: ReasonCode) {
+        let reason = match &result {
+            PostResult::Posted { .. } => None,
+            PostResult::Refused { why } => Some(Reason::new(code, why)),
+        };
+        self.record(Record::InboundDone { message: message.clone(), result });
+        if let Some(reason) = reason {
+            self.refusal_due(message, reason);
+        }
+    }
+
+    /// Genesys did not take something this time, although it takes what others are owed. An item
+    /// that holds back the customer's next words is given up once `give_up_tries` such tries have
+    /// failed over `give_up_after`. Everything else waits as long as needed.
+    pub(crate) fn post_failed(&mut self, owed: Owed, why: &str) {
+        if !owed.holds_back_words() || !self.conversation.owes(|other| *other == owed) {
+            return self.ignore(Ignored::StaleAnswer);
+        }
+        let limits = &self.policy.inbound;
+        let (after, most) = (limits.give_up_after, limits.give_up_tries.max(1));
+        let before = self.conversation.failing.as_ref().filter(|failing| failing.owed == owed);
+        let (tries, since) = before.map_or((0, self.now), |failing| (failing.tries, failing.since));
+        // Once enough tries have failed, only time counts, so that further tries do not grow the
+        // journal.
+        let tries = if tries < most {
+            self.record(Record::PostFailed {
+                owed: owed.clone(),
+                tries: tries + 1,
+                why: why.into(),
+            });
+            tries + 1
+        } else {
+            tries
+        };
+        if tries < most || self.now < later(since, after) || mutant::is(Mutant::PoisonBlocks) {
+            return;
+        }
+        let why = format!("given up after {tries} tries, the last: {why}");
+        let result = PostResult::Refused { why: why.chars().take(Reason::MAX_CHARS).collect() };
+        match owed {
+            Owed::Inbound { message } => {
+                self.inbound_ends(message, result, ReasonCode::ServerError);
+            }
+            Owed::Disconnect { .. } => self.record(Record::DisconnectDone { result }),
+            Owed::Receipt { .. } | Owed::Notice { .. } => {}
         }
     }
 
@@ -102,20 +154,27 @@ impl Turn<'_> {
         }
     }
 
-    /// The customer has left the chat.
-    pub(crate) fn customer_left(&mut self) {
-        if self.policy.on_customer_left == CustomerLeft::Disconnect && !self.conversation.leaving {
-            self.record(Record::CustomerLeft);
+    /// The customer has left the chat, or was refused. If Genesys never heard of them, there is
+    /// nothing to end.
+    pub(crate) fn customer_left(&mut self, reason: Reason) {
+        let known = self.conversation.genesys.is_some() || self.conversation.has_words();
+        if self.policy.on_customer_left == CustomerLeft::Disconnect
+            && known
+            && !self.conversation.leaving
+        {
+            self.record(Record::CustomerLeft { reason: Some(reason) });
         }
     }
 
-    /// Tells Genesys that the customer has left, once it has her last words: what came after the disconnect would begin
-    /// a conversation for somebody who is gone.
+    /// Tells Genesys that the customer has left, once it has their last words and the notes to the
+    /// agent. Anything sent after the disconnect would begin a conversation for a customer who is
+    /// gone.
     pub(crate) fn disconnect(&mut self) {
         let conversation = &*self.conversation;
         let told = conversation.owes(|owed| matches!(owed, Owed::Disconnect { .. }));
         if conversation.leaving
             && !conversation.has_words()
+            && !conversation.owes(|owed| matches!(owed, Owed::Notice { .. }))
             && !told
             && let Some(id) = conversation.genesys.clone()
         {

@@ -1,4 +1,4 @@
-//! What can happen to a conversation, and what it asks to be done about it.
+//! What can happen to a conversation, and what it asks its caller to do.
 
 use std::time::Duration;
 
@@ -6,10 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::NoticeKind;
-use crate::record::{Fate, PostResult};
-use crate::{AttemptOutcome, MessageId, OpenOutcome, Reason, Record, Report, SessionId};
+use crate::record::{ClosedBy, Fate, PostResult};
+use crate::{
+    AttemptOutcome, MessageId, OpenOutcome, Reason, Record, Report, SessionId, TellOutcome,
+};
 
-/// Everything that can happen to a conversation. Its serde form stands in the inbox until it is handled.
+/// Everything that can happen to a conversation. The inbox stores its serde form until it is
+/// handled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
@@ -17,13 +20,13 @@ pub enum Input {
     AgentMessage {
         /// The message.
         message: MessageId,
-        /// Genesys's `channel.time`, where it could be read.
+        /// Genesys's `channel.time`, if it could be read.
         time: Option<Timestamp>,
         /// When ingress took it.
         received: Timestamp,
-        /// Why the connector cannot carry it, where it cannot.
+        /// Why the connector cannot carry the message, if it cannot.
         unsuited: Option<Reason>,
-        /// Genesys's conversation id, where the webhook named it.
+        /// Genesys's conversation id, if the webhook named it.
         genesys: Option<Box<str>>,
     },
     /// The agent types, or has stopped.
@@ -57,9 +60,18 @@ pub enum Input {
         /// Why.
         reason: Reason,
     },
-    /// The chat service says that the session is over.
+    /// The chat service says that the customer has left the chat.
     SessionClosed {
-        /// Which, where it says.
+        /// Which session ended, if the service says so.
+        session: Option<SessionId>,
+        /// Why, if the service says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+    },
+    /// The chat service says that it lost the session, for example in a restart. The customer is
+    /// still there.
+    SessionLost {
+        /// Which session, if the service says so.
         session: Option<SessionId>,
     },
     /// An attempt is over.
@@ -93,8 +105,24 @@ pub enum Input {
         message: MessageId,
         /// What Genesys said.
         result: PostResult,
-        /// Genesys's conversation id, where the answer named it.
+        /// Genesys's conversation id, if the answer named it.
         genesys: Option<Box<str>>,
+    },
+    /// Genesys did not take this, although it took what others were owed.
+    PostFailed {
+        /// What.
+        owed: Owed,
+        /// Its answer, for people.
+        why: Box<str>,
+    },
+    /// The call that tells the chat service about a message that Genesys will never have is over.
+    RefusalTold {
+        /// The message.
+        message: MessageId,
+        /// Which call about it.
+        attempt: u32,
+        /// What came of it.
+        outcome: TellOutcome,
     },
     /// A notice reached Genesys, or never will.
     NoticeDone {
@@ -115,21 +143,24 @@ pub enum Input {
         /// Which of Genesys's conversations.
         id: Box<str>,
     },
-    /// Somebody ends the pause after a failure.
+    /// An operator ends the pause after a failure.
     Resume,
-    /// The conversation was loaded after a crash or a move: whatever call was open, its outcome is lost.
+    /// The conversation was loaded after a crash or a move. If a call was open, its outcome is
+    /// lost.
     Recovered,
     /// Time has passed.
     Tick,
 }
 
-/// What is to be done, once the records before it are durable.
+/// What the caller must do, once the records before it are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ask the chat service for a session; answer with [`Input::OpenEnded`].
     Open {
-        /// Which attempt.
+        /// Which call, counted over the conversation's life.
         attempt: u32,
+        /// Which try of this handshake, from 1. The chat service is told this number.
+        tries: u32,
     },
     /// Forward a message; answer with [`Input::AttemptEnded`].
     Forward {
@@ -148,14 +179,28 @@ pub enum Effect {
         duration: Duration,
     },
     /// Close the session. Best effort.
-    Close,
+    Close {
+        /// What ended it.
+        by: ClosedBy,
+    },
     /// Show the agent that the customer types. Best effort.
     CustomerTyping,
-    /// Tell Genesys; answer with the input that ends it. It is repeated until then.
+    /// Tell Genesys; answer with the input that ends it. The effect is repeated until then.
     Post(Owed),
+    /// Tell the chat service that a customer's message will never reach Genesys; answer with
+    /// [`Input::RefusalTold`].
+    TellRefused {
+        /// The customer's message.
+        message: MessageId,
+        /// Why.
+        reason: Reason,
+        /// Which call about it.
+        attempt: u32,
+    },
 }
 
-/// What Genesys is owed. Each stays owed, over restarts, until Genesys took it or refused it for good.
+/// What Genesys is owed. Each item stays owed, across restarts, until Genesys takes it or refuses
+/// it for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "owed", rename_all = "snake_case")]
 pub enum Owed {
@@ -163,7 +208,7 @@ pub enum Owed {
     Receipt {
         /// The message.
         message: MessageId,
-        /// What it says; `None` is the `Sent` that is not final.
+        /// What it says; `None` is the non-final `Sent`.
         fate: Option<Fate>,
     },
     /// A customer's message; ends with [`Input::InboundDone`].
@@ -178,26 +223,28 @@ pub enum Owed {
         /// What.
         notice: NoticeKind,
     },
-    /// The customer's participant is to be disconnected; ends with [`Input::DisconnectDone`].
+    /// A request to disconnect the customer's participant; ends with [`Input::DisconnectDone`].
     Disconnect {
         /// Genesys's conversation id.
         id: Box<str>,
     },
 }
 
-/// What one input led to: first the records, all of them durable; then the effects, in this order.
+/// What one input led to: first the records, which must all be durable; then the effects, in this
+/// order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// What is to be appended to the journal in one transaction.
+    /// What to append to the journal in one transaction.
     pub records: Vec<Record>,
-    /// What is to be done afterwards.
+    /// What to do afterwards.
     pub effects: Vec<Effect>,
-    /// Why the input had no effect, where it had none: for a counter.
+    /// Why the input had no effect, if it had none; for a counter.
     pub ignored: Option<Ignored>,
 }
 
 impl Owed {
-    /// Whether somebody waits for it: the agent for the customer's words, or for the bad news that a message failed.
+    /// Whether people wait for it: the agent waits for the customer's words, or for the news that a
+    /// message failed.
     pub fn is_urgent(&self) -> bool {
         match self {
             Self::Receipt { fate, .. } => fate.as_ref().is_some_and(Fate::is_failed),
@@ -205,7 +252,13 @@ impl Owed {
         }
     }
 
-    /// What it is about. Of two with the same key the newer replaces the older: a final receipt the `Sent` before it.
+    /// Whether the customer's next words wait for it.
+    pub fn holds_back_words(&self) -> bool {
+        matches!(self, Self::Inbound { .. } | Self::Disconnect { .. })
+    }
+
+    /// What it is about. A newer item replaces an older one with the same key: a final receipt
+    /// replaces the `Sent` before it.
     pub fn key(&self) -> String {
         match self {
             Self::Receipt { message, .. } => format!("receipt/{message}"),
@@ -219,13 +272,13 @@ impl Owed {
 /// Why an input had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ignored {
-    /// It answers a call that is not open (any more).
+    /// It answers a call that is not open, or no longer open.
     StaleAnswer,
-    /// A report about a message that was never forwarded, or whose fate is decided.
+    /// A report about a message that was never forwarded, or whose fate is already decided.
     UselessReport,
-    /// A word about a session that is not ours (any more).
+    /// An event about a session that is not ours, or no longer ours.
     StrayedSession,
-    /// Typing that nobody can see.
+    /// A typing event that the other side cannot see.
     Typing,
 }
 

@@ -1,10 +1,12 @@
-//! The pure heart of Tidegate: one customer's conversation, decided without I/O, clock, threads or chance.
+//! The pure core of Tidegate: decides one customer's conversation without I/O, clock, threads or
+//! randomness.
 //!
-//! [`Conversation::handle`] takes what happened and says what is to be journaled and then done. Whoever calls it makes
-//! the [`Record`]s durable first, then runs the [`Effect`]s, and feeds back what came of them. After a crash the state
-//! is [`Conversation::replay`]ed and told [`Input::Recovered`].
+//! [`Conversation::handle`] takes what happened and returns what to journal and then do. The caller
+//! makes the [`Record`]s durable first, then runs the [`Effect`]s, and feeds back their outcomes.
+//! After a crash the caller rebuilds the state with [`Conversation::replay`] and hands it
+//! [`Input::Recovered`].
 //!
-//! Nothing here may wait, read a clock, draw a random number, log, or know how anything is spoken on a wire.
+//! Code here must not wait, read a clock, draw a random number, log, or know any wire format.
 
 mod handshake;
 mod history;
@@ -17,23 +19,30 @@ mod outcome;
 mod policy;
 mod reason;
 mod record;
+mod refusals;
 mod state;
 mod turn;
 
-pub use history::{Breach, History};
+pub use history::{Breach, History, Written};
 pub use ids::{ConversationId, IntegrationName, MessageId, SessionId};
 pub use input::{Effect, Ignored, Input, Owed, Step};
-pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report};
+pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report, TellOutcome};
 pub use policy::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
-    InboundPolicy, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+    InboundLimits, InboundPolicy, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 pub use reason::{Reason, ReasonCode};
 pub use record::{ClosedBy, Fate, PostResult, Record};
 pub use state::Conversation;
 
-/// Where the time comes from. The one implementation that reads the machine's clock stands in `gateway`.
+/// The source of time. The only implementation that reads the machine's clock is in `gateway`.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> jiff::Timestamp;
+
+    /// What the wall clock says, for telling people and other machines. It may be set at any time,
+    /// so no decision may depend on it.
+    fn wall(&self) -> jiff::Timestamp {
+        self.now()
+    }
 }

@@ -1,43 +1,72 @@
-//! Deliberate mistakes in the code, for the simulation that has to find them. Without the feature `mutants` there are none:
-//! [`is`] is false at compile time.
+//! Deliberate mistakes in the code, which the simulation must find. Without the feature `mutants`
+//! there are none: [`is`] is false at compile time.
 
-/// A mistake, where it is made.
+/// One mistake, named after what the code does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// What was decided is done before it is durable.
+    /// Effects run before their records are durable.
     EffectsBeforeDurable,
-    /// A node does not look whether its lease is still there.
+    /// A node does not check whether it still holds its lease.
     LeaseUnchecked,
-    /// Whether a call was under way when a process died is forgotten.
+    /// Recovery forgets whether a call was under way when the process died.
     RecoveredForgotten,
-    /// What was decided long ago, while the store was away, is done all the same.
+    /// An effect that was decided long ago, while the store was away, still runs.
     LateCallsMade,
-    /// A receipt that Genesys may have is sent again without asking.
+    /// A receipt that Genesys may already have is sent again without asking.
     DoubtForgotten,
+    /// An unanswered question to Genesys counts as a no.
+    UnansweredIsNo,
+    /// A customer's message that Genesys never takes is never given up.
+    PoisonBlocks,
+    /// Tries that fail while Genesys takes no customer's words count towards giving up a customer's
+    /// message.
+    OutageCounts,
     /// Each attempt has an idempotency key of its own.
     NewKeyEachTime,
-    /// A message's time is up a minute later than was said.
+    /// A message's deadline is a minute later than promised.
     DeadlineMoved,
-    /// Where nobody knows what became of an attempt, it is taken for a success.
+    /// An attempt with an unknown outcome counts as a success.
     UnknownIsDelivered,
     /// The newest message goes first.
     NewestFirst,
-    /// A conversation that was in memory before another node drove it is gone on with as it was.
+    /// A node keeps using the conversation it has in memory, although another node has driven it
+    /// since.
     StaleMemory,
-    /// An attempt whose message was settled before its bytes left is made all the same.
+    /// An attempt is still made, although its message was settled before its bytes left.
     NotCalledOff,
-    /// A message that goes straight to its conversation does not look whether others wait in the inbox.
+    /// A message that goes straight to its conversation does not check whether others wait in the
+    /// inbox.
     StraightOvertakes,
+    /// The check whether a call may still be made runs before its connection exists, and not again
+    /// before the first byte.
+    LookBeforeConnect,
+    /// An attempt may take the full attempt timeout, however little time its message has left.
+    AttemptOutlivesMessage,
+    /// A message's place in the order is never later than its arrival by our own clock.
+    OrderByOurClock,
+    /// Observations of leases on one server count on the server that takes its place.
+    ObservationKept,
+    /// A lease that was given up is taken at once, on a server that may lack a later take.
+    FreeOnAnyServer,
+    /// A customer who leaves before there is a session is not noticed.
+    LeftIsIgnored,
+    /// A message whose session is gone waits out a pause although there is another session.
+    PauseAfterGone,
+    /// A handshake that does not end is never asked about.
+    PendingForever,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 23] = [
         Self::EffectsBeforeDurable,
         Self::LeaseUnchecked,
         Self::RecoveredForgotten,
         Self::LateCallsMade,
         Self::DoubtForgotten,
+        Self::UnansweredIsNo,
+        Self::PoisonBlocks,
+        Self::OutageCounts,
         Self::NewKeyEachTime,
         Self::DeadlineMoved,
         Self::UnknownIsDelivered,
@@ -45,6 +74,14 @@ impl Mutant {
         Self::StaleMemory,
         Self::NotCalledOff,
         Self::StraightOvertakes,
+        Self::LookBeforeConnect,
+        Self::AttemptOutlivesMessage,
+        Self::OrderByOurClock,
+        Self::ObservationKept,
+        Self::FreeOnAnyServer,
+        Self::LeftIsIgnored,
+        Self::PauseAfterGone,
+        Self::PendingForever,
     ];
 }
 

@@ -8,15 +8,47 @@ use crate::input::{Effect, Ignored, Owed};
 use crate::mutant::{self, Mutant};
 use crate::policy::{AfterFailure, NoticeKind, OnUnknown, SendReceipts};
 use crate::record::{ClosedBy, Fate, Record};
-use crate::state::{OpenAttempt, Session, Waiting, later};
+use crate::state::{Conversation, OpenAttempt, Session, Waiting, later};
 use crate::turn::Turn;
 use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, Report};
 
-/// More than these never wait in one conversation, session or not: its state stays small enough to hold (I12).
+/// At most this many messages wait in one conversation, with or without a session. Its state stays
+/// small enough to hold (I12).
 const MOST_WAITING: usize = 1_000;
 
+/// Why a message expired that was never tried.
+const BEHIND: &str = "its time ran out while it waited behind other messages for the chat service";
+
+impl Conversation {
+    /// Why a message has waited too long, including the last thing that went wrong.
+    fn why_expired(&self, late: &Waiting) -> Reason {
+        let expired = |what: &str, why: Option<String>| {
+            let why = why.map_or(String::new(), |why| format!("; {why}"));
+            Reason::new(ReasonCode::MessageExpired, format!("{what}{why}"))
+        };
+        if !matches!(self.session, Session::Open { .. }) {
+            return expired(
+                "the customer's chat session was not ready in time",
+                self.why_no_session(),
+            );
+        }
+        if let Some(last) = &late.last {
+            return last.clone();
+        }
+        let before = match (&self.attempt, self.waiting.front()) {
+            (Some(open), _) => open.of.last.as_ref().map_or("no answer yet", |last| &last.message),
+            (None, Some(Waiting { last: Some(last), .. })) => &last.message,
+            (None, _) if self.paused => {
+                return expired(BEHIND, Some("a failure had paused the conversation".to_owned()));
+            }
+            (None, _) => return expired(BEHIND, None),
+        };
+        expired(BEHIND, Some(format!("the last try of the one before it: {before}")))
+    }
+}
+
 impl Turn<'_> {
-    /// A new message: it is answered for from here on.
+    /// Accepts a new message: the gateway is responsible for it from here on.
     pub(crate) fn accept(
         &mut self,
         message: MessageId,
@@ -24,6 +56,9 @@ impl Turn<'_> {
         received: Timestamp,
         unsuited: Option<Reason>,
     ) {
+        // No message arrived later than now: a node whose clock is ahead gives no message more
+        // time.
+        let received = received.min(self.now);
         let waiting = self.conversation.waiting.len();
         let has_session = matches!(self.conversation.session, Session::Open { .. });
         let most = if has_session {
@@ -31,26 +66,36 @@ impl Turn<'_> {
         } else {
             self.policy.hold.max_messages.min(MOST_WAITING)
         };
+        let place = if mutant::is(Mutant::OrderByOurClock) {
+            time.map_or(received, |time| time.min(received))
+        } else {
+            // The time that Genesys wrote, however far it is from our clock. The clocks of two
+            // nodes differ, and one machine's clock may be set. Only Genesys's clock says who wrote
+            // first.
+            time.unwrap_or_else(|| self.conversation.last_place())
+        };
         self.record(Record::Accepted {
             message: message.clone(),
-            // A clock that runs ahead must not put a message behind all that follow.
-            time: time.map_or(received, |time| time.min(received)),
+            time: place,
             received,
             hold_until: later(received, self.policy.hold.limit),
             give_up: later(received, self.policy.delivery.give_up_after),
         });
         if let Some(reason) = unsuited {
             self.fail(message, reason);
+        } else if let Some(reason) = self.conversation.left.clone() {
+            // It belongs to the chat that the customer left and that Genesys is about to end.
+            self.fail(message, reason);
         } else if waiting >= most {
             let why = format!("{waiting} messages already wait for the customer's chat service");
             self.fail(message, Reason::new(ReasonCode::RateLimited, why));
         } else if !has_session && waiting == 0 && self.policy.notices.contains(&NoticeKind::Held) {
-            // One note for a hold, not one for each message in it.
+            // One note for the whole hold, not one for each message in it.
             self.notice(message, NoticeKind::Held);
         }
     }
 
-    /// Takes the next message from the head of the queue, if it may go. No other function does.
+    /// Takes the next message from the head of the queue, if it may go. No other function does so.
     pub(crate) fn forward_next(&mut self) {
         let conversation = &*self.conversation;
         let (Session::Open { id }, None, false) =
@@ -59,7 +104,7 @@ impl Turn<'_> {
             return;
         };
         let Some(head) = conversation.waiting.front() else { return };
-        // A message that waits for its retry holds up those behind it: that is what keeps the order (I3).
+        // A message that waits for its retry holds up those behind it: this keeps the order (I3).
         if head.retry_at.is_some_and(|at| at > self.now) {
             return;
         }
@@ -97,40 +142,54 @@ impl Turn<'_> {
                 self.end_attempt(&open.of, outcome, None);
                 self.settle(open.of.message, Fate::Delivered);
             }
-            AttemptOutcome::Accepted { .. } => {
-                self.end_attempt(&open.of, outcome, None);
-                if self.policy.acceptance_is_delivery() {
-                    self.settle(open.of.message, Fate::Delivered);
-                } else if self.policy.receipts.send == SendReceipts::All {
-                    self.record(Record::SentDue { message: open.of.message.clone() });
-                    self.effect(Effect::Post(Owed::Receipt {
-                        message: open.of.message,
-                        fate: None,
-                    }));
-                }
-            }
+            AttemptOutcome::Accepted { .. } => self.taken(&open.of, outcome),
             AttemptOutcome::Rejected { ref reason } => {
                 let reason = reason.clone();
                 self.end_attempt(&open.of, outcome, None);
                 self.fail(open.of.message, reason);
+            }
+            AttemptOutcome::SessionGone | AttemptOutcome::NotTaken { .. }
+                if open.left.is_some() =>
+            {
+                self.end_last_attempt(open, outcome);
             }
             AttemptOutcome::SessionGone => self.lost_session(open),
             AttemptOutcome::NotTaken { ref reason, after } => {
                 let reason = reason.clone();
                 self.retry_or_fail(open.of, outcome, after, reason);
             }
-            AttemptOutcome::Unknown { ref reason } => match self.policy.delivery.on_unknown {
-                OnUnknown::Retry => {
-                    let reason = reason.clone();
-                    self.retry_or_fail(open.of, outcome, None, reason);
+            AttemptOutcome::Unknown { ref reason } => {
+                let reason = reason.clone();
+                match self.policy.delivery.on_unknown {
+                    OnUnknown::Retry if open.left.is_none() => {
+                        self.retry_or_fail(open.of, outcome, None, reason);
+                    }
+                    OnUnknown::Retry | OnUnknown::Fail => {
+                        self.end_attempt(&open.of, outcome, None);
+                        self.fail(open.of.message, reason);
+                    }
                 }
-                OnUnknown::Fail => {
-                    let why = format!("it may have arrived: {}", reason.message);
-                    let reason = Reason::new(reason.code, why);
-                    self.end_attempt(&open.of, outcome, None);
-                    self.fail(open.of.message, reason);
-                }
-            },
+            }
+        }
+    }
+
+    /// The chat service took the message, and may still say what became of it.
+    fn taken(&mut self, of: &Waiting, outcome: AttemptOutcome) {
+        let message = of.message.clone();
+        self.end_attempt(of, outcome, None);
+        if self.policy.acceptance_is_delivery() {
+            self.settle(message, Fate::Delivered);
+        } else if self.policy.receipts.send == SendReceipts::All {
+            self.record(Record::SentDue { message: message.clone() });
+            self.effect(Effect::Post(Owed::Receipt { message, fate: None }));
+        }
+    }
+
+    /// The message was not taken, and the customer left meanwhile: it is not sent again.
+    fn end_last_attempt(&mut self, open: OpenAttempt, outcome: AttemptOutcome) {
+        self.end_attempt(&open.of, outcome, None);
+        if let Some(reason) = open.left {
+            self.fail(open.of.message, reason);
         }
     }
 
@@ -139,14 +198,15 @@ impl Turn<'_> {
         self.record(Record::AttemptEnded { message, attempt, outcome, retry_at });
     }
 
-    /// The session that the message was sent into is gone: the message keeps its place and waits for the next one.
+    /// The session that the message was sent into is gone. The message keeps its place, and goes as
+    /// soon as there is another session. A service that loses every session is left alone before
+    /// the handshake, not after it.
     fn lost_session(&mut self, open: OpenAttempt) {
-        // The first loss is an accident; a service that loses every session is left alone for longer and longer.
-        let retry_at =
-            (open.of.attempts > 1).then(|| later(self.now, self.pause_of_message(&open.of)));
+        let late = mutant::is(Mutant::PauseAfterGone) && open.of.attempts > 1;
+        let retry_at = late.then(|| later(self.now, self.pause_of_message(&open.of)));
         self.end_attempt(&open.of, AttemptOutcome::SessionGone, retry_at);
         if self.conversation.session == (Session::Open { id: open.session }) {
-            self.close_session(ClosedBy::Forward);
+            self.session_gone(ClosedBy::Forward);
         }
     }
 
@@ -162,9 +222,22 @@ impl Turn<'_> {
         if retry_at < of.give_up {
             self.end_attempt(&of, outcome, Some(retry_at));
         } else {
-            // No other attempt would start in time, so the agent may know now.
+            // No further attempt would start in time, so the agent is told now.
             self.end_attempt(&of, outcome, None);
+            let reason = self.with_try_before(&of, reason);
             self.fail(of.message, reason);
+        }
+    }
+
+    /// Why the last attempt failed. If the message's deadline cut it short, the attempt before it
+    /// has the better reason.
+    fn with_try_before(&self, of: &Waiting, reason: Reason) -> Reason {
+        match &of.last {
+            Some(last) if self.now >= of.give_up && last.message != reason.message => {
+                let why = format!("{}; the last try before that: {}", reason.message, last.message);
+                Reason::new(last.code, why)
+            }
+            _ => reason,
         }
     }
 
@@ -197,35 +270,41 @@ impl Turn<'_> {
         }
         match report {
             Report::Delivered | Report::Read => self.settle(message, Fate::Delivered),
-            Report::Failed { reason } => self.fail(message, reason),
+            // The chat service knows the outcome, so there is no doubt any more.
+            Report::Failed { reason } => self.fail_known(message, reason),
         }
     }
 
     /// Fails what has waited too long.
     pub(crate) fn expire_messages(&mut self) {
         let now = self.now;
-        // A failure may change whose time is up, so each is looked for anew.
+        // A failure may change which messages have expired, so the search starts again after each.
         while let Some(late) =
             self.conversation.waiting.iter().find(|w| self.conversation.deadline(w) <= now)
         {
-            let held = !matches!(self.conversation.session, Session::Open { .. });
-            let reason = match (&late.last, held) {
-                (Some(last), false) => last.clone(),
-                (None, false) => Reason::new(
-                    ReasonCode::MessageExpired,
-                    "its time ran out while it waited behind other messages for the chat service",
-                ),
-                (_, true) => Reason::new(
-                    ReasonCode::MessageExpired,
-                    "the customer's chat session was not ready in time",
-                ),
-            };
+            let reason = self.conversation.why_expired(late);
             let message = late.message.clone();
             self.fail_as(message, reason, NoticeKind::Expired);
         }
     }
 
-    /// Closes the books on what the chat service took and never reported on.
+    /// Ends an attempt that has outlived its message (I8). Its call is over by then, unless a
+    /// connector ignores its time limit or the answer is on its way here. The outcome of the call
+    /// no longer matters.
+    pub(crate) fn expire_attempt(&mut self) {
+        if self.conversation.attempt_deadline().is_none_or(|deadline| deadline > self.now) {
+            return;
+        }
+        let Some(open) = self.conversation.attempt.clone() else { return };
+        let reason = Reason::new(
+            ReasonCode::ServerError,
+            "its time ran out while the chat service had not answered",
+        );
+        self.end_attempt(&open.of, AttemptOutcome::Unknown { reason: reason.clone() }, None);
+        self.fail(open.of.message, reason);
+    }
+
+    /// Settles messages that the chat service took and never reported on.
     pub(crate) fn expire_reports(&mut self) {
         while let Some(first) = self.conversation.unreported.front() {
             if later(first.since, self.policy.receipts.report_timeout) > self.now {
@@ -236,7 +315,7 @@ impl Turn<'_> {
         }
     }
 
-    /// After a crash nobody knows what became of an open attempt.
+    /// After a crash the outcome of an open attempt is unknown.
     pub(crate) fn recover_attempt(&mut self) {
         let Some(open) = self.conversation.attempt.clone() else { return };
         let reason = Reason::new(
@@ -251,7 +330,28 @@ impl Turn<'_> {
     }
 
     fn fail_as(&mut self, message: MessageId, reason: Reason, notice: NoticeKind) {
-        let place = self.conversation.waiting.iter().position(|waiting| waiting.message == message);
+        let place = self.place_of(&message);
+        let reason = self.with_doubt(&message, reason);
+        self.fail_at(place, message, reason, notice);
+    }
+
+    /// Fails a message that the chat service said did not arrive, whatever was unknown before.
+    fn fail_known(&mut self, message: MessageId, reason: Reason) {
+        let place = self.place_of(&message);
+        self.fail_at(place, message, reason, NoticeKind::Failed);
+    }
+
+    fn place_of(&self, message: &MessageId) -> Option<usize> {
+        self.conversation.waiting.iter().position(|waiting| waiting.message == *message)
+    }
+
+    fn fail_at(
+        &mut self,
+        place: Option<usize>,
+        message: MessageId,
+        reason: Reason,
+        notice: NoticeKind,
+    ) {
         self.settle(message.clone(), Fate::Failed { reason });
         if self.policy.notices.contains(&notice) {
             self.notice(message, notice);
@@ -267,12 +367,31 @@ impl Turn<'_> {
         }
     }
 
-    /// Fails what stands at `place` and behind it. A loop of its own, since these failures fail nothing more.
+    /// Why a message fails. The reason adds that the message may have arrived, if the outcome of
+    /// any attempt is unknown (I6).
+    fn with_doubt(&self, message: &MessageId, reason: Reason) -> Reason {
+        if self
+            .conversation
+            .waiting
+            .iter()
+            .any(|waiting| waiting.message == *message && waiting.unsure)
+        {
+            Reason::new(reason.code, format!("it may have arrived: {}", reason.message))
+        } else {
+            reason
+        }
+    }
+
+    /// Fails the messages at `place` and behind it. It has its own loop, because these failures
+    /// must fail nothing more.
     fn fail_rest(&mut self, place: usize) {
         let rest: Vec<_> =
             self.conversation.waiting.iter().skip(place).map(|w| w.message.clone()).collect();
         for message in rest {
-            let reason = Reason::new(ReasonCode::GeneralError, "a message before it failed");
+            let reason = self.with_doubt(
+                &message,
+                Reason::new(ReasonCode::GeneralError, "a message before it failed"),
+            );
             self.settle(message.clone(), Fate::Failed { reason });
             if self.policy.notices.contains(&NoticeKind::Failed) {
                 self.notice(message, NoticeKind::Failed);
@@ -280,7 +399,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Decides a message's fate. Every way to a final receipt leads through here, once for each message.
+    /// Decides a message's fate. Every final receipt goes through here, once for each message.
     fn settle(&mut self, message: MessageId, fate: Fate) {
         let receipt = match self.policy.receipts.send {
             SendReceipts::Final | SendReceipts::All => true,

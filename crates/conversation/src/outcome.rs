@@ -1,4 +1,5 @@
-//! What came of a call to the chat service. Connectors answer in these words, and the machine decides what follows.
+//! The outcome of a call to the chat service. Connectors answer with these types, and the machine
+//! decides what follows.
 
 use std::time::Duration;
 
@@ -12,10 +13,14 @@ use crate::{MessageId, Reason, SessionId};
 pub enum OpenOutcome {
     /// The session is there.
     Opened(SessionId),
-    /// The handshake goes on; [`crate::Input::SessionOpened`] or [`crate::Input::SessionRefused`] will tell.
+    /// The handshake goes on; [`crate::Input::SessionOpened`] or [`crate::Input::SessionRefused`]
+    /// will tell.
     Pending,
     /// The chat service will not talk to this customer.
     Refused(Reason),
+    /// The chat service does not accept the gateway's signature. There is no session, and nothing
+    /// was said about the customer.
+    Unauthorized(Reason),
     /// It did not work this time.
     Retry {
         /// What went wrong.
@@ -48,7 +53,7 @@ pub enum AttemptOutcome {
     },
     /// The session is gone; the message was not taken.
     SessionGone,
-    /// The message was not taken this time: it did not leave, or the chat service said so.
+    /// The message was not taken this time: it was not sent, or the chat service said so.
     NotTaken {
         /// What went wrong.
         reason: Reason,
@@ -56,10 +61,30 @@ pub enum AttemptOutcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         after: Option<Duration>,
     },
-    /// Bytes left, and no answer came that says what became of them.
+    /// Bytes were sent, and no answer said what became of them.
     Unknown {
         /// What went wrong.
         reason: Reason,
+    },
+}
+
+/// What came of telling the chat service that Genesys will never have a customer's message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum TellOutcome {
+    /// The service answered, so it was told, whatever it does with that.
+    Heard,
+    /// The service did not answer, or said that it cannot listen now.
+    Failed {
+        /// What went wrong.
+        why: Box<str>,
+    },
+    /// The call was not made, or its outcome is lost.
+    NotMade,
+    /// The call can never be made.
+    GivenUp {
+        /// What is missing.
+        why: Box<str>,
     },
 }
 

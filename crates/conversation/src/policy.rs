@@ -1,4 +1,4 @@
-//! What an operator may choose about a conversation: part 2 of the contract, as values.
+//! What an operator may choose for a conversation: part 2 of the contract, as values.
 //!
 //! The configuration fills these; the machine only reads them.
 
@@ -19,9 +19,12 @@ pub struct Policy {
     pub receipts: ReceiptPolicy,
     /// What the agent is told inside the conversation.
     pub notices: BTreeSet<NoticeKind>,
-    /// What follows when the customer has left.
+    /// When to give up a customer's message that Genesys never takes.
+    pub inbound: InboundLimits,
+    /// What to do when the customer has left.
     pub on_customer_left: CustomerLeft,
-    /// Whether the chat service reports what became of a message after it accepted it (declared by the connector).
+    /// Whether the chat service reports a message's outcome after it accepted it (declared by the
+    /// connector).
     pub service_reports: bool,
 }
 
@@ -49,6 +52,24 @@ impl Default for HoldPolicy {
     }
 }
 
+/// When to give up a customer's message that Genesys never takes, although it takes those of other
+/// customers. Otherwise the words behind it would wait forever. Both bounds must be passed. Tries
+/// that fail while Genesys takes no customer's words do not count. So an outage loses nothing,
+/// however long it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundLimits {
+    /// For how long it must have been tried, from the first try that counts.
+    pub give_up_after: Duration,
+    /// How many counted tries must have failed.
+    pub give_up_tries: u32,
+}
+
+impl Default for InboundLimits {
+    fn default() -> Self {
+        Self { give_up_after: Duration::from_hours(4), give_up_tries: 20 }
+    }
+}
+
 /// When the handshake starts. An agent's message that finds no session always starts one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,7 +86,7 @@ pub enum HandshakeStart {
 pub enum InboundPolicy {
     /// At once.
     Forward,
-    /// When the handshake has ended, well or badly, so that no agent can answer too early.
+    /// When the handshake has ended, successfully or not, so that no agent can answer too early.
     AfterHandshake,
 }
 
@@ -76,11 +97,11 @@ pub struct DeliveryPolicy {
     pub give_up_after: Duration,
     /// The shortest pause before a retry.
     pub retry_initial: Duration,
-    /// The longest pause before a retry that is of our own choosing.
+    /// The longest pause before a retry, if we choose the pause.
     pub retry_max: Duration,
     /// How long one attempt may take.
     pub timeout: Duration,
-    /// What follows when nobody knows whether an attempt arrived.
+    /// What to do if the outcome of an attempt is unknown.
     pub on_unknown: OnUnknown,
     /// What a failed message does to those behind it.
     pub after_failure: AfterFailure,
@@ -99,7 +120,7 @@ impl Default for DeliveryPolicy {
     }
 }
 
-/// What follows when nobody knows whether an attempt arrived.
+/// What to do if the outcome of an attempt is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnUnknown {
@@ -117,7 +138,8 @@ pub enum AfterFailure {
     Continue,
     /// They fail too.
     FailRest,
-    /// They wait until a session is opened anew, somebody resumes the conversation, or their time is up.
+    /// They wait until a session is opened again, an operator resumes the conversation, or their
+    /// time is up.
     Pause,
 }
 
@@ -146,7 +168,7 @@ impl Default for ReceiptPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SendReceipts {
-    /// One a message.
+    /// One for each message.
     Final,
     /// A `Sent` as well, as soon as it is true.
     All,
@@ -158,7 +180,7 @@ pub enum SendReceipts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveredOn {
-    /// The chat service's report where it reports, else its acceptance.
+    /// The chat service's report if it sends reports, otherwise its acceptance.
     Auto,
     /// Its acceptance.
     Accepted,
@@ -178,7 +200,7 @@ pub enum NoticeKind {
     Failed,
 }
 
-/// What follows when the customer has left.
+/// What to do when the customer has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CustomerLeft {
@@ -192,7 +214,8 @@ pub enum CustomerLeft {
 impl DeliveryPolicy {
     /// The pause after `tries` failed tries: exponential with full jitter between the two limits.
     ///
-    /// The jitter is drawn from `seed`, an id: spread as chance would do it, and the same for whoever replays it.
+    /// The jitter comes from a hash of `seed`, an id. It spreads like a random value, and each
+    /// replay computes the same pause.
     pub(crate) fn pause(&self, seed: &[u8], tries: u32) -> Duration {
         let doubled = self.retry_initial.saturating_mul(1_u32 << tries.min(31));
         let ceiling = doubled.min(self.retry_max).max(self.retry_initial);
@@ -203,7 +226,7 @@ impl DeliveryPolicy {
 }
 
 impl Policy {
-    /// Whether the chat service's acceptance is all that a Delivered needs.
+    /// Whether the chat service's acceptance is enough for a Delivered.
     pub(crate) fn acceptance_is_delivery(&self) -> bool {
         match self.receipts.delivered_on {
             DeliveredOn::Accepted => true,

@@ -68,9 +68,15 @@ impl ReasonCode {
         }
     }
 
-    /// The code that is spelled `name`, if it is one of the closed list.
+    /// The code called `name`, if it is in the closed list. Case and word separators do not matter:
+    /// `RECIPIENT_OPTED_OUT` is `RecipientOptedOut`.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.as_str() == name)
+        let letters = |text: &str| {
+            let parts = |c: &char| !matches!(c, '_' | '-' | '.') && !c.is_whitespace();
+            text.chars().filter(parts).map(|c| c.to_ascii_lowercase()).collect::<String>()
+        };
+        let name = letters(name);
+        Self::ALL.into_iter().find(|code| letters(code.as_str()) == name)
     }
 }
 
@@ -85,22 +91,32 @@ impl fmt::Display for ReasonCode {
 pub struct Reason {
     /// One of the closed list.
     pub code: ReasonCode,
-    /// A sentence for the person who reads the conversation's `errorInfo`; never the message's own text.
+    /// A sentence for the person who reads the conversation's `errorInfo`; never the message's own
+    /// text.
     pub message: String,
 }
 
 impl Reason {
-    /// The longest sentence that is kept, in characters. Chat services write these, so they are cut.
+    /// The longest sentence that is kept, in characters. Chat services write these sentences, so
+    /// longer ones are cut.
     pub const MAX_CHARS: usize = 300;
 
-    /// A reason; a sentence longer than [`Self::MAX_CHARS`] is cut, control characters become spaces.
+    /// A reason. A sentence longer than [`Self::MAX_CHARS`] is cut, and control characters become
+    /// spaces.
     pub fn new(code: ReasonCode, message: impl AsRef<str>) -> Self {
         let clean = message.as_ref().chars().take(Self::MAX_CHARS);
         Self { code, message: clean.map(|c| if c.is_control() { ' ' } else { c }).collect() }
     }
 
-    /// What a chat service gave as its reason. A code of its own making becomes `fallback`, and is kept in the
-    /// sentence.
+    /// The word, if a sentence may quote it: a protocol word, such as a content type. Anything
+    /// longer, or with other characters, may be text that people wrote.
+    pub fn quotable(word: &str) -> Option<&str> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '.' | '*');
+        (1..=40).contains(&word.len()).then_some(word).filter(|word| word.chars().all(plain))
+    }
+
+    /// A reason as a chat service gave it. A code outside the closed list becomes `fallback`, and
+    /// the sentence keeps it.
     pub fn from_service(code: Option<&str>, message: Option<&str>, fallback: ReasonCode) -> Self {
         let known = code.and_then(ReasonCode::from_name);
         let sentence = match (known, code, message) {
@@ -117,5 +133,28 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} - {}", self.code, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_known_however_its_words_are_written() {
+        for code in ReasonCode::ALL {
+            assert_eq!(ReasonCode::from_name(code.as_str()), Some(code));
+        }
+        for name in [
+            "recipientoptedout",
+            "RECIPIENT_OPTED_OUT",
+            "recipient-opted-out",
+            " Recipient opted out ",
+        ] {
+            assert_eq!(ReasonCode::from_name(name), Some(ReasonCode::RecipientOptedOut), "{name}");
+        }
+        for other in ["", "RecipientOptedOut2", "OptedOut", "_"] {
+            assert_eq!(ReasonCode::from_name(other), None, "{other}");
+        }
     }
 }

@@ -1,26 +1,30 @@
-//! What is decided, as it stands in the journal.
+//! Decisions, as the journal stores them.
 //!
-//! Records are read back by later versions, so a kind is never renamed and a field only added with a default.
+//! Later versions read these records back. A kind is never renamed, and a field may only be added
+//! with a default.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::input::Owed;
 use crate::policy::NoticeKind;
-use crate::{AttemptOutcome, MessageId, Reason, Report, SessionId};
+use crate::{AttemptOutcome, MessageId, Reason, Report, SessionId, TellOutcome};
 
-/// One decision about a conversation. The state is nothing but the sum of these.
+/// One decision about a conversation. The state is the sum of these and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
-    /// An agent's message is answered for from here on.
+    /// The gateway is responsible for an agent's message from here on.
     Accepted {
         /// The message.
         message: MessageId,
-        /// Its place in the order: Genesys's `channel.time`, never later than `received`.
+        /// Its place in the order: Genesys's `channel.time` exactly as written. If there was no
+        /// time to read, it is the greatest time accepted before it. No clock of ours affects it.
+        /// In records of earlier versions it is never later than `received`.
         time: Timestamp,
         /// When ingress took it.
         received: Timestamp,
-        /// Until when it may wait for a session.
+        /// How long it may wait for a session.
         hold_until: Timestamp,
         /// When the last attempt may start.
         give_up: Timestamp,
@@ -43,11 +47,11 @@ pub enum Record {
         /// What came of it.
         #[serde(flatten)]
         outcome: AttemptOutcome,
-        /// When the next one may start, where there is to be one.
+        /// When the next attempt may start, if there will be one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
-    /// The chat service reported; it has an effect only if a [`Record::Settled`] follows.
+    /// The chat service reported; the report takes effect only if a [`Record::Settled`] follows.
     Reported {
         /// The message.
         message: MessageId,
@@ -91,12 +95,15 @@ pub enum Record {
     HandshakePending {
         /// Which attempt.
         attempt: u32,
+        /// When the service is asked again, if it says nothing until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask_at: Option<Timestamp>,
     },
     /// The handshake did not work this time.
     HandshakeFailed {
         /// What went wrong.
         reason: Reason,
-        /// When it is tried again; never, where there is none.
+        /// When the handshake is tried again; if `None`, never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
@@ -114,8 +121,14 @@ pub enum Record {
     SessionClosed {
         /// What closed it.
         cause: ClosedBy,
-        /// Until when waiting messages may wait for the next one.
+        /// How long waiting messages may wait for the next session.
         hold_until: Timestamp,
+        /// When the next handshake starts, if the gateway itself wants a new session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reopen_at: Option<Timestamp>,
+        /// Why held messages fail, if the customer has left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
     },
     /// A failed message stopped those behind it (`delivery.after_failure = "pause"`).
     Paused,
@@ -128,7 +141,7 @@ pub enum Record {
         /// How long it waits for a handshake that is under way.
         hold_until: Timestamp,
     },
-    /// It is its turn.
+    /// It is this message's turn.
     InboundReleased {
         /// The message.
         message: MessageId,
@@ -140,6 +153,41 @@ pub enum Record {
         /// What Genesys said.
         #[serde(flatten)]
         result: PostResult,
+    },
+    /// Genesys did not take this, although it took what others were owed.
+    PostFailed {
+        /// What.
+        #[serde(flatten)]
+        owed: Owed,
+        /// How many tries have failed like this.
+        tries: u32,
+        /// Its answer, for people.
+        why: Box<str>,
+    },
+    /// The chat service is to be told that Genesys will never have a customer's message.
+    RefusalDue {
+        /// The message.
+        message: MessageId,
+        /// Why, in the words that the chat service gets.
+        reason: Reason,
+    },
+    /// The chat service is about to be told; no byte has left yet.
+    RefusalTelling {
+        /// The message.
+        message: MessageId,
+        /// Counted from 1 for each message.
+        attempt: u32,
+    },
+    /// The chat service was told, or was not.
+    RefusalTold {
+        /// The message.
+        message: MessageId,
+        /// What came of it.
+        #[serde(flatten)]
+        outcome: TellOutcome,
+        /// When the service is told again; if `None`, never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_at: Option<Timestamp>,
     },
     /// What Genesys calls this conversation now.
     GenesysConversation {
@@ -163,8 +211,13 @@ pub enum Record {
         #[serde(flatten)]
         result: PostResult,
     },
-    /// The customer left the chat. Genesys is told once it has her last words.
-    CustomerLeft,
+    /// The customer left the chat, or the chat service refused them. Genesys is told once it has
+    /// their last words.
+    CustomerLeft {
+        /// Why messages fail that the agent writes until then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+    },
     /// The customer left; Genesys is to be told.
     DisconnectDue {
         /// Genesys's conversation id.
@@ -188,7 +241,7 @@ pub enum Fate {
     Delivered,
     /// The chat service took it and never said what became of it.
     Sent,
-    /// It did not arrive, or nobody knows and the policy says so.
+    /// It did not arrive, or the outcome is unknown and the policy counts that as a failure.
     Failed {
         /// Why.
         reason: Reason,
@@ -201,7 +254,7 @@ pub enum Fate {
 pub enum PostResult {
     /// It took it.
     Posted {
-        /// The id that Genesys gave, where it gives one.
+        /// The id that Genesys gave, if it gives one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         genesys_id: Option<Box<str>>,
     },
@@ -216,10 +269,12 @@ pub enum PostResult {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClosedBy {
-    /// The chat service said so by an event.
+    /// The chat service said by an event that the customer has left.
     Service,
-    /// The chat service said so when a message was forwarded.
+    /// The chat service said so in its answer to a forward.
     Forward,
+    /// The chat service said by an event that it lost the session.
+    Lost,
     /// The agent's side ended the conversation.
     Agent,
 }

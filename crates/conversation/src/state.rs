@@ -1,7 +1,7 @@
 //! What a conversation is: the sum of its records.
 //!
-//! [`Conversation::apply`] is the only function that changes it, and depends on nothing but the record, so that a
-//! restart on any node finds the same state. Nothing is decided here.
+//! [`Conversation::apply`] is the only function that changes it, and depends on nothing but the
+//! record. So a restart on any node finds the same state. No decisions are made here.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,21 +12,47 @@ use serde::{Deserialize, Serialize};
 use crate::input::Owed;
 use crate::mutant::{self, Mutant};
 use crate::policy::Policy;
-use crate::record::{Fate, PostResult, Record};
-use crate::{AttemptOutcome, MessageId, Reason, SessionId};
+use crate::record::{ClosedBy, Fate, PostResult, Record};
+use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, SessionId, TellOutcome};
 
-/// One customer's conversation. It begins empty ([`Conversation::default`]), and is rebuilt from a snapshot (its serde
-/// form) and the records after it.
+/// How much longer than its message's deadline an open attempt may take. The call itself is cut off
+/// at that deadline. Its answer, which knows the true cause, must arrive before the attempt is
+/// ended without one.
+const ANSWER_GRACE: Duration = Duration::from_millis(250);
+
+/// One customer's conversation. It begins empty ([`Conversation::default`]). It is rebuilt from a
+/// snapshot (its serde form) and the records after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any of them may be true at once"
+)]
 pub struct Conversation {
-    /// How many agent's messages were accepted: the tie-break of the order.
+    /// How many agents' messages were accepted: the tie-break of the order.
     pub(crate) arrivals: u64,
+    /// The greatest time of an accepted message. Snapshots of earlier versions lack it: see
+    /// [`Conversation::last_place`].
+    #[serde(default)]
+    latest: Option<Timestamp>,
     pub(crate) session: Session,
     /// How many handshakes were started.
     pub(crate) handshakes: u32,
-    /// Messages that lost their session may wait until then for the next one.
+    /// How long messages that lost their session may wait for the next one.
     pub(crate) hold_until: Option<Timestamp>,
-    /// Agents' messages that wait for a session or for their turn, in the order in which they must go.
+    /// How many sessions in a row were lost before the chat service took or refused a message.
+    #[serde(default)]
+    pub(crate) losses: u32,
+    /// When the next handshake starts, whether or not a message waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reopen_at: Option<Timestamp>,
+    /// Calls for a session up to this one were made for a customer who has left. Their session is
+    /// not used.
+    #[serde(default)]
+    pub(crate) abandoned: u32,
+    /// Why there is no session, as far as the last try showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<Reason>,
+    /// Agents' messages that wait for a session or for their turn, in sending order.
     pub(crate) waiting: VecDeque<Waiting>,
     /// The one attempt that is open.
     pub(crate) attempt: Option<OpenAttempt>,
@@ -37,10 +63,24 @@ pub struct Conversation {
     /// The customer has left, and Genesys has not been told.
     #[serde(default)]
     pub(crate) leaving: bool,
+    /// Why messages from the agent fail, until Genesys has ended the chat that the customer left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<Reason>,
+    /// The chat has ended, and no other has begun: there is nothing left for the customer to leave.
+    #[serde(default)]
+    pub(crate) over: bool,
     /// Customer's messages that wait for their turn.
     pub(crate) inbound: VecDeque<WaitingInbound>,
-    /// What Genesys has not confirmed yet. At most one customer's message is among it, which keeps their order.
+    /// What Genesys has not confirmed yet. It contains at most one customer's message, which keeps
+    /// their order.
     pub(crate) owed: Vec<Owed>,
+    /// What Genesys does not take, although it takes what others are owed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failing: Option<Failing>,
+    /// Customers' messages that Genesys will never have and that the chat service has not been told
+    /// about, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub(crate) untold: VecDeque<Untold>,
     /// Genesys's conversation id, as far as it is known.
     pub(crate) genesys: Option<Box<str>>,
 }
@@ -69,13 +109,17 @@ pub(crate) enum Session {
 pub(crate) enum Opening {
     /// The call is under way.
     Calling,
-    /// The chat service said that it will tell.
-    Pending,
-    /// The call failed and is made again then.
+    /// The chat service said that it will report the result.
+    Pending {
+        /// When it is asked again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask_at: Option<Timestamp>,
+    },
+    /// The call failed and is made again at that time.
     Retrying { at: Timestamp },
 }
 
-/// An agent's message that has not gone, or may not have gone.
+/// An agent's message that has not been sent, or may not have been sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Waiting {
     pub(crate) message: MessageId,
@@ -86,12 +130,19 @@ pub(crate) struct Waiting {
     /// How many attempts there have been.
     #[serde(default)]
     pub(crate) attempts: u32,
-    /// Not before then.
+    /// It must not be sent before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retry_at: Option<Timestamp>,
+    /// It must not be sent before this time, because the chat service asked for that: not even in a
+    /// new session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked_until: Option<Timestamp>,
     /// Why the last attempt did not settle it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Reason>,
+    /// The outcome of one of its attempts is unknown: it may have arrived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unsure: bool,
 }
 
 impl Waiting {
@@ -105,6 +156,9 @@ impl Waiting {
 pub(crate) struct OpenAttempt {
     pub(crate) of: Waiting,
     pub(crate) session: SessionId,
+    /// The customer left while the attempt was open, so it is the message's last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<Reason>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +174,44 @@ pub(crate) struct WaitingInbound {
     pub(crate) hold_until: Timestamp,
 }
 
+/// An item that holds back the customer's next words and fails, although Genesys takes what others
+/// are owed. Only such tries count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failing {
+    pub(crate) owed: Owed,
+    pub(crate) tries: u32,
+    /// When the first counted try failed.
+    pub(crate) since: Timestamp,
+}
+
+/// A customer's message that Genesys will never have, until the chat service has been told about
+/// it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Untold {
+    pub(crate) message: MessageId,
+    pub(crate) reason: Reason,
+    /// Since when it is pending.
+    pub(crate) since: Timestamp,
+    /// How many calls were begun.
+    pub(crate) attempts: u32,
+    /// How many of them failed.
+    #[serde(default)]
+    pub(crate) failed: u32,
+    pub(crate) phase: Telling,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(crate) enum Telling {
+    /// The next call must not start before this time.
+    Waiting { until: Timestamp },
+    /// The call is under way.
+    Calling,
+}
+
 impl Conversation {
-    /// Rebuilds a conversation from a snapshot and the records that follow it, each with the time of its step.
+    /// Rebuilds a conversation from a snapshot and the records that follow it, each with the time
+    /// of its step.
     pub fn replay(snapshot: Self, records: impl IntoIterator<Item = (Timestamp, Record)>) -> Self {
         records.into_iter().fold(snapshot, |mut conversation, (at, record)| {
             conversation.apply(at, &record);
@@ -129,20 +219,23 @@ impl Conversation {
         })
     }
 
-    /// Whether nothing is open: no message waits, no call and no handshake is under way, Genesys is owed nothing.
+    /// Whether nothing is open: no message waits, no call and no handshake is under way, Genesys is
+    /// owed nothing.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty()
             && self.attempt.is_none()
             && self.unreported.is_empty()
             && self.inbound.is_empty()
             && self.owed.is_empty()
+            && self.untold.is_empty()
+            && self.reopen_at.is_none()
             && !matches!(self.session, Session::Opening { .. })
     }
 
-    /// Whether a call to the chat service is open, whose outcome would be lost in a crash.
+    /// Whether a call to the chat service is open, so that a crash would lose its outcome.
     pub fn is_calling(&self) -> bool {
-        self.attempt.is_some()
-            || matches!(self.session, Session::Opening { phase: Opening::Calling, .. })
+        let opening = matches!(self.session, Session::Opening { phase: Opening::Calling, .. });
+        opening || self.attempt.is_some() || self.is_telling()
     }
 
     /// The message whose attempt is open, and which attempt that is.
@@ -157,7 +250,8 @@ impl Conversation {
         open.map(|open| open.of.give_up)
     }
 
-    /// Until when a session may be asked for, if that call is open: as long as the handshake may take.
+    /// Until when a session may be asked for, if that call is open: as long as the handshake may
+    /// take.
     pub fn open_until(&self, call: u32) -> Option<Timestamp> {
         match self.session {
             Session::Opening { attempt, until, phase: Opening::Calling, .. } if attempt == call => {
@@ -167,13 +261,22 @@ impl Conversation {
         }
     }
 
-    /// How many customer's messages wait for their turn at Genesys. Whoever feeds the conversation may leave further ones
-    /// where they are until there are few: they go one at a time anyway.
+    /// The place of a message on which Genesys wrote no time: after everything accepted so far,
+    /// whatever our clocks say.
+    pub fn last_place(&self) -> Timestamp {
+        let waiting = self.waiting.back().map(|last| last.time);
+        let trying = self.attempt.as_ref().map(|open| open.of.time);
+        self.latest.max(waiting).max(trying).unwrap_or(Timestamp::MIN)
+    }
+
+    /// How many customer's messages wait for their turn at Genesys. The caller may hold back
+    /// further ones until there are few: they go one at a time anyway.
     pub fn inbound_waiting(&self) -> usize {
         self.inbound.len()
     }
 
-    /// Genesys's conversation while it has to be watched for its end: that is, while there is a session to close.
+    /// Genesys's conversation while its end must be watched for: that is, while there is a session
+    /// to close.
     pub fn watched(&self) -> Option<&str> {
         let watched = matches!(self.session, Session::Open { .. }) && !self.ending;
         self.genesys.as_deref().filter(|_| watched)
@@ -184,21 +287,35 @@ impl Conversation {
         &self.owed
     }
 
-    /// When [`crate::Input::Tick`] is due, if nothing else happens before; it changes with every input.
+    /// When [`crate::Input::Tick`] is due if nothing else happens before. Every input may change
+    /// it.
     pub fn next_wakeup(&self, policy: &Policy) -> Option<Timestamp> {
         let open = matches!(self.session, Session::Open { .. });
         let deadlines = self.waiting.iter().map(|waiting| self.deadline(waiting));
         let retry = self.waiting.front().and_then(|head| head.retry_at);
         let retry = retry.filter(|_| open && self.attempt.is_none() && !self.paused);
         let handshake = match self.session {
-            Session::Opening { until, phase: Opening::Retrying { at }, .. } => Some(at.min(until)),
+            Session::Opening { until, phase: Opening::Retrying { at }, .. }
+            | Session::Opening { until, phase: Opening::Pending { ask_at: Some(at) }, .. } => {
+                Some(at.min(until))
+            }
             Session::Opening { until, .. } => Some(until),
-            Session::Closed | Session::Open { .. } => None,
+            Session::Closed => self.reopen_at,
+            Session::Open { .. } => None,
         };
         let report =
             self.unreported.front().map(|first| later(first.since, policy.receipts.report_timeout));
         let inbound = self.next_inbound().map(|first| first.hold_until);
-        deadlines.chain(retry).chain(handshake).chain(report).chain(inbound).min()
+        let attempt = self.attempt_deadline();
+        let tell = self.tell_at();
+        deadlines
+            .chain(attempt)
+            .chain(retry)
+            .chain(handshake)
+            .chain(report)
+            .chain(inbound)
+            .chain(tell)
+            .min()
     }
 
     /// When a waiting message's time is up.
@@ -217,24 +334,33 @@ impl Conversation {
         }
     }
 
+    /// When an open attempt is ended, whether or not its answer has come.
+    pub(crate) fn attempt_deadline(&self) -> Option<Timestamp> {
+        let open = self.attempt.as_ref().filter(|_| !mutant::is(Mutant::AttemptOutlivesMessage));
+        open.map(|open| later(open.of.give_up, ANSWER_GRACE))
+    }
+
     /// Whether there are customer's words that Genesys does not have.
     pub(crate) fn has_words(&self) -> bool {
         !self.inbound.is_empty()
             || self.owed.iter().any(|owed| matches!(owed, Owed::Inbound { .. }))
     }
 
-    /// The next customer's message, where nothing is on its way to Genesys that must be there before it. She may be back
-    /// before Genesys knows that she had left: in this order, or the disconnect would end what her words begin.
+    /// The next customer's message, if nothing is on its way that must reach Genesys before it. A
+    /// customer may come back before Genesys knows that they left. The disconnect must come first,
+    /// or it would end what their words begin.
     pub(crate) fn next_inbound(&self) -> Option<&WaitingInbound> {
         let before = |owed: &Owed| matches!(owed, Owed::Inbound { .. } | Owed::Disconnect { .. });
         self.inbound.front().filter(|_| !self.owed.iter().any(before))
     }
 
-    /// Adds one record, taken at `at`. A record that does not fit is passed over: `tidegate audit` names it.
+    /// Applies one record, taken at `at`. A record that does not fit is skipped: `tidegate audit`
+    /// names it.
     pub(crate) fn apply(&mut self, at: Timestamp, record: &Record) {
         match record {
             Record::Accepted { message, time, hold_until, give_up, .. } => {
                 self.arrivals += 1;
+                self.latest = self.latest.max(Some(*time));
                 self.enqueue(Waiting {
                     message: message.clone(),
                     time: *time,
@@ -243,14 +369,16 @@ impl Conversation {
                     give_up: *give_up,
                     attempts: 0,
                     retry_at: None,
+                    asked_until: None,
                     last: None,
+                    unsure: false,
                 });
             }
             Record::AttemptStarted { message, attempt, session } => {
                 if let Some(mut of) = self.take_waiting(message) {
                     of.attempts = *attempt;
                     of.retry_at = None;
-                    self.attempt = Some(OpenAttempt { of, session: session.clone() });
+                    self.attempt = Some(OpenAttempt { of, session: session.clone(), left: None });
                 }
             }
             Record::AttemptEnded { message, outcome, retry_at, .. } => {
@@ -272,22 +400,28 @@ impl Conversation {
             Record::HandshakeStarted { attempt, until } => {
                 let tries = if let Session::Opening { tries, .. } = self.session { tries + 1 } else { 1 };
                 self.handshakes = *attempt;
+                self.reopen_at = None;
+                self.over = false;
                 self.session = Session::Opening { attempt: *attempt, tries, until: *until, phase: Opening::Calling };
             }
-            Record::HandshakePending { .. } => self.set_phase(Opening::Pending),
-            Record::HandshakeFailed { retry_at: Some(at), .. } => self.set_phase(Opening::Retrying { at: *at }),
-            Record::HandshakeFailed { retry_at: None, .. } | Record::SessionRefused { .. } => {
+            Record::HandshakePending { ask_at, .. } => {
+                self.set_phase(Opening::Pending { ask_at: *ask_at });
+                let said = "the chat service answered that its handshake goes on, and has not ended it";
+                self.trouble = Some(Reason::new(ReasonCode::ServerError, said));
+            }
+            Record::HandshakeFailed { retry_at: Some(at), reason } => {
+                self.set_phase(Opening::Retrying { at: *at });
+                self.trouble = Some(reason.clone());
+            }
+            Record::HandshakeFailed { retry_at: None, .. } => {
                 self.session = Session::Closed;
                 self.ending = false;
             }
-            Record::SessionOpened { session } => {
-                self.session = Session::Open { id: session.clone() };
-                self.hold_until = None;
-            }
-            Record::SessionClosed { hold_until, .. } => {
-                self.session = Session::Closed;
+            Record::SessionRefused { reason } => self.end_chat(Some(reason)),
+            Record::SessionOpened { session } => self.apply_session_opened(session),
+            Record::SessionClosed { cause, hold_until, reopen_at, reason } => {
                 self.hold_until = Some(*hold_until);
-                self.ending = false;
+                self.apply_session_closed(*cause, *reopen_at, reason.as_ref());
             }
             Record::Paused => self.paused = true,
             Record::Resumed => self.paused = false,
@@ -295,13 +429,44 @@ impl Conversation {
                 self.inbound.push_back(WaitingInbound { message: message.clone(), hold_until: *hold_until });
                 self.ending = false;
                 self.leaving = false;
+                self.left = None;
+                self.over = false;
             }
             Record::InboundReleased { message } => {
                 self.inbound.retain(|waiting| waiting.message != *message);
                 self.owed.push(Owed::Inbound { message: message.clone() });
             }
+            Record::PostFailed { owed, tries, .. } => {
+                let before = self.failing.take().filter(|failing| failing.owed == *owed);
+                let since = before.map_or(at, |failing| failing.since);
+                self.failing = Some(Failing { owed: owed.clone(), tries: *tries, since });
+            }
             Record::InboundDone { message, .. } => {
+                self.failing = None;
                 self.owed.retain(|owed| !matches!(owed, Owed::Inbound { message: m } if m == message));
+            }
+            Record::RefusalDue { message, reason } => self.untold.push_back(Untold {
+                message: message.clone(),
+                reason: reason.clone(),
+                since: at,
+                attempts: 0,
+                failed: 0,
+                phase: Telling::Waiting { until: at },
+            }),
+            Record::RefusalTelling { message, attempt } => {
+                if let Some(untold) = self.untold.iter_mut().find(|untold| untold.message == *message) {
+                    untold.attempts = *attempt;
+                    untold.phase = Telling::Calling;
+                }
+            }
+            Record::RefusalTold { message, retry_at: None, .. } => {
+                self.untold.retain(|untold| untold.message != *message);
+            }
+            Record::RefusalTold { message, retry_at: Some(until), outcome } => {
+                if let Some(untold) = self.untold.iter_mut().find(|untold| untold.message == *message) {
+                    untold.failed += u32::from(matches!(outcome, TellOutcome::Failed { .. }));
+                    untold.phase = Telling::Waiting { until: *until };
+                }
             }
             Record::GenesysConversation { id } => self.genesys = Some(id.clone()),
             Record::NoticeDue { message, notice } => {
@@ -310,14 +475,65 @@ impl Conversation {
             Record::NoticeDone { message, notice, .. } => self
                 .owed
                 .retain(|owed| !matches!(owed, Owed::Notice { message: m, notice: n } if m == message && n == notice)),
-            Record::CustomerLeft => self.leaving = true,
+            Record::CustomerLeft { reason } => {
+                self.leaving = true;
+                self.left.clone_from(reason);
+            }
             Record::DisconnectDue { id } => {
                 self.leaving = false;
                 self.owed.push(Owed::Disconnect { id: id.clone() });
             }
-            Record::DisconnectDone { .. } => self.owed.retain(|owed| !matches!(owed, Owed::Disconnect { .. })),
+            Record::DisconnectDone { .. } => {
+                self.owed.retain(|owed| !matches!(owed, Owed::Disconnect { .. }));
+                self.left = None;
+                self.failing = None;
+            }
             Record::Ending => self.ending = true,
             Record::Reported { .. } => {}
+        }
+    }
+
+    fn apply_session_opened(&mut self, session: &SessionId) {
+        self.session = Session::Open { id: session.clone() };
+        self.hold_until = None;
+        self.reopen_at = None;
+        self.trouble = None;
+        self.over = false;
+        // A new session is news from the chat service, so a pause of our own choosing ends with it.
+        for waiting in &mut self.waiting {
+            waiting.retry_at = waiting.asked_until;
+        }
+    }
+
+    fn apply_session_closed(
+        &mut self,
+        cause: ClosedBy,
+        reopen_at: Option<Timestamp>,
+        reason: Option<&Reason>,
+    ) {
+        self.session = Session::Closed;
+        self.ending = false;
+        self.reopen_at = reopen_at;
+        match cause {
+            ClosedBy::Service => self.end_chat(reason),
+            ClosedBy::Agent => self.end_chat(None),
+            ClosedBy::Forward | ClosedBy::Lost => {
+                self.losses = self.losses.saturating_add(1);
+                self.trouble =
+                    Some(Reason::new(ReasonCode::ServerError, "the chat service lost the session"));
+            }
+        }
+    }
+
+    /// The chat is over: whatever was requested for it does not help the next one.
+    fn end_chat(&mut self, reason: Option<&Reason>) {
+        self.session = Session::Closed;
+        self.ending = false;
+        self.reopen_at = None;
+        self.abandoned = self.handshakes;
+        self.over = true;
+        if let Some(open) = &mut self.attempt {
+            open.left = reason.cloned();
         }
     }
 
@@ -333,12 +549,22 @@ impl Conversation {
         else {
             return;
         };
+        if let AttemptOutcome::Accepted { .. }
+        | AttemptOutcome::Delivered { .. }
+        | AttemptOutcome::Rejected { .. } = outcome
+        {
+            self.losses = 0;
+        }
+        of.asked_until = match outcome {
+            AttemptOutcome::NotTaken { after: Some(after), .. } => Some(later(at, *after)),
+            _ => None,
+        };
         match outcome {
             AttemptOutcome::Accepted { .. } => {
                 self.unreported.push_back(Unreported { message: of.message, since: at });
             }
             AttemptOutcome::Delivered { .. } => {}
-            // What is final is followed by its `Settled`; until then the message keeps its place.
+            // A `Settled` follows each final outcome; until then the message keeps its place.
             AttemptOutcome::SessionGone => {
                 of.retry_at = retry_at;
                 self.enqueue(of);
@@ -348,12 +574,13 @@ impl Conversation {
             | AttemptOutcome::Unknown { reason } => {
                 of.retry_at = retry_at;
                 of.last = Some(reason.clone());
+                of.unsure |= matches!(outcome, AttemptOutcome::Unknown { .. });
                 self.enqueue(of);
             }
         }
     }
 
-    /// Puts a message into its place of the order.
+    /// Inserts a message at its place in the order.
     fn enqueue(&mut self, waiting: Waiting) {
         if mutant::is(Mutant::NewestFirst) {
             return self.waiting.push_front(waiting);

@@ -1,7 +1,8 @@
-//! One input's turn: what it means, what time has done meanwhile, what comes next.
+//! Handles one input: what it means, which deadlines have passed meanwhile, what comes next.
 //!
-//! This is the way in. What concerns agents' messages stands in `outbound`, sessions in `handshake`, customers'
-//! messages and all that Genesys is owed in `inbound`.
+//! This is the entry point. Agents' messages are in `outbound`, sessions in `handshake`, customers'
+//! messages and everything Genesys is owed in `inbound`. What the chat service is told about those
+//! is in `refusals`.
 
 use jiff::Timestamp;
 
@@ -21,12 +22,14 @@ pub(crate) struct Turn<'a> {
 impl Conversation {
     /// Decides what follows from `input` at `now`.
     ///
-    /// It is total: what does not fit is ignored and named in [`Step::ignored`]. The records must be durable before the
-    /// first effect runs; if they cannot be made durable, the state must be thrown away and replayed.
+    /// It is total: an input that does not fit is ignored and named in [`Step::ignored`]. The
+    /// records must be durable before the first effect runs. If they cannot be made durable, the
+    /// caller must discard the state and replay it.
     pub fn handle(&mut self, policy: &Policy, now: Timestamp, input: Input) -> Step {
         let mut turn = Turn { conversation: self, policy, now, step: Step::default() };
         turn.take(input);
-        // Time first: a message whose deadline has passed is failed before anything could forward it (I4, I8).
+        // Deadlines first: an expired message fails before anything could forward it (I4, I8).
+        turn.expire_attempt();
         turn.expire_messages();
         turn.expire_handshake();
         turn.expire_reports();
@@ -35,6 +38,7 @@ impl Conversation {
         turn.release_inbound();
         turn.disconnect();
         turn.close_when_done();
+        turn.tell_next();
         turn.step
     }
 }
@@ -49,20 +53,27 @@ impl Turn<'_> {
             Input::CustomerMessage { message } => self.accept_inbound(message),
             Input::OpenEnded { attempt, outcome } => self.open_ended(attempt, outcome),
             Input::SessionOpened { session } => self.session_opened(session),
-            Input::SessionRefused { reason } => self.session_refused(&reason),
-            Input::SessionClosed { session } => self.session_closed(session.as_ref()),
+            Input::SessionRefused { reason } => self.session_refused(reason),
+            Input::SessionClosed { session, reason } => {
+                self.session_closed(session.as_ref(), reason);
+            }
+            Input::SessionLost { session } => self.session_lost(session.as_ref()),
             Input::AttemptEnded { message, attempt, outcome } => {
-                self.attempt_ended(&message, attempt, outcome)
+                self.attempt_ended(&message, attempt, outcome);
             }
             Input::Reported { message, report } => self.reported(message, report),
             Input::ReceiptDone { message, last, result } => {
-                self.receipt_done(message, last, result)
+                self.receipt_done(message, last, result);
             }
             Input::InboundDone { message, result, genesys } => {
-                self.inbound_done(message, result, genesys)
+                self.inbound_done(message, result, genesys);
+            }
+            Input::PostFailed { owed, why } => self.post_failed(owed, &why),
+            Input::RefusalTold { message, attempt, outcome } => {
+                self.refusal_told(message, attempt, outcome);
             }
             Input::NoticeDone { message, notice, result } => {
-                self.notice_done(message, notice, result)
+                self.notice_done(message, notice, result);
             }
             Input::DisconnectDone { result } => self.disconnect_done(result),
             Input::GenesysEnded { id } => self.genesys_ended(&id),
@@ -74,12 +85,14 @@ impl Turn<'_> {
             Input::Recovered => {
                 self.recover_attempt();
                 self.recover_handshake();
+                self.recover_telling();
             }
             Input::AgentTyping { on, duration } => match self.conversation.session {
                 Session::Open { .. } => self.effect(Effect::Typing { on, duration }),
                 Session::Closed | Session::Opening { .. } => self.ignore(Ignored::Typing),
             },
-            // Genesys may make a conversation out of a typing event, so the customer's words must come first.
+            // Genesys may create a conversation from a typing event, so the customer's words must
+            // come first.
             Input::CustomerTyping => match self.conversation.genesys {
                 Some(_) => self.effect(Effect::CustomerTyping),
                 None => self.ignore(Ignored::Typing),
@@ -88,7 +101,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Takes a decision: from here on it is part of the state.
+    /// Records a decision: from here on it is part of the state.
     pub(crate) fn record(&mut self, record: Record) {
         self.conversation.apply(self.now, &record);
         self.step.records.push(record);

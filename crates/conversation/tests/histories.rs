@@ -1,6 +1,8 @@
-//! Random histories: whatever the world does, in whatever order, with crashes in between, the invariants hold.
+//! Random histories: whatever the world does, in whatever order, with crashes in between, the
+//! invariants hold.
 //!
-//! A failure is shrunk by proptest to the shortest list of [`Event`]s, and printed with the journal they led to.
+//! A failure is shrunk by proptest to the shortest list of [`Event`]s, and printed with the journal
+//! they led to.
 
 mod world;
 
@@ -96,7 +98,7 @@ fn play(policy: Policy, events: &[Event]) -> Result<(), TestCaseError> {
             )));
         }
     }
-    // The faults stop: everything that was accepted must come to its end, in bounded time.
+    // The faults stop: every accepted message must end, in bounded time.
     if let Err(what) = world.settle_down() {
         return Err(TestCaseError::fail(format!(
             "{what}\nafter the faults stopped, with this journal:\n{}",

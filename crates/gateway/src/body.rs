@@ -1,4 +1,4 @@
-//! Reading a request's body without believing what it says of itself.
+//! Reads a request's body without trusting the size that the request claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Genesys waits 10 s for the whole call, so whoever is slower than this has given up.
+/// Genesys waits 10 s for the whole call, so a slower caller has already given up.
 const SLOWEST: Duration = Duration::from_secs(10);
 
 /// How long a body waits for room.
 const CROWDED: Duration = Duration::from_secs(1);
 
-/// How many times as much as may come is still read of a body that is too large: most callers look for an answer only when they
-/// have sent all they have, and a connection that closes before that looks to them like a failure of the network.
+/// If a body is too large, the gateway still reads up to this many times the limit. Most callers
+/// look for an answer only after they have sent everything. If the connection closes before that,
+/// they take it for a network failure.
 const SPARE: usize = 4;
 
 /// Why a body was not read.
@@ -24,15 +25,16 @@ pub(crate) enum Refusal {
     TooLarge,
     TooSlow,
     Broken,
-    Crowded,
+    Overloaded,
 }
 
 impl Refusal {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            // A 4xx would be final, and the fault may be the network's: whoever sent it should send it again.
-            Self::TooSlow | Self::Broken | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            // A 4xx would be final, but the network may be at fault: the caller should send the
+            // request again.
+            Self::TooSlow | Self::Broken | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -41,7 +43,7 @@ impl Refusal {
             Self::TooLarge => "the body is larger than server.max_body\n",
             Self::TooSlow => "the body did not come in time\n",
             Self::Broken => "the body ended early\n",
-            Self::Crowded => "too many requests at once; send it again\n",
+            Self::Overloaded => "too many requests at once; send it again\n",
         }
     }
 
@@ -50,60 +52,61 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken",
-            Self::Crowded => "crowded",
+            Self::Overloaded => "crowded",
         }
     }
 }
 
-/// How many requests of a door may wait for their answers. Whoever comes behind so many would hear it too late to be of use, and make
-/// all others wait as long: it is better told at once to come again.
+/// How many requests of one endpoint may wait for their answers. A request beyond this limit would
+/// be answered too late, and would delay all others. It is refused at once, so that the caller
+/// sends it again.
 const WAITING: usize = 1_024;
 
-/// Room for what callers send, before anybody knows whether they have a right to send it.
-pub(crate) struct Room {
-    /// For bodies, in KiB.
+/// Capacity for what callers send before the gateway knows whether they are authorized.
+pub(crate) struct BodyAdmission {
+    /// Capacity for bodies, in KiB.
     kib: Arc<Semaphore>,
-    /// For webhooks that have come and wait for their answers.
+    /// Places for webhooks that have arrived and wait for their answers.
     webhooks: Arc<Semaphore>,
-    /// The same for events: a chat service that has a lot to tell must not stand in Genesys's way.
+    /// Places for events. They are separate, so that a busy chat service does not block Genesys.
     events: Arc<Semaphore>,
 }
 
-/// Where a request came in.
+/// The endpoint that received a request.
 #[derive(Clone, Copy)]
-pub(crate) enum Door {
+pub(crate) enum Endpoint {
     Webhooks,
     Events,
 }
 
-impl Room {
+impl BodyAdmission {
     pub(crate) fn new(kib: usize) -> Self {
         let [kib, webhooks, events] =
             [kib, WAITING, WAITING].map(|places| Arc::new(Semaphore::new(places)));
         Self { kib, webhooks, events }
     }
 
-    fn waiting(&self, door: Door) -> &Arc<Semaphore> {
+    fn waiting(&self, door: Endpoint) -> &Arc<Semaphore> {
         match door {
-            Door::Webhooks => &self.webhooks,
-            Door::Events => &self.events,
+            Endpoint::Webhooks => &self.webhooks,
+            Endpoint::Events => &self.events,
         }
     }
 }
 
-/// A body, and the room that it and its request take until it is dropped.
-pub(crate) struct Read {
+/// A body, with the capacity that it and its request hold until it is dropped.
+pub(crate) struct AdmittedBody {
     pub(crate) bytes: Bytes,
     _room: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
-/// At most `limit` bytes, in time, where there is `room` for them.
+/// Reads at most `limit` bytes, in time, if there is `room` for them.
 pub(crate) async fn read(
     mut body: Body,
     limit: usize,
-    room: &Room,
-    door: Door,
-) -> Result<Read, Refusal> {
+    room: &BodyAdmission,
+    door: Endpoint,
+) -> Result<AdmittedBody, Refusal> {
     let collected = if body.size_hint().lower() > limit as u64 {
         Err(Refusal::TooLarge)
     } else {
@@ -114,13 +117,13 @@ pub(crate) async fn read(
         let _ = tokio::time::timeout(CROWDED, pass_over(body, limit.saturating_mul(SPARE))).await;
     }
     let (bytes, taken) = collected?;
-    // Only now: whoever sends drop by drop must not take a place from others meanwhile.
+    // Taken only now, so that a caller who sends drop by drop holds no place meanwhile.
     let waiting =
-        Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Crowded)?;
-    Ok(Read { bytes, _room: (taken, waiting) })
+        Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+    Ok(AdmittedBody { bytes, _room: (taken, waiting) })
 }
 
-/// Reads what is left, up to so many bytes, and keeps none of it.
+/// Reads and discards the rest of the body, up to `most` bytes.
 async fn pass_over(mut body: Body, mut most: usize) {
     while let Some(Ok(frame)) = body.frame().await {
         most = most.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
@@ -130,7 +133,8 @@ async fn pass_over(mut body: Body, mut most: usize) {
     }
 }
 
-/// Room is taken for what has come: whoever only announces a lot, or sends it drop by drop, takes none from others.
+/// Capacity is taken only for bytes that have arrived. A caller who announces a large body, or
+/// sends it drop by drop, takes none from others.
 async fn collect(
     body: &mut Body,
     limit: usize,
@@ -148,7 +152,7 @@ async fn collect(
             let more = u32::try_from(more).unwrap_or(u32::MAX);
             let granted =
                 tokio::time::timeout(CROWDED, Arc::clone(room).acquire_many_owned(more)).await;
-            let Ok(Ok(granted)) = granted else { return Err(Refusal::Crowded) };
+            let Ok(Ok(granted)) = granted else { return Err(Refusal::Overloaded) };
             match &mut taken {
                 Some(taken) => taken.merge(granted),
                 None => taken = Some(granted),

@@ -1,13 +1,16 @@
 //! The one place that reads the machine's clocks.
 //!
-//! The wall clock can be set, by people and by programs that know better. Signatures need it as it is; deadlines need one that
-//! only goes on.
+//! The wall clock can be set, by people or by programs that correct it. Signatures need the wall
+//! clock as it is. Deadlines use the store's clock, which needs a clock that never goes back
+//! ([`ThisMachine`]).
 
 use conversation::Clock;
 use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
+use store::Machine;
 
-/// The machine's clock, in whole milliseconds: that is what the store keeps, so that a replay sees the same times.
+/// The machine's clock, in whole milliseconds: the store keeps milliseconds, so that a replay sees
+/// the same times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -21,37 +24,33 @@ impl Clock for SystemClock {
     }
 }
 
-/// The wall clock as it was when this was made, and the time that has passed since: whoever sets the wall clock meanwhile
-/// moves no deadline. Time in which the machine sleeps passes too, where the system can tell (Linux).
-#[derive(Clone, Copy, Debug)]
-pub struct SteadyClock {
-    /// The wall clock's time when [`passed`] was nothing.
-    origin: Timestamp,
-}
+/// The clocks of the machine that this process runs on. Time in which the machine sleeps counts
+/// too, if the system can report it (Linux).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ThisMachine;
 
-impl SteadyClock {
-    /// Begins at the wall clock's time.
-    pub fn start() -> Self {
-        let now = SystemClock.now();
-        Self { origin: now.checked_sub(passed()).unwrap_or(now) }
+impl Machine for ThisMachine {
+    fn wall(&self) -> Timestamp {
+        SystemClock.now()
     }
-}
 
-impl Clock for SteadyClock {
-    fn now(&self) -> Timestamp {
-        in_millis(self.origin.checked_add(passed()).unwrap_or(Timestamp::MAX))
+    fn uptime(&self) -> SignedDuration {
+        #[cfg(target_os = "linux")]
+        let clock = ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let clock = ClockId::Monotonic;
+        let now = clock_gettime(clock);
+        // The nanoseconds are less than a second.
+        SignedDuration::new(now.tv_sec, i32::try_from(now.tv_nsec).unwrap_or_default())
     }
-}
 
-/// How long the machine has been running.
-fn passed() -> SignedDuration {
-    #[cfg(target_os = "linux")]
-    let clock = ClockId::Boottime;
-    #[cfg(not(target_os = "linux"))]
-    let clock = ClockId::Monotonic;
-    let now = clock_gettime(clock);
-    // The nanoseconds are less than a second.
-    SignedDuration::new(now.tv_sec, i32::try_from(now.tv_nsec).unwrap_or_default())
+    /// The system's id of this boot and of the namespace in which its clocks are shown. A container
+    /// may have a namespace of its own.
+    fn boot(&self) -> Option<String> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let clocks = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+        Some(format!("{} {}", boot.trim(), clocks.display()))
+    }
 }
 
 fn in_millis(at: Timestamp) -> Timestamp {
@@ -63,11 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_tell_the_same_time_while_nobody_sets_the_wall_clock() {
-        let steady = SteadyClock::start();
-        let before = steady.now();
-        let off = SystemClock.now().duration_since(steady.now()).abs();
-        assert!(off < SignedDuration::from_secs(1), "{off}");
-        assert!(steady.now() >= before);
+    fn the_machine_only_goes_on_and_knows_its_boot() {
+        let (before, boot) = (ThisMachine.uptime(), ThisMachine.boot());
+        assert!(before > SignedDuration::ZERO && ThisMachine.uptime() >= before);
+        assert_eq!(ThisMachine.boot(), boot);
+        #[cfg(target_os = "linux")]
+        assert!(
+            boot.is_some_and(|boot| boot.len() > 36),
+            "36 characters of the boot, and the namespace"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Takes connections in, and sees to it that none can be held open for nothing.
+//! Accepts connections, and ensures that a caller cannot hold one open without using it.
 
 mod place;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +13,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use place::{Place, Watched};
+use place::{IdleTracker, TrackedService};
 
-/// How long a request's head may take, and how long a connection may idle before the next one.
+/// How long a request's head may take, and how long a connection may idle between requests.
 const HEAD: Duration = Duration::from_secs(30);
-/// The same, and the same for a body, while others wait for room.
+/// The limit for a head, a body or an idle connection while others wait for a place.
 const CROWDED: Duration = Duration::from_secs(1);
-/// How often those who have had that long are looked for.
+/// How often connections that exceed this limit are looked for.
 const TURN: Duration = Duration::from_millis(250);
-/// The largest head that is read: as many callers as there may be can make the gateway keep as much as this for each.
+/// The largest head that is read. Every connection can make the gateway buffer this much.
 const HEAD_BYTES: usize = 16 << 10;
-/// How long nothing is accepted after the system has refused: mostly there are no file descriptors left.
+/// How long the gateway pauses after the system refused to accept a connection, usually because
+/// file descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop`; then requests under way are answered, and idle connections closed. There are `most` connections
-/// at once.
+/// The address of the other end of a request's connection, as the system knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Serves at most `most` connections at once, until `stop`. Then it answers the requests in
+/// progress and closes idle connections.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -36,13 +42,16 @@ pub(crate) async fn serve(
     let connections = GracefulShutdown::new();
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
-    let room = Room { places: Arc::new(Semaphore::new(most)), crowded: Arc::new(Notify::new()) };
+    let room = ConnectionAdmission {
+        places: Arc::new(Semaphore::new(most)),
+        crowded: Arc::new(Notify::new()),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = room.next(&listener) => accepted,
             () = stop.cancelled() => break,
         };
-        let (stream, taken) = match accepted {
+        let (stream, peer, taken) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -53,8 +62,12 @@ pub(crate) async fn serve(
         };
         // Answers are small: they should leave at once.
         let _ = stream.set_nodelay(true);
-        let place = Arc::new(Place::new());
-        let service = Watched { router: router.clone(), place: Arc::clone(&place) };
+        let place = Arc::new(IdleTracker::new());
+        let service = TrackedService {
+            router: router.clone(),
+            peer: Peer(peer.ip()),
+            place: Arc::clone(&place),
+        };
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
         let crowded = Arc::clone(&room.crowded);
         tokio::spawn(async move {
@@ -74,30 +87,31 @@ pub(crate) async fn serve(
     connections.shutdown().await;
 }
 
-/// Room for connections.
-struct Room {
+/// Limits the number of connections.
+struct ConnectionAdmission {
     places: Arc<Semaphore>,
-    /// Rung while somebody waits for a place.
+    /// Notified while a connection waits for a place.
     crowded: Arc<Notify>,
 }
 
-impl Room {
-    /// The next connection, once there is a place for it. It gets that of somebody who has kept the gateway waiting.
+impl ConnectionAdmission {
+    /// The next connection, once there is a place for it. If all places are taken, a caller who has
+    /// kept the gateway waiting loses theirs.
     async fn next(
         &self,
         listener: &TcpListener,
-    ) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
-        let (stream, _) = listener.accept().await?;
+    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let (stream, peer) = listener.accept().await?;
         loop {
             if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-                return Ok((stream, place));
+                return Ok((stream, peer, place));
             }
             self.crowded.notify_waiters();
             // The semaphore is never closed.
             if let Ok(Ok(place)) =
                 tokio::time::timeout(TURN, Arc::clone(&self.places).acquire_owned()).await
             {
-                return Ok((stream, place));
+                return Ok((stream, peer, place));
             }
         }
     }

@@ -1,29 +1,34 @@
-//! Where a chat service's events come in: verified, made durable, answered.
+//! The endpoint for a chat service's events: verifies them, makes them durable, and answers.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use connector::{Event, IncomingEvent};
-use conversation::{ConversationId, Input, IntegrationName, MessageId};
+use conversation::{ConversationId, Input, IntegrationName, MessageRef, Report};
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{Arrival, Direction, NewMessage, Stored};
+use store::{Acceptance, Arrival, StoreError};
 
-use crate::body::{self, Door};
+use crate::body::{self, Endpoint};
 use crate::engine::Engine;
-use crate::from_genesys;
+use crate::for_all::ForAll;
+use crate::said::Said;
+use crate::server::{self, shown};
 
-/// What the chat service is told about its events.
+/// The answer to the chat service.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Answer {
-    /// How many are durable now, or were before.
+pub(crate) struct EventsReply {
+    /// How many events are durable now, or were before.
     accepted: usize,
-    /// Those without effect, and why.
+    /// Events that had no effect, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored: Vec<Ignored>,
+    /// What was dropped or changed in accepted events, so that Genesys takes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Ignored>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -42,17 +47,21 @@ pub(crate) async fn events(
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> (StatusCode, Json<Answer>) {
+) -> (StatusCode, Json<EventsReply>) {
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
-        return refused(StatusCode::NOT_FOUND, "no such integration");
+        return refused(
+            StatusCode::NOT_FOUND,
+            &server::unknown_integration(&engine, "/connectors", &name),
+        );
     };
-    let body = match body::read(body, engine.limits.max_body, &engine.bodies, Door::Events).await {
-        Ok(body) => body,
-        Err(refusal) => {
-            engine.metrics.event(&name, refusal.word());
-            return refused(refusal.status(), refusal.text().trim_end());
-        }
-    };
+    let body =
+        match body::read(body, engine.limits.max_body, &engine.bodies, Endpoint::Events).await {
+            Ok(body) => body,
+            Err(refusal) => {
+                engine.metrics.event(&name, refusal.word());
+                return refused(refusal.status(), refusal.text().trim_end());
+            }
+        };
     let bytes = &body.bytes;
     if let Err(error) = integration.events.verify(&headers, bytes) {
         engine.metrics.event(&name, "unsigned");
@@ -76,112 +85,213 @@ async fn take(
     engine: &Arc<Engine>,
     name: &IntegrationName,
     parsed: Vec<Parsed>,
-) -> (StatusCode, Json<Answer>) {
-    let mut answer = Answer::default();
-    // Where nothing at all can be read, a chat service should notice.
+) -> (StatusCode, Json<EventsReply>) {
+    let mut answer = EventsReply::default();
+    // If nothing at all can be read, the chat service should notice.
     let mut unreadable = !parsed.is_empty();
     for (index, event) in parsed.into_iter().enumerate() {
         let event = match event {
             Ok(event) => event,
             Err(bad) => {
                 engine.metrics.event(name.as_str(), "bad");
-                tracing::warn!(integration = %name, index, why = bad.why, "an event was ignored");
+                log_refusal(engine, name, "event", bad.id.as_deref(), &bad.why);
                 answer.ignored.push(Ignored { index, id: bad.id, why: bad.why });
                 continue;
             }
         };
-        unreadable = false;
         let id = event.event.id().map(str::to_owned);
-        // One after the other: the order of an array is the order of what happened.
-        let ignored = |why: &str| Ignored { index, id, why: why.to_owned() };
-        match arrival(name, event, engine.clock.now()) {
-            Told::Stored(arrival) => match engine.accept(*arrival).await {
-                Ok(Stored::Unknown) => {
-                    engine.metrics.event(name.as_str(), "unknown");
-                    answer.ignored.push(ignored(
-                        "it names a conversation or message that the gateway does not know",
-                    ));
-                }
-                Ok(_) => {
-                    engine.metrics.event(name.as_str(), "accepted");
-                    answer.accepted += 1;
-                }
-                Err(error) => {
-                    engine.metrics.event(name.as_str(), "unavailable");
-                    tracing::error!(integration = %name, %error, "an event could not be stored");
-                    return refused(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        "the store cannot take it now; send all of it again",
-                    );
-                }
-            },
+        let (kind, names) = named(&event.event);
+        let event_id = id.as_deref().map(shown).unwrap_or_default();
+        // One by one: the order of the array is the order in which things happened.
+        let ignored = |why: &str| Ignored { index, id: id.clone(), why: why.to_owned() };
+        let told = match told(name, event, engine.clock.now()) {
+            Ok((told, notes)) => {
+                answer.changed.extend(notes.iter().map(|note| ignored(note)));
+                told
+            }
+            Err(why) => {
+                engine.metrics.event(name.as_str(), "refused");
+                log_refusal(engine, name, kind, id.as_deref(), &why);
+                answer.ignored.push(ignored(&why));
+                continue;
+            }
+        };
+        unreadable = false;
+        let stored = match told {
+            Told::Acceptance(arrivals) => accept(engine, arrivals).await,
+            Told::ForAll(event) => event.accept(engine).await,
             Told::Typing(conversation, on) => {
                 if on {
                     engine.mention(&conversation, Input::CustomerTyping);
                 }
                 answer.accepted += 1;
+                continue;
+            }
+        };
+        match stored {
+            Ok(Acceptance::Unknown) => {
+                engine.metrics.event(name.as_str(), "unknown");
+                if let Some(more) = engine.failures.admit(name.as_str(), kind, "unknown") {
+                    tracing::warn!(
+                        integration = %name, kind, event = event_id, names, more,
+                        "an event was ignored: the gateway does not know what it names"
+                    );
+                }
+                answer.ignored.push(ignored(
+                    "it names a conversation or message that the gateway does not know",
+                ));
+            }
+            Ok(Acceptance::Early) => {
+                engine.metrics.event(name.as_str(), "early");
+                if let Some(more) = engine.failures.admit(name.as_str(), kind, "early") {
+                    tracing::info!(
+                        integration = %name, kind, event = event_id, names, more,
+                        "a report waits: no message has this message_id yet"
+                    );
+                }
+                answer.accepted += 1;
+            }
+            Ok(_) => {
+                engine.metrics.event(name.as_str(), "accepted");
+                answer.accepted += 1;
+            }
+            Err(error) => {
+                engine.metrics.event(name.as_str(), "unavailable");
+                tracing::error!(integration = %name, %error, "an event could not be stored");
+                return refused(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the store cannot take it now; send all of it again",
+                );
             }
         }
     }
     (if unreadable { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, Json(answer))
 }
 
-fn refused(status: StatusCode, why: &str) -> (StatusCode, Json<Answer>) {
-    (status, Json(Answer { error: Some(why.to_owned()), ..Answer::default() }))
+/// Makes the arrivals of one event durable, in order. If that fails half way, the chat service is
+/// told that nothing was accepted, and sends all of it again. Parts that are durable already are
+/// recognized by their ids.
+async fn accept(engine: &Arc<Engine>, arrivals: Vec<Arrival>) -> Result<Acceptance, StoreError> {
+    let mut stored = Acceptance::Repeated;
+    for arrival in arrivals {
+        stored = engine.accept(arrival).await?;
+    }
+    Ok(stored)
+}
+
+/// A chat service that sends one bad event often sends many.
+fn log_refusal(engine: &Engine, name: &IntegrationName, kind: &str, id: Option<&str>, why: &str) {
+    if let Some(more) = engine.failures.admit(name.as_str(), kind, why) {
+        let id = id.map(shown).unwrap_or_default();
+        tracing::warn!(integration = %name, kind, id, why, more, "an event was refused");
+    }
+}
+
+/// The event's kind, and the message or conversation that it names, for the log.
+fn named(event: &Event) -> (&'static str, String) {
+    match event {
+        Event::Message { .. } => ("message.created", String::new()),
+        Event::Report { message, report, .. } => {
+            let kind = match report {
+                Report::Delivered => "message.delivered",
+                Report::Read => "message.read",
+                Report::Failed { .. } => "message.failed",
+            };
+            let names = match message {
+                MessageRef::Ours(id) => format!("message {}", shown(id.as_str())),
+                MessageRef::Service(id) if looks_like_an_id(id) => format!("message_id {id}"),
+                MessageRef::Service(id) => format!("a message_id of {} bytes", id.len()),
+            };
+            (kind, names)
+        }
+        Event::SessionOpened { conversation, .. } => ("session.opened", of(conversation)),
+        Event::SessionRefused { conversation, .. } => ("session.refused", of(conversation)),
+        Event::SessionClosed { conversation, .. } => ("session.closed", of(conversation)),
+        Event::SessionLost { conversation, .. } => {
+            ("session.lost", conversation.as_ref().map_or(String::new(), of))
+        }
+        Event::Typing { .. } => ("typing", String::new()),
+    }
+}
+
+/// Whether a service's own id may appear in the log. It may be anything, even what people wrote. An
+/// id is short, and has a digit and no blank.
+fn looks_like_an_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:@/+=".contains(&byte);
+    id.len() <= 64 && id.bytes().all(plain) && id.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+fn of(conversation: &ConversationId) -> String {
+    format!("conversation {}", shown(conversation.as_str()))
+}
+
+fn refused(status: StatusCode, why: &str) -> (StatusCode, Json<EventsReply>) {
+    (status, Json(EventsReply { error: Some(why.to_owned()), ..EventsReply::default() }))
 }
 
 enum Told {
-    Stored(Box<Arrival>),
+    /// In this order.
+    Acceptance(Vec<Arrival>),
+    /// About all conversations of the integration.
+    ForAll(ForAll),
     /// Never stored.
     Typing(ConversationId, bool),
 }
 
-/// What an event means to a conversation.
-fn arrival(name: &IntegrationName, incoming: IncomingEvent, received: Timestamp) -> Told {
-    let event = |id: String, conversation: ConversationId, input: Input| {
-        Told::Stored(Box::new(Arrival::Event {
+/// What an event means to a conversation, and what was dropped from it. The error says why Genesys
+/// would refuse it.
+fn told(
+    name: &IntegrationName,
+    incoming: IncomingEvent,
+    received: Timestamp,
+) -> Result<(Told, Vec<String>), String> {
+    let IncomingEvent { event, raw, left_out } = incoming;
+    let one = |id: String, conversation: ConversationId, input: Input| {
+        Told::Acceptance(vec![Arrival::Event {
             integration: name.clone(),
             id,
             received,
             conversation,
             input,
-        }))
+        }])
     };
-    match incoming.event {
-        Event::Message { id, customer, .. } => {
-            let message = MessageId::from_foreign(&id);
-            Told::Stored(Box::new(Arrival::Message(NewMessage {
-                integration: name.clone(),
-                direction: Direction::Inbound,
-                id: message.clone(),
-                foreign_id: id,
-                conversation: ConversationId::of(name, &customer.id),
-                customer: from_genesys::json(&customer),
-                received,
-                body: Bytes::copy_from_slice(incoming.raw.get().as_bytes()),
-                input: Some(Input::CustomerMessage { message }),
-            })))
+    let told = match event {
+        Event::Message { id, customer, text, content, time } => {
+            let said = Said { id, customer, text, content, time };
+            let (arrivals, notes) = said.arrivals(name, &raw, received)?;
+            return Ok((Told::Acceptance(arrivals), [left_out, notes].concat()));
         }
-        Event::Report { id, message, report } => Told::Stored(Box::new(Arrival::Report {
-            integration: name.clone(),
-            id,
-            received,
-            of: message,
-            report,
-        })),
+        Event::Report { id, message, report } => {
+            let integration = name.clone();
+            Told::Acceptance(vec![Arrival::Report {
+                integration,
+                id,
+                received,
+                of: message,
+                report,
+            }])
+        }
         Event::SessionOpened { id, conversation, session } => {
-            event(id, conversation, Input::SessionOpened { session })
+            one(id, conversation, Input::SessionOpened { session })
         }
         Event::SessionRefused { id, conversation, reason } => {
-            event(id, conversation, Input::SessionRefused { reason })
+            one(id, conversation, Input::SessionRefused { reason })
         }
-        Event::SessionClosed { id, conversation, session, .. } => {
-            event(id, conversation, Input::SessionClosed { session })
+        Event::SessionClosed { id, conversation, session, reason } => {
+            one(id, conversation, Input::SessionClosed { session, reason })
+        }
+        Event::SessionLost { id, conversation: Some(conversation), session } => {
+            one(id, conversation, Input::SessionLost { session })
+        }
+        Event::SessionLost { id, conversation: None, session } => {
+            let input = Input::SessionLost { session };
+            Told::ForAll(ForAll { integration: name.clone(), id, received, input })
         }
         Event::Typing { customer, conversation, on } => {
             let named =
                 customer.map(|customer| ConversationId::of(name, &customer)).or(conversation);
             Told::Typing(named.unwrap_or_else(|| ConversationId::of(name, "")), on)
         }
-    }
+    };
+    Ok((told, left_out))
 }

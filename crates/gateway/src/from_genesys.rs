@@ -1,4 +1,4 @@
-//! What a webhook of Genesys means to a conversation. Pure: bytes in, an arrival out.
+//! Translates a webhook of Genesys for its conversation. Pure: bytes in, an arrival out.
 
 use std::time::Duration;
 
@@ -11,30 +11,55 @@ use jiff::Timestamp;
 use serde_json::Value;
 use store::{Direction, NewMessage};
 
-/// What a webhook brings.
+/// What a webhook contains.
 pub(crate) enum Webhook {
-    /// Something to keep, and mostly to answer for.
+    /// A message to store, which usually needs receipts.
     Message(Box<NewMessage>),
-    /// No message, and why. It is kept all the same; where it has an id, it fails.
+    /// Not a message, with the reason. It is stored anyway. If it has an id, it fails.
     NoMessage(Box<NewMessage>, String),
+    /// A webhook of another integration, which came to the wrong address. It is stored and fails,
+    /// if a receipt can be sent for it.
+    Stray { message: Option<Box<NewMessage>>, stray: Stray },
     /// The agent types. Never stored.
     Typing { conversation: ConversationId, on: bool, duration: Duration },
 }
 
-/// The customer of messages that do not name one: they fail, and their receipts need an address all the same.
+/// The integrations involved in a webhook that came to the wrong address.
+pub(crate) struct Stray {
+    /// The integration that it belongs to.
+    pub(crate) of: IntegrationName,
+    /// The integration that stores it and sends Genesys the receipt.
+    pub(crate) keeper: IntegrationName,
+}
+
+/// Finds the other integration that Genesys knows by an id, if there is one.
+pub(crate) type FindStray<'a> = &'a dyn Fn(&str) -> Option<Stray>;
+
+/// The customer of messages that do not name one. They fail, but their receipts still need an
+/// address.
 const NOBODY: &str = "unknown";
-/// How long typing is shown where Genesys does not say.
+/// How long typing is shown if Genesys does not say.
 const TYPING: Duration = Duration::from_secs(5);
 
-/// Reads an authentic body. Whatever it is, it is not refused: what cannot be carried fails with a receipt, where there
-/// is an id to send one for.
+/// Reads an authentic body. No body is refused: what cannot be delivered fails with a receipt, if
+/// there is an id to send one for.
 pub(crate) fn read(
     name: &IntegrationName,
     can: &Capabilities,
+    find_stray: FindStray<'_>,
     body: &[u8],
     now: Timestamp,
 ) -> Webhook {
-    match WebhookMessage::read(body) {
+    let read = WebhookMessage::read(body);
+    let channel = read.as_ref().ok().and_then(|message| message.channel.as_ref()?.id.as_deref());
+    if let (Ok(message), Some(stray)) = (&read, channel.and_then(find_stray)) {
+        let kept = !message.is_typing() && !message.id.is_empty();
+        return Webhook::Stray {
+            message: kept.then(|| Box::new(strayed(message, &stray, body, now))),
+            stray,
+        };
+    }
+    match read {
         Ok(message) if message.is_typing() => typing(name, &message),
         // Two such messages would be taken for one, and neither could have a receipt.
         Ok(message) if message.id.is_empty() => {
@@ -53,7 +78,8 @@ fn understood(
     now: Timestamp,
 ) -> NewMessage {
     let unsuited = match (&message.r#type, message.to()) {
-        // Receipts about inbound messages and events other than typing ask for nothing; they are kept to be looked at.
+        // Receipts about inbound messages and events other than typing need no action. They are
+        // stored for inspection.
         (Some(MessageType::Receipt | MessageType::Event), _) => None,
         (_, None) => {
             Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message names no recipient"))
@@ -61,14 +87,36 @@ fn understood(
         (None, _) => {
             Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message has no type"))
         }
-        (Some(MessageType::Other(kind)), _) => Some(Reason::new(
-            ReasonCode::UnsupportedMessage,
-            format!("messages of type `{kind:.40}` are not known"),
-        )),
+        (Some(MessageType::Other(kind)), _) => {
+            let kind = Reason::quotable(kind).unwrap_or("that it names");
+            Some(Reason::new(
+                ReasonCode::UnsupportedMessage,
+                format!("messages of the type {kind} are not known"),
+            ))
+        }
         (Some(_), Some(_)) => {
             can.can_carry(message.text.as_deref(), &content(message.contents())).err()
         }
     };
+    agents_message(name, message, unsuited, body, now)
+}
+
+/// A message that came to the address of another integration. It fails, so that the customers of
+/// two integrations are never mixed.
+fn strayed(message: &WebhookMessage, stray: &Stray, body: &[u8], now: Timestamp) -> NewMessage {
+    let why = "the webhook came to the address of another integration";
+    let unsuited = Some(Reason::new(ReasonCode::InvalidDestination, why));
+    agents_message(&stray.keeper, message, unsuited, body, now)
+}
+
+/// A message to forward, or to fail at once if `unsuited` is given.
+fn agents_message(
+    name: &IntegrationName,
+    message: &WebhookMessage,
+    unsuited: Option<Reason>,
+    body: &[u8],
+    now: Timestamp,
+) -> NewMessage {
     let customer = message.to().map_or_else(|| customer_of(NOBODY), customer);
     let id = MessageId::from_foreign(&message.id);
     let input = match message.r#type {
@@ -88,7 +136,7 @@ fn no_message(name: &IntegrationName, why: String, body: &[u8], now: Timestamp) 
     Webhook::NoMessage(Box::new(not_understood(name, &why, body, now)), why)
 }
 
-/// A body that is no message. It is kept whole; where it has an id, Genesys is told.
+/// A body that is not a message. It is stored whole. If it has an id, Genesys is told.
 fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp) -> NewMessage {
     let envelope = Envelope::read(body).ok();
     let customer =
@@ -96,8 +144,8 @@ fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp
     let customer = customer_of(customer);
     let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty())
     else {
-        // Nobody can be told about it, but nothing that was signed is thrown away. Its hash tells it from all others,
-        // whatever its bytes are: each of them is a character of its own.
+        // No receipt is possible, but signed bytes are never discarded. The id is derived from the
+        // whole body, with each byte as one character, so that different bodies get different ids.
         let id = MessageId::from_foreign(&body.iter().copied().map(char::from).collect::<String>());
         let id = MessageId::new(format!("unread-{id}"));
         return new_message(name, id.clone(), id.as_str(), &customer, body, now, None);
@@ -130,7 +178,7 @@ fn new_message(
         conversation: ConversationId::of(name, &customer.id),
         customer: json(customer),
         received: now,
-        // A copy of its own: what came with the request is a part of a larger piece of memory.
+        // A copy, because the request's bytes are part of a larger allocation.
         body: Bytes::copy_from_slice(body),
         input,
     }
@@ -146,7 +194,7 @@ fn typing(name: &IntegrationName, message: &WebhookMessage) -> Webhook {
     Webhook::Typing { conversation: ConversationId::of(name, customer), on, duration }
 }
 
-/// What a connector is told of the customer.
+/// The customer, as the connector gets it.
 fn customer(party: &Party) -> Customer {
     Customer {
         id: party.id.clone(),
@@ -171,13 +219,13 @@ fn customer_of(id: &str) -> Customer {
     }
 }
 
-/// The customer as the store keeps it.
+/// The customer, as the store keeps it.
 pub(crate) fn json(customer: &Customer) -> String {
     // A struct of strings is always JSON.
     serde_json::to_string(customer).expect("a customer is JSON")
 }
 
-/// The content in the form in which connectors carry it: Genesys's own, untouched.
+/// The content in the form in which connectors get it: Genesys's own, unchanged.
 pub(crate) fn content(contents: &[Content]) -> Vec<Value> {
     contents.iter().map(|content| serde_json::to_value(content).unwrap_or_default()).collect()
 }

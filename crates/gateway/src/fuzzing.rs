@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` reach of this crate, which is nobody else's business.
+//! The part of this crate that the fuzz targets in `fuzz/` use. Other code must not use it.
 
 use std::time::Duration;
 
@@ -9,20 +9,30 @@ use store::NewMessage;
 
 use crate::from_genesys::{self, Webhook};
 
-/// What a webhook brings.
+/// What a webhook contains.
 #[derive(Debug)]
-pub enum Read {
-    /// Something to keep; and why it is no message, where it is none.
+pub enum ParsedWebhook {
+    /// A message to store. The text says why it is not a message, if it is not one.
     Kept(Box<NewMessage>, Option<String>),
     /// The agent types.
     Typing(ConversationId, bool, Duration),
 }
 
-/// What ingress makes of an authentic body.
-pub fn webhook(name: &IntegrationName, can: &Capabilities, body: &[u8], now: Timestamp) -> Read {
-    match from_genesys::read(name, can, body, now) {
-        Webhook::Message(message) => Read::Kept(message, None),
-        Webhook::NoMessage(message, why) => Read::Kept(message, Some(why)),
-        Webhook::Typing { conversation, on, duration } => Read::Typing(conversation, on, duration),
+/// Reads an authentic body as ingress does.
+pub fn webhook(
+    name: &IntegrationName,
+    can: &Capabilities,
+    body: &[u8],
+    now: Timestamp,
+) -> ParsedWebhook {
+    match from_genesys::read(name, can, &|_| None, body, now) {
+        Webhook::Message(message) => ParsedWebhook::Kept(message, None),
+        Webhook::NoMessage(message, why) => ParsedWebhook::Kept(message, Some(why)),
+        Webhook::Stray { message, .. } => {
+            unreachable!("there is no other integration: {message:?}")
+        }
+        Webhook::Typing { conversation, on, duration } => {
+            ParsedWebhook::Typing(conversation, on, duration)
+        }
     }
 }

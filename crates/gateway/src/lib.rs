@@ -1,21 +1,29 @@
-//! The way of a message: `ingress` takes a webhook in, `events` what a chat service tells, `engine` drives each
-//! conversation, `egress` brings Genesys what it is owed. `from_genesys` and `to_genesys` translate.
+//! The path of a message: `ingress` takes a webhook in, `events` takes a chat service's events in.
+//! `engine` drives each conversation, and `egress` delivers to Genesys what it is owed.
+//! `from_genesys` and `to_genesys` translate.
 //!
-//! The program calls [`Gateway::start`]. What is decided about a message is decided in `conversation`; what survives is
-//! the store's matter.
+//! The program calls [`Gateway::start`]. The `conversation` crate decides about messages, and the
+//! store makes the decisions durable.
 
+mod attachment;
 mod body;
 mod clock;
 mod connections;
+mod customer_message;
 mod egress;
 mod ends;
 mod engine;
 mod events;
+mod failures;
+mod for_all;
 mod from_genesys;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod ingress;
 mod metrics;
+mod operators;
+mod replay;
+mod said;
 mod server;
 mod settings;
 mod to_genesys;
@@ -30,57 +38,95 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use clock::{SteadyClock, SystemClock};
+pub use clock::{SystemClock, ThisMachine};
 pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
 
 use engine::Engine;
 use metrics::Metrics;
+use operators::Answered;
 
-/// A gateway that runs, and listens.
+/// How many connections operators may have at once. These are separate from other callers'
+/// connections, so that a crowd at the public address delays no probe.
+const OPERATORS: usize = 64;
+
+/// A running gateway with its listeners.
 pub struct Gateway {
-    /// Where it listens.
+    /// The public address.
     pub address: SocketAddr,
-    inside: Inside,
-    server: JoinHandle<()>,
+    /// The operators' address, if they have one of their own.
+    pub admin: Option<SocketAddr>,
+    inside: GatewayCore,
+    servers: Vec<JoinHandle<()>>,
+}
+
+/// Listeners that are already bound.
+pub struct Listeners {
+    /// For webhooks and events.
+    pub public: TcpListener,
+    /// For operators. If `None`, they are served at the public address, but only from this machine.
+    pub admin: Option<TcpListener>,
 }
 
 impl Gateway {
-    /// Starts on a listener that is bound already: from here on webhooks are taken, and what the last process left is
-    /// gone on with.
+    /// Starts the gateway: it accepts webhooks, and resumes the work that the last process left.
     ///
     /// # Errors
-    /// If the listener has no address.
+    /// If a listener has no address.
     pub fn start(
-        listener: TcpListener,
+        listeners: Listeners,
         integrations: Vec<Arc<Integration>>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
+        let Listeners { public, admin } = listeners;
+        let address = public.local_addr()?;
+        let own = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let most = limits.connections;
-        let inside = Inside::start(integrations, store, clock, limits);
-        let stop = inside.engine.stop.clone();
-        let server = tokio::spawn(connections::serve(listener, inside.router(), most, stop));
-        Ok(Self { address, inside, server })
+        let inside = GatewayCore::start(integrations, store, clock, limits);
+        let engine = &inside.engine;
+        let answered = if admin.is_some() { Answered::Nobody } else { Answered::ThisMachine };
+        let router = server::router(Arc::clone(engine), answered);
+        let mut servers =
+            vec![tokio::spawn(connections::serve(public, router, most, engine.stop.clone()))];
+        if let Some(admin) = admin {
+            let router = server::operators_router(Arc::clone(engine));
+            servers.push(tokio::spawn(connections::serve(
+                admin,
+                router,
+                OPERATORS,
+                engine.stop.clone(),
+            )));
+        }
+        Ok(Self { address, admin: own, inside, servers })
     }
 
-    /// Stops: nothing new is accepted, what is under way ends or is left to the next process, the store is closed.
-    /// Takes two seconds longer than [`Limits::shutdown`] at most.
+    /// Waits until a part of the gateway or of its store has panicked that this process cannot do
+    /// without. The process must end then.
+    pub async fn broken(&self) {
+        let engine = &self.inside.engine;
+        tokio::select! {
+            () = engine.store.broken() => {}
+            () = engine.broken.cancelled() => {}
+        }
+    }
+
+    /// Stops: nothing new is accepted, work in progress ends or is left to the next process, and
+    /// the store is closed. Takes at most two seconds longer than [`Limits::shutdown`].
     pub async fn shutdown(self) {
-        let server = self.server;
-        // Connections that idle are closed at once; a request under way is answered.
-        self.inside.shutdown_after(async { drop(server.await) }).await;
+        let servers = futures_util::future::join_all(self.servers);
+        // Idle connections are closed at once; requests in progress are answered.
+        self.inside.shutdown_after(async { drop(servers.await) }).await;
     }
 }
 
-/// A gateway without a listener: whoever has it hands requests to its router, as the simulation does.
-pub struct Inside {
+/// A gateway without a listener. Its user passes requests to its router, as the simulation does.
+pub struct GatewayCore {
     engine: Arc<Engine>,
 }
 
-impl Inside {
-    /// Starts: what the last process left is gone on with. It needs a tokio runtime.
+impl GatewayCore {
+    /// Starts, and resumes the work that the last process left. Requires a tokio runtime.
     pub fn start(
         integrations: Vec<Arc<Integration>>,
         store: Arc<dyn Store>,
@@ -92,9 +138,9 @@ impl Inside {
         Self { engine: Engine::start(store, clock, metrics, limits, integrations, stop) }
     }
 
-    /// Takes requests as they would come over HTTP.
+    /// The router for all requests that may come over HTTP, including those of operators.
     pub fn router(&self) -> axum::Router {
-        server::router(Arc::clone(&self.engine))
+        server::router(Arc::clone(&self.engine), Answered::Anyone)
     }
 
     /// As [`Gateway::shutdown`].

@@ -1,19 +1,42 @@
-//! What `/metrics` shows. Names and labels are part of what operators rely on.
+//! The metrics at `/metrics`. Operators rely on their names and labels.
+
+use std::sync::atomic::Ordering;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use store::Health;
 
-/// An integration and one word about what was counted.
+/// An integration, and one word that says what was counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Labels {
     integration: String,
     result: &'static str,
 }
 
+/// An integration, a call to its chat service, and the call's outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CallLabels {
+    integration: String,
+    call: &'static str,
+    result: &'static str,
+}
+
 type Counts = Family<Labels, Counter>;
+
+/// One word that says what was counted, if no integration is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Why {
+    result: &'static str,
+}
+
+/// An integration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Owner {
+    integration: String,
+}
 
 /// All metrics of the gateway.
 #[derive(Default)]
@@ -25,7 +48,14 @@ pub(crate) struct Metrics {
     attempts: Counts,
     posts: Counts,
     ignored: Counts,
+    dead_letters: Family<Owner, Counter>,
+    dead_letters_kept: Family<Owner, Gauge>,
+    genesys_failures: Family<CallLabels, Counter>,
+    turned_away: Family<Why, Counter>,
+    failed_calls: Family<CallLabels, Counter>,
     pub(crate) active: Gauge,
+    log_bytes: Gauge,
+    checkpoint_failures: Counter,
 }
 
 impl Metrics {
@@ -59,9 +89,44 @@ impl Metrics {
             metrics.ignored.clone(),
         );
         registry.register(
+            "tidegate_connector_failures",
+            "Calls to chat services that did not succeed, by call and outcome",
+            metrics.failed_calls.clone(),
+        );
+        registry.register(
+            "tidegate_genesys_failures",
+            "Calls to Genesys that did not succeed, by call and outcome",
+            metrics.genesys_failures.clone(),
+        );
+        registry.register(
+            "tidegate_dead_letters",
+            "Customers' messages that Genesys will never have: it refused them, or they were given up",
+            metrics.dead_letters.clone(),
+        );
+        registry.register(
+            "tidegate_dead_letters_kept",
+            "Customers' messages in the store that Genesys will never have",
+            metrics.dead_letters_kept.clone(),
+        );
+        registry.register(
+            "tidegate_requests_turned_away",
+            "Requests for a path, method or integration that is not there",
+            metrics.turned_away.clone(),
+        );
+        registry.register(
             "tidegate_conversations_active",
             "Conversations with work under way",
             metrics.active.clone(),
+        );
+        registry.register(
+            "tidegate_store_log_bytes",
+            "Length of the embedded store's log",
+            metrics.log_bytes.clone(),
+        );
+        registry.register(
+            "tidegate_store_checkpoint_failures",
+            "Times that the embedded store's log could not be folded back into its file",
+            metrics.checkpoint_failures.clone(),
         );
         metrics
     }
@@ -88,6 +153,45 @@ impl Metrics {
 
     pub(crate) fn ignored(&self, integration: &str, why: &'static str) {
         count(&self.ignored, integration, why);
+    }
+
+    pub(crate) fn failed_call(&self, integration: &str, call: &'static str, result: &'static str) {
+        self.failed_calls
+            .get_or_create(&CallLabels { integration: integration.to_owned(), call, result })
+            .inc();
+    }
+
+    pub(crate) fn genesys_failure(
+        &self,
+        integration: &str,
+        call: &'static str,
+        result: &'static str,
+    ) {
+        self.genesys_failures
+            .get_or_create(&CallLabels { integration: integration.to_owned(), call, result })
+            .inc();
+    }
+
+    pub(crate) fn dead_letter(&self, integration: &str) {
+        self.dead_letters.get_or_create(&Owner { integration: integration.to_owned() }).inc();
+    }
+
+    /// Sets how many dead letters the store has now.
+    pub(crate) fn dead_letters_kept(&self, integration: &str, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.dead_letters_kept
+            .get_or_create(&Owner { integration: integration.to_owned() })
+            .set(count);
+    }
+
+    pub(crate) fn turned_away(&self, why: &'static str) {
+        self.turned_away.get_or_create(&Why { result: why }).inc();
+    }
+
+    /// Sets what the store reports about itself.
+    pub(crate) fn store(&self, health: Health) {
+        self.log_bytes.set(i64::try_from(health.log_bytes).unwrap_or(i64::MAX));
+        self.checkpoint_failures.inner().store(health.checkpoint_failures, Ordering::Relaxed);
     }
 
     /// The text that Prometheus reads.

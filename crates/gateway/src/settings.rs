@@ -1,4 +1,4 @@
-//! What the gateway is told when it starts; the program makes it from the configuration.
+//! The gateway's settings; the program creates them from the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,42 +12,42 @@ use genesys::{Budget, Secret};
 pub struct Integration {
     /// Its name in URLs, logs and metrics.
     pub name: IntegrationName,
-    /// Genesys's id of it.
+    /// Its id at Genesys.
     pub genesys_id: String,
     /// The webhook's secrets; several while one replaces another.
     pub webhook_secrets: Vec<Secret>,
-    /// The right to call Genesys.
+    /// The rate budget for calls to Genesys.
     pub budget: Budget,
-    /// What the operator chose.
+    /// The operator's choices.
     pub policy: Policy,
-    /// What the agent is told.
+    /// The texts of notices to the agent.
     pub notices: NoticeTexts,
-    /// How the end of a conversation at Genesys is learnt.
+    /// How the end of a conversation at Genesys is detected.
     pub detect_end: DetectEnd,
     /// The chat service.
     pub connector: Arc<dyn Connector>,
-    /// How its events are checked and read.
+    /// Verifies and reads its events.
     pub events: Inbound,
 }
 
-/// How the end of a conversation at Genesys is learnt, which no webhook tells.
+/// How the end of a conversation at Genesys is detected, since no webhook reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetectEnd {
-    /// From Genesys's notifications, and by asking in case one was lost.
+    /// By Genesys's notifications, and by polling in case one was lost.
     Notifications {
-        /// About each conversation with a session once in this time.
+        /// How often each conversation with a session is polled.
         poll: Duration,
     },
-    /// By asking alone.
+    /// By polling alone.
     Poll {
-        /// About each conversation with a session once in this time.
+        /// How often each conversation with a session is polled.
         every: Duration,
     },
     /// Not at all.
     Off,
 }
 
-/// What the agent is told inside the conversation.
+/// What the agent is told within the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoticeTexts {
     /// A message waits for the customer's chat session.
@@ -79,16 +79,17 @@ impl Default for NoticeTexts {
     }
 }
 
-/// Sizes and times that are the same for all integrations.
+/// Sizes and times that apply to all integrations.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// The largest body of a webhook or an event, in bytes.
     pub max_body: usize,
-    /// How many connections there may be from callers; for more, those make room that keep the gateway waiting.
+    /// How many connections callers may have. If more come, callers who keep the gateway waiting
+    /// lose theirs.
     pub connections: usize,
-    /// How long a webhook waits for a store that cannot take it, before it is answered 503.
+    /// How long a webhook waits for an unavailable store before it is answered 503.
     pub store_patience: Duration,
-    /// How long what is under way may go on after the gateway was told to stop.
+    /// How long work in progress may continue after the gateway was told to stop.
     pub shutdown: Duration,
     /// How long finished conversations are kept.
     pub retention: Duration,

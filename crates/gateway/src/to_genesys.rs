@@ -1,18 +1,18 @@
-//! What Genesys is told, in its own words. Pure.
+//! Translates what Genesys is told into Genesys's format. Pure.
 
 use connector::Customer;
 use conversation::{Fate, NoticeKind};
 use genesys::inbound::{
-    ButtonResponse, InboundChannel, InboundEvent, InboundMessage, InboundReceipt,
-    StructuredResponse,
+    InboundChannel, InboundEvent, InboundMessage, InboundReceipt, StructuredResponse,
 };
 use genesys::message::IdType;
 use genesys::receipt::{self, ReceiptStatus};
-use genesys::{Content, Envelope, Party};
+use genesys::{Envelope, Party};
 use jiff::Timestamp;
-use serde_json::Value;
 
-/// A receipt about the message with this body; `fate` is none for a `Sent` that is not final.
+use crate::customer_message::Part;
+
+/// A receipt for the message with this body. `fate` is `None` for a `Sent` that is not final.
 pub(crate) fn receipt(
     foreign_id: &str,
     body: &[u8],
@@ -33,8 +33,9 @@ pub(crate) fn receipt(
     }
 }
 
-/// To whom the message went: the webhook's `channel.to`, as far as it could be read. Only what a receipt needs: an odd
-/// field that came with a webhook would make Genesys refuse the receipt, and nobody would learn the message's fate.
+/// The recipient of the message: the webhook's `channel.to`, as far as it could be read. Only the
+/// fields that a receipt needs are kept. An odd field could make Genesys refuse the receipt, and no
+/// one would learn the message's fate.
 fn recipient(body: &[u8]) -> Party {
     let Envelope { to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
     let Some(id) = to_id else { return Party::new("unknown", IdType::Opaque) };
@@ -48,47 +49,28 @@ pub(crate) enum Inbound {
     Response(Box<StructuredResponse>),
 }
 
-/// A customer's message. `id` is the chat service's: Genesys's dedupe handle and ours.
-pub(crate) fn inbound(
-    id: &str,
-    customer: &Customer,
-    text: Option<String>,
-    content: &[Value],
-    at: Timestamp,
-) -> Inbound {
+/// One part of a customer's message. `id` is the chat service's id, by which Genesys and we
+/// recognize repetitions.
+pub(crate) fn inbound(id: &str, customer: &Customer, part: Part, at: Timestamp) -> Inbound {
     let mut channel = InboundChannel::new(party(customer), at);
     channel.message_id = Some(id.to_owned());
-    if let Some(response) = content.iter().find_map(button_response) {
-        let (button_response, originating_message_id) = response;
-        return Inbound::Response(Box::new(StructuredResponse {
+    match part {
+        Part::Words { text, content } => Inbound::Message(Box::new(InboundMessage {
             channel,
-            button_response,
-            originating_message_id,
+            text,
+            content: (!content.is_empty()).then_some(content),
+            ..InboundMessage::default()
+        })),
+        Part::Tap { response, origin } => Inbound::Response(Box::new(StructuredResponse {
+            channel,
+            button_response: response,
+            originating_message_id: origin,
             ..StructuredResponse::default()
-        }));
+        })),
     }
-    let content: Vec<Content> =
-        content.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect();
-    Inbound::Message(Box::new(InboundMessage {
-        channel,
-        text,
-        content: (!content.is_empty()).then_some(content),
-        ..InboundMessage::default()
-    }))
 }
 
-/// A tap on a button, if the element is one: what was tapped, and on which message.
-fn button_response(content: &Value) -> Option<(ButtonResponse, String)> {
-    if content.get("contentType")? != "ButtonResponse" {
-        return None;
-    }
-    let response = content.get("buttonResponse")?;
-    let originating =
-        content.get("originatingMessageId").or_else(|| response.get("originatingMessageId"))?;
-    Some((serde_json::from_value(response.clone()).ok()?, originating.as_str()?.to_owned()))
-}
-
-/// A note to the agent. It looks like the customer's words, so its metadata says that it is not.
+/// A notice to the agent. It looks like the customer's words, so its metadata says that it is not.
 pub(crate) fn notice(
     message: &str,
     kind: NoticeKind,
@@ -114,21 +96,67 @@ pub(crate) fn notice(
     }
 }
 
+/// A message without a customer, to check whether messages are read at all. It goes to an
+/// integration that does not exist.
+pub(crate) fn probe(at: Timestamp) -> InboundMessage {
+    let mut channel = InboundChannel::new(Party::new("tidegate-probe", IdType::Opaque), at);
+    channel.message_id = Some("tidegate-probe".to_owned());
+    let text = "Tidegate asks whether messages are read. No person gets this.";
+    InboundMessage { channel, text: Some(text.to_owned()), ..InboundMessage::default() }
+}
+
 /// The customer types.
 pub(crate) fn typing(customer: &Customer, at: Timestamp) -> InboundEvent {
     InboundEvent::typing(party(customer), at)
 }
 
+/// The customer in a form that Genesys takes. Fields for which it would refuse the whole message
+/// are dropped, or replaced by a value that is always valid.
 fn party(customer: &Customer) -> Party {
-    let id_type = customer.id_type.as_deref().map_or(IdType::Opaque, IdType::from);
     Party {
         nickname: customer.nickname.clone(),
         first_name: customer.first_name.clone(),
         last_name: customer.last_name.clone(),
-        image: customer.image.clone(),
-        email: customer.email.clone(),
-        ..Party::new(&customer.id, id_type)
+        image: customer.image.clone().filter(|image| is_address(image)),
+        email: customer.email.clone().filter(|email| is_email(email)),
+        ..Party::new(&customer.id, id_type(customer).unwrap_or(IdType::Opaque))
     }
+}
+
+/// What is dropped or changed in a customer's fields, for the author of the connector.
+pub(crate) fn left_out(customer: &Customer) -> Vec<String> {
+    let mut notes = Vec::new();
+    if id_type(customer).is_none()
+        && customer.id_type.as_deref().is_some_and(|word| !word.trim().is_empty())
+    {
+        notes.push(
+            "`customer.id_type` is none of Email, Phone and Opaque: it goes to Genesys as Opaque"
+                .to_owned(),
+        );
+    }
+    if customer.image.as_deref().is_some_and(|image| !is_address(image)) {
+        notes.push("`customer.image` is no absolute http or https URL and was left out".to_owned());
+    }
+    if customer.email.as_deref().is_some_and(|email| !is_email(email)) {
+        notes.push("`customer.email` is no e-mail address and was left out".to_owned());
+    }
+    notes
+}
+
+/// The type of the customer's id, if it is one of the three that Genesys knows, in any case.
+fn id_type(customer: &Customer) -> Option<IdType> {
+    let word = customer.id_type.as_deref()?.trim();
+    IdType::KNOWN.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word)).cloned()
+}
+
+fn is_address(url: &str) -> bool {
+    url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn is_email(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'))
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 #[cfg(test)]
@@ -136,6 +164,44 @@ mod tests {
     use conversation::ReasonCode;
 
     use super::*;
+
+    #[test]
+    fn a_customer_is_completed_and_ornaments_that_genesys_refuses_are_left_out() {
+        for (word, expected, told) in [
+            (None, "Opaque", false),
+            (Some(""), "Opaque", false),
+            (Some(" "), "Opaque", false),
+            (Some("email"), "Email", false),
+            (Some("PHONE"), "Phone", false),
+            (Some(" opaque "), "Opaque", false),
+            (Some("WhatsApp"), "Opaque", true),
+        ] {
+            let id_type = word.map(str::to_owned);
+            let customer = Customer { id: "noor".to_owned(), id_type, ..Customer::default() };
+            assert_eq!(party(&customer).id_type.unwrap().as_str(), expected, "{word:?}");
+            assert_eq!(!left_out(&customer).is_empty(), told, "{word:?}");
+        }
+        let customer = |image: &str, email: &str| Customer {
+            id: "noor".to_owned(),
+            image: Some(image.to_owned()),
+            email: Some(email.to_owned()),
+            ..Customer::default()
+        };
+        let good = customer("https://f.example/noor.png", "noor@mail.example");
+        let kept = party(&good);
+        assert!(kept.image.is_some() && kept.email.is_some() && left_out(&good).is_empty());
+        for (image, email) in
+            [("noor.png", "noor"), ("data:image/png,x", "@"), ("", "a b@c"), ("//x", "a@b@c")]
+        {
+            let bad = customer(image, email);
+            let kept = party(&bad);
+            assert_eq!(
+                (kept.image, kept.email, left_out(&bad).len()),
+                (None, None, 2),
+                "{image} {email}"
+            );
+        }
+    }
 
     #[test]
     fn every_reason_code_of_ours_is_one_of_genesys() {

@@ -1,5 +1,5 @@
-//! The agent's side: what a desktop or a campaign sends. A middleware changes participants with it; an emulator
-//! takes the rest.
+//! The agent's side: what a desktop or a campaign sends. A middleware uses it to change
+//! participants; an emulator uses the rest.
 
 use serde_json::Value;
 
@@ -8,7 +8,8 @@ use crate::message::Typing;
 use crate::record::record;
 
 record! {
-    /// An agent writes (`AdditionalMessage`). One call carries one thing: text, a medium, or a template.
+    /// An agent writes (`AdditionalMessage`). One call carries either text, a medium, or a
+    /// template.
     strict AgentMessage {
         may {
             /// What the agent wrote.
@@ -33,7 +34,8 @@ record! {
 }
 
 record! {
-    /// A message without an agent (`SendAgentlessOutboundMessageRequest`). On Open Messaging it is text only.
+    /// A message without an agent (`SendAgentlessOutboundMessageRequest`). On Open Messaging it is
+    /// text only.
     strict AgentlessRequest {
         needs {
             /// The integration's id.
@@ -48,7 +50,7 @@ record! {
             text_body: String = "textBody",
             /// A canned response.
             messaging_template: Value = "messagingTemplate",
-            /// Whether to write into a conversation that is open already.
+            /// Whether to write into a conversation that is already open.
             use_existing_active_conversation: bool = "useExistingActiveConversation",
         }
     }
@@ -58,14 +60,15 @@ record! {
     /// A change of a participant.
     strict ParticipantPatch {
         may {
-            /// Where the participant shall stand.
+            /// The state that the participant should have.
             state: ParticipantState = "state",
         }
     }
 }
 
 impl ParticipantPatch {
-    /// The participant leaves. For the customer's participant it is the way to say that the customer left.
+    /// Disconnects the participant. For the customer's participant, this tells Genesys that the
+    /// customer left.
     pub fn disconnect() -> Self {
         Self { state: Some(ParticipantState::Disconnected), ..Self::default() }
     }

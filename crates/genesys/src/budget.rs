@@ -1,7 +1,9 @@
-//! The governor of one integration's calls: whoever wants to call Genesys asks here first, and waits its turn.
+//! The rate limiter for one integration's calls. Every call to Genesys asks here first, and waits
+//! its turn.
 //!
-//! Genesys allows some 300 calls a minute for each OAuth client, all kinds together. Calls are let through by lane,
-//! evenly, over as many clients as there are. Nothing is retried here: after a failure the caller asks again.
+//! Genesys allows some 300 calls a minute for each OAuth client, of all kinds together. Calls are
+//! granted by lane, evenly, and spread over the available clients. Nothing is retried here: after a
+//! failure the caller asks again.
 
 mod bucket;
 
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 pub use self::bucket::Bucket;
 use crate::client::{Answer, CallError, Client, RateLimit};
 
-/// The order in which calls are let through: all of a lane before any of the next.
+/// The order in which calls are granted: all of a lane before any of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Customers' messages, and receipts that say Failed.
@@ -25,7 +27,7 @@ pub enum Lane {
     Delivered,
     /// Reads.
     Background,
-    /// Typing; of no use after a second, see [`BudgetConfig::typing_waits`].
+    /// Typing; useless after a second, see [`BudgetConfig::typing_waits`].
     Typing,
 }
 
@@ -34,18 +36,19 @@ impl Lane {
     pub const ALL: [Self; 4] = [Self::Urgent, Self::Delivered, Self::Background, Self::Typing];
 }
 
-/// How a budget spends.
+/// How a budget grants calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetConfig {
-    /// Calls a minute and client, until Genesys's headers say otherwise.
+    /// Calls a minute for each client, until Genesys's headers say otherwise.
     pub allowed_per_minute: u32,
-    /// The part of it that is used; the rest is for calls that arrive in another window than they were sent in.
+    /// The part of the limit that is used. The rest covers calls that arrive in a later window than
+    /// the one in which they were sent.
     pub share: f64,
-    /// Most calls at once after a pause, for each client.
+    /// The most calls at once after a pause, for each client.
     pub burst: u32,
     /// How long typing may wait before it is dropped.
     pub typing_waits: Duration,
-    /// The longest time that a `Retry-After` is believed.
+    /// The longest `Retry-After` that is believed.
     pub longest_shut: Duration,
 }
 
@@ -61,14 +64,15 @@ impl Default for BudgetConfig {
     }
 }
 
-/// The right to call Genesys, shared by all callers of one integration. It needs a tokio runtime; clones share it.
+/// The permission to call Genesys, shared by all callers of one integration. Requires a tokio
+/// runtime; clones share one budget.
 #[derive(Clone, Debug)]
 pub struct Budget {
     shared: Arc<Shared>,
     _granting: Arc<Granting>,
 }
 
-/// Ends the task that grants when the last clone of the budget goes.
+/// Ends the granting task when the last clone of the budget is dropped.
 #[derive(Debug)]
 struct Granting(AbortHandle);
 
@@ -84,7 +88,7 @@ struct Shared {
     config: BudgetConfig,
     start: Instant,
     state: Mutex<State>,
-    /// Rung whenever something happened that may let a call through, or not until later.
+    /// Notified whenever something happened that may allow a call, or delay it.
     changed: Notify,
 }
 
@@ -96,8 +100,8 @@ struct State {
     rng: fastrand::Rng,
 }
 
-/// The right to make one call, with the client to make it with. Tell what came of it by [`Self::done`]; a permit that
-/// is dropped counts as a call whose answer was lost.
+/// The permission to make one call, and the client to make it with. Report the result with
+/// [`Self::done`]; a permit that is dropped counts as a call whose answer was lost.
 #[derive(Debug)]
 pub struct Permit {
     shared: Arc<Shared>,
@@ -105,16 +109,17 @@ pub struct Permit {
     open: bool,
 }
 
-/// What a 429 says.
+/// The content of a 429.
 #[derive(Clone, Copy)]
 struct Refusal {
     retry_after: Duration,
-    /// Calls a minute, where the body names them.
+    /// Calls a minute, if the body names them.
     allowed: Option<u32>,
 }
 
 impl Budget {
-    /// A budget over `clients`, which all belong to one org. `rng` draws the jitter after a 429.
+    /// A budget over `clients`, which must all belong to one org. `rng` draws the jitter after a
+    /// 429.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -134,7 +139,8 @@ impl Budget {
         Self { shared, _granting: Arc::new(Granting(granting)) }
     }
 
-    /// Waits for the right to make one call. `None` for typing that waited too long, and where there is no client.
+    /// Waits for the permission to make one call. Returns `None` for typing that waited too long,
+    /// and if there is no client.
     pub async fn permit(&self, lane: Lane) -> Option<Permit> {
         if self.shared.clients.is_empty() {
             return None;
@@ -150,7 +156,7 @@ impl Budget {
         }
     }
 
-    /// Makes one call when it is its turn. Where there is no permit the call is [`CallError::NotSent`].
+    /// Makes one call when its turn comes. Without a permit, the result is [`CallError::NotSent`].
     pub async fn call<T, F>(
         &self,
         lane: Lane,
@@ -184,7 +190,7 @@ impl Permit {
         &self.shared.clients[self.client]
     }
 
-    /// Tells what came of the call.
+    /// Reports the result of the call.
     pub fn done<T>(self, outcome: &Result<Answer<T>, CallError>) {
         match outcome {
             Ok(answer) => self.answered(answer.limit, None),
@@ -196,6 +202,13 @@ impl Permit {
         }
     }
 
+    /// Returns the permit: the call was not made and does not count.
+    pub fn unused(mut self) {
+        self.open = false;
+        self.shared.state().buckets[self.client].untake();
+        self.shared.changed.notify_one();
+    }
+
     fn answered(mut self, limit: Option<RateLimit>, refusal: Option<Refusal>) {
         self.open = false;
         let now = self.shared.now();
@@ -203,7 +216,7 @@ impl Permit {
         state.buckets[self.client].answered(now, limit);
         if let Some(Refusal { retry_after, allowed }) = refusal {
             let wait = retry_after.min(self.shared.config.longest_shut);
-            // Up to a second more, so that several nodes do not come back in the same moment.
+            // Up to a second more, so that several nodes do not resume at the same moment.
             let jitter = Duration::from_secs_f64(state.rng.f64());
             let bucket = &mut state.buckets[self.client];
             bucket.shut(now, now + wait + jitter);
@@ -232,7 +245,7 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held, so what it guards is whole.
+        // Nothing panics while the lock is held, so the data is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -240,14 +253,15 @@ impl Shared {
 impl State {
     fn queue(&mut self, lane: Lane, waiting: oneshot::Sender<Permit>) {
         let queue = &mut self.lanes[lane as usize];
-        // Who gave up waiting is forgotten now and then, so that a lane that gets no turn does not grow for ever.
+        // Callers that gave up are removed now and then. Otherwise a lane that gets no turn would
+        // grow forever.
         if queue.len() >= 64 && queue.len().is_power_of_two() {
             queue.retain(|waiting| !waiting.is_closed());
         }
         queue.push_back(waiting);
     }
 
-    /// The first of the first lane that still waits.
+    /// The first caller of the first lane that still waits.
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
         self.lanes.iter_mut().find_map(|lane| {
             while let Some(waiting) = lane.pop_front() {
@@ -263,7 +277,7 @@ impl State {
         self.lanes.iter().any(|lane| !lane.is_empty())
     }
 
-    /// The client that may call first, the least used of several, and when.
+    /// The client that may call first, and when. Of several, the least used one.
     fn first_ready(&self, now: Duration) -> Option<(usize, Duration)> {
         let ready = self.buckets.iter().map(|bucket| bucket.ready_at(now)).enumerate();
         ready.min_by(|(a, a_at), (b, b_at)| {
@@ -273,7 +287,7 @@ impl State {
     }
 }
 
-/// Lets calls through until the budget goes.
+/// Grants calls until the budget is dropped.
 async fn grant(shared: Arc<Shared>) {
     loop {
         let next = grant_ready(&shared);
@@ -290,7 +304,8 @@ async fn grant(shared: Arc<Shared>) {
     }
 }
 
-/// Grants what can be granted now, and says when the next one can be; `None` when nobody waits.
+/// Grants all calls that are possible now, and returns when the next one will be. `None` if no call
+/// waits.
 fn grant_ready(shared: &Arc<Shared>) -> Option<Duration> {
     loop {
         let now = shared.now();
@@ -307,7 +322,8 @@ fn grant_ready(shared: &Arc<Shared>) -> Option<Duration> {
         drop(state);
         let permit = Permit { shared: Arc::clone(shared), client, open: true };
         if let Err(mut permit) = waiting.send(permit) {
-            // It gave up in this very moment. Its drop must not count a call that was never made.
+            // The caller gave up at this moment. Dropping its permit must not count a call that was
+            // never made.
             permit.open = false;
             shared.state().buckets[client].untake();
         }

@@ -1,8 +1,10 @@
-//! Genesys Cloud's REST calls that an Open Messaging middleware needs, made as one OAuth client of one org.
+//! Genesys Cloud's REST calls that an Open Messaging middleware needs, made as one OAuth client of
+//! one org.
 //!
-//! It minds the token and gives failures their names; it repeats a call only once, after a 401. Pacing is the
-//! [`budget`](crate::budget)'s, retries are the caller's.
+//! It manages the token and classifies failures. It repeats a call only once, after a 401. Pacing
+//! is the task of the [`budget`](crate::budget), and retries are the caller's.
 
+mod departure;
 mod error;
 mod exchange;
 mod rate_limit;
@@ -10,7 +12,7 @@ mod token;
 mod transport;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -22,7 +24,7 @@ pub use self::error::CallError;
 use self::exchange::{Reply, Way};
 pub use self::rate_limit::RateLimit;
 use self::token::Tokens;
-pub use self::transport::{Body, Exchange, Transport};
+pub use self::transport::{Body, Exchange, MayLeave, Transport};
 use crate::agent::ParticipantPatch;
 use crate::conversation::{MessageConversation, MessageData};
 use crate::inbound::{
@@ -50,12 +52,12 @@ pub struct Credentials {
     pub secret: Secret,
 }
 
-/// What a call brought.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub struct Answer<T> {
-    /// The body. Empty where a call was done but its answer could not be read and is not needed.
+    /// The body. Empty if the call was made but its answer could not be read and is not needed.
     pub value: T,
-    /// Where the token stands within its rate limit.
+    /// The token's use of its rate limit.
     pub limit: Option<RateLimit>,
     /// Genesys's support asks for it.
     pub correlation_id: Option<String>,
@@ -63,10 +65,30 @@ pub struct Answer<T> {
 
 /// Makes calls as one OAuth client. Clones share their token.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>, Option<Condition>);
+pub struct Client {
+    inner: Arc<Inner>,
+    may_leave: MayLeave,
+    last_call: LastCall,
+}
 
-/// Whether a call may still leave.
-type Condition = Arc<dyn Fn() -> bool + Send + Sync>;
+/// The last request that a client made, as `POST https://api.mypurecloud.com/api/v2/…`, for the log
+/// line of its failure. It contains no query, user name or password.
+#[derive(Clone, Debug, Default)]
+pub struct LastCall(Arc<Mutex<String>>);
+
+impl LastCall {
+    /// The request; empty if there was none.
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, method: &Method, url: &Url) {
+        let origin = url.origin().ascii_serialization();
+        let text = format!("{method} {origin}{}", url.path());
+        // Nothing panics while the lock is held, so the data is consistent.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+}
 
 struct Inner {
     way: Way,
@@ -77,58 +99,61 @@ struct Inner {
 }
 
 impl Client {
-    /// A client that calls over `http`. Give that one a `connect_timeout` below the call's own, so that a host that
-    /// cannot be reached counts as [`CallError::NotSent`], and no redirects.
+    /// A client that calls over `http`. Give `http` a `connect_timeout` below the call's timeout,
+    /// so that an unreachable host counts as [`CallError::NotSent`]. It must follow no redirects.
     pub fn new(http: reqwest::Client, hosts: Hosts, credentials: Credentials) -> Self {
         Self::by(Way::Http(http), hosts, credentials)
     }
 
-    /// A client whose requests `transport` carries. It has no sockets: [`Self::listen`] does not work.
+    /// A client whose requests `transport` carries. It has no sockets: [`Self::listen`] does not
+    /// work.
     pub fn over(transport: Arc<dyn Transport>, hosts: Hosts, credentials: Credentials) -> Self {
         Self::by(Way::Other(transport), hosts, credentials)
     }
 
     fn by(way: Way, hosts: Hosts, credentials: Credentials) -> Self {
-        Self(
-            Arc::new(Inner {
-                way,
-                hosts,
-                credentials,
-                timeout: TIMEOUT,
-                tokens: Tokens::default(),
-            }),
-            None,
-        )
+        let inner = Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() };
+        Self {
+            inner: Arc::new(inner),
+            may_leave: MayLeave::default(),
+            last_call: LastCall::default(),
+        }
     }
 
-    /// The same client with another time-out for each call, from the connection to the end of the answer.
+    /// The same client with another timeout for each call, from connecting to the end of the
+    /// answer.
     pub fn with_timeout(self, timeout: Duration) -> Self {
-        let Inner { way, hosts, credentials, .. } = &*self.0;
+        let Inner { way, hosts, credentials, .. } = &*self.inner;
         let (way, hosts, credentials) = (way.clone(), hosts.clone(), credentials.clone());
-        Self(
-            Arc::new(Inner { way, hosts, credentials, timeout, tokens: Tokens::default() }),
-            self.1.clone(),
-        )
+        let inner = Inner { way, hosts, credentials, timeout, tokens: Tokens::default() };
+        Self { inner: Arc::new(inner), ..self }
     }
 
-    /// The same client, whose calls leave only while `condition` says so: it is asked right before each, since a token may
-    /// have to be waited for. A call that does not leave is [`CallError::NotSent`].
+    /// The same client, whose calls leave only if `condition` holds. It is checked before the first
+    /// byte of each call that changes something, after the token, DNS, connecting and TLS. A call
+    /// that does not leave is [`CallError::NotSent`].
     pub fn only_while(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(self.0, Some(Arc::new(condition)))
+        Self { may_leave: MayLeave::only_while(condition), ..self }
+    }
+
+    /// The same client, which records each request that it makes in `last_call`, including one for
+    /// a token.
+    pub fn noting(self, last_call: &LastCall) -> Self {
+        Self { last_call: last_call.clone(), ..self }
     }
 
     /// The OAuth client's id.
     pub fn id(&self) -> &str {
-        &self.0.credentials.id
+        &self.inner.credentials.id
     }
 
-    /// Gets a token, unless there is a good one already.
+    /// Gets a token, unless a valid one is cached.
     pub async fn check_token(&self) -> Result<(), CallError> {
-        self.0.tokens.get(self, None).await.map(|_| ())
+        self.inner.tokens.get(self, None).await.map(|_| ())
     }
 
-    /// Posts a customer's message. With `prefetch_conversation_id` the answer holds the conversation's id, and takes
-    /// longer.
+    /// Posts a customer's message. With `prefetch_conversation_id`, the answer contains the
+    /// conversation's id, and takes longer.
     pub async fn post_message(
         &self,
         integration_id: &str,
@@ -198,7 +223,7 @@ impl Client {
         self.call(Method::PATCH, &path, &[], Some(written(update)?)).await.and_then(needed)
     }
 
-    /// Deletes an integration; it takes Genesys up to minutes.
+    /// Deletes an integration. Genesys may take minutes for it.
     pub async fn delete_integration(&self, id: &str) -> Result<Answer<()>, CallError> {
         self.call(Method::DELETE, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.map(done)
     }
@@ -208,7 +233,7 @@ impl Client {
         self.call(Method::GET, &[&MESSAGES[..], &[id]].concat(), &[], None).await.and_then(needed)
     }
 
-    /// Reads what became of a message.
+    /// Reads the status and the receipts of a message.
     pub async fn message_details(
         &self,
         message_id: &str,
@@ -218,7 +243,8 @@ impl Client {
             .and_then(needed)
     }
 
-    /// Changes a participant: disconnecting the customer's is the way to say that the customer left.
+    /// Changes a participant. Disconnecting the customer's participant tells Genesys that the
+    /// customer left.
     pub async fn patch_participant(
         &self,
         conversation_id: &str,
@@ -229,13 +255,14 @@ impl Client {
         self.call(Method::PATCH, &path, &[], Some(written(change)?)).await.map(done)
     }
 
-    /// Makes a channel for notifications. It lives a day, and without a socket less.
+    /// Creates a channel for notifications. It lives for a day, or less without a socket.
     pub async fn create_channel(&self) -> Result<Answer<NotificationChannel>, CallError> {
         let body = Some(b"{}".to_vec());
         self.call(Method::POST, &CHANNELS, &[], body).await.and_then(needed)
     }
 
-    /// Adds topics to what a channel is subscribed to. A topic that may not be is left out by Genesys.
+    /// Adds topics to a channel's subscriptions. Genesys silently drops topics that are not
+    /// permitted.
     pub async fn subscribe(
         &self,
         channel: &str,
@@ -249,15 +276,15 @@ impl Client {
     /// Opens a channel's socket.
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
-        match &self.0.way {
-            Way::Http(http) => Frames::connect(http, &self.0.hosts.api, uri).await,
+        match &self.inner.way {
+            Way::Http(http) => Frames::connect(http, &self.inner.hosts.api, uri).await,
             Way::Other(_) => {
                 Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() })
             }
         }
     }
 
-    /// A post after which only its success matters: an answer that cannot be read is an empty one.
+    /// A post of which only the success matters: an answer that cannot be read counts as empty.
     async fn post_inbound<T: DeserializeOwned + Default>(
         &self,
         integration_id: &str,
@@ -276,7 +303,7 @@ impl Client {
         Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
     }
 
-    /// One call; after a 401 once more with a token that is not the refused one.
+    /// Makes one call. After a 401, makes it once more with a token other than the refused one.
     async fn call(
         &self,
         method: Method,
@@ -284,13 +311,13 @@ impl Client {
         query: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> Result<Reply, CallError> {
-        let mut url = url(&self.0.hosts.api, path)?;
+        let mut url = url(&self.inner.hosts.api, path)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut refused = None;
         loop {
-            let token = self.0.tokens.get(self, refused.as_ref()).await?;
+            let token = self.inner.tokens.get(self, refused.as_ref()).await?;
             let mut request = Request::builder().method(method.clone()).uri(url.as_str());
             let bearer = authorization(&format!("Bearer {}", token.expose()))?;
             request = request
@@ -300,12 +327,11 @@ impl Client {
                 request = request.header(header::CONTENT_TYPE, "application/json");
             }
             let request = request.body(body.clone().unwrap_or_default()).map_err(unwritable)?;
-            if self.1.as_ref().is_some_and(|condition| !condition()) {
-                return Err(CallError::NotSent {
-                    cause: "it is not this caller's to make any more".to_owned(),
-                });
-            }
-            let reply = self.0.way.exchange(request, self.0.timeout).await?;
+            // A call that may not leave need not connect.
+            self.may_leave.ask()?;
+            self.last_call.note(&method, &url);
+            let reply =
+                self.inner.way.exchange(request, self.inner.timeout, &self.may_leave).await?;
             if reply.status != StatusCode::UNAUTHORIZED || refused.is_some() {
                 return reply.success();
             }
@@ -318,7 +344,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("id", &self.id())
-            .field("api", &self.0.hosts.api.as_str())
+            .field("api", &self.inner.hosts.api.as_str())
             .finish_non_exhaustive()
     }
 }
@@ -328,7 +354,7 @@ fn written(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
         .map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
 }
 
-/// The header's value; no log shows it.
+/// The header's value, which is kept out of logs.
 fn authorization(value: &str) -> Result<HeaderValue, CallError> {
     let mut value = HeaderValue::from_str(value).map_err(|error| unwritable(error.into()))?;
     value.set_sensitive(true);
@@ -340,7 +366,7 @@ fn unwritable(error: http::Error) -> CallError {
     CallError::NotSent { cause: format!("the request cannot be made: {error}") }
 }
 
-/// An answer without which the call was of no use.
+/// An answer that the call needs.
 fn needed<T: DeserializeOwned>(reply: Reply) -> Result<Answer<T>, CallError> {
     let value = reply.json().map_err(|cause| CallError::Unknown { cause })?;
     Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
@@ -350,7 +376,8 @@ fn done(reply: Reply) -> Answer<()> {
     Answer { value: (), limit: reply.limit, correlation_id: reply.correlation_id }
 }
 
-/// `base` with further path segments, each percent-encoded. An id that would vanish from the path (`..`) is refused.
+/// Adds path segments to `base`, each percent-encoded. Refuses an id that would vanish from the
+/// path (`..`).
 fn url(base: &Url, segments: &[&str]) -> Result<Url, CallError> {
     let refuse = |cause: &str| CallError::NotSent { cause: cause.to_owned() };
     if segments.iter().any(|segment| segment.is_empty() || segment.chars().all(|c| c == '.')) {
@@ -380,7 +407,7 @@ mod tests {
         for id in ["", ".", ".."] {
             assert!(matches!(made(id), Err(CallError::NotSent { .. })), "{id}");
         }
-        // Already encoded dots are encoded once more, and so stay a name.
+        // Encoded dots are encoded once more, and so remain a name.
         assert!(
             made("%2e%2e").unwrap().ends_with("/api/%252e%252e/details"),
             "{:?}",

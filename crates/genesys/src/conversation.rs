@@ -1,15 +1,17 @@
-//! What Genesys knows of a conversation and of a message in it: read by polls, by operators, and by tests.
+//! Genesys's view of a conversation and of a message in it, read by polls, by operators, and by
+//! tests.
 //!
-//! Only the fields that a middleware needs have names here; the others are kept as they came.
+//! Only the fields that a middleware needs are named here; the others are kept as they came.
 
 use serde_json::{Map, Value};
 
 use crate::error_body::ErrorBody;
+use crate::receipt::ReceiptStatus;
 use crate::record::{record, words};
 use crate::webhook::WebhookMessage;
 
 words! {
-    /// Which part a participant plays.
+    /// The role of a participant.
     Purpose {
         /// The customer.
         Customer = "customer",
@@ -21,13 +23,13 @@ words! {
         Acd = "acd",
         /// An Architect flow.
         Workflow = "workflow",
-        /// Somebody outside.
+        /// An external person.
         External = "external",
     }
 }
 
 words! {
-    /// Where a participant stands.
+    /// The state of a participant.
     ParticipantState {
         /// Is being offered the conversation.
         Alerting = "alerting",
@@ -51,7 +53,7 @@ words! {
 }
 
 words! {
-    /// What became of a message, as a conversation shows it.
+    /// The status of a message, as a conversation shows it.
     MessageStatus {
         /// Waits.
         Queued = "queued",
@@ -80,16 +82,16 @@ record! {
         may {
             /// Genesys's conversation id.
             id: String = "id",
-            /// Everybody who takes or took part. A hand-over adds participants, it changes none.
+            /// All past and present participants. A hand-over adds participants and changes none.
             participants: Vec<Participant> = "participants",
-            /// Where to read it.
+            /// The URL to read it.
             self_uri: String = "selfUri",
         }
     }
 }
 
 impl MessageConversation {
-    /// Everybody who takes or took part in the role of `purpose`.
+    /// All past and present participants in the role of `purpose`.
     pub fn participants_as(&self, purpose: &Purpose) -> impl Iterator<Item = &Participant> {
         let all = self.participants.as_deref().unwrap_or_default();
         all.iter().filter(move |participant| participant.purpose.as_ref() == Some(purpose))
@@ -97,16 +99,16 @@ impl MessageConversation {
 }
 
 record! {
-    /// Somebody who takes or took part (`MessageMediaParticipant`).
+    /// A past or present participant (`MessageMediaParticipant`).
     tolerant Participant {
         may {
             /// Id of the participant.
             id: String = "id",
             /// Name to show.
             name: String = "name",
-            /// Which part it plays.
+            /// Its role.
             purpose: Purpose = "purpose",
-            /// Where it stands.
+            /// Its state.
             state: ParticipantState = "state",
             /// `inbound` or `outbound`.
             direction: String = "direction",
@@ -124,15 +126,15 @@ record! {
             queue: EntityRef = "queue",
             /// Participant data.
             attributes: Map<String, Value> = "attributes",
-            /// Set where the conversation ended by an error.
+            /// Set if the conversation ended by an error.
             error_info: ErrorBody = "errorInfo",
             /// Its messages.
             messages: Vec<MessageDetails> = "messages",
             /// `open`.
             r#type: String = "type",
-            /// From where.
+            /// The sender's address.
             from_address: Address = "fromAddress",
-            /// To where.
+            /// The recipient's address.
             to_address: Address = "toAddress",
             /// The session at the other end.
             peer: String = "peer",
@@ -164,7 +166,7 @@ record! {
             id: String = "id",
             /// Its name.
             name: String = "name",
-            /// Where to read it.
+            /// The URL to read it.
             self_uri: String = "selfUri",
         }
     }
@@ -176,9 +178,9 @@ record! {
         may {
             /// The message's id.
             message_id: String = "messageId",
-            /// Where to read it.
+            /// The URL to read it.
             message_uri: String = "messageURI",
-            /// What became of it.
+            /// Its status.
             message_status: MessageStatus = "messageStatus",
             /// Number of parts.
             message_segment_count: u64 = "messageSegmentCount",
@@ -190,7 +192,7 @@ record! {
             stickers: Vec<Value> = "stickers",
             /// Type, events and content.
             message_metadata: Value = "messageMetadata",
-            /// Why it failed: the message is `<reason code> - <reason message>` in a sentence.
+            /// Why it failed. Its message is `<reason code> - <reason message>` in a sentence.
             error_info: ErrorBody = "errorInfo",
         }
     }
@@ -206,15 +208,15 @@ record! {
             provider_message_id: String = "providerMessageId",
             /// When it was written, ISO 8601.
             timestamp: String = "timestamp",
-            /// From where.
+            /// The sender's address.
             from_address: String = "fromAddress",
-            /// To where.
+            /// The recipient's address.
             to_address: String = "toAddress",
             /// `inbound` or `outbound`.
             direction: String = "direction",
             /// `open`.
             messenger_type: String = "messengerType",
-            /// What became of it.
+            /// Its status.
             status: MessageStatus = "status",
             /// The message itself.
             normalized_message: WebhookMessage = "normalizedMessage",
@@ -224,8 +226,38 @@ record! {
             created_by: EntityRef = "createdBy",
             /// The conversation it belongs to.
             conversation_id: String = "conversationId",
-            /// Where to read it.
+            /// The URL to read it.
             self_uri: String = "selfUri",
         }
+    }
+}
+
+impl MessageData {
+    /// Whether the message `id` has a final receipt. `None` if the answer does not say: it is about
+    /// another message, or its receipts cannot be read. A Delivered or a Failed is always final.
+    pub fn has_final_receipt(&self, id: &str) -> Option<bool> {
+        if self.id.as_deref() != Some(id) && self.provider_message_id.as_deref() != Some(id) {
+            return None;
+        }
+        let last = |status: Option<&ReceiptStatus>| {
+            matches!(status, Some(ReceiptStatus::Delivered | ReceiptStatus::Failed))
+        };
+        if let Some(receipts) = &self.normalized_receipts {
+            return Some(
+                receipts
+                    .iter()
+                    .any(|one| one.is_final_receipt == Some(true) || last(one.status.as_ref())),
+            );
+        }
+        // One receipt of an unexpected form removes the others from the typed list.
+        let receipts = match self.other.get("normalizedReceipts") {
+            None | Some(Value::Null) => return Some(false),
+            Some(receipts) => receipts.as_array()?,
+        };
+        let word = |one: &Value| one.get("status").and_then(Value::as_str).map(ReceiptStatus::from);
+        if receipts.iter().any(|one| one["isFinalReceipt"] == true || last(word(one).as_ref())) {
+            return Some(true);
+        }
+        receipts.iter().all(Value::is_object).then_some(false)
     }
 }

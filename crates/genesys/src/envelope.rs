@@ -1,15 +1,14 @@
-//! The little of a message that a receipt needs, read out of a body that cannot be read as a message.
+//! The few fields that a receipt needs, read from a body that cannot be read as a message.
 //!
-//! A middleware calls it when [`WebhookMessage::read`](crate::WebhookMessage::read) failed, so that Genesys still
-//! learns what became of the message. It looks two levels deep and never recurses into the rest.
+//! A middleware calls it if [`WebhookMessage::read`](crate::WebhookMessage::read) failed, so that
+//! Genesys still learns the message's fate. It looks two levels deep and never recurses into the
+//! rest.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::mend::mended;
-
-/// What a receipt needs to know of a message.
+/// The fields of a message that a receipt needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The message's id.
@@ -22,29 +21,24 @@ pub struct Envelope {
     pub to_id_type: Option<String>,
 }
 
-/// The body is no JSON.
+/// The body is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no JSON")]
 pub struct NotJson;
 
 impl Envelope {
-    /// Reads a body, however deep the rest of it is nested and whatever types its fields have. The last of repeated
-    /// keys counts. JSON that is no object gives an empty envelope.
+    /// Reads a body, however deep the rest is nested and whatever types its fields have. If a key
+    /// is repeated, the last one counts. JSON that is not an object gives an empty envelope.
     pub fn read(body: &[u8]) -> Result<Self, NotJson> {
-        let read = |text: &[u8]| {
-            let mut envelope = Self::default();
-            let mut json = serde_json::Deserializer::from_slice(text);
-            Level::Message(&mut envelope)
-                .deserialize(&mut json)
-                .and_then(|()| json.end())
-                .map(|()| envelope)
-        };
-        read(body)
-            .or_else(|_| mended(body).and_then(|text| read(text.as_bytes()).ok()).ok_or(NotJson))
+        let text = lenient::json::mend(body);
+        let mut envelope = Self::default();
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let read = Level::Message(&mut envelope).deserialize(&mut json).and_then(|()| json.end());
+        read.map(|()| envelope).map_err(|_| NotJson)
     }
 }
 
-/// Which object is being read, and where its findings go.
+/// The object that is being read, and the target of its fields.
 enum Level<'a> {
     Message(&'a mut Envelope),
     Channel(&'a mut Envelope),
@@ -127,26 +121,38 @@ impl<'de> Visitor<'de> for Level<'_> {
         Ok(())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.number(&number.into());
         Ok(())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.number(&number.into());
         Ok(())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        self.number(&number.into());
         Ok(())
     }
 }
 
-/// Reads a text into `place`, after forgetting what an earlier key of the same name put there.
+impl Level<'_> {
+    /// A number counts as an id.
+    fn number(self, number: &serde_json::Value) {
+        if let Self::Text(place) = self {
+            *place = lenient::id::text(number);
+        }
+    }
+}
+
+/// Reads a text into `place`, after clearing the value of an earlier key with the same name.
 fn text(place: &mut Option<String>) -> Level<'_> {
     *place = None;
     Level::Text(place)
 }
 
-/// Passes over a value of any depth; `serde_json` does so without recursion.
+/// Skips a value of any depth; `serde_json` does so without recursion.
 fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(|_| ())
 }
@@ -197,7 +203,8 @@ mod tests {
             ["null", "true", "5", "-5", "5.5", "1e999", "\"text\"", "[]", "{}", r#"{"to":[]}"#]
         {
             let body = format!(r#"{{"type":{odd},"channel":{odd},"id":"m"}}"#);
-            // 1e999 is beyond every number that serde_json reads, but it is passed over where nobody asks for it.
+            // 1e999 is beyond every number that serde_json reads, but it is skipped if its field is
+            // not needed.
             if let Ok(envelope) = Envelope::read(body.as_bytes()) {
                 assert_eq!((envelope.id.as_deref(), envelope.to_id), (Some("m"), None), "{odd}");
             } else {

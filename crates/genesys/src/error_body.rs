@@ -1,4 +1,4 @@
-//! What Genesys says when it refuses a call, and in the `errorInfo` of a message that failed.
+//! Genesys's explanation when it refuses a call, also used in the `errorInfo` of a failed message.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::record::record;
 
 record! {
-    /// The body of an answer that is no success (`ErrorBody`).
+    /// The body of an unsuccessful answer (`ErrorBody`).
     tolerant ErrorBody {
         may {
             /// A sentence.
@@ -20,11 +20,11 @@ record! {
             entity_id: String = "entityId",
             /// What the error is about.
             entity_name: String = "entityName",
-            /// The sentence with gaps.
+            /// The sentence with placeholders.
             message_with_params: String = "messageWithParams",
-            /// What belongs into the gaps.
+            /// The values of the placeholders.
             message_params: Map<String, Value> = "messageParams",
-            /// Genesys's support asks for it.
+            /// An id that Genesys's support asks for.
             context_id: String = "contextId",
             /// Which fields are wrong; often empty.
             details: Vec<ErrorDetail> = "details",
@@ -37,7 +37,7 @@ record! {
 }
 
 impl ErrorBody {
-    /// How many calls a minute a token has, where that is the limit that was reached.
+    /// How many calls a minute a token has, if that is the limit that was reached.
     pub fn calls_a_minute(&self) -> Option<u32> {
         let limit = self.limit.as_ref()?;
         let of_the_token = limit.key.as_deref()?.ends_with("token.rate.per.minute");
@@ -46,16 +46,16 @@ impl ErrorBody {
 }
 
 record! {
-    /// A field that is wrong.
+    /// A wrong field.
     tolerant ErrorDetail {
         may {
             /// What is wrong.
             error_code: String = "errorCode",
-            /// With which field.
+            /// The name of the field.
             field_name: String = "fieldName",
-            /// Of what.
+            /// The object that it belongs to.
             entity_id: String = "entityId",
-            /// Of what.
+            /// The object that it belongs to.
             entity_name: String = "entityName",
         }
     }
@@ -69,13 +69,13 @@ record! {
             key: String = "key",
             /// Such as `platform.api`.
             namespace: String = "namespace",
-            /// How many.
+            /// The value of the limit.
             value: u64 = "value",
         }
     }
 }
 
-/// Code and context id, for people. The sentence is left out: it may quote what was posted.
+/// Code and context id, for people. The sentence is left out, because it may quote what was posted.
 impl fmt::Display for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code.as_deref().map(|code| format!("code {}", printable(code)));
@@ -86,7 +86,7 @@ impl fmt::Display for ErrorBody {
     }
 }
 
-/// The text without anything that could disturb a log, and not too much of it.
+/// The text without characters that could disturb a log, cut to a limited length.
 fn printable(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(80).collect()
 }

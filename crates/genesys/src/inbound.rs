@@ -1,6 +1,8 @@
-//! What a middleware posts to Genesys, and what Genesys answers: messages, receipts, events, structured responses.
+//! What a middleware posts to Genesys, and what Genesys answers: messages, receipts, events,
+//! structured responses.
 //!
-//! The requests are strict (Genesys answers a wrong type with 400), the answers tolerant. Unknown fields are kept.
+//! The requests are strict (Genesys answers a wrong type with 400), and the answers tolerant.
+//! Unknown fields are kept.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,7 @@ use crate::receipt::{Reason, ReceiptStatus};
 use crate::record::{record, words};
 
 record! {
-    /// How an inbound message, event or response travels.
+    /// The channel of an inbound message, event or response.
     strict InboundChannel {
         needs {
             /// The customer; Genesys requires `id` and `idType`.
@@ -47,7 +49,7 @@ record! {
     /// `channel.metadata`.
     strict ChannelMetadata {
         may {
-            /// What Architect reads as participant data. The SDKs have no field for it.
+            /// Attributes that Architect reads as participant data. The SDKs have no field for it.
             custom_attributes: BTreeMap<String, String> = "customAttributes",
         }
     }
@@ -87,19 +89,19 @@ record! {
             content: Vec<Content> = "content",
             /// As posted.
             metadata: Map<String, Value> = "metadata",
-            /// Genesys's conversation; only where it was asked for by `prefetchConversationId`.
+            /// Genesys's conversation; only if it was requested by `prefetchConversationId`.
             conversation_id: String = "conversationId",
         }
     }
 }
 
 record! {
-    /// How a receipt travels.
+    /// The channel of a receipt.
     strict ReceiptChannel {
         needs {
             /// The customer, as the webhook message had it in `channel.to`.
             to: Party = "to",
-            /// When that became of the message, ISO 8601 in UTC.
+            /// When the message got this status, ISO 8601 in UTC.
             time: String = "time",
         }
         may {}
@@ -107,27 +109,27 @@ record! {
 }
 
 record! {
-    /// What became of an outbound message (`OpenInboundNormalizedReceipt`).
+    /// The status of an outbound message (`OpenInboundNormalizedReceipt`).
     strict InboundReceipt {
         needs {
             /// The id that the webhook message had.
             id: String = "id",
-            /// To whom the message went, and when this became of it.
+            /// To whom the message went, and when it got this status.
             channel: ReceiptChannel = "channel",
-            /// What became of it; see [`ReceiptStatus::can_be_posted`].
+            /// The status; see [`ReceiptStatus::can_be_posted`].
             status: ReceiptStatus = "status",
         }
         may {
-            /// Why; with `Failed` only.
+            /// The reasons; with `Failed` only.
             reasons: Vec<Reason> = "reasons",
-            /// Whether no receipt will follow this one. There is no stated default: always say it.
+            /// Whether no receipt will follow this one. No default is documented: always set it.
             is_final_receipt: bool = "isFinalReceipt",
         }
     }
 }
 
 impl InboundReceipt {
-    /// Says that message `id` to `to` came to `status` at `time`, for good or not.
+    /// A receipt that message `id` to `to` got `status` at `time`, final or not.
     pub fn new(
         id: impl Into<String>,
         to: Party,
@@ -145,7 +147,7 @@ impl InboundReceipt {
         }
     }
 
-    /// Says, for good, that message `id` to `to` failed at `time` because of `reason`.
+    /// A final receipt that message `id` to `to` failed at `time` because of `reason`.
     pub fn failed(id: impl Into<String>, to: Party, time: Timestamp, reason: Reason) -> Self {
         let reasons = Some(vec![reason]);
         Self { reasons, ..Self::new(id, to, time, ReceiptStatus::Failed, true) }
@@ -162,7 +164,7 @@ record! {
             channel: Channel = "channel",
             /// `Receipt`.
             r#type: MessageType = "type",
-            /// As posted; a `Failed` here is no failure of the call.
+            /// As posted; a `Failed` here does not mean that the call failed.
             status: ReceiptStatus = "status",
             /// As posted.
             reasons: Vec<Reason> = "reasons",
@@ -175,7 +177,8 @@ record! {
 }
 
 record! {
-    /// Something that the customer does beside writing (`OpenInboundNormalizedEvent`): typing.
+    /// Something other than a message that the customer does (`OpenInboundNormalizedEvent`):
+    /// typing.
     strict InboundEvent {
         needs {
             /// Who, and when.
@@ -188,7 +191,7 @@ record! {
 }
 
 impl InboundEvent {
-    /// Says that `from` typed at `time`.
+    /// An event that `from` typed at `time`.
     pub fn typing(from: Party, time: Timestamp) -> Self {
         Self {
             channel: InboundChannel::new(from, time),
@@ -229,14 +232,14 @@ words! {
 }
 
 record! {
-    /// What the customer tapped, and what it stands for.
+    /// What the customer tapped, and its meaning.
     strict ButtonResponse {
         needs {
             /// What kind of button.
             r#type: ButtonResponseType = "type",
-            /// What the button said.
+            /// The text on the button.
             text: String = "text",
-            /// What the button stands for.
+            /// The payload of the button.
             payload: String = "payload",
         }
         may {

@@ -1,4 +1,4 @@
-//! Open Messaging integrations: what ties a webhook URL and a secret to Genesys's routing.
+//! Open Messaging integrations, which connect a webhook URL and a secret to Genesys's routing.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use crate::record::{record, words};
 use crate::secret::Secret;
 
 words! {
-    /// How far the creation of an integration has come; it is asynchronous.
+    /// The progress of an integration's creation, which is asynchronous.
     CreateStatus {
-        /// Under way: ask again.
+        /// In progress: ask again.
         Initiated = "Initiated",
         /// Ready.
         Completed = "Completed",
@@ -20,14 +20,15 @@ words! {
 }
 
 record! {
-    /// The wish for an integration (`OpenIntegrationRequest`).
+    /// A request to create an integration (`OpenIntegrationRequest`).
     strict IntegrationRequest {
         needs {
             /// Name to show; also the nickname that outbound messages come from.
             name: String = "name",
             /// Where Genesys posts outbound messages: public HTTPS on port 443.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
-            /// Signs the webhook; Genesys wants at least [`Self::SECRET_MIN_CHARS`] characters.
+            /// The secret that signs the webhook; Genesys requires at least
+            /// [`Self::SECRET_MIN_CHARS`] characters.
             outbound_notification_webhook_signature_secret_token: Secret =
                 "outboundNotificationWebhookSignatureSecretToken",
         }
@@ -43,12 +44,13 @@ record! {
 }
 
 impl IntegrationRequest {
-    /// How long a signature secret must be ("longer than 15 characters", SDK text).
+    /// The minimum length of a signature secret ("longer than 15 characters", SDK text).
     pub const SECRET_MIN_CHARS: usize = 16;
 }
 
 record! {
-    /// A change of an integration (`OpenIntegrationUpdateRequest`); Genesys wants the name in every one.
+    /// A change of an integration (`OpenIntegrationUpdateRequest`); Genesys requires the name in
+    /// every change.
     strict IntegrationUpdate {
         needs {
             /// Name to show.
@@ -57,7 +59,8 @@ record! {
         may {
             /// Where Genesys posts outbound messages.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
-            /// Signs the webhook. Calls in flight and retries may still carry the old signature.
+            /// The secret that signs the webhook. Calls in flight and retries may still carry the
+            /// old signature.
             outbound_notification_webhook_signature_secret_token: Secret =
                 "outboundNotificationWebhookSignatureSecretToken",
             /// Sent with every webhook call.
@@ -71,7 +74,7 @@ record! {
 }
 
 record! {
-    /// An integration as Genesys has it (`OpenIntegration`).
+    /// An integration, as Genesys returns it (`OpenIntegration`).
     tolerant Integration {
         needs {
             /// Its id.
@@ -82,20 +85,20 @@ record! {
             name: String = "name",
             /// Where Genesys posts outbound messages.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
-            /// Signs the webhook.
+            /// The secret that signs the webhook.
             outbound_notification_webhook_signature_secret_token: Secret =
                 "outboundNotificationWebhookSignatureSecretToken",
             /// Sent with every webhook call.
             webhook_headers: BTreeMap<String, Secret> = "webhookHeaders",
-            /// Which media are allowed; more than a link where it was asked for.
+            /// Which media are allowed; more than a link if it was requested.
             supported_content: EntityRef = "supportedContent",
-            /// Whether typing is passed on; more than a link where it was asked for.
+            /// Whether typing is passed on; more than a link if it was requested.
             messaging_setting: EntityRef = "messagingSetting",
             /// `Active`; seen in lower case too, so compare by [`Self::is_active`].
             status: String = "status",
-            /// Ties the integration to an Architect flow.
+            /// The link between the integration and an Architect flow.
             recipient: EntityRef = "recipient",
-            /// How far its creation has come.
+            /// The progress of its creation.
             create_status: CreateStatus = "createStatus",
             /// Why its creation failed.
             create_error: ErrorBody = "createError",
@@ -107,14 +110,14 @@ record! {
             created_by: EntityRef = "createdBy",
             /// Who changed it.
             modified_by: EntityRef = "modifiedBy",
-            /// Where to read it.
+            /// The URL to read it.
             self_uri: String = "selfUri",
         }
     }
 }
 
 impl Integration {
-    /// Whether Genesys calls it active, or says nothing about it.
+    /// Whether Genesys calls it active, or gives no status.
     pub fn is_active(&self) -> bool {
         self.status.as_deref().is_none_or(|status| status.eq_ignore_ascii_case("active"))
     }
@@ -126,17 +129,17 @@ record! {
         may {
             /// The integrations of this page.
             entities: Vec<Integration> = "entities",
-            /// Entries a page.
+            /// The number of entries on a page.
             page_size: u64 = "pageSize",
             /// This page; the first is 1.
             page_number: u64 = "pageNumber",
-            /// Entries on all pages.
+            /// The number of entries on all pages.
             total: u64 = "total",
-            /// Pages.
+            /// The number of pages.
             page_count: u64 = "pageCount",
-            /// Where to read the next page.
+            /// The URL of the next page.
             next_uri: String = "nextUri",
-            /// Where to read this page.
+            /// The URL of this page.
             self_uri: String = "selfUri",
         }
     }

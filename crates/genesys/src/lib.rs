@@ -1,7 +1,9 @@
-//! Open Messaging as Genesys Cloud speaks it: the bodies, the webhook's signature, the calls, the rate limit.
+//! Open Messaging as Genesys Cloud speaks it: the bodies, the webhook's signature, the calls, the
+//! rate limit.
 //!
-//! For anyone who writes an Open Messaging middleware or an emulator of Genesys Cloud. Bodies are read tolerantly and
-//! written back without loss; nothing here decides what is to be done with a message.
+//! For anyone who writes an Open Messaging middleware or an emulator of Genesys Cloud. Bodies are
+//! read tolerantly and written back without loss; nothing here decides what is to be done with a
+//! message.
 //!
 //! ```no_run
 //! use genesys::inbound::InboundReceipt;
@@ -30,7 +32,6 @@ pub mod envelope;
 pub mod error_body;
 pub mod inbound;
 pub mod integration;
-mod mend;
 pub mod message;
 pub mod notifications;
 pub mod oauth;
@@ -43,7 +44,10 @@ pub mod signature;
 pub mod webhook;
 
 pub use budget::{Budget, BudgetConfig, Lane, Permit};
-pub use client::{Answer, Body, CallError, Client, Credentials, Exchange, RateLimit, Transport};
+pub use client::{
+    Answer, Body, CallError, Client, Credentials, Exchange, LastCall, MayLeave, RateLimit,
+    Transport,
+};
 pub use envelope::{Envelope, NotJson};
 pub use error_body::ErrorBody;
 pub use message::{Channel, Content, Party};

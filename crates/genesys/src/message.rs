@@ -1,11 +1,12 @@
-//! The parts that a message is made of, in both directions: channel, party, content, event.
+//! The parts of a message, in both directions: channel, party, content, event.
 //!
-//! Used by every type that carries a message. Nothing here judges a message; it only reads and writes it.
+//! Used by every type that contains a message. Nothing here judges a message; it only reads and
+//! writes it.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::record::{record, words};
+use crate::record::{record, text_of_number, words};
 
 words! {
     /// What a message is (`type`).
@@ -16,15 +17,15 @@ words! {
         Structured = "Structured",
         /// Typing and the like.
         Event = "Event",
-        /// What became of another message.
+        /// The status of another message.
         Receipt = "Receipt",
-        /// Of the shared model; not seen on Open Messaging.
+        /// Part of the shared model; not seen on Open Messaging.
         Message = "Message",
     }
 }
 
 words! {
-    /// Which way a message goes, seen from Genesys.
+    /// The direction of a message, from Genesys's point of view.
     Direction {
         /// From the customer.
         Inbound = "Inbound",
@@ -44,7 +45,7 @@ words! {
 }
 
 words! {
-    /// What kind of address a party's id is. The inbound calls also take the lower-case spelling.
+    /// The type of a party's id. The inbound calls also accept the lower-case spelling.
     IdType {
         /// An e-mail address.
         Email = "Email",
@@ -56,11 +57,11 @@ words! {
 }
 
 words! {
-    /// What an event says.
+    /// The kind of an event.
     EventType {
-        /// Somebody types.
+        /// A participant types.
         Typing = "Typing",
-        /// Somebody came or went; documented for web messaging only.
+        /// A participant came or went; documented for web messaging only.
         Presence = "Presence",
         /// Documented for web messaging only.
         CoBrowse = "CoBrowse",
@@ -89,11 +90,12 @@ record! {
     /// One end of a message: the customer, or the integration.
     tolerant Party {
         needs {
-            /// For a customer the id that the middleware gave; for an integration its id.
-            id: String = "id",
+            /// For a customer, the id that the middleware gave; for an integration, its id. A
+            /// number is read as text.
+            id: String = "id" by text_of_number,
         }
         may {
-            /// What kind of address the id is.
+            /// The type of the id.
             id_type: IdType = "idType",
             /// A name to show; some messages spell the field `nickName`.
             nickname: String = "nickname" or "nickName",
@@ -110,14 +112,14 @@ record! {
 }
 
 impl Party {
-    /// A party that is known by its id alone.
+    /// A party of which only the id is known.
     pub fn new(id: impl Into<String>, id_type: IdType) -> Self {
         Self { id: id.into(), id_type: Some(id_type), ..Self::default() }
     }
 }
 
 record! {
-    /// How a message travels: over which integration, between whom, when.
+    /// The channel of a message: the integration, the sender, the recipient, and the time.
     tolerant Channel {
         may {
             /// The integration's id.
@@ -128,13 +130,14 @@ record! {
             r#type: String = "type",
             /// The provider's id of the message; on agents' messages equal to the message's own id.
             message_id: String = "messageId",
-            /// Where it goes: the customer for outbound messages.
+            /// The recipient: the customer for outbound messages.
             to: Party = "to",
-            /// Where it comes from: the integration (not the agent) for outbound messages.
+            /// The sender: the integration (not the agent) for outbound messages.
             from: Party = "from",
             /// When it was written, ISO 8601 in UTC with milliseconds; see [`Self::timestamp`].
             time: String = "time",
-            /// More about it; [`Self::custom_attributes`] of an inbound message becomes participant data.
+            /// More about it; [`Self::custom_attributes`] of an inbound message becomes participant
+            /// data.
             metadata: Map<String, Value> = "metadata",
         }
     }
@@ -156,9 +159,10 @@ record! {
     /// One element of a message's content.
     tolerant Content {
         may {
-            /// What the element is (`Attachment`, `QuickReply`, `Card`, ...); may be absent in inbound requests.
+            /// The type of the element (`Attachment`, `QuickReply`, `Card`, ...); may be absent in
+            /// inbound requests.
             content_type: String = "contentType",
-            /// The attachment, where it is one.
+            /// The attachment, if the element is one.
             attachment: Attachment = "attachment",
         }
     }
@@ -174,7 +178,7 @@ impl Content {
         }
     }
 
-    /// What the element holds under the property that belongs to its `contentType`, for anything but attachments:
+    /// The value under the property that belongs to its `contentType`, except for attachments:
     /// `quickReply` for `QuickReply`, `template` for `Notification`.
     pub fn body(&self) -> Option<&Value> {
         let kind = self.content_type.as_deref()?;
@@ -193,9 +197,9 @@ record! {
         may {
             /// Genesys's id of the medium.
             id: String = "id",
-            /// What kind of file; required by Genesys.
+            /// The kind of file; required by Genesys.
             media_type: MediaType = "mediaType",
-            /// Where it can be fetched; required in inbound requests, and fetched by Genesys itself.
+            /// The URL of the file; required in inbound requests. Genesys fetches it itself.
             url: String = "url",
             /// MIME type; required in inbound requests.
             mime: String = "mime",
@@ -212,26 +216,26 @@ record! {
 }
 
 record! {
-    /// Something that happened beside the messages.
+    /// An event other than a message.
     tolerant Event {
         may {
             /// What happened.
             event_type: EventType = "eventType",
-            /// More, where somebody types.
+            /// Details, if the event is typing.
             typing: Typing = "typing",
         }
     }
 }
 
 impl Event {
-    /// Somebody types.
+    /// An event that a participant types.
     pub fn typing() -> Self {
         Self { event_type: Some(EventType::Typing), ..Self::default() }
     }
 }
 
 record! {
-    /// Somebody types.
+    /// A participant types.
     tolerant Typing {
         may {
             /// `On`.
@@ -242,12 +246,12 @@ record! {
     }
 }
 
-/// Reads a time as Genesys writes it, if it is one.
+/// Reads a time in Genesys's format, if it is valid.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Writes a time as Genesys does: UTC, with milliseconds.
+/// Writes a time in Genesys's format: UTC, with milliseconds.
 pub fn format_time(time: Timestamp) -> String {
     format!("{time:.3}")
 }

@@ -1,7 +1,8 @@
-//! Genesys's notifications: a channel, the topics that it is subscribed to, and the frames of its socket.
+//! Genesys's notifications: a channel, the topics that it is subscribed to, and the frames of its
+//! socket.
 //!
-//! Frames are lost whenever the socket is away, and Genesys ends it now and then: a frame is a hint to look, never the
-//! truth. Whoever listens looks at everything once after each connection.
+//! Frames are lost while the socket is down, and Genesys closes it now and then. So a frame is only
+//! a hint to check. After each connection, the listener must check everything once.
 
 use std::time::Duration;
 
@@ -17,16 +18,17 @@ use crate::client::CallError;
 use crate::record::record;
 use crate::region::{REGIONS, Region};
 
-/// Genesys sends a heartbeat about every 30 s (developer forum, "behavior of WebSocket heartbeats"); a socket that is
-/// silent for this long is dead.
+/// Genesys sends a heartbeat about every 30 s (developer forum, "behavior of WebSocket
+/// heartbeats"); a socket that is silent for this long is dead.
 const SILENCE: Duration = Duration::from_secs(75);
-/// The largest frame that is read. A message conversation with a long history is the largest that Genesys sends.
+/// The largest frame that is read. A message conversation with a long history is the largest that
+/// Genesys sends.
 const LONGEST_FRAME: usize = 1 << 20;
 
 /// How many topics a channel takes (developer forum, "Notifications service: limits and concepts").
 pub const MOST_TOPICS: usize = 1_000;
 
-/// The topic that tells that the customer's part in a conversation is over: its true end.
+/// The topic that reports that the customer's part in a conversation is over: its true end.
 pub fn customer_end(conversation_id: &str) -> String {
     format!("v2.detail.events.conversation.{conversation_id}.customer.end")
 }
@@ -37,7 +39,7 @@ record! {
         may {
             /// Its id.
             id: String = "id",
-            /// Where its socket is.
+            /// The URL of its socket.
             connect_uri: String = "connectUri",
             /// When it ends, ISO 8601, unless it is subscribed to again before.
             expires: String = "expires",
@@ -45,19 +47,19 @@ record! {
     }
 }
 
-/// One thing that happened.
+/// A notification.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
     /// Its topic.
     pub topic: String,
-    /// What happened, in the words of the topic.
+    /// What happened, in the topic's format.
     pub body: Value,
 }
 
 /// The frames of a channel's socket.
 pub struct Frames {
     socket: WebSocket,
-    /// When something came last, if only a heartbeat.
+    /// When something came last, even a heartbeat.
     heard: Instant,
 }
 
@@ -76,15 +78,15 @@ pub enum SocketEnd {
 }
 
 impl Frames {
-    /// Connects to a channel's socket, as the answer of the API at `api` named it. The address holds what it takes to be
-    /// let in.
+    /// Connects to a channel's socket, at the address that the API at `api` returned. The address
+    /// contains the credentials.
     pub async fn connect(http: &reqwest::Client, api: &Url, uri: &str) -> Result<Self, CallError> {
         if !Url::parse(uri).is_ok_and(|uri| may_lead_to(api, &uri)) {
             let cause =
                 "the notification socket is neither where the API is nor at a host of Genesys";
             return Err(CallError::NotSent { cause: cause.to_owned() });
         }
-        // The cause may quote the address, which is a secret for as long as the channel lives.
+        // The cause may quote the address, which is secret while the channel lives.
         let refused =
             |_| CallError::NotSent { cause: "the notification socket cannot be opened".to_owned() };
         let config = WebSocketConfig::default()
@@ -96,7 +98,8 @@ impl Frames {
         Ok(Self { socket, heard: Instant::now() })
     }
 
-    /// The next frame, heartbeats left out; or why there will be none. Nothing is lost where it is not waited for.
+    /// The next frame, without heartbeats, or why there will be none. Dropping this future loses no
+    /// frame.
     pub async fn next(&mut self) -> Result<Frame, SocketEnd> {
         loop {
             let message =
@@ -117,16 +120,16 @@ impl Frames {
                     return Err(SocketEnd::Closed);
                 }
                 Some(frame) if frame.topic != "channel.metadata" => return Ok(frame),
-                // What is not understood may be anything, even a heartbeat of another form.
+                // Unknown messages may be anything, even another form of heartbeat.
                 Some(_) | None => {}
             }
         }
     }
 }
 
-/// Whether the socket of a channel may be there. An answer that is not Genesys's own must not lead this program to
-/// addresses that only it can reach, so there are two: the very host and port of the API, and, encrypted, the hosts of
-/// Genesys's regions.
+/// Whether a channel's socket may be at this address. A forged answer must not direct this program
+/// to addresses that only it can reach. So only two are allowed: exactly the host and port of the
+/// API, and, encrypted, the hosts of Genesys's regions.
 fn may_lead_to(api: &Url, socket: &Url) -> bool {
     let encrypted = match socket.scheme() {
         "wss" => true,
@@ -142,7 +145,7 @@ fn may_lead_to(api: &Url, socket: &Url) -> bool {
         };
         REGIONS.iter().any(domain)
     };
-    // A region that the table does not have yet.
+    // A region that is not in the table yet.
     let sister = |api: &str| Some(format!("streaming.{}", api.strip_prefix("api.")?));
     let is_sister =
         api.scheme() == "https" && api.host_str().and_then(sister).as_deref() == socket.host_str();
@@ -160,7 +163,7 @@ fn read(text: &str) -> Option<Frame> {
         #[serde(default)]
         event_body: Value,
     }
-    let Envelope { topic_name, event_body } = serde_json::from_str(text).ok()?;
+    let Envelope { topic_name, event_body } = lenient::json::from_slice(text.as_bytes()).ok()?;
     Some(Frame { topic: topic_name, body: event_body })
 }
 

@@ -13,7 +13,7 @@ record! {
         may {
             /// `bearer`.
             token_type: String = "token_type",
-            /// Its life in seconds, set on the OAuth client: 5 minutes to 48 hours.
+            /// Its lifetime in seconds, set on the OAuth client: 5 minutes to 48 hours.
             expires_in: u64 = "expires_in",
         }
     }
@@ -25,9 +25,9 @@ record! {
         may {
             /// `invalid_client`, ...
             error: String = "error",
-            /// A sentence, as Genesys names it.
+            /// A sentence, in Genesys's field.
             description: String = "description",
-            /// A sentence, as RFC 6749 names it.
+            /// A sentence, in the field of RFC 6749.
             error_description: String = "error_description",
         }
     }

@@ -1,12 +1,13 @@
-//! What became of a message, in Genesys's words: statuses and reasons.
+//! Genesys's statuses of a message, and the reasons for a failure.
 
 use crate::record::{record, words};
 
 words! {
-    /// What became of a message. Genesys documents `Delivered` and `Failed`; its receipt call takes all but `Read`.
+    /// The status of a message. Genesys documents `Delivered` and `Failed`; its receipt call
+    /// accepts all but `Read`.
     #[derive(Default)]
     ReceiptStatus {
-        /// It left.
+        /// It was sent.
         #[default]
         Sent = "Sent",
         /// It reached the customer.
@@ -23,16 +24,17 @@ words! {
 }
 
 impl ReceiptStatus {
-    /// Whether the receipt call takes this status (SDK model `OpenInboundNormalizedReceipt`).
+    /// Whether the receipt call accepts this status (SDK model `OpenInboundNormalizedReceipt`).
     pub fn can_be_posted(&self) -> bool {
         !matches!(self, Self::Read | Self::Other(_))
     }
 }
 
 words! {
-    /// Why a message failed (SDK model `ConversationReason`). Genesys should be expected to refuse any other code.
+    /// Why a message failed (SDK model `ConversationReason`). Expect Genesys to refuse any other
+    /// code.
     ReasonCode {
-        /// It went out of date.
+        /// It expired.
         MessageExpired = "MessageExpired",
         /// It was throttled.
         RateLimited = "RateLimited",

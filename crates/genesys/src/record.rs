@@ -1,12 +1,14 @@
-//! How a JSON object of Genesys becomes a Rust type without losing anything: two macros, used by every type here.
+//! Converts a JSON object of Genesys to a Rust type without loss: two macros, used by every type
+//! here.
 //!
-//! A field that is unknown, null or of an unexpected type is kept in `other` and written back as it came, so that
-//! Genesys may add fields at any time. A derived implementation would refuse such an object, or a repeated key.
+//! A field that is unknown, null or of an unexpected type is kept in `other` and written back
+//! unchanged. So Genesys may add fields at any time. A derived implementation would refuse such an
+//! object, or a repeated key.
 
 use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
 
-/// Takes a field out of the object, unless it is of another type: then it stays where it is.
+/// Takes a field out of the object. If it has another type, it stays in the object.
 #[expect(
     clippy::unnecessary_wraps,
     reason = "has the same form as `strict`, so that a macro can name either"
@@ -22,7 +24,7 @@ pub(crate) fn tolerant<T: DeserializeOwned, E: Error>(
     Ok(value)
 }
 
-/// Takes a field out of the object, and refuses it when it is of another type. Null counts as absent.
+/// Takes a field out of the object, and refuses it if it has another type. Null counts as absent.
 pub(crate) fn strict<T: DeserializeOwned, E: Error>(
     object: &mut Map<String, Value>,
     key: &'static str,
@@ -33,7 +35,16 @@ pub(crate) fn strict<T: DeserializeOwned, E: Error>(
     }
 }
 
-/// Takes a field without which the object means nothing.
+/// Converts a number to text, for a field that is an id.
+pub(crate) fn text_of_number(value: &mut Value) {
+    if value.is_number()
+        && let Some(text) = lenient::id::text(value)
+    {
+        *value = text.into();
+    }
+}
+
+/// Takes a required field out of the object.
 pub(crate) fn needed<T: DeserializeOwned, E: Error>(
     object: &mut Map<String, Value>,
     key: &'static str,
@@ -45,12 +56,13 @@ pub(crate) fn needed<T: DeserializeOwned, E: Error>(
     }
 }
 
-/// serde's own words would quote the value, which may be what a customer wrote.
+/// serde's own error would quote the value, which may be what a customer wrote.
 fn wrong<E: Error>(key: &str) -> E {
     E::custom(format_args!("field `{key}` is not of the expected form"))
 }
 
-/// Whether a second spelling of a field stands in `other` with this very value, and so need not be written twice.
+/// Whether `other` holds the same value under a field's second spelling, so that it need not be
+/// written twice.
 pub(crate) fn spelled_otherwise<T: serde::Serialize>(
     other: &Map<String, Value>,
     alias: &str,
@@ -61,15 +73,15 @@ pub(crate) fn spelled_otherwise<T: serde::Serialize>(
         .is_some_and(|there| serde_json::to_value(value).is_ok_and(|value| value == *there))
 }
 
-/// A JSON object with its known fields, and `other` for all else.
+/// A JSON object with its known fields, and `other` for all others.
 ///
-/// `tolerant` moves a known field of an unexpected type to `other`; `strict` refuses the object. Both refuse an
-/// object that lacks a field under `needs`.
+/// `tolerant` moves a known field of an unexpected type to `other`; `strict` refuses the object.
+/// Both refuse an object that lacks a field under `needs`, after `by` had a chance to repair it.
 macro_rules! record {
     (
         $(#[$doc:meta])*
         $mode:ident $name:ident {
-            $( needs { $( $(#[$needs_doc:meta])* $needs:ident : $needs_type:ty = $needs_key:literal, )* } )?
+            $( needs { $( $(#[$needs_doc:meta])* $needs:ident : $needs_type:ty = $needs_key:literal $(by $mend:path)?, )* } )?
             may { $( $(#[$may_doc:meta])* $may:ident : $may_type:ty = $may_key:literal $(or $alias:literal)?, )* }
         }
     ) => {
@@ -78,13 +90,14 @@ macro_rules! record {
         pub struct $name {
             $($( $(#[$needs_doc])* pub $needs: $needs_type, )*)?
             $( $(#[$may_doc])* pub $may: Option<$may_type>, )*
-            /// Whatever else the object held, as it came.
+            /// All other fields of the object, as they came.
             pub other: serde_json::Map<String, serde_json::Value>,
         }
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let mut object = serde_json::Map::deserialize(deserializer)?;
+                $($($( object.get_mut($needs_key).into_iter().for_each($mend); )?)*)?
                 Ok(Self {
                     $($( $needs: crate::record::needed(&mut object, $needs_key)?, )*)?
                     $(
@@ -129,7 +142,7 @@ macro_rules! record {
 }
 pub(crate) use record;
 
-/// A closed list of Genesys's words, open for those that it will add: an unknown one is kept as it is spelled.
+/// A list of Genesys's words that is open for new ones: an unknown word is kept as it is spelled.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -139,7 +152,7 @@ macro_rules! words {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name {
             $( $(#[$word_doc])* $word, )*
-            /// A word that is not known here, as it was spelled.
+            /// An unknown word, as it was spelled.
             Other(String),
         }
 

@@ -1,8 +1,8 @@
-//! Where Genesys Cloud answers, by region (SDK `PureCloudRegionHosts`).
+//! The hosts of Genesys Cloud, by region (SDK `PureCloudRegionHosts`).
 
 use url::Url;
 
-/// The two base URLs of an org: a region's, or those of an emulator or a private gateway.
+/// The two base URLs of an org: those of a region, or those of an emulator or a private gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     /// Base URL of the API, such as `https://api.mypurecloud.com`.
@@ -12,8 +12,8 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The hosts of the region with this domain, such as `mypurecloud.com`; `None` for an unknown one. The host of
-    /// the API or its AWS name (`us-east-1`) will do as well.
+    /// The hosts of the region with this domain, such as `mypurecloud.com`; `None` if it is
+    /// unknown. The host of the API or the AWS name (`us-east-1`) also works.
     pub fn of_region(domain: &str) -> Option<Self> {
         let domain = domain.trim().to_ascii_lowercase();
         let domain = domain.strip_prefix("api.").unwrap_or(&domain);
@@ -27,9 +27,9 @@ impl Hosts {
 /// A region of Genesys Cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// AWS's name of it.
+    /// Its AWS name.
     pub aws_region: &'static str,
-    /// The domain that Genesys's hosts are in.
+    /// The domain of Genesys's hosts.
     pub domain: &'static str,
 }
 

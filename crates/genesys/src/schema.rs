@@ -1,11 +1,12 @@
-//! JSON Schemas (draft 2020-12) of the bodies, for emulators and tests that want to judge a body as Genesys does.
+//! JSON Schemas (draft 2020-12) of the bodies, for emulators and tests that validate a body as
+//! Genesys does.
 
 /// A schema and what it describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// Name of its file under `schemas/`, without `.schema.json`.
     pub name: &'static str,
-    /// The schema itself; it refers to nothing outside of itself.
+    /// The schema itself; it has no external references.
     pub json: &'static str,
 }
 
@@ -57,6 +58,8 @@ schemas! {
     MESSAGE_CONVERSATION = "message-conversation";
     /// A conversation with all of its media, as the call that ends it answers.
     CONVERSATION = "conversation";
+    /// Answer of the call that tears a conversation down.
+    DISCONNECT_RESPONSE = "conversation-disconnect-response";
     /// Details of a message.
     MESSAGE_DETAILS = "message-details";
     /// Request for details of many messages.

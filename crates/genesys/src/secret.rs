@@ -1,17 +1,17 @@
-//! A text that must not be seen: client secrets, webhook secrets, tokens, header values.
+//! A text that must not be shown: client secrets, webhook secrets, tokens, header values.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A secret. Its `Debug` prints nothing of it, and it has no `Display`; it is serialised as the text it is, since
-/// Genesys must be told.
+/// A secret. Its `Debug` hides the text, and it has no `Display`. It is serialised as its text,
+/// since Genesys needs it.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text as a secret.
+    /// Wraps the text as a secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }

@@ -1,7 +1,8 @@
-//! The signature of the outbound webhook: `sha256=` and the base64 of HMAC-SHA256 over the body's raw bytes.
+//! The signature of the outbound webhook: `sha256=` and the base64 of HMAC-SHA256 over the body's
+//! raw bytes.
 //!
-//! A middleware verifies with it, an emulator signs with it. It works on bytes as they came over the wire: the same
-//! JSON written in another way has another signature.
+//! A middleware verifies with it, and an emulator signs with it. It uses the bytes as they came
+//! over the wire: the same JSON, formatted differently, has another signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,7 @@ pub const HEADER: &str = "x-hub-signature-256";
 
 const PREFIX: &str = "sha256=";
 
-/// Why a body is not to be believed.
+/// Why a body is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature.
@@ -24,7 +25,7 @@ pub enum SignatureError {
     /// The header is not `sha256=` and the base64 of 32 bytes.
     #[error("the {HEADER} header is not sha256=<base64 of 32 bytes>")]
     Malformed,
-    /// No secret gives this signature: the body was changed, or the secret is another.
+    /// No secret gives this signature: the body was changed, or another secret signed it.
     #[error("the {HEADER} header was made with another secret or for another body")]
     Mismatch,
 }
@@ -34,8 +35,8 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
     format!("{PREFIX}{}", STANDARD.encode(mac(secret, body).finalize().into_bytes()))
 }
 
-/// Checks the header's value against every secret (several while one is being replaced), in constant time each.
-/// An empty secret never matches.
+/// Checks the header's value against every secret (several during a rotation), in constant time
+/// each. An empty secret never matches.
 pub fn verify(
     secrets: &[Secret],
     header: Option<&[u8]>,
@@ -54,7 +55,7 @@ pub fn verify(
 }
 
 fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
-    // HMAC takes keys of any length; only other algorithms of the same trait refuse some.
+    // HMAC takes keys of any length; only other algorithms of the same trait may refuse some.
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
         .expect("HMAC takes a key of any length");
     mac.update(body);

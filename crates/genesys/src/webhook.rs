@@ -1,24 +1,26 @@
 //! The body of the outbound webhook: what an agent, a bot or the API sends to a customer.
 //!
-//! A middleware reads it after the signature was checked over the raw bytes. What is not understood is kept, and
-//! written back as it came. A body that cannot be read at all may still have an [`Envelope`](crate::Envelope).
+//! A middleware reads it after it verified the signature over the raw bytes. Unknown parts are
+//! kept, and written back as they came. A body that cannot be read at all may still have an
+//! [`Envelope`](crate::Envelope).
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::message::{Channel, Content, Direction, Event, MessageType, OriginatingEntity, Party};
 use crate::receipt::{Reason, ReceiptStatus};
-use crate::record::record;
+use crate::record::{record, text_of_number};
 
 record! {
-    /// A message as Genesys posts it to `outboundNotificationWebhookUrl` (`OpenOutboundNormalizedMessage`).
+    /// A message as Genesys posts it to `outboundNotificationWebhookUrl`
+    /// (`OpenOutboundNormalizedMessage`).
     tolerant WebhookMessage {
         needs {
-            /// The message's id; receipts name it. Opaque.
-            id: String = "id",
+            /// The message's id; receipts name it. Opaque. A number is read as its text.
+            id: String = "id" by text_of_number,
         }
         may {
-            /// How it travels. The customer is `channel.to`.
+            /// The channel. The customer is `channel.to`.
             channel: Channel = "channel",
             /// What it is.
             r#type: MessageType = "type",
@@ -26,15 +28,15 @@ record! {
             text: String = "text",
             /// Attachments, cards and the like.
             content: Vec<Content> = "content",
-            /// What happened, where the type is `Event`.
+            /// What happened, if the type is `Event`.
             events: Vec<Event> = "events",
-            /// `Outbound` but for receipts about inbound messages.
+            /// `Outbound`, except for receipts about inbound messages.
             direction: Direction = "direction",
             /// An agent or a bot; absent on agentless messages and events.
             originating_entity: OriginatingEntity = "originatingEntity",
-            /// What became of the message, where the type is `Receipt`.
+            /// The status of the message, if the type is `Receipt`.
             status: ReceiptStatus = "status",
-            /// Why it failed, where the status is `Failed`.
+            /// Why it failed, if the status is `Failed`.
             reasons: Vec<Reason> = "reasons",
             /// Whether no receipt will follow this one.
             is_final_receipt: bool = "isFinalReceipt",
@@ -47,13 +49,10 @@ record! {
 }
 
 impl WebhookMessage {
-    /// Reads a body. One that is broken in its characters only (an emoji cut in half, bytes that are no UTF-8) is
-    /// read with U+FFFD in their place.
+    /// Reads a body. If only its characters are damaged (an emoji cut in half, bytes that are not
+    /// UTF-8, a byte order mark), U+FFFD replaces them.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        serde_json::from_slice(body).or_else(|error| match crate::mend::mended(body) {
-            Some(mended) => serde_json::from_str(&mended).map_err(|error| Unreadable::of(&error)),
-            None => Err(Unreadable::of(&error)),
-        })
+        lenient::json::from_slice(body).map_err(|error| Unreadable::of(&error))
     }
 
     /// The customer: `channel.to`.
@@ -71,7 +70,7 @@ impl WebhookMessage {
         self.content.as_deref().unwrap_or_default()
     }
 
-    /// Whether it only says that somebody types.
+    /// Whether the message is only a typing event.
     pub fn is_typing(&self) -> bool {
         let events = self.events.as_deref().unwrap_or_default();
         self.r#type == Some(MessageType::Event)
@@ -82,7 +81,7 @@ impl WebhookMessage {
     }
 }
 
-/// The body is no message. The text says where, and never what stands there.
+/// The body is not a message. The text says where the fault is, and never quotes the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no message: {problem} at line {line} column {column}")]
 pub struct Unreadable {
@@ -153,6 +152,25 @@ mod tests {
         assert_eq!(message.text.as_deref(), Some("on its way \u{fffd}"));
         let message = WebhookMessage::read(b"{\"id\":\"m\",\"text\":\"caf\xe9\"}").unwrap();
         assert_eq!(message.text.as_deref(), Some("caf\u{fffd}"));
+    }
+
+    #[test]
+    fn a_number_is_an_id_too() {
+        let body = br#"{"id":42,"channel":{"to":{"id":7.0},"from":{"id":-1}},"conversationId":5}"#;
+        let message = WebhookMessage::read(body).unwrap();
+        assert_eq!((message.id.as_str(), message.to().unwrap().id.as_str()), ("42", "7"));
+        for body in
+            [&br#"{"id":true}"#[..], br#"{"id":null}"#, br#"{"id":[4]}"#, br#"{"id":{"id":4}}"#]
+        {
+            assert!(WebhookMessage::read(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_cost_the_message() {
+        let message =
+            WebhookMessage::read(b"\xef\xbb\xbf{\"id\":\"m\",\"text\":\"\xe9\\udc00\"}").unwrap();
+        assert_eq!((message.id.as_str(), message.text.as_deref()), ("m", Some("\u{fffd}\u{fffd}")));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Every example goes through its type and back without loss, and what we write satisfies Genesys's schemas.
+//! Every example is read and written back without loss, and what we write satisfies Genesys's
+//! schemas.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own files stops")]
 
@@ -39,7 +40,7 @@ fn there_and_back<T: DeserializeOwned + Serialize>(value: &Value) -> serde_json:
     serde_json::to_value(serde_json::from_str::<T>(&text)?)
 }
 
-/// The same by the type that belongs to a schema; `None` for schemas without one.
+/// The same with the type that belongs to a schema; `None` for schemas without one.
 fn by_schema(schema: &str, value: &Value) -> Option<serde_json::Result<Value>> {
     Some(match schema {
         "outbound-webhook-message" | "legacy-inbound-open" => {
@@ -85,7 +86,7 @@ fn every_example_comes_back_as_it_was() {
     for (file, schema) in index["valid"].as_object().unwrap() {
         let value = json_of(&examples().join(file));
         let name = schema.as_str().unwrap().trim_end_matches(".schema.json");
-        // The deprecated call's messages have no id; they are nobody's webhook.
+        // The deprecated call's messages have no id, so they are never a webhook.
         if name == "legacy-inbound-open" && value.get("id").is_none() {
             continue;
         }
@@ -132,12 +133,13 @@ fn what_genesys_refuses_is_refused() {
         let name = schema.as_str().unwrap().trim_end_matches(".schema.json");
         let read = by_schema(name, &value).unwrap();
         match file.as_str() {
-            // Two rules are not in the types: the sender asks `can_be_posted` and `SECRET_MIN_CHARS`.
+            // Two rules are not in the types: the sender must check `can_be_posted` and
+            // `SECRET_MIN_CHARS`.
             "receipt-status-read.json" => {
-                assert!(!ReceiptStatus::Read.can_be_posted() && read.is_ok())
+                assert!(!ReceiptStatus::Read.can_be_posted() && read.is_ok());
             }
             "integration-short-secret.json" => {
-                assert!(IntegrationRequest::SECRET_MIN_CHARS > 15 && read.is_ok())
+                assert!(IntegrationRequest::SECRET_MIN_CHARS > 15 && read.is_ok());
             }
             _ => assert!(read.is_err(), "{file}"),
         }

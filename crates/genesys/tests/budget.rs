@@ -1,5 +1,6 @@
-//! The budget against a simulated Genesys that counts calls a token and minute, in simulated time: how much of the
-//! allowance is used, how often Genesys says 429, and how long an urgent call waits.
+//! The budget against a simulated Genesys that counts calls by token and minute, in simulated time.
+//! The tests measure how much of the allowance is used, how often Genesys answers 429, and how long
+//! an urgent call waits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up stops")]
 
@@ -11,7 +12,7 @@ use genesys::{Answer, CallError, Client, Credentials, Hosts, RateLimit};
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A token's limit: fixed windows of a minute, of which the first began before the test.
+/// A token's limit: fixed windows of a minute, the first of which began before the test.
 struct Limiter {
     allowed: u32,
     /// Whether its answers have the headers.
@@ -19,7 +20,7 @@ struct Limiter {
     start: Instant,
     window: u64,
     count: u32,
-    /// Calls that were let through in each window.
+    /// The number of calls that were allowed in each window.
     served: Vec<u32>,
     refused: u32,
 }
@@ -122,7 +123,8 @@ async fn load(
     }
 }
 
-/// Ten times what is allowed, for ten minutes, of which a tenth is as much as half of the allowance and urgent.
+/// Ten times the allowed load, for ten minutes. A tenth of the calls is urgent, about half of the
+/// allowance.
 async fn overload(budgets: Vec<Budget>, limiters: &[Arc<Mutex<Limiter>>], per_minute: f64) -> Seen {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let time = MINUTE * 10;
@@ -153,7 +155,7 @@ struct Verdict {
     refused: f64,
 }
 
-/// Judges the windows that lie wholly within the test: the first and the last do not.
+/// Judges only the windows that lie wholly within the test, so not the first and the last.
 fn judge(limiter: &Mutex<Limiter>) -> Verdict {
     let limiter = limiter.lock().unwrap();
     let whole = &limiter.served[1..limiter.served.len() - 1];
@@ -212,7 +214,7 @@ async fn no_headers_and_180_in_the_body_of_the_first_429() {
     limiter.lock().unwrap().headers = false;
     let budget = Budget::new(clients(1), config(), rng());
     let mut seen = overload(vec![budget], std::slice::from_ref(&limiter), 180.0).await;
-    // One wait for the end of the window in which the limit was met is in this figure.
+    // This figure includes one wait for the end of the window in which the limit was met.
     print_and_assert("180 a minute, no headers", &limiter, &mut seen, Duration::from_secs(6));
 }
 
@@ -257,10 +259,10 @@ async fn a_window_that_others_have_used_up_is_left_alone() {
     let mut seen = overload(vec![budget], std::slice::from_ref(&limiter), 300.0).await;
     let refused = limiter.lock().unwrap().refused;
     println!("after a full window: {refused} refused");
-    // The burst leaves before the first answer can tell.
+    // The burst leaves before the first answer can report the limit.
     assert!(refused <= 8, "{refused}");
     assert!(judge(&limiter).used >= 0.95);
-    // Those who came in the first 43 s had to wait for the window; nobody else did.
+    // Callers of the first 43 s had to wait for the window; no one else did.
     let late = seen.urgent.iter().filter(|waited| **waited > Duration::from_secs(45)).count();
     assert_eq!((late, seen.p99() < Duration::from_secs(45)), (0, true));
 }
@@ -320,7 +322,7 @@ async fn lanes_are_served_in_order_and_givers_up_cost_nothing() {
             permit
         }));
     }
-    // Fifty who give up before their turn take no permit away.
+    // Fifty callers who give up before their turn use no permit.
     for _ in 0..50 {
         assert!(timeout(Duration::from_millis(1), budget.permit(Lane::Urgent)).await.is_err());
     }

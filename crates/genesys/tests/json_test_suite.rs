@@ -1,4 +1,5 @@
-//! The public `JSONTestSuite`: what is JSON is read and kept, what is not is refused, wherever in a body it stands.
+//! The public `JSONTestSuite`: valid JSON is read and kept, and invalid JSON is refused, anywhere
+//! in a body.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its own files stops")]
 
@@ -28,13 +29,13 @@ fn cases(kind: char) -> Vec<(String, Vec<u8>)> {
     cases
 }
 
-/// A message with `json` as the value of a field that nobody knows, among others that are.
+/// A message with `json` as the value of an unknown field, among known ones.
 fn message_around(json: &[u8]) -> Vec<u8> {
     let after = br#","type":"Text","text":"hello","channel":{"to":{"id":"c"}}}"#;
     [br#"{"id":"m","tomorrow":"#.as_slice(), json, after].concat()
 }
 
-/// An error is for logs, so that it holds a place and a word, and nothing of the body.
+/// Errors are for logs, so an error contains a position and a word, and nothing of the body.
 fn assert_clear(name: &str, body: &[u8]) {
     let error = WebhookMessage::read(body).unwrap_err().to_string();
     let said = error.strip_prefix("the body is no message: ").unwrap_or_default();
@@ -75,8 +76,8 @@ fn what_is_no_json_is_refused() {
     }
 }
 
-/// Numbers beyond all bounds, halves of surrogates, broken UTF-8, five hundred arrays: read or refused, but what a
-/// receipt needs is found beside each of them.
+/// Numbers out of range, halves of surrogates, broken UTF-8, five hundred arrays: they may be read
+/// or refused. What a receipt needs is found beside each of them.
 #[test]
 fn what_is_a_matter_of_taste_costs_no_receipt() {
     let mut read = 0;

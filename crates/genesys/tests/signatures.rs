@@ -68,7 +68,7 @@ fn a_signature_is_good_for_its_own_bytes_only() {
     for (vector, body) in &vectors {
         let secret = [vector.secret.clone()];
         for (other, _) in vectors.iter().filter(|(other, _)| other.name != vector.name) {
-            // The same JSON written in another way has another signature.
+            // The same JSON, formatted differently, has another signature.
             assert_eq!(
                 verify(&secret, Some(other.header.as_bytes()), body),
                 Err(SignatureError::Mismatch)

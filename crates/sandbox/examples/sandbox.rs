@@ -1,4 +1,5 @@
-//! A sandbox of its own, for trying things out: `cargo run -p sandbox --example sandbox -- 127.0.0.1:8082`.
+//! A sandbox of its own, for trying things out: `cargo run -p sandbox --example sandbox --
+//! 127.0.0.1:8082`.
 
 use std::error::Error;
 use std::future::pending;

@@ -17,7 +17,7 @@ use crate::schemas::Schemas;
 use crate::server::StartError;
 use crate::switches::Switches;
 use crate::transcript::Transcript;
-use crate::webhook::Clients;
+use crate::webhook::WebhookClients;
 use crate::world::{Client, World};
 
 /// A running sandbox, seen from inside.
@@ -26,11 +26,11 @@ pub(crate) struct App {
     pub(crate) webhook_connections: usize,
     pub(crate) clock: SandboxClock,
     pub(crate) schemas: Schemas,
-    pub(crate) http: Clients,
+    pub(crate) http: WebhookClients,
     /// Webhook deliveries under way.
     pub(crate) deliveries: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// Rings when a switch was turned.
+    /// Notified when a switch was changed.
     pub(crate) switched: Notify,
     world: Mutex<World>,
     faults: Mutex<Faults>,
@@ -41,7 +41,8 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(config: SandboxConfig) -> Result<Self, StartError> {
         let clock = SandboxClock::start(config.clock_scale)?;
-        // Ids must differ from those of the last run, or a middleware would take new messages for old ones.
+        // Ids must differ from those of the last run, or a middleware would take new messages for
+        // old ones.
         #[expect(
             clippy::cast_sign_loss,
             clippy::cast_possible_truncation,
@@ -58,7 +59,7 @@ impl App {
             webhook_connections: config.webhook_connections,
             clock,
             schemas: Schemas::compile()?,
-            http: Clients::new()?,
+            http: WebhookClients::new()?,
             deliveries: TaskTracker::new(),
             stop: CancellationToken::new(),
             switched: Notify::new(),
@@ -96,8 +97,13 @@ impl App {
         Ok(switches.clone())
     }
 
-    /// What goes wrong with a call that answers to `targets`.
+    /// What goes wrong with a call that matches `targets`.
     pub(crate) fn strike(&self, targets: &[Target]) -> Option<Action> {
-        self.faults().strike(targets)
+        self.faults().strike(targets, b"")
+    }
+
+    /// The same for a call with this body, which a rule's conditions may inspect.
+    pub(crate) fn strike_call(&self, targets: &[Target], body: &[u8]) -> Option<Action> {
+        self.faults().strike(targets, body)
     }
 }

@@ -1,7 +1,7 @@
-//! The sandbox's clock: real time, made faster or slower, and moved forward at will.
+//! The sandbox's clock: real time, which can be sped up, slowed down, and moved forward.
 //!
-//! Every timer and every timestamp of the sandbox comes from here; it is the one place that reads the machine's
-//! clock.
+//! Every timer and every timestamp of the sandbox comes from here; it is the one place that reads
+//! the machine's clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const MAX_ADVANCE: Duration = Duration::from_hours(10 * 366 * 24);
 /// The longest single wait on the machine's timer; after it the clock is read again.
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
-/// The clock was asked for something that it cannot do.
+/// A request that the clock cannot fulfil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
     /// Not a number from 0 to 1,000,000.

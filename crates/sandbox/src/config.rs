@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 pub struct SandboxConfig {
     /// Where it listens. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The seed of the chance that faults depend on.
+    /// The seed of the randomness that faults depend on.
     pub seed: u64,
     /// How many seconds of sandbox time pass in a real second.
     pub clock_scale: f64,

@@ -1,6 +1,7 @@
 //! Connections that can be cut: for the faults that act and then let the answer get lost.
 //!
-//! The server accepts through this listener; a handler that holds a connection's [`Cut`] can break it.
+//! The server accepts through this listener; a handler that holds a connection's [`Cut`] can break
+//! it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,7 +43,8 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, peer) = Listener::accept(&mut self.0).await;
-        // Small answers must not wait for each other; where it cannot be set they only come a little later.
+        // Small answers must not wait for each other. If this cannot be set, they only arrive a
+        // little later.
         let _ = stream.set_nodelay(true);
         (CuttableStream { stream, cut: Cut::default() }, peer)
     }

@@ -1,16 +1,18 @@
-//! Faults by rule: what goes wrong on purpose, where, how often, and with what chance.
+//! Faults by rule: what goes wrong on purpose, where, how often, and with what probability.
 //!
-//! A rule is asked once for each call it may meet. The chance comes from the configuration's seed.
+//! A rule is asked once for each call that it may match. Its randomness comes from the
+//! configuration's seed.
 
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::span::Span;
 
-/// The most rules at a time.
+/// The maximum number of rules.
 const MAX_RULES: usize = 1_000;
 
-/// Which calls a rule meets.
+/// Which calls a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -26,7 +28,7 @@ pub enum Target {
     Event,
     /// A call about integrations.
     Integration,
-    /// A call of the agent's: send, typing, agentless.
+    /// A call of the agent: send, typing, agentless.
     Agent,
     /// A call that reads or ends a conversation.
     Conversation,
@@ -34,7 +36,7 @@ pub enum Target {
     Channel,
     /// A webhook call of the sandbox.
     Webhook,
-    /// A frame on the socket of a notification channel; heartbeats are none.
+    /// A frame on the socket of a notification channel; heartbeats do not count.
     Notification,
 }
 
@@ -42,33 +44,36 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// This status is answered and nothing is done. On a webhook: nothing is sent, this counts as the answer.
+    /// This status is answered and nothing is done. On a webhook, nothing is sent, and this counts
+    /// as the answer.
     Status(u16),
     /// The call is handled this much later.
     Delay(Span),
     /// No answer comes, and nothing is done, until the caller gives up.
     Hang(bool),
-    /// The call's token dies, and the call gets 401.
+    /// The call's token is revoked, and the call gets 401.
     RevokeToken,
-    /// The call meets this limit of requests a minute, in its headers and by a 429.
+    /// The call is under this limit of requests per minute, shown in its headers and by a 429.
     Limit(u32),
-    /// The call takes effect, then its connection is cut. On a webhook: it is sent, the answer counts as lost.
+    /// The call takes effect, then its connection is cut. On a webhook, it is sent, and the answer
+    /// counts as lost.
     DropAnswer,
     /// The webhook, or the frame, is sent twice.
     Duplicate,
     /// The frame is lost.
     Lose,
-    /// The socket is closed without a word, and the frame is lost.
+    /// The socket is closed without a close frame, and the frame is lost.
     Close,
     /// The webhook is held back for 2 s, so that the next one overtakes it.
     Reorder,
     /// The webhook is signed with another secret.
     WrongSignature,
-    /// The webhook is signed with the secret that the integration had before; with another one if it had none.
+    /// The webhook is signed with the integration's previous secret, or with another one if it had
+    /// none.
     OldSignature,
-    /// The webhook's body has fields that nobody knows.
+    /// The webhook's body has unknown fields.
     UnknownField,
-    /// The webhook's message has content of a type that nobody knows.
+    /// The webhook's message has content of an unknown type.
     UnknownContent,
 }
 
@@ -102,12 +107,18 @@ pub struct Rule {
     pub on: Target,
     /// What happens to them.
     pub action: Action,
-    /// How often yet; without it, until the rule is deleted.
+    /// How many times it still happens; without it, until the rule is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
-    /// With what chance, from 0 to 1.
+    /// With what probability, from 0 to 1.
     #[serde(default = "always")]
     pub probability: f64,
+    /// Only calls about this customer, by the id at the other end of the call's `channel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Only messages whose text holds this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 fn always() -> f64 {
@@ -117,7 +128,7 @@ fn always() -> f64 {
 /// A rule that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// A chance outside of 0 to 1.
+    /// A probability outside 0 to 1.
     #[error("probability is a number from 0 to 1")]
     Probability,
     /// Something that cannot happen to these calls.
@@ -125,7 +136,12 @@ pub enum RuleError {
         "this action cannot happen there: reorder, *_signature, unknown_* are for webhooks, lose and close for notifications, duplicate for both, hang for calls to the sandbox, revoke_token and limit for those that have a token"
     )]
     Action,
-    /// A status that is none.
+    /// A condition that these calls can never meet.
+    #[error(
+        "this condition cannot be met there: customer is for messages, receipts, events and api, text for messages and api"
+    )]
+    Condition,
+    /// A status outside the valid range.
     #[error("status is a number from 200 to 599")]
     Status,
     /// Too many rules.
@@ -156,11 +172,36 @@ impl Rule {
         };
         if !fits {
             Err(RuleError::Action)
+        } else if !self.can_be_met() {
+            Err(RuleError::Condition)
         } else if (0.0..=1.0).contains(&self.probability) {
             Ok(())
         } else {
             Err(RuleError::Probability)
         }
+    }
+}
+
+impl Rule {
+    fn can_be_met(&self) -> bool {
+        let words = matches!(self.on, Target::Api | Target::Message);
+        let customers = words || matches!(self.on, Target::Receipt | Target::Event);
+        (self.text.is_none() || words) && (self.customer.is_none() || customers)
+    }
+
+    fn has_condition(&self) -> bool {
+        self.customer.is_some() || self.text.is_some()
+    }
+
+    /// Whether a call with this body meets the rule's conditions.
+    fn wants(&self, body: &Value) -> bool {
+        let channel = &body["channel"];
+        // A receipt goes to the customer; everything else comes from them.
+        let is_customer =
+            |id: &String| ["from", "to"].iter().any(|end| channel[end]["id"] == id.as_str());
+        let has_text =
+            |part: &String| body["text"].as_str().is_some_and(|text| text.contains(part.as_str()));
+        self.customer.as_ref().is_none_or(is_customer) && self.text.as_ref().is_none_or(has_text)
     }
 }
 
@@ -192,16 +233,23 @@ impl Faults {
         self.rules.clear();
     }
 
-    /// The rules that may still happen.
+    /// The rules that may still take effect.
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// What happens to a call that answers to any of `targets`: the first rule that meets it and is lucky.
-    pub(crate) fn strike(&mut self, targets: &[Target]) -> Option<Action> {
+    /// The action for a call that matches any of `targets`: that of the first rule that matches and
+    /// whose chance hits. `body` is read only if a rule has a condition on it.
+    pub(crate) fn strike(&mut self, targets: &[Target], body: &[u8]) -> Option<Action> {
         let (rules, rng) = (&mut self.rules, &mut self.rng);
+        let asked = rules.iter().any(|rule| targets.contains(&rule.on) && rule.has_condition());
+        let body =
+            if asked { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
+        let meets = |rule: &Rule| {
+            targets.contains(&rule.on) && (!rule.has_condition() || rule.wants(&body))
+        };
         let rule = rules.iter_mut().find(|rule| {
-            targets.contains(&rule.on) && (rule.probability >= 1.0 || rng.f64() < rule.probability)
+            meets(rule) && (rule.probability >= 1.0 || rng.f64() < rule.probability)
         })?;
         let action = rule.action.clone();
         if let Some(times) = &mut rule.times {
@@ -241,11 +289,36 @@ mod tests {
     fn a_rule_wears_off_and_meets_only_its_calls() {
         let mut faults = Faults::new(1);
         faults.add(rule(json!({"on": "receipt", "action": {"status": 500}, "times": 2}))).unwrap();
-        assert_eq!(faults.strike(&[Target::Api, Target::Message]), None);
-        assert!(faults.strike(&[Target::Api, Target::Receipt]).is_some());
-        assert!(faults.strike(&[Target::Api, Target::Receipt]).is_some());
-        assert_eq!(faults.strike(&[Target::Api, Target::Receipt]), None);
+        assert_eq!(faults.strike(&[Target::Api, Target::Message], b""), None);
+        assert!(faults.strike(&[Target::Api, Target::Receipt], b"").is_some());
+        assert!(faults.strike(&[Target::Api, Target::Receipt], b"").is_some());
+        assert_eq!(faults.strike(&[Target::Api, Target::Receipt], b""), None);
         assert!(faults.rules().is_empty());
+    }
+
+    #[test]
+    fn a_rule_may_want_one_customer_or_one_text() {
+        let said = |from: &str, text: &str| {
+            json!({"channel": {"from": {"id": from}}, "text": text}).to_string()
+        };
+        let strikes = |condition: serde_json::Value, body: &str| {
+            let mut value = json!({"on": "message", "action": {"status": 500}});
+            value.as_object_mut().unwrap().extend(condition.as_object().unwrap().clone());
+            let mut faults = Faults::new(1);
+            faults.add(rule(value)).unwrap();
+            faults.strike(&[Target::Api, Target::Message], body.as_bytes()).is_some()
+        };
+        for (condition, noor, omar) in [
+            (json!({"customer": "noor"}), true, false),
+            (json!({"text": "bad"}), true, true),
+            (json!({"customer": "omar", "text": "bad"}), false, true),
+            (json!({"text": "worse"}), false, false),
+        ] {
+            assert_eq!(strikes(condition.clone(), &said("noor", "so bad")), noor, "{condition}");
+            assert_eq!(strikes(condition.clone(), &said("omar", "bad")), omar, "{condition}");
+            assert!(!strikes(condition.clone(), "no JSON"), "{condition}");
+        }
+        assert!(!strikes(json!({"customer": "noor"}), "{}"));
     }
 
     #[test]
@@ -255,7 +328,7 @@ mod tests {
             faults
                 .add(rule(json!({"on": "api", "action": {"status": 500}, "probability": 0.5})))
                 .unwrap();
-            (0..200).map(|_| faults.strike(&[Target::Api]).is_some()).collect::<Vec<_>>()
+            (0..200).map(|_| faults.strike(&[Target::Api], b"").is_some()).collect::<Vec<_>>()
         };
         assert_eq!(struck(7), struck(7));
         assert_ne!(struck(7), struck(8));
@@ -271,6 +344,14 @@ mod tests {
             (
                 json!({"on": "api", "action": "drop_answer", "probability": 2}),
                 RuleError::Probability,
+            ),
+            (
+                json!({"on": "token", "action": {"status": 500}, "customer": "noor"}),
+                RuleError::Condition,
+            ),
+            (
+                json!({"on": "receipt", "action": {"status": 500}, "text": "bad"}),
+                RuleError::Condition,
             ),
         ] {
             assert_eq!(Faults::new(1).add(rule(value)), Err(error));

@@ -1,4 +1,5 @@
-//! The sandbox from within the same process: what a demo or a test does without going over the wire.
+//! The sandbox from within the same process: what a demo or a test does without going over the
+//! wire.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::app::App;
 use crate::clock::SandboxClock;
 use crate::faults::{Rule, RuleError};
 use crate::http::integration_refused;
+use crate::invalid::Invalid;
 use crate::switches::Switches;
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
@@ -20,10 +22,10 @@ use crate::{ids, webhook};
 /// Why a call of the handle was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandleError {
-    /// Something is not there, or is over.
+    /// Something does not exist, or has ended.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The integration, or a switch, cannot be as it was asked for.
+    /// The requested integration or switch value is invalid.
     #[error("{0}")]
     Invalid(String),
 }
@@ -65,7 +67,7 @@ impl Handle {
         self.app.clone()
     }
 
-    /// Makes an integration, and returns its id. It completes a little later, as over the API.
+    /// Creates an integration, and returns its id. It completes a little later, as over the API.
     pub fn create_integration(&self, new: NewIntegration) -> Result<String, HandleError> {
         let headers =
             new.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
@@ -76,20 +78,25 @@ impl Handle {
             webhook_headers: Some(headers),
             ..IntegrationUpdate::default()
         };
-        create_integration(&self.app, change)
-            .map(|integration| integration.id)
-            .map_err(HandleError::Invalid)
+        let made = create_integration(&self.app, change);
+        made.map(|integration| integration.id)
+            .map_err(|invalid| HandleError::Invalid(invalid.to_string()))
     }
 
-    /// Sends text as the agent of the customer's conversation. The integration goes by id or name.
+    /// Sends text as the agent of the customer's conversation. `integration` is an id or a name.
     pub fn agent_send(
         &self,
         integration: &str,
         customer: &str,
         text: &str,
     ) -> Result<SentMessage, HandleError> {
-        let said = Said { text: Some(text.to_owned()), content: Vec::new() };
-        Ok(agent_send(&self.app, Some(integration), customer, said, Origin::Agent)?)
+        Ok(agent_send(
+            &self.app,
+            Some(integration),
+            customer,
+            Said::text(text.to_owned()),
+            Origin::Agent,
+        )?)
     }
 
     /// Shows the customer for `duration_ms` milliseconds that the agent types.
@@ -133,7 +140,8 @@ impl Handle {
         Ok(self.app.world().message_json(id)?)
     }
 
-    /// Every entry of the transcript from now on. A reader that falls far behind misses some and is told so.
+    /// Every entry of the transcript from now on. A reader that falls far behind misses some, and
+    /// gets an error that says so.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.app.world().transcript.subscribe()
     }
@@ -146,6 +154,12 @@ impl Handle {
     /// What the middleware did so far.
     pub fn verdict(&self) -> Verdict {
         self.app.world().verdict()
+    }
+
+    /// Restarts the verdict: nothing that happened so far counts any more, and neither do messages
+    /// that still need a receipt.
+    pub fn reset_verdict(&self) {
+        self.app.world().reset_verdict();
     }
 
     /// The sandbox's clock.
@@ -171,27 +185,27 @@ impl Handle {
         self.app.faults().add(rule)
     }
 
-    /// Takes all faults back.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.app.faults().clear();
     }
 }
 
-/// Makes an integration, or says what is wrong with it.
+/// Creates an integration, or says what is wrong with it.
 pub(crate) fn create_integration(
     app: &App,
     change: IntegrationUpdate,
-) -> Result<Integration, String> {
+) -> Result<Integration, Invalid> {
     let switches = app.switches();
-    app.world().names_profiles(&change).map_err(|refusal| refusal.to_string())?;
-    if let Some(reason) = integration_refused(&change, switches.plain_http) {
-        return Err(reason);
+    app.world().names_profiles(&change)?;
+    if let Some(invalid) = integration_refused(&change, switches.plain_http) {
+        return Err(invalid);
     }
     let now = app.clock.now();
     let mut world = app.world();
     let most = usize::try_from(switches.max_integrations).unwrap_or(usize::MAX);
     if most > 0 && world.integrations.len() >= most {
-        return Err("there are max_integrations already".to_owned());
+        return Err(Invalid::new("integrations", "limit", "are max_integrations already"));
     }
     let completes = crate::clock::later(now, switches.create_delay.0);
     let id = ids::uuid(world.rng());
@@ -201,7 +215,8 @@ pub(crate) fn create_integration(
     Ok(integration)
 }
 
-/// The newest conversation of a customer; the integration goes by id or name, or is the only one.
+/// The newest conversation of a customer. `integration` is an id or a name; `None` means the only
+/// one.
 pub(crate) fn conversation_of(
     app: &App,
     integration: Option<&str>,
@@ -249,7 +264,7 @@ pub(crate) fn agent_says(
     Ok(id)
 }
 
-/// Shows the customer that the agent types, if typing is passed on at all.
+/// Shows the customer that the agent types, if typing is passed on.
 pub(crate) fn agent_types(
     app: &Arc<App>,
     conversation: &str,

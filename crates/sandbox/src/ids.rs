@@ -7,7 +7,7 @@ pub(crate) fn message_id(rng: &mut Rng) -> String {
     format!("{:032x}", rng.u128(..))
 }
 
-/// An access token: 64 characters that mean nothing.
+/// An access token: 64 random characters.
 pub(crate) fn token(rng: &mut Rng) -> String {
     format!("{:032x}{:032x}", rng.u128(..), rng.u128(..))
 }

@@ -1,7 +1,9 @@
-//! Genesys Cloud on your own machine: enough of it for the whole loop of Open Messaging, on the real paths.
+//! Genesys Cloud on your own machine: enough for the whole loop of Open Messaging, on the real
+//! paths.
 //!
-//! For anyone who builds an Open Messaging middleware and has no account to try it on: a test, a demo, or the
-//! program starts it. It knows nothing of the middleware that it talks to, and must stay so.
+//! It is for anyone who builds an Open Messaging middleware and has no account to try it on. A
+//! test, a demo, or the program starts it. It knows nothing about the middleware that it talks to,
+//! and this must stay so.
 
 mod app;
 mod clock;
@@ -12,6 +14,7 @@ mod faults;
 mod handle;
 mod http;
 mod ids;
+mod invalid;
 mod media;
 mod schemas;
 mod server;
@@ -34,5 +37,5 @@ pub use switches::{
     Switches, UnknownReceipt,
 };
 pub use transcript::{Direction, Entry, Kind};
-pub use verdict::{ReceiptFault, RefusedCall, Verdict, WebhookFault};
+pub use verdict::{ReceiptFault, RefusedCall, Verdict, VerdictRow, WebhookFault};
 pub use world::Refusal;

@@ -1,7 +1,8 @@
-//! Files that agents attach: uploaded, judged, kept in memory, and given to whoever may have them.
+//! Files that agents attach: uploaded, validated, kept in memory, and served to those who may have
+//! them.
 //!
-//! A medium is announced first and uploaded then, as at Genesys; the desktop does both in one go. The oldest files go
-//! when there is no more room.
+//! A medium is first announced and then uploaded, as at Genesys; the desktop does both in one step.
+//! When there is no more room, the oldest files are removed.
 
 use std::collections::VecDeque;
 
@@ -15,12 +16,12 @@ use crate::span::Span;
 
 /// The largest file (25 MB in Genesys's agent interface).
 pub(crate) const MAX_FILE: usize = 25 * 1024 * 1024;
-/// How much is kept of all files; the oldest go first.
+/// The total size of the files that are kept; the oldest are removed first.
 const MAX_KEPT: usize = 128 * 1024 * 1024;
-/// How many announced media are remembered; the oldest go first.
+/// How many announced media are remembered; the oldest are removed first.
 const MAX_UPLOADS: usize = 10_000;
 
-/// The files and what was announced, the oldest first.
+/// The files and the announced media, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Media {
     files: VecDeque<File>,
@@ -28,7 +29,7 @@ pub(crate) struct Media {
     uploads: VecDeque<Upload>,
 }
 
-/// A file that is there.
+/// A stored file.
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) id: String,
@@ -41,7 +42,7 @@ pub(crate) struct File {
     pub(crate) sent: bool,
 }
 
-/// How far a medium has come.
+/// The progress of a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     Uploading,
@@ -75,7 +76,7 @@ pub(crate) struct Upload {
 }
 
 impl File {
-    /// As it stands in a message's content.
+    /// The attachment as it appears in a message's content.
     pub(crate) fn attachment(&self) -> Value {
         let mime = self.mime.to_str().unwrap_or_default();
         json!({
@@ -88,7 +89,7 @@ impl File {
         })
     }
 
-    /// As cached media show it; `life` of 0 is for ever.
+    /// The file as a cached media item; a `life` of 0 means forever.
     pub(crate) fn cached(&self, life: Span) -> Value {
         let mut item = json!({
             "id": self.id,
@@ -112,7 +113,7 @@ impl File {
 }
 
 impl Upload {
-    /// As Genesys answers it; the file is there once it is valid.
+    /// The medium as Genesys shows it; `file` is given once it is valid.
     pub(crate) fn to_json(&self, file: Option<&File>) -> Value {
         let Self { id, name, conversation, communication, .. } = self;
         let path = path_of(conversation, communication);
@@ -131,7 +132,7 @@ impl Upload {
                 answer["contentLengthBytes"] = file.bytes.len().into();
             }
             None if self.progress == Progress::Uploading => {
-                answer["uploadUrl"] = self.url.clone().into()
+                answer["uploadUrl"] = self.url.clone().into();
             }
             None => {}
         }
@@ -146,7 +147,7 @@ impl Media {
     }
 
     fn add_within(&mut self, file: File, most: usize) {
-        // Two uploads to one address may have come at once.
+        // Two simultaneous uploads to one address are possible.
         self.remove(&file.id);
         self.bytes += file.bytes.len();
         self.files.push_back(file);
@@ -160,14 +161,14 @@ impl Media {
         self.files.iter().find(|file| file.id == id)
     }
 
-    /// What an agent sent is cached from now on.
+    /// Marks a file as sent by an agent: it is cached from now on.
     pub(crate) fn sent(&mut self, id: &str) {
         if let Some(file) = self.files.iter_mut().find(|file| file.id == id) {
             file.sent = true;
         }
     }
 
-    /// The files that agents have sent, the oldest first.
+    /// The files that agents have sent, oldest first.
     pub(crate) fn cached(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.sent)
     }
@@ -192,7 +193,7 @@ impl Media {
         self.uploads.iter().find(|each| each.id == id)
     }
 
-    /// The media of an agent's stay in a conversation, the oldest first.
+    /// The media of an agent's stay in a conversation, oldest first.
     pub(crate) fn uploads_of(
         &self,
         conversation: &str,
@@ -203,7 +204,7 @@ impl Media {
         })
     }
 
-    /// Says how far a medium has come; `name` is what the file turned out to be called.
+    /// Sets the progress of a medium; `name` is the actual name of the file.
     pub(crate) fn set_progress(&mut self, id: &str, progress: Progress, name: Option<&str>) {
         if let Some(upload) = self.uploads.iter_mut().find(|each| each.id == id) {
             upload.progress = progress;
@@ -214,7 +215,7 @@ impl Media {
     }
 }
 
-/// Where the media of an agent's stay in a conversation are.
+/// The path of the media of an agent's stay in a conversation.
 pub(crate) fn path_of(conversation: &str, communication: &str) -> String {
     format!(
         "/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media"

@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The sandbox cannot listen on the address.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
         /// The address.
@@ -33,7 +33,7 @@ pub enum StartError {
     /// The clock cannot run at that speed.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// A schema is broken; a fault of this program.
+    /// A schema is broken, which is a bug in this program.
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The client for webhooks cannot be set up.
@@ -71,7 +71,7 @@ async fn end_idle(app: Arc<App>) {
             Duration::MAX
         } else {
             let next = app.world().end_idle(timeout, now);
-            // Not more often than needed: every look goes through all conversations.
+            // Not more often than needed: each pass visits all conversations.
             Duration::try_from(next.duration_since(now)).unwrap_or_default().max(timeout / 100)
         };
         tokio::select! {
@@ -98,7 +98,8 @@ impl Running {
         format!("http://{}", self.addr)
     }
 
-    /// Stops taking calls, gives up webhook deliveries, and waits up to two seconds for calls under way.
+    /// Stops taking calls, gives up webhook deliveries, and waits up to two seconds for calls under
+    /// way.
     pub async fn shutdown(mut self) {
         let app = self.handle.app();
         app.stop.cancel();
@@ -108,7 +109,7 @@ impl Running {
             let _ = (&mut self.server).await;
             app.deliveries.wait().await;
         };
-        // Whoever is still connected is cut off when `self` is dropped.
+        // Connections that are still open are cut when `self` is dropped.
         let _ = tokio::time::timeout(GRACE, rest).await;
     }
 }

@@ -1,8 +1,8 @@
-//! The switches that can be turned while a sandbox runs.
+//! The switches that can be changed while a sandbox runs.
 //!
-//! There is one wherever Genesys's behaviour is not established or contradicts itself, and wherever a test wants
-//! another figure. Each is declared once, with its description and its default; the page `docs/sandbox-switches.md`
-//! lists the same, and a test compares the two.
+//! There is one wherever Genesys's behaviour is not established or contradicts itself, and wherever
+//! a test needs another value. Each is declared once, with its description and its default. The
+//! page `docs/sandbox-switches.md` lists the same, and a test compares the two.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::span::Span;
 
 macro_rules! switches {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $values:literal;)*) => {
-        /// What can be turned while the sandbox runs: `GET` and `PUT /sandbox/switches`.
+        /// What can be changed while the sandbox runs: `GET` and `PUT /sandbox/switches`.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Switches {
@@ -24,13 +24,14 @@ macro_rules! switches {
             }
         }
 
-        /// What each switch is called, which values it takes, and what it does.
+        /// The name of each switch, the values that it takes, and what it does.
         const DESCRIPTIONS: &[(&str, &str, &str)] = &[$((stringify!($name), $values, concat!($($doc),+)),)*];
     };
 }
 
 switches! {
-    /// What a webhook that was refused (an answer that is not tried again) takes with it; both were seen at Genesys.
+    /// What a webhook that was refused (an answer that is not tried again) takes with it; both were
+    /// seen at Genesys.
     refused_webhook: RefusedWebhook = RefusedWebhook::Conversation, "\"conversation\" or \"message\"";
     /// The same for a webhook that was tried in vain to the last.
     exhausted_webhook: ExhaustedWebhook = ExhaustedWebhook::AsRefused, "\"as_refused\", \"conversation\" or \"message\"";
@@ -38,9 +39,11 @@ switches! {
     unknown_receipt: UnknownReceipt = UnknownReceipt::NotFound, "\"not_found\" or \"accept\"";
     /// The answer to a receipt after the final one; it has no effect either way. Refused is 409.
     second_final_receipt: Late = Late::Accept, "\"accept\" or \"refuse\"";
-    /// The answer to a receipt for a message whose conversation has ended. Refused is 409, and without effect.
+    /// The answer to a receipt for a message whose conversation has ended. Refused is 409, and
+    /// without effect.
     receipt_after_end: Late = Late::Accept, "\"accept\" or \"refuse\"";
-    /// How long after its message a receipt is taken; later ones get 409 and have no effect. 0 sets no limit.
+    /// How long after its message a receipt is taken; later ones get 409 and have no effect. 0 sets
+    /// no limit.
     receipt_window: Span = Span::secs(0), "a duration";
     /// Whether the receipts `Sent`, `Published` and `Removed` change a message's status.
     interim_receipts: bool = true, "true or false";
@@ -66,19 +69,24 @@ switches! {
     webhook_pause: Span = Span::secs(5), "a duration";
     /// Whether a webhook's `Retry-After` (in seconds) makes the pause longer.
     webhook_retry_after: bool = false, "true or false";
-    /// Whether a webhook's redirects (307 and 308) are followed, up to 5; otherwise they are final, as any other 3xx.
+    /// Whether a webhook's redirects (307 and 308) are followed, up to 5; otherwise they are final,
+    /// as any other 3xx.
     webhook_redirects: bool = false, "true or false";
-    /// Whether the organisation's own messaging setting passes typing on, both ways (off at Genesys); others say it themselves.
+    /// Whether the organisation's own messaging setting passes typing on, both ways (off at
+    /// Genesys); others say it themselves.
     typing: bool = true, "true or false";
     /// Whether the webhook is told of each inbound message by a `Published` receipt.
     published_receipts: bool = false, "true or false";
     /// Whether a second inbound message with the same `channel.messageId` is swallowed.
     dedupe_inbound: bool = false, "true or false";
-    /// The most characters that an inbound text may have; more are refused with 400. 0 sets no limit.
+    /// The most characters that an inbound text may have; more are refused with 400. 0 sets no
+    /// limit.
     max_inbound_text: u32 = 0, "a number";
-    /// The most custom attributes that an inbound message may have; more are refused with 400. 0 sets no limit.
+    /// The most custom attributes that an inbound message may have; more are refused with 400. 0
+    /// sets no limit.
     max_custom_attributes: u32 = 0, "a number";
-    /// Whether a customer's event begins a conversation, as the API's texts say; otherwise it has no effect.
+    /// Whether a customer's event begins a conversation, as the API's texts say; otherwise it has
+    /// no effect.
     event_starts_conversation: bool = false, "true or false";
     /// The status of a successful inbound call.
     inbound_status: u16 = 200, "200 or 202";
@@ -88,9 +96,11 @@ switches! {
     media_token: bool = false, "true or false";
     /// How long the address of a file that an agent attached works; 0 is for ever.
     media_life: Span = Span::secs(0), "a duration";
-    /// Whether an agent's call must have `textBody` even beside a medium or a template, as the SDK for Node says.
+    /// Whether an agent's call must have `textBody` even beside a medium or a template, as the SDK
+    /// for Node says.
     agent_text_needed: bool = false, "true or false";
-    /// To where webhooks may go by plain http: this machine, or anywhere, for example between containers.
+    /// To where webhooks may go by plain http: this machine, or anywhere, for example between
+    /// containers.
     plain_http: PlainHttp = PlainHttp::Loopback, "\"loopback\" or \"anywhere\"";
 }
 
@@ -103,17 +113,17 @@ pub struct Description {
     pub description: &'static str,
     /// Which values it takes, in words.
     pub values: &'static str,
-    /// What it is at the start.
+    /// Its initial value.
     pub default: Value,
-    /// What it is now.
+    /// Its current value.
     pub value: Value,
 }
 
 impl Switches {
-    /// Every switch, in the order of the page.
+    /// Every switch, in the order of the documentation page.
     pub fn describe(&self) -> Vec<Description> {
         let of = |switches: &Self, name: &str| {
-            // Cannot fail: they are names and figures.
+            // Cannot fail: they are texts and numbers.
             serde_json::to_value(switches)
                 .ok()
                 .and_then(|all| all.get(name).cloned())
@@ -130,7 +140,7 @@ impl Switches {
         described.collect()
     }
 
-    /// These switches with those that `changes` names set anew; the error names what is wrong.
+    /// These switches with `changes` applied; the error says what is wrong.
     pub(crate) fn with(&self, changes: Map<String, Value>) -> Result<Self, String> {
         let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
         if let Some(all) = all.as_object_mut() {
@@ -146,7 +156,7 @@ impl Switches {
         Ok(switches)
     }
 
-    /// What a webhook that was tried in vain to the last takes with it.
+    /// What fails together with a webhook whose retries are exhausted.
     pub(crate) fn exhausted(&self) -> RefusedWebhook {
         match self.exhausted_webhook {
             ExhaustedWebhook::AsRefused => self.refused_webhook,
@@ -170,16 +180,16 @@ macro_rules! choices {
 }
 
 choices! {
-    /// What a webhook that failed for good takes with it; both have been seen at Genesys.
+    /// What fails together with a webhook that failed for good; both have been seen at Genesys.
     RefusedWebhook {
         /// The message alone.
         Message,
         /// The whole conversation, which ends in error.
         Conversation,
     }
-    /// What a webhook that was tried in vain to the last takes with it.
+    /// What fails together with a webhook whose retries are exhausted.
     ExhaustedWebhook {
-        /// What a refused one does.
+        /// The same as for a refused webhook.
         AsRefused,
         /// The message alone.
         Message,
@@ -193,21 +203,21 @@ choices! {
         /// The same answer as for any other.
         Accept,
     }
-    /// The answer to a receipt that comes when nothing is to come any more.
+    /// The answer to a receipt that comes when none is expected any more.
     Late {
         /// The same answer as for any other.
         Accept,
         /// 409.
         Refuse,
     }
-    /// What becomes of a second socket of a notification channel.
+    /// What happens with a second socket of a notification channel.
     SecondSocket {
         /// It takes over.
         Replaces,
         /// It gets 409.
         Refused,
     }
-    /// To where webhooks may go by plain http. Genesys itself insists on https.
+    /// Where webhooks may go over plain http. Genesys itself requires https.
     PlainHttp {
         /// To this machine.
         Loopback,
@@ -219,10 +229,10 @@ choices! {
 /// The `code` of a 429; both have been seen at Genesys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LimitCode {
-    /// Without more.
+    /// Without a suffix.
     #[serde(rename = "too.many.requests")]
     Plain,
-    /// It points to the header.
+    /// Refers to the `Retry-After` header.
     #[serde(rename = "too.many.requests.retry.after")]
     RetryAfter,
 }

@@ -1,6 +1,7 @@
 //! The transcript: every call over the wire and every change of state, in order, numbered from 1.
 //!
-//! It is bounded in entries and in bytes; the oldest go first. It never holds credentials.
+//! It is bounded in entries and in bytes; the oldest entries are removed first. It never holds
+//! credentials.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::sync::broadcast;
 /// How many entries a slow subscriber may fall behind before it misses some.
 const SUBSCRIBER_LAG: usize = 4_096;
 
-/// What an entry tells of.
+/// What an entry is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -27,11 +28,12 @@ pub enum Kind {
     Message,
     /// A conversation was `started`, `resumed`, `transferred`, `ended`, or it `failed`.
     Conversation,
-    /// A frame on a notification channel (`state` is its topic), or its socket was `connected` or `closed`.
+    /// A frame on a notification channel (`state` is its topic), or its socket was `connected` or
+    /// `closed`.
     Notification,
 }
 
-/// Who speaks.
+/// The direction of the call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -52,9 +54,9 @@ pub struct Entry {
     pub n: u64,
     /// When, on the sandbox's clock.
     pub at: String,
-    /// What it tells of.
+    /// What it is about.
     pub kind: Kind,
-    /// Who speaks.
+    /// The direction of the call.
     pub direction: Direction,
     /// The HTTP method.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,7 +67,7 @@ pub struct Entry {
     /// The HTTP status of the answer; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Which try of a webhook call it is, from 1.
+    /// The number of the attempt of a webhook call, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// The integration's id.
@@ -80,13 +82,14 @@ pub struct Entry {
     /// The new state of the message or conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// The body that was sent to the other side, or for an entry without a call, what belongs to it.
+    /// The body that was sent to the other side; for an entry without a call, its related data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Box<RawValue>>,
     /// The body that was answered. A webhook's answer is not kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Box<RawValue>>,
-    /// Faults that the sandbox made on purpose (`injected: …`), and those that it found in the middleware.
+    /// Faults that the sandbox made on purpose (`injected: …`), and those that it found in the
+    /// middleware.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
 }
@@ -98,7 +101,8 @@ impl Entry {
     }
 }
 
-/// `bytes` as the transcript keeps them: compact JSON without secrets, or a string if they are no JSON.
+/// `bytes` as the transcript keeps them: compact JSON without secrets, or a string if they are not
+/// JSON.
 pub(crate) fn body_of(bytes: &[u8]) -> Option<Box<RawValue>> {
     const SECRET: &str = "outboundNotificationWebhookSignatureSecretToken";
     if bytes.is_empty() {
@@ -144,7 +148,7 @@ impl Transcript {
         }
     }
 
-    /// Numbers the entry, keeps it, and tells those who listen.
+    /// Numbers the entry, keeps it, and sends it to the subscribers.
     pub(crate) fn write(&mut self, mut entry: Entry) {
         self.last += 1;
         entry.n = self.last;
@@ -158,7 +162,7 @@ impl Transcript {
                 self.bytes -= oldest.weight();
             }
         }
-        // Nobody may be listening.
+        // There may be no subscribers.
         let _ = self.news.send(entry);
     }
 

@@ -1,7 +1,7 @@
-//! The outbound webhook: one signed call for each message, tried again by the documented schedule.
+//! The outbound webhook: one signed call per message, retried on the documented schedule.
 //!
-//! First calls of a conversation leave one after another. Retries do not hold up what follows: a message may
-//! overtake another one that is in its pause.
+//! The first calls of a conversation leave one after another. Retries do not hold up what follows:
+//! a message may overtake another one that is pausing before a retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,16 +22,16 @@ use crate::world::{Outgoing, WebhookEnd};
 
 /// How long the fault `reorder` holds a message back.
 const REORDER: Duration = Duration::from_secs(2);
-/// How often a call is sent elsewhere, if it is at all.
+/// How many redirects of a call are followed, if any are.
 const MAX_REDIRECTS: usize = 5;
-/// The most of an answer that is read, so that its connection can be used again.
+/// The most bytes of an answer that are read, so that its connection can be reused.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What came of one call.
+/// The outcome of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     Answered(u16),
-    /// No answer; in the words of the HTTP client that Genesys seems to use.
+    /// No answer, in the words of the HTTP client that Genesys seems to use.
     Lost(String),
 }
 
@@ -40,7 +40,7 @@ impl Outcome {
         matches!(self, Self::Answered(200..=299))
     }
 
-    /// Time-outs, 429 and 5xx are tried again (reference, section 3.6).
+    /// Time-outs, 429 and 5xx are retried (reference, section 3.6).
     fn retried(&self) -> bool {
         matches!(self, Self::Answered(429 | 500..) | Self::Lost(_))
     }
@@ -64,13 +64,13 @@ struct Destination {
 
 /// The clients that make the calls.
 #[derive(Debug)]
-pub(crate) struct Clients {
+pub(crate) struct WebhookClients {
     plain: reqwest::Client,
-    /// Goes where a 307 or 308 sends it.
+    /// Follows a 307 or 308.
     redirected: reqwest::Client,
 }
 
-impl Clients {
+impl WebhookClients {
     pub(crate) fn new() -> Result<Self, StartError> {
         let follow = |attempt: Attempt<'_>| {
             let kept = matches!(attempt.status().as_u16(), 307 | 308);
@@ -85,7 +85,7 @@ impl Clients {
 }
 
 fn client(redirects: &dyn Fn() -> Policy) -> Result<reqwest::Client, StartError> {
-    // Whoever came first may have installed another provider; any will do.
+    // Another provider may be installed already; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || reqwest::Client::builder().redirect(redirects()).no_proxy();
     // A machine without root certificates can still call webhooks on loopback.
@@ -207,7 +207,7 @@ async fn call(
     body: &[u8],
     limit: Duration,
     fault: Option<&Action>,
-    // How long the webhook asks to be left alone.
+    // The pause that the webhook asks for.
     wished: &mut Option<Duration>,
 ) -> Outcome {
     let Ok(_permit) = to.calls.acquire().await else {
@@ -258,7 +258,7 @@ async fn call(
     }
 }
 
-/// What the transcript and the verdict are told of a call.
+/// What the transcript and the verdict record of a call.
 struct Note<'a> {
     message: &'a str,
     integration: &'a str,

@@ -1,18 +1,24 @@
-//! The proof of the invariants from the store alone: journal, projections, inbox and outbox must tell the same story.
+//! Proves the invariants from the store alone: journal, projections, inbox and outbox must agree.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use conversation::{Conversation, Fate, History, Input, MessageId, Owed, Record};
+use conversation::{Conversation, Fate, History, Input, MessageId, Owed, Record, Written};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::{Direction, Dossier, Store, StoreError};
+use crate::{Direction, Dossier, MessageRow, Store, StoreError};
+
+/// How many bodies are requested at once.
+const BODIES: usize = 16;
 
 /// What an audit found.
 #[derive(Debug, Default)]
 pub struct Audit {
     /// How many conversations it read.
     pub conversations: u64,
-    /// How many messages, both ways.
+    /// How many messages, in both directions.
     pub messages: u64,
     /// How many records.
     pub records: u64,
@@ -20,6 +26,18 @@ pub struct Audit {
     pub open: u64,
     /// Final receipts that are decided and have not reached Genesys yet.
     pub owed: u64,
+    /// Agents' messages whose order (I3) was not judged: their bodies are gone, or no longer show
+    /// what Genesys wrote.
+    pub unjudged: u64,
+    /// Customers' messages that Genesys will never have: the store keeps them, and they are no
+    /// breach.
+    pub dead_letters: u64,
+    /// The first dead letters: which, and why.
+    pub named_dead_letters: Vec<String>,
+    /// How many dead letters the chat service has not been told about yet.
+    pub untold: u64,
+    /// How many dead letters it will never be told about.
+    pub never_told: u64,
     /// Every breach, by invariant: the row and what is wrong with it.
     pub breaches: BTreeMap<String, Vec<String>>,
 }
@@ -49,6 +67,9 @@ impl Audit {
     }
 }
 
+/// How many dead letters an audit names.
+const MAX_NAMED: usize = 100;
+
 impl fmt::Display for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -60,6 +81,29 @@ impl fmt::Display for Audit {
             let mark = if self.breaches.contains_key(invariant) { "BROKEN" } else { "holds " };
             writeln!(f, "{invariant:<4} {mark}  {what}")?;
         }
+        if self.unjudged > 0 {
+            writeln!(
+                f,
+                "I3 was not judged for {} messages: their bodies are gone or cannot be read",
+                self.unjudged
+            )?;
+        }
+        if self.dead_letters > 0 {
+            writeln!(
+                f,
+                "{} dead letters: customers' messages that Genesys will never have",
+                self.dead_letters
+            )?;
+        }
+        if self.untold > 0 {
+            writeln!(f, "{} of them the chat service has not heard of yet", self.untold)?;
+        }
+        if self.never_told > 0 {
+            writeln!(f, "{} of them the chat service will never hear of", self.never_told)?;
+        }
+        for letter in &self.named_dead_letters {
+            writeln!(f, "dead letter: {letter}")?;
+        }
         for (invariant, rows) in &self.breaches {
             for row in rows {
                 writeln!(f, "{invariant}: {row}")?;
@@ -69,7 +113,7 @@ impl fmt::Display for Audit {
     }
 }
 
-/// Reads everything and checks it. The store may be in use meanwhile.
+/// Reads and checks everything. The store may be in use meanwhile.
 pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
     let mut audit = Audit::default();
     let mut after = None;
@@ -78,20 +122,70 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
         let Some(last) = page.last() else { return Ok(audit) };
         after = Some(last.clone());
         for id in page {
-            // One that was pruned meanwhile has nothing left to prove.
+            // A conversation that was pruned meanwhile has nothing left to prove.
             if let Some(dossier) = store.dossier(&id).await? {
-                one(&mut audit, &dossier);
+                let written = written(store, &dossier).await?;
+                one(&mut audit, &dossier, written);
             }
         }
     }
 }
 
-fn one(audit: &mut Audit, row: &Dossier) {
+/// What Genesys wrote as the time of each agent's message, from the original bodies. The journal
+/// has a time too, but the machine wrote it, so the audit does not trust it.
+async fn written(
+    store: &dyn Store,
+    row: &Dossier,
+) -> Result<Vec<(MessageId, Written)>, StoreError> {
+    let outbound = row.messages.iter().filter(|message| message.direction == Direction::Outbound);
+    let asked = outbound.filter(|message| message.state != "kept").map(async |message| {
+        let found = store.message(&row.integration, Direction::Outbound, &message.id).await?;
+        Ok::<_, StoreError>(
+            found
+                .and_then(|found| written_in(&found.body))
+                .map(|written| (message.id.clone(), written)),
+        )
+    });
+    let mut bodies = futures_util::stream::iter(asked).buffered(BODIES);
+    let mut all = Vec::new();
+    while let Some(found) = bodies.next().await {
+        all.extend(found?);
+    }
+    Ok(all)
+}
+
+/// Reads `channel.time` and nothing else. Returns `None` if no reading of the body is JSON.
+fn written_in(body: &[u8]) -> Option<Written> {
+    #[derive(Deserialize)]
+    struct Message {
+        channel: Option<Channel>,
+    }
+    #[derive(Deserialize)]
+    struct Channel {
+        time: Option<Value>,
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}');
+    let time = match serde_json::from_str::<Value>(text) {
+        Ok(message) => message.pointer("/channel/time").cloned(),
+        // Half of a surrogate pair in a text must not prevent reading the time beside it.
+        Err(_) => {
+            serde_json::from_str::<Message>(text).ok()?.channel.and_then(|channel| channel.time)
+        }
+    };
+    let time = time.as_ref().and_then(Value::as_str).and_then(|time| time.parse().ok());
+    Some(time.map_or(Written::NoTime, Written::At))
+}
+
+fn one(audit: &mut Audit, row: &Dossier, written: Vec<(MessageId, Written)>) {
     audit.conversations += 1;
     audit.messages += row.messages.len() as u64;
     audit.records += row.journal.len() as u64;
     let at = |seq: u64| format!("journal row ({}, {seq})", row.id);
     let mut history = if row.pruned_seq > 0 { History::pruned() } else { History::default() };
+    for (message, written) in written {
+        history.wrote(&message, written);
+    }
     let mut records = Vec::with_capacity(row.journal.len());
     let mut before = row.pruned_seq;
     for entry in &row.journal {
@@ -122,13 +216,33 @@ fn one(audit: &mut Audit, row: &Dossier) {
     }
     audit.open += history.unsettled().count() as u64;
     audit.owed += history.unreceipted().count() as u64;
+    audit.unjudged += history.unjudged() as u64;
+    audit.untold += history.untold().count() as u64;
+    audit.never_told += history.never_told();
     check_messages(audit, row, &records, &history);
+    count_dead_letters(audit, row);
     if row.pruned_seq == 0 {
         check_outbox(audit, row, records);
     }
 }
 
-/// I1: each message is in the inbox or in the journal, and its row says what the journal says.
+/// Names the customers' messages that were refused for good or given up.
+fn count_dead_letters(audit: &mut Audit, row: &Dossier) {
+    let dead = |message: &&MessageRow| {
+        message.direction == Direction::Inbound && message.state == "refused"
+    };
+    for letter in row.messages.iter().filter(dead) {
+        audit.dead_letters += 1;
+        if audit.named_dead_letters.len() < MAX_NAMED {
+            let why = letter.reason.as_deref().unwrap_or_default();
+            audit
+                .named_dead_letters
+                .push(format!("message {} of conversation {}: {why}", letter.id, row.id));
+        }
+    }
+}
+
+/// I1: each message is in the inbox or in the journal, and its row agrees with the journal.
 fn check_messages(
     audit: &mut Audit,
     row: &Dossier,
@@ -149,9 +263,11 @@ fn check_messages(
     let mut posted: HashSet<(&MessageId, bool)> = HashSet::new();
     for (_, record) in records {
         match record {
-            Record::InboundAccepted { message, .. } => drop(taken.insert(message)),
+            Record::InboundAccepted { message, .. } => {
+                taken.insert(message);
+            }
             Record::InboundDone { message, result } => {
-                drop(posted.insert((message, result.is_posted())))
+                posted.insert((message, result.is_posted()));
             }
             _ => {}
         }
@@ -190,7 +306,7 @@ fn check_messages(
     }
 }
 
-/// I2, I11: what the journal owes Genesys is in the outbox, and nothing else is.
+/// I2, I11: the outbox holds exactly what the journal owes Genesys.
 fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp, Record)>) {
     let replayed = Conversation::replay(Conversation::default(), records);
     let key = |owed: &Owed| serde_json::to_string(owed).unwrap_or_default();
@@ -205,5 +321,46 @@ fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp,
             format!("outbox of {}", row.id),
             format!("holds {extra}, which is not owed"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_read_from_whatever_genesys_wrote() {
+        let at = |time: &str| Some(Written::At(time.parse().expect("a time")));
+        for (body, expected) in [
+            (
+                &br#"{"channel":{"time":"2026-11-20T09:14:03.482Z"}}"#[..],
+                at("2026-11-20T09:14:03.482Z"),
+            ),
+            (
+                br#"{"channel":{"time":"2026-11-20T10:14:03.4821234+01:00"}}"#,
+                at("2026-11-20T09:14:03.4821234Z"),
+            ),
+            (
+                b"\xef\xbb\xbf{\"channel\":{\"time\":\"2026-11-20T09:14:03Z\"}}",
+                at("2026-11-20T09:14:03Z"),
+            ),
+            (
+                b"{\"text\":\"\xff\",\"channel\":{\"time\":\"2026-11-20T09:14:03Z\"}}",
+                at("2026-11-20T09:14:03Z"),
+            ),
+            (
+                br#"{"text":"\ud83d","channel":{"to":"\ud83d","time":"2026-11-20T09:14:03Z"}}"#,
+                at("2026-11-20T09:14:03Z"),
+            ),
+            (br#"{"channel":{"time":"yesterday"}}"#, Some(Written::NoTime)),
+            (br#"{"channel":{"time":1795165443482}}"#, Some(Written::NoTime)),
+            (br#"{"channel":["time"]}"#, Some(Written::NoTime)),
+            (b"{}", Some(Written::NoTime)),
+            (b"[]", Some(Written::NoTime)),
+            (b"not JSON", None),
+            (b"", None),
+        ] {
+            assert_eq!(written_in(body), expected, "{}", String::from_utf8_lossy(body));
+        }
     }
 }

@@ -1,18 +1,20 @@
 //! What every store must do, written against the trait. A panic says what it does not.
 //!
-//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened anew after that.
+//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened anew after
+//! that.
 
 use std::time::Duration;
 
 use conversation::{
-    AttemptOutcome, Conversation, ConversationId, Effect, Input, IntegrationName, MessageId,
-    MessageRef, OpenOutcome, Owed, Policy, PostResult, Record, Report, SessionId,
+    AttemptOutcome, Conversation, ConversationId, Effect, HandshakeStart, Input, IntegrationName,
+    MessageId, MessageRef, OpenOutcome, Owed, Policy, PostResult, Record, Report, SessionId,
+    TellOutcome,
 };
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Direction, Due, Handled, NewMessage, OutboxItem, Store, Stored,
-    audit,
+    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Direction, Due, NewMessage,
+    OutboxItem, Store, audit,
 };
 
 /// 2026-11-20T09:00:00Z and so many milliseconds.
@@ -111,16 +113,21 @@ pub async fn keeps_its_word(store: &dyn Store) {
     gives_no_number_twice(&mut driver).await;
     fences(&mut driver).await;
     takes_a_message_with_its_step(&mut driver).await;
+    reads_in_order(store).await;
     replaces_a_receipt(&mut driver).await;
     wakes_early_reports(&mut driver).await;
     knows_what_is_due(&mut driver).await;
+    knows_who_is_in_touch(&mut driver).await;
     snapshots(&mut driver).await;
+    counts_dead_letters(store).await;
+    counts_who_waits_for_genesys(store).await;
 
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "an honest store passes its audit:\n{found}");
 }
 
-/// Whoever hangs up leaves a message behind that may be durable: after `ready` it is, or never will be.
+/// A caller that hangs up leaves a message behind that may be durable: after `ready` it is, or
+/// never will be.
 async fn answers_behind_what_was_asked(store: &dyn Store) {
     let of = IntegrationName::new("unheard");
     for round in 0..20 {
@@ -146,11 +153,11 @@ async fn answers_behind_what_was_asked(store: &dyn Store) {
 async fn dedupes(store: &dyn Store) {
     assert_eq!(
         store.accept(agent_message("m1", 0)).await.expect("accepted"),
-        Stored::New(conversation())
+        Acceptance::New(conversation())
     );
     assert_eq!(
         store.accept(agent_message("m1", 5)).await.expect("accepted"),
-        Stored::Repeated,
+        Acceptance::Repeated,
         "the same id again"
     );
     let waiting = store.waiting(None, 10).await.expect("a read");
@@ -168,14 +175,14 @@ async fn dedupes(store: &dyn Store) {
         conversation: conversation.clone(),
         input: Input::SessionOpened { session: SessionId::new("s0") },
     };
-    assert_eq!(store.accept(event("e1", &stranger)).await.expect("an answer"), Stored::Unknown);
+    assert_eq!(store.accept(event("e1", &stranger)).await.expect("an answer"), Acceptance::Unknown);
     assert_eq!(
         store.accept(event("e1", &conversation())).await.expect("accepted"),
-        Stored::New(conversation())
+        Acceptance::New(conversation())
     );
     assert_eq!(
         store.accept(event("e1", &conversation())).await.expect("accepted"),
-        Stored::Repeated
+        Acceptance::Repeated
     );
     let of_another = Arrival::Event {
         integration: IntegrationName::new("other"),
@@ -186,7 +193,7 @@ async fn dedupes(store: &dyn Store) {
     };
     assert_eq!(
         store.accept(of_another).await.expect("an answer"),
-        Stored::Unknown,
+        Acceptance::Unknown,
         "integrations see their own only"
     );
 }
@@ -232,7 +239,7 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
     assert_eq!(row.receipt.as_deref(), Some("posted"));
 }
 
-/// Whoever still holds the number of a row that is gone must not remove another's by it.
+/// A caller that still has the number of a deleted row must not delete another row with it.
 async fn gives_no_number_twice(driver: &mut Driver<'_>) {
     let mut last = 0;
     for id in ["again-1", "again-2", "again-3"] {
@@ -245,7 +252,7 @@ async fn gives_no_number_twice(driver: &mut Driver<'_>) {
         };
         assert_eq!(
             driver.store.accept(event).await.expect("accepted"),
-            Stored::New(conversation())
+            Acceptance::New(conversation())
         );
         let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
         assert!(inbox.len() == 1 && inbox[0].seq > last, "{last} was given before: {inbox:?}");
@@ -315,11 +322,14 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     let before = driver.store.dossier(&conversation()).await.expect("a read");
     let (again, records) = both(&mut driver.state.clone(), "m1");
     let repeated = driver.store.accept_with_step(again, driver.append(records, vec![])).await;
-    assert_eq!(repeated.expect("an answer"), Handled::Repeated);
+    assert_eq!(repeated.expect("an answer"), AtomicOutcome::Repeated);
     let (new, records) = both(&mut driver.state.clone(), "with-its-step");
     let mut late = driver.append(records, vec![]);
     late.after -= 1;
-    assert_eq!(driver.store.accept_with_step(new, late).await.expect("an answer"), Handled::Fenced);
+    assert_eq!(
+        driver.store.accept_with_step(new, late).await.expect("an answer"),
+        AtomicOutcome::Fenced
+    );
     assert_eq!(
         driver.store.dossier(&conversation()).await.expect("a read"),
         before,
@@ -328,14 +338,14 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
 
     assert_eq!(
         driver.store.accept(typed("typed")).await.expect("accepted"),
-        Stored::New(conversation())
+        Acceptance::New(conversation())
     );
     let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
     let taken = inbox.iter().map(|item| item.seq).collect();
     let (new, records) = both(&mut driver.state, "with-its-step");
     let (count, body) = (records.len() as u64, new.body.clone());
     let handled = driver.store.accept_with_step(new, driver.append(records, taken)).await;
-    assert_eq!(handled.expect("an answer"), Handled::Whole { early: false });
+    assert_eq!(handled.expect("an answer"), AtomicOutcome::Whole { early: false });
     driver.seq += count;
     assert!(
         driver.store.waiting(None, 10).await.expect("a read").is_empty(),
@@ -354,7 +364,7 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     let arrival = agent_message("with-its-step", 15_000);
     assert_eq!(
         driver.store.accept(arrival).await.expect("an answer"),
-        Stored::Repeated,
+        Acceptance::Repeated,
         "it is known from now on"
     );
     let outcome = AttemptOutcome::Delivered { service_id: None };
@@ -363,6 +373,124 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
         .await;
     let result = PostResult::Posted { genesys_id: None };
     driver.step(Input::ReceiptDone { message, last: true, result }, vec![]).await;
+}
+
+/// The conversation whose messages wait in the inbox when the store is closed.
+fn waiting() -> ConversationId {
+    ConversationId::of(&acme(), "waiting")
+}
+
+async fn waits_in_order(store: &dyn Store) {
+    let inbox = store.inbox(&waiting(), true, 10).await.expect("a read");
+    let id = |item: &crate::InboxItem| match &item.input {
+        Input::AgentMessage { message, .. } => message.to_string(),
+        other => format!("{other:?}"),
+    };
+    assert_eq!(
+        inbox.iter().map(id).collect::<Vec<_>>(),
+        ["w1", "w2", "w3"],
+        "the inbox is in the order in which it came"
+    );
+}
+
+/// What came, what is owed and who wants to be woken, each from its beginning.
+async fn reads_in_order(store: &dyn Store) {
+    for id in ["w1", "w2", "w3"] {
+        let mut arrival = agent_message(id, 40_000);
+        if let Arrival::Message(new) = &mut arrival {
+            new.conversation = waiting();
+        }
+        assert_eq!(store.accept(arrival).await.expect("accepted"), Acceptance::New(waiting()));
+    }
+    waits_in_order(store).await;
+    let of = IntegrationName::new("order");
+    let names =
+        ["first", "second"].map(|name| (MessageId::new(name), ConversationId::of(&of, name)));
+    let append = |place: usize, after: u64, due: Option<i64>, records: Vec<Record>| Append {
+        conversation: names[place].1.clone(),
+        integration: of.clone(),
+        after,
+        at: at(0),
+        records,
+        taken: vec![],
+        due: due.map(at),
+        watched: None,
+        snapshot: None,
+        lazy: false,
+    };
+    for (place, (message, conversation)) in names.iter().enumerate() {
+        let mut arrival = agent_message(message.as_str(), 0);
+        if let Arrival::Message(new) = &mut arrival {
+            (new.integration, new.conversation, new.input) =
+                (of.clone(), conversation.clone(), None);
+        }
+        assert_eq!(store.accept(arrival).await.expect("accepted"), Acceptance::Kept);
+        // The second is to be woken first.
+        let due = Some(2_000 - i64::from(place == 1) * 1_000);
+        let owed = vec![Record::SentDue { message: message.clone() }];
+        store.append(append(place, 0, due, owed)).await.expect("an append");
+    }
+    let owed: Vec<_> = store.outbox(&of, false, 0, 10).await.expect("a read");
+    let owed: Vec<_> = owed.iter().map(|item| &item.conversation).collect();
+    assert_eq!(owed, [&names[0].1, &names[1].1], "the outbox is in the order in which it was owed");
+    let due = store.due(None, at(3_000), 10).await.expect("a read");
+    let due: Vec<_> = due.iter().map(|due| &due.conversation).collect();
+    assert_eq!(due, [&names[1].1, &names[0].1], "whoever is to be woken first comes first");
+    // Not lives that conversations would lead, so they are taken back again.
+    for (place, (message, _)) in names.iter().enumerate() {
+        let settled = Record::Settled {
+            message: message.clone(),
+            fate: conversation::Fate::Delivered,
+            receipt: true,
+        };
+        let result = PostResult::Posted { genesys_id: None };
+        let done = Record::ReceiptDone { message: message.clone(), last: true, result };
+        store.append(append(place, 1, None, vec![settled, done])).await.expect("an append");
+    }
+    assert_eq!(store.prune(at(1)).await.expect("a prune"), 2);
+}
+
+/// Of two nodes that append to one conversation at the same time, one is told that it came too
+/// late.
+pub async fn lets_one_of_two_append(one: &dyn Store, other: &dyn Store) {
+    for round in 0..40 {
+        let of = ConversationId::of(&acme(), &format!("raced-{round}"));
+        let mut arrival = agent_message(&format!("raced-{round}"), 0);
+        if let Arrival::Message(new) = &mut arrival {
+            (new.conversation, new.input) = (of.clone(), None);
+        }
+        one.accept(arrival).await.expect("accepted");
+        let append = |at: Timestamp, records: Vec<Record>| Append {
+            conversation: of.clone(),
+            integration: acme(),
+            after: 0,
+            at,
+            records,
+            taken: vec![],
+            due: None,
+            watched: None,
+            snapshot: None,
+            lazy: false,
+        };
+        // In every other round one of them has nothing to write down, which is no reason to be let
+        // in.
+        let paused = || vec![Record::Paused];
+        let second = if round % 2 == 0 { paused() } else { vec![] };
+        let both = futures_util::future::join(
+            one.append(append(at(1), paused())),
+            other.append(append(at(2), second)),
+        )
+        .await;
+        let fenced = [&both.0, &both.1]
+            .into_iter()
+            .filter(|done| matches!(done, Err(AppendError::Fenced)))
+            .count();
+        let won = usize::from(both.0.is_ok()) + usize::from(both.1.is_ok());
+        // The one that has nothing to append may come first.
+        assert!(won + fenced == 2 && (fenced == 1 || (fenced == 0 && round % 2 == 1)), "{both:?}");
+        let loaded = one.load(&of).await.expect("a read").expect("it is there");
+        assert_eq!(loaded.seq, 1, "the number of the last record");
+    }
 }
 
 async fn replaces_a_receipt(driver: &mut Driver<'_>) {
@@ -380,7 +508,7 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
         new.conversation = other.clone();
         new.input = None;
     }
-    assert_eq!(driver.store.accept(arrival).await.expect("accepted"), Stored::Kept);
+    assert_eq!(driver.store.accept(arrival).await.expect("accepted"), Acceptance::Kept);
     let append = |after: u64, records: Vec<Record>| Append {
         conversation: other.clone(),
         integration: IntegrationName::new("receipts"),
@@ -444,11 +572,11 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
     let by_service = || MessageRef::Service("x2".into());
     assert_eq!(
         driver.store.accept(report("r1", by_service())).await.expect("accepted"),
-        Stored::Early
+        Acceptance::Early
     );
     assert_eq!(
         driver.store.accept(report("r1", by_service())).await.expect("accepted"),
-        Stored::Repeated
+        Acceptance::Repeated
     );
     assert_eq!(
         driver
@@ -456,7 +584,7 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
             .accept(report("r2", MessageRef::Ours(MessageId::new("never"))))
             .await
             .expect("an answer"),
-        Stored::Unknown
+        Acceptance::Unknown
     );
     let outcome = AttemptOutcome::Accepted { service_id: Some("x2".into()) };
     driver
@@ -469,7 +597,7 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
     );
     assert_eq!(
         driver.store.accept(report("r3", by_service())).await.expect("accepted"),
-        Stored::New(conversation())
+        Acceptance::New(conversation())
     );
     driver.take_inbox().await;
     let result = PostResult::Posted { genesys_id: None };
@@ -478,8 +606,36 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
         .await;
 }
 
+/// What an event about all of a chat service's sessions has to know.
+async fn knows_who_is_in_touch(driver: &mut Driver<'_>) {
+    let noted =
+        || Arrival::Noted { integration: acme(), id: "restarted".to_owned(), received: at(20_000) };
+    assert!(!driver.store.has_event(&acme(), "restarted").await.expect("a read"));
+    assert_eq!(driver.store.accept(noted()).await.expect("accepted"), Acceptance::Kept);
+    assert_eq!(driver.store.accept(noted()).await.expect("accepted"), Acceptance::Repeated);
+    assert!(driver.store.has_event(&acme(), "restarted").await.expect("a read"));
+    assert!(
+        !driver.store.has_event(&IntegrationName::new("other"), "restarted").await.expect("a read")
+    );
+    assert!(driver.state.watched().is_some() || driver.state.next_wakeup(&policy()).is_some());
+    let all = driver.store.in_touch(&acme(), None, 10).await.expect("a read");
+    assert_eq!(all, [conversation()]);
+    assert!(
+        driver.store.in_touch(&acme(), Some(&conversation()), 10).await.expect("a read").is_empty()
+    );
+    assert!(driver.store.in_touch(&acme(), None, 0).await.expect("a read").is_empty());
+    assert!(
+        driver
+            .store
+            .in_touch(&IntegrationName::new("other"), None, 10)
+            .await
+            .expect("a read")
+            .is_empty()
+    );
+}
+
 async fn knows_what_is_due(driver: &mut Driver<'_>) {
-    driver.step(Input::SessionClosed { session: None }, vec![]).await;
+    driver.step(Input::SessionClosed { session: None, reason: None }, vec![]).await;
     driver.store.accept(agent_message("m3", 30_000)).await.expect("accepted");
     driver.now = 30_000;
     driver.take_inbox().await;
@@ -531,14 +687,145 @@ async fn snapshots(driver: &mut Driver<'_>) {
     assert!(settled.is_none(), "a settled one is");
 }
 
+fn poisoned() -> IntegrationName {
+    IntegrationName::new("poisoned")
+}
+
+/// Genesys refuses one of a customer's two messages. One dead letter is left behind, for
+/// [`remembers`].
+async fn counts_dead_letters(store: &dyn Store) {
+    assert_eq!(dead_letters(store).await, 0);
+    refuses_one_of_two(store, "noor", 40_000).await;
+    refuses_one_of_two(store, "omar", 2_000_000_000).await;
+    assert_eq!(dead_letters(store).await, 2);
+    store.prune(at(1_000_000_000)).await.expect("a prune");
+    assert_eq!(dead_letters(store).await, 1, "one that is gone is not counted");
+}
+
+/// Each customer counts once, and only while Genesys lacks a message.
+async fn counts_who_waits_for_genesys(store: &dyn Store) {
+    let integration = IntegrationName::new("undelivered");
+    let waits = async |besides: &str, enough| {
+        let besides = ConversationId::of(&integration, besides);
+        store.undelivered_besides(&integration, &besides, enough).await.expect("a count")
+    };
+    let [mut noor, mut omar, mut lea] =
+        ["noor", "omar", "lea"].map(|name| Customer::new(store, &integration, name));
+    assert_eq!(waits("noor", 9).await, 0);
+    for (customer, message) in [(&mut noor, "n1"), (&mut omar, "o1")] {
+        customer.says(message, 1_000).await;
+    }
+    omar.says("o2", 1_000).await;
+    lea.says("l1", 1_000).await;
+    assert_eq!((waits("noor", 9).await, waits("max", 9).await), (2, 3));
+    assert_eq!(waits("max", 2).await, 2, "it counts no further");
+    for message in ["o1", "o2"] {
+        omar.hears(message, PostResult::Posted { genesys_id: None }, 1_000).await;
+    }
+    assert_eq!((waits("noor", 9).await, waits("omar", 9).await), (1, 2));
+}
+
+async fn dead_letters(store: &dyn Store) -> u64 {
+    let mut counts = store.dead_letters().await.expect("a count");
+    let count = counts.remove(&poisoned()).unwrap_or_default();
+    assert!(counts.values().all(|other| *other == 0), "no other integration has any: {counts:?}");
+    count
+}
+
+async fn refuses_one_of_two(store: &dyn Store, name: &str, millis: i64) {
+    let mut customer = Customer::new(store, &poisoned(), name);
+    for (id, result) in [
+        ("good", PostResult::Posted { genesys_id: None }),
+        ("bad", PostResult::Refused { why: "never".into() }),
+    ] {
+        let id = format!("{name}-{id}");
+        customer.says(&id, millis).await;
+        customer.hears(&id, result, millis).await;
+        let message = MessageId::new(id);
+        let told = Input::RefusalTold { message, attempt: 1, outcome: TellOutcome::Heard };
+        customer.take(told, Vec::new(), millis).await;
+    }
+    assert!(customer.state.is_idle(), "nothing is left to do: {:?}", customer.state);
+}
+
+/// A customer who writes, and whose conversation is driven.
+struct Customer<'a> {
+    store: &'a dyn Store,
+    integration: IntegrationName,
+    name: String,
+    state: Conversation,
+    seq: u64,
+}
+
+impl<'a> Customer<'a> {
+    fn new(store: &'a dyn Store, integration: &IntegrationName, name: &str) -> Self {
+        let state = Conversation::default();
+        Self { store, integration: integration.clone(), name: name.to_owned(), state, seq: 0 }
+    }
+
+    fn conversation(&self) -> ConversationId {
+        ConversationId::of(&self.integration, &self.name)
+    }
+
+    async fn says(&mut self, id: &str, millis: i64) {
+        let message = MessageId::new(id);
+        let input = Input::CustomerMessage { message: message.clone() };
+        let arrival = Arrival::Message(NewMessage {
+            integration: self.integration.clone(),
+            direction: Direction::Inbound,
+            id: message,
+            foreign_id: id.to_owned(),
+            conversation: self.conversation(),
+            customer: format!(r#"{{"id":"{}"}}"#, self.name),
+            received: at(millis),
+            body: b"{}"[..].into(),
+            input: Some(input.clone()),
+        });
+        self.store.accept(arrival).await.expect("accepted");
+        let waiting = self.store.inbox(&self.conversation(), true, 10).await.expect("a read");
+        self.take(input, waiting.iter().map(|item| item.seq).collect(), millis).await;
+    }
+
+    /// Genesys has answered about a message.
+    async fn hears(&mut self, id: &str, result: PostResult, millis: i64) {
+        let input = Input::InboundDone { message: MessageId::new(id), result, genesys: None };
+        self.take(input, Vec::new(), millis).await;
+    }
+
+    async fn take(&mut self, input: Input, taken: Vec<u64>, millis: i64) {
+        let mut policy = policy();
+        policy.hold.start = HandshakeStart::FirstOutbound;
+        let records = self.state.handle(&policy, at(millis), input).records;
+        if records.is_empty() {
+            return;
+        }
+        let append = Append {
+            conversation: self.conversation(),
+            integration: self.integration.clone(),
+            after: self.seq,
+            at: at(millis),
+            records,
+            taken,
+            due: self.state.next_wakeup(&policy),
+            watched: None,
+            snapshot: None,
+            lazy: false,
+        };
+        self.seq += append.records.len() as u64;
+        self.store.append(append).await.expect("an append");
+    }
+}
+
 /// The same store after it was closed and opened again.
 pub async fn remembers(store: &dyn Store) {
     let loaded =
         store.load(&conversation()).await.expect("a read").expect("the conversation is there");
     assert!(!loaded.state.is_idle(), "m3 is still open");
+    assert_eq!(dead_letters(store).await, 1);
+    waits_in_order(store).await;
     assert_eq!(
         store.accept(agent_message("m3", 30_000)).await.expect("an answer"),
-        Stored::Repeated
+        Acceptance::Repeated
     );
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "\n{found}");

@@ -1,162 +1,304 @@
-//! The right to drive a conversation: where several nodes share a store, each drives a part of the conversations.
+//! The right to drive a conversation. If several nodes share a store, each node drives a part of
+//! the conversations.
 //!
-//! The fence of the journal keeps the order whatever happens here; the right only keeps nodes from working against each
-//! other. A store hands it out; whoever drives holds it for as long as something is under way.
+//! The journal's fence keeps the order whatever happens here; the right only keeps nodes from
+//! working against each other. A store grants the right, and a driver holds it as long as something
+//! is under way.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use conversation::ConversationId;
 use conversation::mutant::{self, Mutant};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::OutboxItem;
+use crate::lease_clock::LeaseClock;
+use crate::mistake::{self, Mistake};
+use crate::{Machine, OutboxItem};
 
-/// The conversations are split into so many shards, by the first byte of the hash in their ids.
+/// The number of shards that the conversations are split into, by the first byte of the hash in
+/// their ids.
 pub(crate) const SHARDS: usize = 256;
 
-/// The right to drive one conversation. While it is held, the conversation is not handed over to another node; it may be
-/// lost all the same when this node is not heard of for too long.
+/// The right to drive one conversation. While it is held, the conversation is not handed over to
+/// another node. It can still be lost if this node is silent for too long.
 #[derive(Clone, Debug)]
-pub struct Drive(Option<Arc<User>>);
+pub struct LeaseGuard(Option<Arc<GuardedShard>>);
 
-/// What another node did, or time.
+/// Something another node did, or a timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// This node may drive conversations that it could not drive before: it has to look what they need.
+pub enum OwnershipEvent {
+    /// This node may drive conversations that it could not drive before: it must check what they
+    /// need.
     Gained,
     /// A conversation that this node drives has something in its inbox.
     Inbox(ConversationId),
 }
 
 #[derive(Debug)]
-struct User {
-    leases: Arc<Leases>,
+struct GuardedShard {
+    leases: Arc<HeldLeases>,
     shard: usize,
-    /// A right that was lost does not come back with the next lease: another may have driven between the two.
+    /// A lost right does not come back with the next lease: another node may have driven between
+    /// the two.
     epoch: u64,
 }
 
-impl Drive {
-    /// The right of a process that has the store for itself.
+impl LeaseGuard {
+    /// The right of a process that is the only user of the store.
     pub fn always() -> Self {
         Self(None)
     }
 
-    /// Whether the right is gone for good: one that has only run out comes back where nobody else has had it meanwhile.
+    /// Whether the right is lost for good. A right that has only run out comes back if no other
+    /// node has held it meanwhile.
     pub fn is_lost(&self) -> bool {
-        self.0.as_ref().is_some_and(|user| user.leases.has_lost(user))
+        !mutant::is(Mutant::LeaseUnchecked)
+            && self.0.as_ref().is_some_and(|user| user.leases.has_lost(user))
     }
 
-    /// Tells this right from those that this node had to the same conversation before: between two terms others may have
-    /// driven it, so that what was known in one is worth nothing in the next.
+    /// Distinguishes this right from earlier rights of this node to the same conversation. Other
+    /// nodes may have driven it between two terms, so knowledge from one term is worthless in the
+    /// next.
     pub fn term(&self) -> u64 {
         self.0.as_ref().map_or(0, |user| user.epoch)
     }
 
-    /// Whether something new may be begun: the right is there, and is not about to be handed over.
+    /// Whether new work may begin: the right is held, and is not about to be handed over.
     pub fn may_begin(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
             || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
     }
 
-    /// Whether the right is there, so that what was begun may go on.
+    /// Whether the right is held, so that work that has begun may go on.
     pub fn holds(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
             || self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
     }
+
+    /// Waits until [`Self::holds`] is false: what is under way with this right must then be
+    /// dropped. It never ends in a process that is the only user of the store.
+    pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
+        let drive = self.clone();
+        async move {
+            match &drive.0 {
+                None => std::future::pending().await,
+                Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
+                Some(user) => user.leases.until_lost(&drive).await,
+            }
+        }
+    }
+
+    /// Waits until [`Self::is_lost`]: from then on, nothing under way with this right can have any
+    /// result.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let drive = self.clone();
+        async move {
+            match &drive.0 {
+                None => std::future::pending().await,
+                Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
+                Some(user) => user.leases.until_gone(user).await,
+            }
+        }
+    }
 }
 
-impl Drop for User {
+impl Drop for GuardedShard {
     fn drop(&mut self) {
-        self.leases.state().shards[self.shard].users -= 1;
+        let mut state = self.leases.state();
+        let of = &mut state.shards[self.shard];
+        // Rights of an earlier term were called off, and are no longer counted.
+        if of.epoch == self.epoch {
+            of.users -= 1;
+            if of.users == 0 && of.leaving.is_some() {
+                self.leases.bell.notify_one();
+            }
+        }
     }
 }
 
 /// What this node knows of its leases.
 #[derive(Debug)]
-pub(crate) struct Leases {
+pub(crate) struct HeldLeases {
+    clock: LeaseClock,
     state: Mutex<State>,
+    /// Notified when shards were lost.
+    lost: Notify,
+    /// Rung when shards were gained, or the clock was behind. It is kept until it is heard, however
+    /// many hints wait.
+    gained: Notify,
+    /// Rung when there is something to hand over, so that the others need not wait for the next
+    /// round.
+    bell: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     shards: Vec<Shard>,
-    /// Until when they are relied on, unless they are renewed.
+    /// How long this node relies on the leases, unless they are renewed.
     until: Instant,
-    /// This node will end, and begins nothing more.
+    /// The server that confirmed them.
+    server: Option<String>,
+    /// This node will end, and begins no new work.
     retiring: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Shard {
     held: bool,
-    /// It is handed over as soon as nothing is under way in it.
-    leaving: bool,
+    /// Since when the shard is waiting to be handed over, which happens as soon as nothing is under
+    /// way in it.
+    leaving: Option<Instant>,
     epoch: u64,
+    /// How many hold a right of this term.
     users: usize,
-    /// What stands in the outbox up to this place may have been told to Genesys by another, or by this node before the lease ran
-    /// out.
+    /// Outbox items up to this place may have been told to Genesys by another node, or by this node
+    /// before the lease ran out.
     before: u64,
 }
 
-/// Until it is learnt what was owed when a lease began anew, all of it is in doubt.
+/// Until this node learns what was owed when a new lease began, every item is in doubt.
 const UNKNOWN: u64 = u64::MAX;
 
-impl Leases {
+impl HeldLeases {
     pub(crate) fn none() -> Arc<Self> {
-        let state = State {
-            shards: vec![Shard::default(); SHARDS],
-            until: Instant::now(),
-            retiring: false,
-        };
-        Arc::new(Self { state: Mutex::new(state) })
+        let shards = vec![Shard::default(); SHARDS];
+        let state = State { shards, until: Instant::now(), server: None, retiring: false };
+        Arc::new(Self {
+            clock: LeaseClock::default(),
+            state: Mutex::new(state),
+            lost: Notify::new(),
+            gained: Notify::new(),
+            bell: Notify::new(),
+        })
     }
 
-    /// The right to drive a conversation, where this node has it now.
-    pub(crate) fn drive(self: &Arc<Self>, conversation: &ConversationId) -> Option<Drive> {
+    /// Says that conversations have to be looked at.
+    pub(crate) fn ring_gained(&self) {
+        self.gained.notify_one();
+    }
+
+    /// The next event of this node: a gain before the hints, which are read from `hints`.
+    pub(crate) async fn next_event(
+        &self,
+        hints: &tokio::sync::Mutex<mpsc::Receiver<ConversationId>>,
+    ) -> OwnershipEvent {
+        tokio::select! {
+            biased;
+            () = self.gained.notified() => OwnershipEvent::Gained,
+            Some(conversation) = async { hints.lock().await.recv().await } => {
+                OwnershipEvent::Inbox(conversation)
+            }
+        }
+    }
+
+    /// From now on leases run out while this machine sleeps, too.
+    pub(crate) fn go_by(&self, machine: Arc<dyn Machine>) {
+        self.clock.go_by(machine);
+    }
+
+    /// The time by which leases run out.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The right to drive a conversation, if this node has it now.
+    pub(crate) fn drive(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.right(conversation, false)
+    }
+
+    /// The same, even if the conversation is about to be handed over.
+    pub(crate) fn finish(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.right(conversation, true)
+    }
+
+    fn right(
+        self: &Arc<Self>,
+        conversation: &ConversationId,
+        leaving_too: bool,
+    ) -> Option<LeaseGuard> {
         let shard = shard_of(conversation)?;
         let mut state = self.state();
-        let in_time = Instant::now() < state.until;
+        let in_time = self.now() < state.until;
         let of = &mut state.shards[shard];
-        if !of.held || of.leaving || !in_time {
+        if (!of.held || (of.leaving.is_some() && !leaving_too) || !in_time)
+            && !mutant::is(Mutant::LeaseUnchecked)
+        {
             return None;
         }
         of.users += 1;
         let epoch = of.epoch;
-        Some(Drive(Some(Arc::new(User { leases: Arc::clone(self), shard, epoch }))))
+        Some(LeaseGuard(Some(Arc::new(GuardedShard { leases: Arc::clone(self), shard, epoch }))))
     }
 
-    fn has(&self, user: &User, leaving_too: bool) -> bool {
+    fn has(&self, user: &GuardedShard, leaving_too: bool) -> bool {
         let state = self.state();
         let of = &state.shards[user.shard];
         of.held
             && of.epoch == user.epoch
-            && (leaving_too || !of.leaving)
-            && Instant::now() < state.until
+            && (leaving_too || of.leaving.is_none())
+            && self.now() < state.until
     }
 
-    fn has_lost(&self, user: &User) -> bool {
+    /// Waits until a right is gone, or has run out without being renewed in time.
+    async fn until_lost(&self, drive: &LeaseGuard) {
+        loop {
+            // Register before checking, so that no loss is missed in between.
+            let mut lost = pin!(self.lost.notified());
+            lost.as_mut().enable();
+            if !drive.holds() {
+                return;
+            }
+            let left = self.state().until.saturating_duration_since(self.now());
+            tokio::select! {
+                biased;
+                () = lost => {}
+                () = tokio::time::sleep(left) => {}
+            }
+        }
+    }
+
+    /// Waits until a right is gone for good.
+    async fn until_gone(&self, user: &GuardedShard) {
+        loop {
+            // Register before checking, so that no loss is missed in between.
+            let mut lost = pin!(self.lost.notified());
+            lost.as_mut().enable();
+            if self.has_lost(user) {
+                return;
+            }
+            lost.await;
+        }
+    }
+
+    fn has_lost(&self, user: &GuardedShard) -> bool {
         let of = &self.state().shards[user.shard];
         !of.held || of.epoch != user.epoch
     }
 
-    /// The names of the shards whose conversations this node may begin something in.
+    /// The names of the shards in whose conversations this node may begin work.
     pub(crate) fn names(&self) -> Vec<String> {
         let state = self.state();
-        if Instant::now() >= state.until {
+        if self.now() >= state.until {
             return Vec::new();
         }
-        let names =
-            state.shards.iter().enumerate().filter(|(_, shard)| shard.held && !shard.leaving);
+        let names = state
+            .shards
+            .iter()
+            .enumerate()
+            .filter(|(_, shard)| shard.held && shard.leaving.is_none());
         names.map(|(number, _)| name(number)).collect()
     }
 
-    /// The term of each shard, to be asked for before something is read: see [`Self::mark`].
+    /// The term of each shard. Read it before reading the outbox: see [`Self::mark`].
     pub(crate) fn terms(&self) -> Vec<u64> {
         self.state().shards.iter().map(|shard| shard.epoch).collect()
     }
 
-    /// Says of what was read from the outbox whether another may have told Genesys, and in which term it was read.
+    /// Marks each item read from the outbox: whether another node may have told Genesys, and in
+    /// which term it was read.
     pub(crate) fn mark(&self, items: &mut [OutboxItem], terms: &[u64]) {
         for item in items {
             item.doubt = self.is_old(&item.conversation, item.seq);
@@ -167,88 +309,160 @@ impl Leases {
         }
     }
 
-    /// Whether what stands at this place of the outbox may have been told to Genesys by another node or process.
+    /// Whether the item at this place of the outbox may have been told to Genesys by another node
+    /// or process.
     pub(crate) fn is_old(&self, conversation: &ConversationId, place: u64) -> bool {
         shard_of(conversation).is_none_or(|shard| place <= self.state().shards[shard].before)
     }
 
-    /// The database says which shards are still this node's, and for how long it may rely on that. Returns those that have
-    /// to be looked at anew: all, where they had run out meanwhile.
-    pub(crate) fn renewed(&self, mine: &[String], until: Instant) -> Vec<usize> {
+    /// The shards that this node holds, sorted, whether or not in time, and the server that last
+    /// confirmed them.
+    pub(crate) fn held(&self) -> (Vec<String>, Option<String>) {
+        let state = self.state();
+        let held = state.shards.iter().enumerate().filter(|(_, shard)| shard.held);
+        (held.map(|(number, _)| name(number)).collect(), state.server.clone())
+    }
+
+    /// Takes a server's answer: which of this node's shards it confirms, and until when the node
+    /// may rely on that. Returns the shards that must be checked again: all of them, if they had
+    /// run out meanwhile.
+    ///
+    /// A different server than before may not know that another node has held them since. Its
+    /// answer counts only if this node's own leases had not run out, since no other node could take
+    /// the shards until then.
+    pub(crate) fn renewed(&self, mine: &[String], server: &str, until: Instant) -> Vec<usize> {
         let mut state = self.state();
-        let ran_out = Instant::now() >= state.until;
+        let ran_out = self.now() >= state.until;
+        let same = state.server.as_deref() == Some(server);
+        let trusted = same || !ran_out;
         state.until = until;
+        state.server = Some(server.to_owned());
         let mut found = [false; SHARDS];
-        for shard in mine.iter().filter_map(|name| number(name)) {
+        for shard in mine.iter().filter(|_| trusted).filter_map(|name| number(name)) {
             found[shard] = true;
         }
         let mut new = Vec::new();
+        let mut lost = false;
         for (number, (shard, found)) in state.shards.iter_mut().zip(found).enumerate() {
             if found && (!shard.held || ran_out) {
-                // What was on its way to Genesys when the lease ran out is read again from now on.
+                // Items that were on their way to Genesys when the lease ran out are now read
+                // again.
                 shard.before = UNKNOWN;
             }
-            // Also where it could not be learnt the last time.
+            // This includes shards for which the place could not be learnt the last time.
             if found && shard.before == UNKNOWN {
                 new.push(number);
             }
             if !found {
-                shard.held = false;
-                shard.leaving = false;
+                lost |= shard.held;
+                shard.let_go();
             }
+        }
+        drop(state);
+        if lost {
+            self.lost.notify_waiters();
         }
         new
     }
 
-    /// Shards that nobody had were taken: they are new, even those that this node had until a moment ago.
-    pub(crate) fn taken(shards: &[String]) -> Vec<usize> {
+    /// Shard numbers, from the names that the store uses.
+    pub(crate) fn numbers(shards: &[String]) -> Vec<usize> {
         shards.iter().filter_map(|name| number(name)).collect()
     }
 
-    /// Begins to drive shards; whatever stands in the outbox up to `before` may have been told by another.
+    /// Begins to drive shards. Another node may have told Genesys any outbox item up to `before`.
     pub(crate) fn gain(&self, shards: &[usize], before: u64) {
         let mut state = self.state();
         for shard in shards {
             let of = &mut state.shards[*shard];
             if !of.held {
                 of.epoch += 1;
-                of.leaving = false;
+                of.users = 0;
             }
             of.held = true;
             of.before = before;
         }
     }
 
-    /// Begins to hand over all but `fair` of the shards. Returns those in which nothing is under way any more: they are not
-    /// driven from here on, and are free to go.
-    pub(crate) fn spare(&self, fair: usize) -> Vec<String> {
+    /// Begins to hand over all but `fair` of the shards, idle ones first. Returns the shards that
+    /// are free to go, which this node no longer drives. These are the shards in which nothing is
+    /// under way any more, and those whose hand-over began `grace` ago. Work under way in those is
+    /// called off.
+    pub(crate) fn spare(&self, fair: usize, grace: Duration) -> Vec<String> {
+        let now = Instant::now();
         let mut state = self.state();
-        let mut staying = state.shards.iter().filter(|shard| shard.held && !shard.leaving).count();
-        for shard in state.shards.iter_mut().rev().filter(|shard| shard.held && !shard.leaving) {
-            if staying > fair {
-                shard.leaving = true;
-                staying -= 1;
-            }
+        let mut staying: Vec<&mut Shard> =
+            state.shards.iter_mut().filter(|shard| shard.is_staying()).collect();
+        // The sort is stable, so that few shards move when nodes join and leave.
+        staying.sort_by_key(|shard| std::cmp::Reverse(shard.users > 0));
+        for shard in staying.into_iter().skip(fair) {
+            shard.leaving = Some(now);
         }
         let mut free = Vec::new();
+        let mut called_off = 0;
         for (number, shard) in state.shards.iter_mut().enumerate() {
-            if shard.held && shard.leaving && shard.users == 0 {
-                shard.held = false;
-                shard.leaving = false;
+            let Some(since) = shard.leaving.filter(|_| shard.held) else { continue };
+            let patience_is_over =
+                now >= since + grace && !mistake::is_made(Mistake::HandOverWaits);
+            if shard.users == 0 || patience_is_over {
+                called_off += shard.users;
+                shard.let_go();
                 free.push(name(number));
             }
+        }
+        drop(state);
+        if called_off > 0 {
+            tracing::info!(
+                called_off,
+                "what is under way is called off, so that its conversations can be handed over"
+            );
+            self.lost.notify_waiters();
         }
         free
     }
 
-    /// How many shards are this node's, those that it hands over not counted.
+    /// When the next hand-over is no longer held up, see [`Self::spare`].
+    pub(crate) fn next_called_off(&self, grace: Duration) -> Option<Instant> {
+        self.state()
+            .shards
+            .iter()
+            .filter(|shard| shard.held)
+            .filter_map(|shard| shard.leaving)
+            .min()
+            .map(|at| at + grace)
+    }
+
+    /// The shards that this node relies on now, including those that it is handing over.
+    #[cfg(feature = "memory")]
+    pub(crate) fn relied_on(&self) -> Vec<usize> {
+        let state = self.state();
+        let in_time = self.now() < state.until;
+        let shards = state.shards.iter().enumerate().filter(|(_, shard)| in_time && shard.held);
+        shards.map(|(number, _)| number).collect()
+    }
+
+    /// Whether this node relies on the lease for a conversation now.
+    #[cfg(feature = "memory")]
+    pub(crate) fn relies_on(&self, conversation: &ConversationId) -> bool {
+        let state = self.state();
+        self.now() < state.until
+            && shard_of(conversation).is_some_and(|shard| state.shards[shard].held)
+    }
+
+    /// How many shards this node has, without those that it is handing over.
     pub(crate) fn count(&self) -> usize {
-        self.state().shards.iter().filter(|shard| shard.held && !shard.leaving).count()
+        self.state().shards.iter().filter(|shard| shard.is_staying()).count()
     }
 
     /// This node will end.
     pub(crate) fn retire(&self) {
         self.state().retiring = true;
+        self.bell.notify_one();
+    }
+
+    /// Waits until there is something to hand over; one caller at a time.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
     }
 
     pub(crate) fn is_retiring(&self) -> bool {
@@ -257,14 +471,24 @@ impl Leases {
 
     /// Gives up all of them.
     pub(crate) fn clear(&self) {
-        for shard in &mut self.state().shards {
-            shard.held = false;
-        }
+        self.state().shards.iter_mut().for_each(Shard::let_go);
+        self.lost.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held, so what it guards is whole.
+        // No code panics while holding the lock, so the guarded state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    fn is_staying(&self) -> bool {
+        self.held && self.leaving.is_none()
+    }
+
+    fn let_go(&mut self) {
+        self.held = false;
+        self.leaving = None;
     }
 }
 
@@ -283,21 +507,22 @@ fn shard_of(conversation: &ConversationId) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use conversation::IntegrationName;
 
     use super::*;
+    use crate::lease_clock::tests::Laptop;
+
+    const SERVER: &str = "one";
+    const GRACE: Duration = Duration::from_secs(2);
 
     fn all() -> Vec<String> {
         (0..SHARDS).map(name).collect()
     }
 
-    fn with_all() -> (Arc<Leases>, ConversationId) {
-        let leases = Leases::none();
-        let new = leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
-        assert_eq!(new.len(), SHARDS);
-        leases.gain(&new, 7);
+    fn with_all() -> (Arc<HeldLeases>, ConversationId) {
+        let leases = HeldLeases::none();
+        leases.renewed(&[], SERVER, Instant::now() + Duration::from_secs(10));
+        leases.gain(&HeldLeases::numbers(&all()), 7);
         (leases, ConversationId::of(&IntegrationName::new("acme"), "noor"))
     }
 
@@ -308,9 +533,28 @@ mod tests {
         assert!(drive.may_begin() && drive.holds());
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(!drive.holds() && leases.drive(&noor).is_none() && leases.names().is_empty());
-        let new = leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
+        let new = leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
         assert_eq!(new.len(), SHARDS, "what ran out has to be looked at anew");
         assert!(drive.holds(), "nobody else had it between");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_slept_does_not_rely_on_the_lease_that_it_had_before() {
+        let (leases, noor) = with_all();
+        let laptop = Laptop::new();
+        leases.go_by(Arc::<Laptop>::clone(&laptop));
+        let drive = leases.drive(&noor).expect("it is ours");
+        laptop.sleeps(Duration::from_secs(9));
+        assert!(drive.holds() && leases.drive(&noor).is_some(), "its 10 s are not over");
+        laptop.sleeps(Duration::from_secs(1));
+        assert!(!drive.holds() && leases.drive(&noor).is_none() && leases.names().is_empty());
+        drive.lost().await;
+        let new = leases.renewed(&all(), SERVER, leases.now() + Duration::from_secs(10));
+        assert_eq!(
+            (new.len(), drive.holds()),
+            (SHARDS, true),
+            "no other took it, and what was owed is in doubt"
+        );
     }
 
     /// A receipt may have been on its way when the lease ran out, and is read again after that.
@@ -319,7 +563,7 @@ mod tests {
      {
         let (leases, noor) = with_all();
         assert!(leases.is_old(&noor, 7) && !leases.is_old(&noor, 8));
-        let renew = || leases.renewed(&all(), Instant::now() + Duration::from_secs(10));
+        let renew = || leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
         assert!(renew().is_empty() && !leases.is_old(&noor, 8), "it had not run out");
         tokio::time::advance(Duration::from_secs(10)).await;
         renew();
@@ -340,9 +584,9 @@ mod tests {
         let (leases, noor) = with_all();
         let drive = leases.drive(&noor).expect("it is ours");
         let until = Instant::now() + Duration::from_secs(10);
-        assert!(leases.renewed(&[], until).is_empty());
+        assert!(leases.renewed(&[], SERVER, until).is_empty());
         assert!(!drive.holds() && leases.drive(&noor).is_none());
-        let new = leases.renewed(&all(), until);
+        let new = leases.renewed(&all(), SERVER, until);
         leases.gain(&new, 9);
         assert!(!drive.holds(), "another may have driven meanwhile");
         assert!(leases.drive(&noor).is_some());
@@ -353,20 +597,81 @@ mod tests {
     async fn a_shard_is_handed_over_when_nothing_is_under_way_in_it() {
         let (leases, noor) = with_all();
         let drive = leases.drive(&noor).expect("it is ours");
-        let free = leases.spare(0);
+        let free = leases.spare(0, GRACE);
         assert_eq!(free.len(), SHARDS - 1, "one has something under way");
         assert!(!drive.may_begin() && drive.holds(), "it may end what it began");
         assert!(leases.drive(&noor).is_none(), "nothing new is begun");
-        assert!(leases.spare(0).is_empty());
+        assert!(leases.spare(0, GRACE).is_empty());
         let of = shard_of(&noor).map(name);
         drop(drive);
-        assert_eq!(leases.spare(0), of.into_iter().collect::<Vec<_>>());
+        assert_eq!(leases.spare(0, GRACE), of.into_iter().collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_the_loss_of_a_right_hears_of_it() {
+        let (leases, noor) = with_all();
+        let begun = Instant::now();
+        let drive = leases.drive(&noor).expect("it is ours");
+        let mut lost = Box::pin(drive.lost());
+        tokio::time::timeout(Duration::from_secs(9), &mut lost).await.expect_err("it is there");
+        leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        lost.await;
+        assert_eq!(begun.elapsed().as_secs(), 19, "it was renewed once");
+        leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        let (lost, _) =
+            tokio::join!(drive.lost(), async { leases.renewed(&[], SERVER, Instant::now()) });
+        assert_eq!((lost, begun.elapsed().as_secs()), ((), 19), "another has it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hand_over_waits_no_longer_than_its_grace() {
+        let (leases, noor) = with_all();
+        let drive = leases.drive(&noor).expect("it is ours");
+        assert_eq!(leases.spare(0, GRACE).len(), SHARDS - 1);
+        assert_eq!(leases.next_called_off(GRACE), Some(Instant::now() + GRACE));
+        let mut lost = Box::pin(drive.lost());
+        tokio::time::timeout(GRACE, &mut lost).await.expect_err("it may end until then");
+        assert!(drive.holds());
+        assert_eq!(leases.spare(0, GRACE).len(), 1);
+        lost.await;
+        assert!(!drive.holds() && drive.is_lost() && leases.next_called_off(GRACE).is_none());
+        // A remaining right of the old term holds up no later hand-over.
+        leases.gain(&(0..SHARDS).collect::<Vec<_>>(), 7);
+        let next = leases.drive(&noor).expect("it is ours again");
+        drop(drive);
+        assert_eq!(leases.spare(0, GRACE).len(), SHARDS - 1, "the new right counts");
+        drop(next);
+        leases.rung().await;
+        assert_eq!(leases.spare(0, GRACE).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shards_with_something_under_way_stay_where_others_can_go() {
+        let (leases, noor) = with_all();
+        let drive = leases.drive(&noor).expect("it is ours");
+        assert_eq!(leases.spare(1, GRACE).len(), SHARDS - 1);
+        assert!(drive.may_begin());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_server_is_believed_only_while_the_lease_has_not_run_out() {
+        let (leases, noor) = with_all();
+        let drive = leases.drive(&noor).expect("it is ours");
+        let until = || Instant::now() + Duration::from_secs(10);
+        leases.renewed(&all(), "two", until());
+        assert!(drive.holds(), "nobody could take it meanwhile");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        leases.renewed(&all(), "three", until());
+        assert!(
+            drive.is_lost() && leases.drive(&noor).is_none(),
+            "the third may lack that another took it"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fair_share_stays() {
         let (leases, _) = with_all();
-        assert_eq!(leases.spare(128).len(), 128);
+        assert_eq!(leases.spare(128, GRACE).len(), 128);
         assert_eq!((leases.count(), leases.names().len()), (128, 128));
     }
 }

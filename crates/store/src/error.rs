@@ -1,14 +1,17 @@
-//! What can go wrong, by what a caller can do about it.
+//! What can go wrong, grouped by what a caller can do about it.
 
 use std::path::PathBuf;
+
+use crate::sqlite::Holder;
 
 /// A call to the store did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot take or give anything now (disk full, I/O error, shutting down): try again later.
+    /// The store cannot take or give anything now (disk full, I/O error, shutting down): try again
+    /// later.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// What it holds cannot be read. Trying again will not help.
+    /// The store's contents cannot be read. Trying again will not help.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
 }
@@ -16,7 +19,7 @@ pub enum StoreError {
 /// An append did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Somebody else appended to the conversation since it was loaded: throw the state away.
+    /// Another writer appended to the conversation since it was loaded: discard the state.
     #[error("another writer appended to the conversation")]
     Fenced,
     /// Nothing was appended.
@@ -27,7 +30,7 @@ pub enum AppendError {
 /// A store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is of no known kind. A password may stand in it, so it is not repeated.
+    /// The URL is of no known kind. It may contain a password, so it is not repeated.
     #[error("the URL is that of no store: write `sqlite:PATH` or `postgres://USER@HOST/DATABASE`")]
     Url,
     /// There is no such file.
@@ -41,9 +44,33 @@ pub enum OpenError {
         /// Why.
         cause: String,
     },
-    /// Another process has it.
-    #[error("{} is in use by another process", .0.display())]
-    InUse(PathBuf),
+    /// Another process serves the file, possibly under another name.
+    #[error(
+        "{} is in use by {}: stop that process, or write another store.url", path.display(), shown(holder.as_ref())
+    )]
+    InUse {
+        /// Which file.
+        path: PathBuf,
+        /// The process, if the system shows it.
+        holder: Option<Holder>,
+    },
+    /// The file has two names, and the log of the last commits belongs to only one of them.
+    #[error(
+        "{} has a second name (a hard link), and what was committed last is found by one of them only: \
+         remove the other name; copy a store with `tidegate store copy`", .0.display()
+    )]
+    Linked(PathBuf),
+    /// Acknowledged writes would not survive a loss of power.
+    #[error(
+        "{} does not keep what is committed: {cause}: stop whatever else has the file open, and put it on a \
+         local disk", path.display()
+    )]
+    NotDurable {
+        /// Which file.
+        path: PathBuf,
+        /// What is missing.
+        cause: String,
+    },
     /// A newer version of the program wrote it.
     #[error("{} was written by a newer version of tidegate: its schema is {found}, this program knows {known}", path.display())]
     Newer {
@@ -54,7 +81,7 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: usize,
     },
-    /// The file is no store of ours.
+    /// The file is not a tidegate store.
     #[error("{} holds no tidegate store", .0.display())]
     Empty(PathBuf),
     /// The database cannot be reached, or does not do what it is asked.
@@ -70,4 +97,11 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i32,
     },
+}
+
+fn shown(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(Holder { id, name }) => format!("process {id} ({name})"),
+        None => "another process".to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use crate::StoreError;
 
 /// The JSON of one of our own types.
 pub(crate) fn json(value: &impl Serialize) -> String {
-    // Ours are enums, structs and strings, none of which serde_json can refuse.
+    // Our types are enums, structs and strings, all of which serde_json can serialize.
     serde_json::to_string(value).expect("our own types are JSON")
 }
 

@@ -1,55 +1,74 @@
-//! What survives: the inbox (accepted, not yet handled), the journal (what each conversation decided), and the
-//! projections that people, dedupe and Genesys's outbox ask.
+//! Durable storage: the inbox (accepted, not yet handled), the journal (what each conversation
+//! decided), and the projections. People, dedupe and Genesys's outbox read the projections.
 //!
-//! [`Store`] speaks in the verbs of the domain; `sqlite` is the implementation that needs nothing beside it,
-//! `postgres` the one for a database that is there already. The gateway
-//! calls it; it calls nobody, decides nothing about a message, and knows no wire.
+//! [`Store`] uses the verbs of the domain. `sqlite` is the implementation that needs nothing else;
+//! `postgres` is for an existing database. The gateway calls the store; the store calls no other
+//! part, decides nothing about a message, and knows no wire format.
 
 mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod drive;
 mod error;
+mod failpoint;
 mod json;
+mod lease_clock;
 #[cfg(feature = "memory")]
 pub mod memory;
+pub mod mistake;
+mod observe;
 mod portable;
 mod postgres;
 mod projection;
 mod share;
 mod sqlite;
+mod store_clock;
 mod types;
 
+use std::collections::BTreeMap;
+
 pub use audit::{Audit, audit};
-pub use drive::{Drive, News};
+pub use drive::{LeaseGuard, OwnershipEvent};
 pub use error::{AppendError, OpenError, StoreError};
-pub use portable::{Bundle, Copied, Early, Mark, Place, Portable, Seen, copy};
-pub use postgres::PostgresStore;
-pub use sqlite::SqliteStore;
-pub use types::{
-    Append, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, JournalRow, Loaded,
-    MessageRow, NewMessage, OutboxItem, Stored, Watched,
+pub use portable::{
+    ConversationExport, Copied, Early, EventCursor, Fingerprint, Portable, SeenEvent, copy,
 };
+pub use postgres::PostgresStore;
+pub use sqlite::{Holder, SqliteStore};
+pub use store_clock::{Machine, StoreClock};
+pub use types::{
+    Acceptance, Append, Arrival, AtomicOutcome, Body, Direction, Dossier, Due, Health, InboxItem,
+    JournalRow, Loaded, MessageRow, NewMessage, OutboxItem, WatchedConversation,
+};
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
-/// The store. Whatever a writing method returns `Ok` for is durable (fsync'd), on every implementation.
+/// The store. On every implementation, whatever a writing method returns `Ok` for is durable
+/// (fsync'd).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Takes what came in, each with a verdict of its own. What it returns `Ok` for survives anything.
-    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError>;
+    /// Accepts an arrival and returns its verdict. An arrival that it returns `Ok` for survives
+    /// anything.
+    async fn accept(&self, arrival: Arrival) -> Result<Acceptance, StoreError>;
 
-    /// Appends what one step decided, takes the handled inputs out of the inbox, and updates the projections: all or
-    /// nothing. [`AppendError::Fenced`] says that somebody else appended since the state was loaded. Returns whether the
-    /// conversation's inbox got something by it: a report that had come before the message was known by that name.
+    /// Appends what one step decided, takes the handled inputs out of the inbox, and updates the
+    /// projections: all or nothing. [`AppendError::Fenced`] means that another writer appended
+    /// since the state was loaded. Returns whether the append put something into the conversation's
+    /// inbox: a report that had come before the message had that name.
     async fn append(&self, append: Append) -> Result<bool, AppendError>;
 
-    /// Takes an agent's message and the step that handles it, and maybe something of the inbox before it: [`Store::accept`] and
-    /// [`Store::append`] in one, all or nothing; the message itself is never in the inbox. Only where
-    /// [`Store::accepts_with_step`].
-    async fn accept_with_step(&self, _: NewMessage, _: Append) -> Result<Handled, StoreError> {
+    /// Takes an agent's message and the step that handles it, and possibly inbox inputs before it.
+    /// It combines [`Store::accept`] and [`Store::append`], all or nothing; the message itself is
+    /// never in the inbox. Call it only if [`Store::accepts_with_step`].
+    async fn accept_with_step(
+        &self,
+        _: NewMessage,
+        _: Append,
+    ) -> Result<AtomicOutcome, StoreError> {
         Err(StoreError::Unavailable("it takes a message and its step one after the other".into()))
     }
 
@@ -58,11 +77,11 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
-    /// Everything needed to go on with a conversation; `None` if there is no such conversation.
+    /// Everything needed to continue a conversation; `None` if there is no such conversation.
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError>;
 
-    /// What waits in a conversation's inbox, oldest first, at most `limit`; customers' messages only where they are asked
-    /// for.
+    /// What waits in a conversation's inbox, oldest first, at most `limit`; customers' messages
+    /// only on request.
     async fn inbox(
         &self,
         conversation: &ConversationId,
@@ -78,7 +97,8 @@ pub trait Store: Send + Sync + 'static {
         id: &MessageId,
     ) -> Result<Option<MessageRow>, StoreError>;
 
-    /// What was accepted as a message: what [`Store::message`] tells, less what changes, from memory where it came a moment ago.
+    /// A message as it was accepted: what [`Store::message`] returns, without the parts that
+    /// change. It comes from memory if it is recent.
     async fn body(
         &self,
         integration: &IntegrationName,
@@ -88,15 +108,15 @@ pub trait Store: Send + Sync + 'static {
         Ok(self.message(integration, direction, id).await?.map(Body::from))
     }
 
-    /// Conversations that have something in the inbox, by id, behind `after`.
+    /// Conversations that have something in the inbox, ordered by id, after `after`.
     async fn waiting(
         &self,
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError>;
 
-    /// Conversations that want to be woken by `until`, earliest first and by id within a millisecond, behind `after`, at most
-    /// `limit`.
+    /// Conversations that want to be woken by `until`, after `after`, at most `limit`. The earliest
+    /// comes first; within a millisecond they are ordered by id.
     async fn due(
         &self,
         after: Option<&Due>,
@@ -104,8 +124,9 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Due>, StoreError>;
 
-    /// What Genesys is owed for an integration behind `after`, oldest first, at most `limit`: what somebody waits for
-    /// ([`conversation::Owed::is_urgent`]), or the rest. What becomes owed later comes behind everything that was read.
+    /// What Genesys is owed for an integration, after `after`, oldest first, at most `limit`. It
+    /// returns either what people wait for ([`conversation::Owed::is_urgent`]) or the rest. Items
+    /// that become owed later come after everything that was read.
     async fn outbox(
         &self,
         integration: &IntegrationName,
@@ -114,20 +135,52 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError>;
 
-    /// Conversations of an integration whose end at Genesys has to be learnt, by id, behind `after`.
+    /// Conversations of an integration whose end at Genesys must be learnt, ordered by id, after
+    /// `after`.
     async fn watched(
         &self,
         integration: &IntegrationName,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<Watched>, StoreError>;
+    ) -> Result<Vec<WatchedConversation>, StoreError>;
+
+    /// Conversations of an integration that may have a session or ask for one, ordered by id, after
+    /// `after`, whichever node drives them.
+    async fn in_touch(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError>;
+
+    /// How many other conversations of an integration have a customer's message that Genesys does
+    /// not have yet, whichever node drives them. It stops counting at `enough`.
+    async fn undelivered_besides(
+        &self,
+        integration: &IntegrationName,
+        besides: &ConversationId,
+        enough: usize,
+    ) -> Result<usize, StoreError>;
+
+    /// The number of dead letters by integration: customers' messages that Genesys will never have.
+    /// Integrations without dead letters may be left out.
+    async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError>;
+
+    /// Whether an event of this id was accepted before.
+    async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError>;
 
     /// Removes what was finished before `before`. Returns how many messages went.
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError>;
 
-    /// Whether the store takes writes now: makes one durable. Whatever was asked of this store before, and was not waited
-    /// for, is durable or refused once this answers.
+    /// Whether the store takes writes now: makes one write durable. Everything asked of this store
+    /// before, even if not awaited, is durable or refused once this answers.
     async fn ready(&self) -> Result<(), StoreError>;
+
+    /// Whether the store takes writes now: makes one write durable ahead of the queue, so that a
+    /// busy store does not look unavailable. It says nothing about earlier requests.
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.ready().await
+    }
 
     /// Conversations by id, behind `after`: for audits and listings.
     async fn conversations(
@@ -139,28 +192,52 @@ pub trait Store: Send + Sync + 'static {
     /// All that there is about a conversation, as of one commit.
     async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError>;
 
-    /// Finishes what is under way and lets go of the files.
+    /// The store's clock. Times written to the store and read from it by this clock mean the same
+    /// to every process and node. Callers ask for it once, before anything else.
+    async fn clock(&self, machine: Arc<dyn Machine>) -> Result<Arc<StoreClock>, StoreError>;
+
+    /// Finishes what is under way and releases the files.
     async fn close(&self);
 
-    /// Whether other nodes may work on it too. Then `waiting`, `due`, `outbox` and `watched` answer for the conversations
-    /// that this node drives, and have to be asked again and again: another may have left something there unseen.
+    /// Waits until this process can no longer use the store, because a part of it has panicked.
+    /// Another process can: the caller says so and ends.
+    async fn broken(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// The store's health when it last checked. Cheap.
+    fn health(&self) -> Option<Health> {
+        None
+    }
+
+    /// Whether other nodes may use it too. Then `waiting`, `due`, `outbox` and `watched` answer for
+    /// the conversations that this node drives. Callers must poll them: another node may have left
+    /// something there unnoticed.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// The right to begin something in a conversation, where this node has it now.
-    fn drive(&self, _: &ConversationId) -> Option<Drive> {
-        Some(Drive::always())
+    /// The right to begin work in a conversation, if this node has it now.
+    fn drive(&self, _: &ConversationId) -> Option<LeaseGuard> {
+        Some(LeaseGuard::always())
     }
 
-    /// Gives up the right to drive conversations, each as soon as nothing is under way in it: this process will end.
+    /// The right to end what is open in a conversation, if this node has it now. It holds even
+    /// while the conversation is about to be handed over and no new work may begin. A deadline in
+    /// that time does not wait for the next node.
+    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.drive(conversation)
+    }
+
+    /// Gives up the right to drive each conversation as soon as nothing is under way in it: this
+    /// process will end.
     fn retire(&self) {}
 
-    /// Tells whoever drives a conversation that its inbox has something new. Best effort.
+    /// Tells the node that drives a conversation that its inbox has something new. Best effort.
     fn hint(&self, _: &ConversationId) {}
 
-    /// Waits for what other nodes do, or time; one caller at a time.
-    async fn news(&self) -> News {
+    /// Waits for an action of another node, or a timeout; one caller at a time.
+    async fn news(&self) -> OwnershipEvent {
         std::future::pending().await
     }
 }

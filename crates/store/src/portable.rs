@@ -1,6 +1,8 @@
-//! A store's contents on their way into another store: what `tidegate store copy` moves, a few conversations at a time.
+//! A store's contents on the way into another store: what `tidegate store copy` moves, a few
+//! conversations at a time.
 //!
-//! Everything is copied as it stands, JSON as text, so that what cannot be read is not lost on the way either.
+//! Everything is copied unchanged, JSON as text, so that even unreadable content is not lost on the
+//! way.
 
 use async_trait::async_trait;
 use conversation::{ConversationId, MessageId};
@@ -14,53 +16,57 @@ const EVENTS: usize = 5_000;
 /// A store that can be copied from and to.
 #[async_trait]
 pub trait Portable: Store {
-    /// Whether somebody may be writing to it now.
+    /// Whether another process may be writing to it now.
     async fn is_in_use(&self) -> Result<bool, StoreError>;
 
-    /// What tells whether a conversation has changed.
-    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Mark>, StoreError>;
+    /// A fingerprint that changes when the conversation changes.
+    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Fingerprint>, StoreError>;
 
     /// All that belongs to a conversation, as of one commit.
-    async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError>;
+    async fn export(
+        &self,
+        conversation: &ConversationId,
+    ) -> Result<Option<ConversationExport>, StoreError>;
 
-    /// Puts each in the place of what is there under its id; what is only an id goes. All or nothing.
+    /// Replaces what is stored under each id; an id without an export is removed. All or nothing.
     async fn import(
         &self,
-        bundles: Vec<(ConversationId, Option<Bundle>)>,
+        bundles: Vec<(ConversationId, Option<ConversationExport>)>,
     ) -> Result<(), StoreError>;
 
-    /// The ids of events that were seen, behind `after`, and where to go on: nowhere where these are the last.
+    /// The ids of events that were seen, after `after`, and the cursor to continue from; `None` if
+    /// these are the last.
     async fn events(
         &self,
-        after: &Place,
+        after: &EventCursor,
         limit: usize,
-    ) -> Result<(Vec<Seen>, Option<Place>), StoreError>;
+    ) -> Result<(Vec<SeenEvent>, Option<EventCursor>), StoreError>;
 
     /// Adds ids of events that were seen.
-    async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError>;
+    async fn import_events(&self, events: Vec<SeenEvent>) -> Result<(), StoreError>;
 
     /// Reports that came before the message they name.
     async fn early(&self) -> Result<Vec<Early>, StoreError>;
 
-    /// Puts these in the place of those that are there.
+    /// Replaces the stored reports with these.
     async fn import_early(&self, early: Vec<Early>) -> Result<(), StoreError>;
 }
 
-/// An event's id and integration, as they stand in the store.
-pub type Place = (String, String);
+/// An event's id and integration, as stored.
+pub type EventCursor = (String, String);
 
-/// What tells whether a conversation has changed. What waits in an inbox may change without it.
+/// A fingerprint of a conversation. What waits in an inbox may change without changing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Fingerprint {
     pub(crate) seq: u64,
     pub(crate) pruned_seq: u64,
     pub(crate) messages: u64,
     pub(crate) waiting: u64,
 }
 
-/// All that belongs to a conversation. Times are milliseconds since 1970, as both stores have them.
+/// All that belongs to a conversation. Times are milliseconds since 1970, as both stores keep them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
+pub struct ConversationExport {
     pub(crate) id: String,
     pub(crate) integration: String,
     pub(crate) customer: String,
@@ -70,7 +76,7 @@ pub struct Bundle {
     pub(crate) snapshot: Option<String>,
     pub(crate) snapshot_seq: u64,
     pub(crate) pruned_seq: u64,
-    pub(crate) messages: Vec<Message>,
+    pub(crate) messages: Vec<ExportedMessage>,
     pub(crate) inbox: Vec<(bool, String)>,
     pub(crate) journal: Vec<(u64, i64, String)>,
     pub(crate) outbox: Vec<OutboxRow>,
@@ -78,7 +84,7 @@ pub struct Bundle {
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Message {
+pub(crate) struct ExportedMessage {
     pub(crate) integration: String,
     pub(crate) direction: String,
     pub(crate) id: String,
@@ -89,7 +95,7 @@ pub(crate) struct Message {
     pub(crate) receipt: Option<String>,
     pub(crate) settled: Option<i64>,
     pub(crate) body: Vec<u8>,
-    /// What the chat service calls it, as a key.
+    /// The chat service's name for it, as a key.
     pub(crate) service_id: Option<String>,
 }
 
@@ -105,7 +111,7 @@ pub(crate) struct OutboxRow {
 
 /// An event that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SeenEvent {
     pub(crate) id: String,
     pub(crate) integration: String,
     pub(crate) received: i64,
@@ -128,17 +134,19 @@ pub struct Copied {
     pub conversations: u64,
     /// The messages in them.
     pub messages: u64,
-    /// Conversations that were there already, and had not changed.
+    /// Conversations that were already there and had not changed.
     pub unchanged: u64,
-    /// Conversations that the source has no more.
+    /// Conversations that the source no longer has.
     pub removed: u64,
 }
 
-/// Makes `to` hold what `from` holds. Whoever does it again copies what has changed meanwhile, which takes much less time.
+/// Makes `to` hold what `from` holds. A repeated call copies only what has changed meanwhile, which
+/// takes much less time.
 pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, StoreError> {
     let mut copied = Copied::default();
-    // First the events: a conversation that is copied must not be told again what it has been told.
-    let mut after = Some(Place::default());
+    // Events come first: a copied conversation must not be told again what it has already been
+    // told.
+    let mut after = Some(EventCursor::default());
     while let Some(place) = after {
         let (page, next) = from.events(&place, EVENTS).await?;
         to.import_events(page).await?;
@@ -166,22 +174,22 @@ pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, Stor
     Ok(copied)
 }
 
-/// Whether both hold the same of a conversation.
+/// Whether both stores hold the same data about a conversation.
 async fn is_unchanged(
     id: &ConversationId,
     from: &dyn Portable,
     to: &dyn Portable,
 ) -> Result<bool, StoreError> {
     let mark = from.mark(id).await?;
-    let Some(Mark { waiting, .. }) = mark else { return Ok(false) };
+    let Some(Fingerprint { waiting, .. }) = mark else { return Ok(false) };
     if mark != to.mark(id).await? {
         return Ok(false);
     }
-    // One input may have come in the place of another.
+    // One input may have replaced another.
     Ok(waiting == 0 || from.export(id).await? == to.export(id).await?)
 }
 
-/// Removes what the source has no more.
+/// Removes what the source no longer has.
 async fn forget(from: &dyn Portable, to: &dyn Portable) -> Result<u64, StoreError> {
     let (mut removed, mut after) = (0, None);
     loop {
@@ -199,12 +207,12 @@ async fn forget(from: &dyn Portable, to: &dyn Portable) -> Result<u64, StoreErro
     }
 }
 
-/// A foreign id as a key that every store takes: short ones stay readable, others are hashed.
+/// A foreign id as a key that every store takes: short ids stay readable, others are hashed.
 pub(crate) fn key(foreign: &str) -> MessageId {
     MessageId::from_foreign(foreign)
 }
 
-/// What stands in a file where a key belongs. Files of before have foreign ids there as they came.
+/// A value from a file in a key column. Older files hold unchanged foreign ids there.
 pub(crate) fn as_key(kept: String) -> String {
     let hash = kept
         .strip_prefix("sha256-")

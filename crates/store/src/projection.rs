@@ -1,5 +1,5 @@
-//! What one record changes beside the journal: what people and dedupe ask, and what Genesys is owed. Every store carries
-//! it out in its own language.
+//! What one record changes outside the journal: the rows that people and dedupe query, and what
+//! Genesys is owed. Every store applies these changes in its own way.
 
 use conversation::{AttemptOutcome, Fate, MessageId, Owed, PostResult, Record};
 
@@ -8,7 +8,7 @@ use crate::Direction;
 /// One change.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
-    /// A message has come to its end.
+    /// A message has ended.
     Ended {
         direction: Direction,
         message: &'a MessageId,
@@ -17,17 +17,17 @@ pub(crate) enum Change<'a> {
     },
     /// An agent's message has its final receipt.
     Receipted { message: &'a MessageId, word: &'static str },
-    /// The chat service has said what it calls a message.
+    /// The chat service has named a message.
     Named { message: &'a MessageId, service_id: &'a str },
-    /// Genesys is owed this; it replaces what stands there under its key.
+    /// Genesys is owed this; it replaces the item under the same key.
     Owe(Owed),
-    /// Whatever stands there under the key of this is not owed any more.
+    /// Genesys is no longer owed any item under this item's key.
     Paid(Owed),
-    /// This is not owed any more, unless it was replaced.
+    /// Genesys is no longer owed this, unless it was replaced.
     PaidExactly(Owed),
 }
 
-/// What a record changes, in order.
+/// The changes of a record, in order.
 pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
     let changes = match record {
         Record::Settled { message, fate, receipt } => {
@@ -48,7 +48,8 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
             Some(Change::Receipted { message, word: word(result) }),
             Some(Change::Paid(Owed::Receipt { message: message.clone(), fate: None })),
         ],
-        // A `Sent` that was replaced before it left is not in the outbox any more; what replaced it stays.
+        // A `Sent` that was replaced before it left is no longer in the outbox; its replacement
+        // stays.
         Record::ReceiptDone { message, last: false, .. } => [
             Some(Change::PaidExactly(Owed::Receipt { message: message.clone(), fate: None })),
             None,
@@ -80,7 +81,7 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
         Record::DisconnectDue { id } => {
             [Some(Change::Owe(Owed::Disconnect { id: id.clone() })), None]
         }
-        // The key is the same whichever of Genesys's conversations it was.
+        // The key is the same for all of Genesys's conversations.
         Record::DisconnectDone { .. } => {
             [Some(Change::Paid(Owed::Disconnect { id: Box::default() })), None]
         }
@@ -104,8 +105,12 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
         | Record::Paused
         | Record::Resumed
         | Record::InboundAccepted { .. }
+        | Record::PostFailed { .. }
+        | Record::RefusalDue { .. }
+        | Record::RefusalTelling { .. }
+        | Record::RefusalTold { .. }
         | Record::GenesysConversation { .. }
-        | Record::CustomerLeft
+        | Record::CustomerLeft { .. }
         | Record::Ending => [None, None],
     };
     changes.into_iter().flatten()

@@ -1,74 +1,176 @@
-//! How nodes share out the conversations: one round says that this node lives, renews what it has, hands over what is too
-//! much, takes what is free. Every shared store runs it on tables of its own.
+//! How nodes share the conversations. In one round a node announces itself, renews its leases,
+//! hands over its surplus, and takes what is free. Every shared store runs this on its own tables;
+//! `observe` explains why no two nodes drive the same conversation.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::drive::{Leases, SHARDS};
+use crate::drive::{HeldLeases, SHARDS};
+use crate::observe::{ClusterView, LeaseRow, Observer};
 
-/// What a shared store keeps of nodes and leases, by its own clock. Times in milliseconds.
-pub(crate) trait Table {
-    /// Why it could not be asked.
-    type Error: std::fmt::Display;
+/// What a shared store keeps about nodes and leases. Every change is durable, and records the
+/// server on which it was made.
+pub(crate) trait LeaseTable: Send + Sync {
+    /// Why the table could not be queried.
+    type Error: std::fmt::Display + Send;
 
-    /// Says that this node lives for so long. Returns how many do, and how many of them come before it by name.
-    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), Self::Error>;
+    /// Records that this node lives or leaves, renews the leases in `held` that still belong to it,
+    /// and then reads the state. All of it is one transaction. `confirmed` is the server that last
+    /// confirmed these leases to this node.
+    fn look(
+        &self,
+        me: &Member<'_>,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> impl Future<Output = Result<ClusterView, Self::Error>> + Send;
 
-    /// Renews what this node has. What another has taken meanwhile is not among it.
-    async fn renew(&self, node: &str, millis: u64) -> Result<Vec<String>, Self::Error>;
+    /// Takes at most `most` of these leases, if they are unchanged since they were read from that
+    /// server.
+    fn take(
+        &self,
+        me: &Member<'_>,
+        server: &str,
+        free: &[LeaseRow],
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send;
 
-    /// Takes up to so many that nobody has.
-    async fn take(&self, node: &str, millis: u64, most: usize) -> Result<Vec<String>, Self::Error>;
+    /// The last place that was assigned in the outbox.
+    fn last_owed(&self) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
-    /// The last place in the outbox that was given out.
-    async fn last_owed(&self) -> Result<u64, Self::Error>;
+    /// Gives back shards that belong to this node on that server.
+    fn release(
+        &self,
+        node: &str,
+        server: &str,
+        shards: &[String],
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Gives shards back.
-    async fn release(&self, node: &str, shards: &[String]) -> Result<(), Self::Error>;
+    /// Forgets nodes that have been silent for long.
+    fn forget(&self, nodes: &[String]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// How long a lease lasts when it is not renewed, by the store's clock.
+/// The node that makes the call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a str,
+    /// It will end, and no longer counts as a node.
+    pub(crate) retiring: bool,
+    /// How long its leases last.
+    pub(crate) lasts: Duration,
+}
+
+/// How long a lease lasts if it is not renewed.
 pub(crate) fn lasts(takeover: Duration) -> Duration {
     takeover * 3 / 4
 }
 
-/// How long a node relies on a lease after it asked: less, since clocks do not run alike.
+/// How long a node relies on a lease after it asked: a shorter time, since clocks run at different
+/// rates.
 fn relied_on(takeover: Duration) -> Duration {
     lasts(takeover) * 19 / 20
 }
 
-/// How many shards a node should have, of so many nodes of which so many come before it: all of them together have all.
+/// The time between two rounds.
+fn every(takeover: Duration) -> Duration {
+    takeover / 8
+}
+
+/// The same for a node that has too few shards and waits for others to hand over.
+fn soon(takeover: Duration) -> Duration {
+    takeover / 16
+}
+
+/// How long work under way in a shard may hold up its hand-over. With the pause until the next node
+/// looks ([`soon`]) that is three sixteenths of `takeover`. A hand-over may stop a conversation for
+/// a quarter, and reading it takes time too.
+fn grace(takeover: Duration) -> Duration {
+    takeover / 8
+}
+
+/// How long a lease that was given up is reserved for nodes that have too few.
+fn unclaimed(takeover: Duration) -> Duration {
+    takeover / 4
+}
+
+/// How long a round that was requested waits for further requests.
+fn gather(takeover: Duration) -> Duration {
+    takeover / 200
+}
+
+/// How many lease times a node may be silent before its row is removed.
+const FORGOTTEN: u32 = 8;
+
+/// How many shards a node should have, given the number of nodes and how many come before it. The
+/// shares add up to all shards.
 fn fair(nodes: usize, before: usize) -> usize {
     let nodes = nodes.max(1);
     SHARDS / nodes + usize::from(before < SHARDS % nodes)
 }
 
-/// One round of one node.
-pub(crate) struct Round<'a> {
-    pub(crate) node: &'a str,
-    pub(crate) leases: &'a Leases,
+/// One node's part in the sharing.
+pub(crate) struct LeaseKeeper<T> {
+    pub(crate) table: T,
+    pub(crate) node: Arc<str>,
+    pub(crate) leases: Arc<HeldLeases>,
     /// How soon another node has a dead node's conversations.
     pub(crate) takeover: Duration,
+    pub(crate) observer: Observer,
+    /// Until then this node hands nothing over: it took leases that no other node wanted, and so
+    /// has more than its share.
+    pub(crate) keeps_until: Option<Instant>,
 }
 
-impl Round<'_> {
-    /// Returns whether this node may drive conversations that it could not drive before.
-    pub(crate) async fn run<T: Table>(&self, table: &T) -> Result<bool, T::Error> {
-        let asked = Instant::now();
-        let millis = u64::try_from(lasts(self.takeover).as_millis()).unwrap_or(u64::MAX);
-        let retiring = self.leases.is_retiring();
-        let (nodes, before) = table.live(self.node, if retiring { 0 } else { millis }).await?;
-        let mine = table.renew(self.node, millis).await?;
-        let fair = if retiring { 0 } else { fair(nodes, before) };
-        // What is not among it is lost from here on, and new where it is taken again.
-        let mut new = self.leases.renewed(&mine, asked + relied_on(self.takeover));
-        if mine.len() < fair {
-            new.extend(Leases::taken(&table.take(self.node, millis, fair - mine.len()).await?));
+impl<T: LeaseTable> LeaseKeeper<T> {
+    /// Renews, takes and hands over until it is dropped. The caller may have run a round before;
+    /// the next comes after `pause`.
+    pub(crate) async fn run(mut self, mut pause: Duration) {
+        loop {
+            let rung = tokio::time::timeout(pause, self.leases.rung()).await.is_ok();
+            if rung {
+                tokio::time::sleep(gather(self.takeover)).await;
+            }
+            pause = every(self.takeover);
+            match tokio::time::timeout(lasts(self.takeover) / 2, self.round()).await {
+                Ok(Ok(next)) => pause = next,
+                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the leases"),
+                Err(_) => tracing::warn!("cannot renew the leases: the store does not answer"),
+            }
+        }
+    }
+
+    /// Runs one round. Returns how long to wait until the next.
+    pub(crate) async fn round(&mut self) -> Result<Duration, T::Error> {
+        let asked = self.leases.now();
+        let (takeover, lasts) = (self.takeover, lasts(self.takeover));
+        let me = Member { name: &self.node, retiring: self.leases.is_retiring(), lasts };
+        let (held, confirmed) = self.leases.held();
+        let view = self.table.look(&me, &held, confirmed.as_deref()).await?;
+        let answered = Instant::now();
+        self.observer.note(&view, answered);
+        // Shards that were not renewed are lost from here on, and count as new if they are taken
+        // again.
+        let mut new = self.leases.renewed(&view.renewed, &view.server, asked + relied_on(takeover));
+        let (nodes, before) = self.observer.living(me.name, answered);
+        let fair = if me.retiring { 0 } else { fair(nodes, before) };
+        let mut next = every(takeover);
+        let missing = fair.saturating_sub(self.leases.held().0.len());
+        if !me.retiring {
+            let (taken, unwanted) = self.take(&me, &view, missing).await?;
+            if unwanted && taken.len() > missing {
+                self.keeps_until = Some(answered + lasts);
+            }
+            if taken.len() < missing {
+                next = soon(takeover).min(self.first_free(&view));
+            }
+            new.extend(HeldLeases::numbers(&taken));
         }
         if !new.is_empty() {
-            // After the leases were taken: whatever the last one owed stands at or before this place.
-            let before = table.last_owed().await?;
+            // Read this after taking the leases: everything that the last holder owed is at or
+            // before this place.
+            let before = self.table.last_owed().await?;
             self.leases.gain(&new, before);
             tracing::info!(
                 shards = self.leases.count(),
@@ -76,29 +178,280 @@ impl Round<'_> {
                 nodes,
                 "conversations taken over"
             );
+            self.leases.ring_gained();
         }
-        let free = self.leases.spare(fair);
+        let keeps = !me.retiring && self.keeps_until.is_some_and(|until| answered < until);
+        self.hand_over(&me, &view, if keeps { SHARDS } else { fair }).await;
+        if let Some(at) = self.leases.next_called_off(grace(takeover)) {
+            next = next.min(at.saturating_duration_since(Instant::now()));
+        }
+        Ok(next)
+    }
+
+    /// Takes shards that were just given up, up to the number that is missing. It also takes all
+    /// whose leases have run out, and all that no other node wanted. Returns whether it got some of
+    /// the unwanted ones.
+    ///
+    /// The shards that have run out are more than one node's share, and it hands over the surplus
+    /// in the same round. A node that has not yet watched for a whole lease may then get its share
+    /// at once. Unwanted shards are kept for one lease time. The node that should have them is
+    /// dead, and counts until its row expires.
+    async fn take(
+        &self,
+        me: &Member<'_>,
+        view: &ClusterView,
+        missing: usize,
+    ) -> Result<(Vec<String>, bool), T::Error> {
+        let (held, _) = self.leases.held();
+        let now = Instant::now();
+        let (mut free, mut given_up) = (Vec::new(), Vec::new());
+        let mut unwanted = BTreeSet::new();
+        for row in view.leases.iter().filter(|row| held.binary_search(&row.shard).is_err()) {
+            // No node could take it before that, however long it has been seen unchanged.
+            let since = self.observer.free_at(me.name, row).filter(|since| *since <= now);
+            let Some(since) = since else { continue };
+            if !row.holder.is_empty() {
+                free.push(row.clone());
+            } else if now < since + unclaimed(self.takeover) {
+                given_up.push(row.clone());
+            } else {
+                unwanted.insert(row.shard.clone());
+                free.push(row.clone());
+            }
+        }
+        free.extend(given_up.into_iter().take(missing.saturating_sub(free.len())));
+        if free.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let taken = self.table.take(me, &view.server, &free, free.len()).await?;
+        // Another node may have been quicker.
+        let unwanted = taken.iter().any(|shard| unwanted.contains(shard));
+        Ok((taken, unwanted))
+    }
+
+    /// How long until the next lease becomes free, if none is renewed.
+    fn first_free(&self, view: &ClusterView) -> Duration {
+        let now = Instant::now();
+        let free = view.leases.iter().filter_map(|row| self.observer.free_at(&self.node, row));
+        free.filter(|at| *at > now).min().map_or(every(self.takeover), |at| at - now)
+    }
+
+    /// Hands over the surplus, and leases that an earlier round gave up without the store receiving
+    /// it.
+    async fn hand_over(&self, me: &Member<'_>, view: &ClusterView, fair: usize) {
+        let mut free = self.leases.spare(fair, grace(self.takeover));
+        let (held, _) = self.leases.held();
+        let left = view.leases.iter().filter(|row| row.holder == me.name && row.written_here);
+        free.extend(
+            left.map(|row| row.shard.clone()).filter(|shard| held.binary_search(shard).is_err()),
+        );
+        free.sort_unstable();
+        free.dedup();
         if !free.is_empty() {
-            match table.release(self.node, &free).await {
-                Ok(()) => tracing::info!(
-                    shards = free.len(),
-                    of = SHARDS,
-                    nodes,
-                    "conversations handed over"
-                ),
-                // They run out by themselves; what was gained must be told all the same.
+            match self.table.release(me.name, &view.server, &free).await {
+                Ok(()) => {
+                    tracing::info!(shards = free.len(), of = SHARDS, "conversations handed over");
+                }
+                // The next round hands them over; the gained shards must still be announced.
                 Err(error) => {
-                    tracing::warn!(%error, "conversations could not be handed over at once")
+                    tracing::warn!(%error, "conversations could not be handed over at once");
                 }
             }
         }
-        Ok(!new.is_empty())
+        let silent = self.observer.silent(me.name, me.lasts * FORGOTTEN, Instant::now());
+        if !silent.is_empty()
+            && let Err(error) = self.table.forget(&silent).await
+        {
+            tracing::debug!(%error, "nodes that are gone were not forgotten");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Mutex, MutexGuard};
+
     use super::*;
+    use crate::observe::NodeRow;
+
+    const TAKEOVER: Duration = Duration::from_secs(8);
+    const LASTS: Duration = Duration::from_secs(6);
+
+    type Asked<T> = Result<T, Infallible>;
+    type Taken = Vec<String>;
+
+    /// The tables of two nodes, one of which the test controls.
+    #[derive(Default)]
+    struct Tables {
+        view: Mutex<ClusterView>,
+        stamps: Mutex<u64>,
+        /// The shards that the other node takes before this node does.
+        quicker: Mutex<Vec<String>>,
+    }
+
+    impl Tables {
+        /// The other node has half of the shards; the rest are free.
+        fn half_of_the_other() -> Arc<Self> {
+            let tables = Arc::new(Self::default());
+            tables.view().server = "one".to_owned();
+            for shard in 0..SHARDS {
+                let (shard, stamp, written_here) = (format!("{shard:02x}"), String::new(), true);
+                let holder = String::new();
+                let row = LeaseRow { shard, holder, stamp, written_here, lasts: LASTS };
+                tables.view().leases.push(row);
+            }
+            tables.write(SHARDS / 2..SHARDS, "other");
+            tables.the_other_lives();
+            tables
+        }
+
+        fn view(&self) -> MutexGuard<'_, ClusterView> {
+            self.view.lock().expect("nobody panicked")
+        }
+
+        fn stamp(&self) -> String {
+            let mut stamps = self.stamps.lock().expect("nobody panicked");
+            *stamps += 1;
+            stamps.to_string()
+        }
+
+        fn write(&self, shards: std::ops::Range<usize>, holder: &str) {
+            for row in &mut self.view().leases[shards] {
+                (row.holder, row.stamp, row.written_here) = (holder.to_owned(), self.stamp(), true);
+            }
+        }
+
+        fn the_other_lives(&self) {
+            let stamp = self.stamp();
+            self.view().nodes = vec![NodeRow { name: "other".to_owned(), stamp, lasts: LASTS }];
+        }
+
+        /// Another server becomes the database, with all the data of the last one.
+        fn start_again(&self) {
+            let mut view = self.view();
+            view.server = "two".to_owned();
+            view.leases.iter_mut().for_each(|row| row.written_here = false);
+        }
+    }
+
+    impl LeaseTable for Arc<Tables> {
+        type Error = Infallible;
+
+        async fn look(
+            &self,
+            _: &Member<'_>,
+            held: &[String],
+            _: Option<&str>,
+        ) -> Asked<ClusterView> {
+            Ok(ClusterView { renewed: held.to_vec(), ..self.view().clone() })
+        }
+
+        async fn take(
+            &self,
+            me: &Member<'_>,
+            _: &str,
+            free: &[LeaseRow],
+            most: usize,
+        ) -> Asked<Taken> {
+            let quicker = self.quicker.lock().expect("nobody panicked");
+            let mut view = self.view();
+            let is_there = |row: &LeaseRow| free.contains(row) && !quicker.contains(&row.shard);
+            let take = |row: &mut LeaseRow| {
+                (row.holder, row.stamp) = (me.name.to_owned(), self.stamp());
+                row.written_here = true;
+                row.shard.clone()
+            };
+            let rows = view.leases.iter_mut().filter(|row| is_there(row));
+            Ok(rows.take(most).map(take).collect())
+        }
+
+        async fn last_owed(&self) -> Asked<u64> {
+            Ok(0)
+        }
+
+        async fn release(&self, _: &str, _: &str, shards: &[String]) -> Asked<()> {
+            for row in self.view().leases.iter_mut().filter(|row| shards.contains(&row.shard)) {
+                (row.holder, row.stamp) = (String::new(), self.stamp());
+            }
+            Ok(())
+        }
+
+        async fn forget(&self, _: &[String]) -> Asked<()> {
+            Ok(())
+        }
+    }
+
+    /// A node that has run its first round.
+    async fn node(tables: &Arc<Tables>) -> LeaseKeeper<Arc<Tables>> {
+        let mut share = LeaseKeeper {
+            table: Arc::clone(tables),
+            node: "me".into(),
+            leases: HeldLeases::none(),
+            takeover: TAKEOVER,
+            observer: Observer::default(),
+            keeps_until: None,
+        };
+        assert_eq!(has_after_a_round(&mut share).await, SHARDS / 2, "its part");
+        share
+    }
+
+    /// How many shards the node has after a round.
+    async fn has_after_a_round(share: &mut LeaseKeeper<Arc<Tables>>) -> usize {
+        let Ok(_) = share.round().await;
+        share.leases.count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_other_node_wanted_is_kept_for_a_lease_and_then_handed_over() {
+        let tables = Tables::half_of_the_other();
+        let mut me = node(&tables).await;
+        tables.write(SHARDS / 2..SHARDS, "");
+        assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2, "it was just given up");
+        tokio::time::advance(unclaimed(TAKEOVER)).await;
+        tables.the_other_lives();
+        assert_eq!(has_after_a_round(&mut me).await, SHARDS, "the other had time to take it");
+        for _ in 0..5 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tables.the_other_lives();
+            assert_eq!(has_after_a_round(&mut me).await, SHARDS);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2, "the other lives still");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_keeps_nothing_on_the_strength_of_what_another_took_before_it() {
+        let tables = Tables::half_of_the_other();
+        let mut me = node(&tables).await;
+        let given_up = SHARDS / 2..SHARDS * 3 / 4;
+        tables.write(given_up.clone(), "");
+        assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2, "it was just given up");
+        // Now the other's leases have run out as well. It wakes up, and takes what it gave up.
+        tokio::time::advance(LASTS).await;
+        tables.the_other_lives();
+        let names = given_up.map(|shard| format!("{shard:02x}"));
+        *tables.quicker.lock().expect("nobody panicked") = names.collect();
+        let has = has_after_a_round(&mut me).await;
+        let what = "what has run out is shared out at once";
+        assert_eq!((has, me.keeps_until), (SHARDS / 2, None), "{what}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_taken_only_now_is_left_to_those_that_have_too_few_on_a_new_server_too() {
+        let tables = Tables::half_of_the_other();
+        let mut me = node(&tables).await;
+        tables.write(SHARDS / 2..SHARDS, "");
+        tables.start_again();
+        assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2);
+        let wanted = (LASTS, SHARDS / 2, "the other may take it only now, too");
+        let unwanted = (unclaimed(TAKEOVER), SHARDS, "it has not");
+        for (wait, expected, what) in [wanted, unwanted] {
+            tokio::time::advance(wait).await;
+            tables.the_other_lives();
+            assert_eq!(has_after_a_round(&mut me).await, expected, "{what}");
+        }
+    }
 
     #[test]
     fn nobody_is_left_without_a_share_and_no_shard_without_a_node() {

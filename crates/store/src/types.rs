@@ -17,7 +17,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// As it stands in the store.
+    /// The direction as the store writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Outbound => "outbound",
@@ -26,7 +26,7 @@ impl Direction {
     }
 }
 
-/// Something at the door. Each is deduplicated by its id, for as long as the store keeps it.
+/// An arrival. It is deduplicated by its id, for as long as the store keeps that.
 #[derive(Clone, Debug)]
 pub enum Arrival {
     /// A message, in either direction; the body is kept whole.
@@ -44,7 +44,8 @@ pub enum Arrival {
         /// What it means to the conversation.
         input: Input,
     },
-    /// The chat service reported on a message, which may be one that it has not yet told us its name for.
+    /// The chat service reported on a message, possibly before it has told us its name for that
+    /// message.
     Report {
         /// Whose chat service.
         integration: IntegrationName,
@@ -57,34 +58,45 @@ pub enum Arrival {
         /// What became of it.
         report: Report,
     },
+    /// An event about many conversations, each of which has already got its part: only the event's
+    /// id is kept.
+    Noted {
+        /// Whose chat service.
+        integration: IntegrationName,
+        /// The event's own id.
+        id: String,
+        /// When it came.
+        received: Timestamp,
+    },
 }
 
-/// A message at the door.
+/// A message that arrives.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// Whose.
+    /// The message's integration.
     pub integration: IntegrationName,
     /// Which way it goes.
     pub direction: Direction,
     /// Its id in the store.
     pub id: MessageId,
-    /// What its sender calls it, however long.
+    /// The sender's id for it, of any length.
     pub foreign_id: String,
     /// The customer's conversation.
     pub conversation: ConversationId,
-    /// The customer, as JSON. An inbound message's replaces an older one: the customer knows better.
+    /// The customer, as JSON. An inbound message's value replaces an older one: customers know
+    /// better.
     pub customer: String,
     /// When it came.
     pub received: Timestamp,
     /// Its bytes.
     pub body: Bytes,
-    /// What it means to the conversation; nothing, where it is only kept.
+    /// What it means to the conversation; `None` if the message is only kept.
     pub input: Option<Input>,
 }
 
-/// What became of an arrival; in each case it is durable.
+/// The outcome of an arrival; in each case it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum Acceptance {
     /// It waits in the inbox of this conversation, or was handled at once.
     New(ConversationId),
     /// It is kept, and there is nothing to do.
@@ -102,7 +114,7 @@ pub enum Stored {
 pub struct Append {
     /// Which conversation.
     pub conversation: ConversationId,
-    /// Whose.
+    /// The conversation's integration.
     pub integration: IntegrationName,
     /// The sequence number of the last record that the decision is based on: the fence.
     pub after: u64,
@@ -112,34 +124,35 @@ pub struct Append {
     pub records: Vec<Record>,
     /// Which inputs it handled.
     pub taken: Vec<u64>,
-    /// When the conversation wants to be woken, whoever drives it then.
+    /// When the conversation wants to be woken, whichever node drives it then.
     pub due: Option<Timestamp>,
-    /// Genesys's conversation, while its end has to be learnt.
+    /// Genesys's conversation, while its end must be watched for.
     pub watched: Option<Box<str>>,
-    /// The state after this step, where it is time for a snapshot.
+    /// The state after this step, if it is time for a snapshot.
     pub snapshot: Option<Conversation>,
-    /// Nobody waits for it: a store that has much to do may let others go first.
+    /// No caller waits for it: a busy store may let others go first.
     pub lazy: bool,
 }
 
-/// What became of a message that came with the step that handles it.
+/// The outcome of a message that came with the step that handles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handled {
+pub enum AtomicOutcome {
     /// Both are durable.
     Whole {
-        /// The conversation's inbox got something by it, as [`crate::Store::append`] says.
+        /// Whether the append put something into the conversation's inbox, as
+        /// [`crate::Store::append`] says.
         early: bool,
     },
     /// The message was here before; nothing happened.
     Repeated,
-    /// Somebody else appended since the state was loaded; nothing happened.
+    /// Another writer appended since the state was loaded; nothing happened.
     Fenced,
 }
 
-/// A conversation as it was left.
+/// A conversation as stored.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// Whose.
+    /// The conversation's integration.
     pub integration: IntegrationName,
     /// The customer, as JSON.
     pub customer: String,
@@ -160,22 +173,22 @@ pub struct InboxItem {
     pub input: Input,
 }
 
-/// A conversation that wants to be woken. They are in the order in which they are woken.
+/// A conversation that wants to be woken. The order is the order of waking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
-    /// When, in whole milliseconds, not before it is due.
+    /// When, in whole milliseconds, never before it is due.
     pub at: Timestamp,
     /// Which.
     pub conversation: ConversationId,
 }
 
 impl Due {
-    /// Before all that are due at `at`.
+    /// The cursor before all conversations that are due at `at`.
     pub fn before(at: Timestamp) -> Self {
         Self { conversation: ConversationId::new(""), at }
     }
 
-    /// Its place among others as databases know it, and that of one that all others come behind.
+    /// The cursor as databases know it; for `None`, the one before all others.
     pub(crate) fn place(due: Option<&Self>) -> (i64, &str) {
         due.map_or((i64::MIN, ""), |due| (due.at.as_millisecond(), due.conversation.as_str()))
     }
@@ -186,23 +199,25 @@ impl Due {
 pub struct OutboxItem {
     /// Its place in the outbox.
     pub seq: u64,
-    /// By which conversation.
+    /// The conversation that owes it.
     pub conversation: ConversationId,
-    /// Since when.
+    /// Since when it is owed.
     pub since: Timestamp,
-    /// What.
+    /// What is owed.
     pub owed: Owed,
-    /// It was there before this process had the right to drive the conversation: another may have told Genesys already.
+    /// It was there before this process had the right to drive the conversation: another process
+    /// may have told Genesys already.
     pub doubt: bool,
-    /// In which term of this process's right to drive the conversation it was read ([`crate::Drive::term`]). In a later one
-    /// another may have brought it to Genesys, and more after it.
+    /// The term of this process's right to drive the conversation in which it was read
+    /// ([`crate::LeaseGuard::term`]). In a later term another process may have sent it to Genesys,
+    /// and more after it.
     pub term: u64,
 }
 
 /// What was accepted as a message, and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
-    /// What its sender calls it.
+    /// The sender's id for it.
     pub foreign_id: String,
     /// When it came.
     pub received: Timestamp,
@@ -225,12 +240,12 @@ pub struct MessageRow {
     pub direction: Direction,
     /// The customer's conversation.
     pub conversation: ConversationId,
-    /// What its sender calls it.
+    /// The sender's id for it.
     pub foreign_id: String,
     /// When it came.
     pub received: Timestamp,
-    /// `accepted`, then `delivered`, `sent` or `failed` (outbound), `posted` or `refused` (inbound); `kept` where there
-    /// was nothing to do.
+    /// `accepted`, then `delivered`, `sent` or `failed` (outbound), `posted` or `refused`
+    /// (inbound); `kept` if there was nothing to do.
     pub state: String,
     /// Why it failed or was refused.
     pub reason: Option<String>,
@@ -245,7 +260,7 @@ pub struct MessageRow {
 pub struct Dossier {
     /// Its id.
     pub id: ConversationId,
-    /// Whose.
+    /// The conversation's integration.
     pub integration: IntegrationName,
     /// The customer, as JSON.
     pub customer: String,
@@ -255,7 +270,7 @@ pub struct Dossier {
     pub pruned_seq: u64,
     /// What waits in its inbox, oldest first.
     pub inbox: Vec<InboxItem>,
-    /// What it decided, as far as it was not pruned.
+    /// What it decided, except what was pruned.
     pub journal: Vec<JournalRow>,
     /// Its messages without their bodies, oldest first.
     pub messages: Vec<MessageRow>,
@@ -263,16 +278,16 @@ pub struct Dossier {
     pub owed: Vec<OutboxItem>,
 }
 
-/// A conversation whose end at Genesys has to be learnt.
+/// A conversation whose end at Genesys must be watched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
-    /// Ours.
+pub struct WatchedConversation {
+    /// Our id.
     pub conversation: ConversationId,
-    /// Genesys's id of its own.
+    /// Genesys's own id.
     pub genesys: Box<str>,
 }
 
-/// One record as it stands in the journal.
+/// One record as the journal stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalRow {
     /// Its sequence number.
@@ -283,8 +298,17 @@ pub struct JournalRow {
     pub record: Result<Record, String>,
 }
 
-/// A wake-up may come a little late, never early: it would find nothing to do.
+/// A wake-up may come a little late but never early: an early one would find nothing to do.
 pub(crate) fn ceil_to_millis(at: Timestamp) -> i64 {
     let millis = at.as_millisecond();
     if at.as_nanosecond() > i128::from(millis) * 1_000_000 { millis + 1 } else { millis }
+}
+
+/// The health of the embedded store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How long the log is, in bytes. It keeps its length when it restarts.
+    pub log_bytes: u64,
+    /// How many checkpoints have failed since the start.
+    pub checkpoint_failures: u64,
 }

@@ -1,11 +1,12 @@
-//! The SQLite store against the suite that every store must pass, and what only a file can suffer.
+//! The SQLite store against the suite that every store must pass, and against failures that only a
+//! file can have.
 
 use std::time::Duration;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
 use store::{
-    Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError, Stored,
+    Acceptance, Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError,
     conformance,
 };
 
@@ -26,7 +27,7 @@ async fn it_keeps_its_word_and_remembers() {
     finds_every_message(&dir);
 }
 
-/// The look for what is old goes by a number that says what the journal says.
+/// The search for old records uses a number that must agree with the journal.
 fn knows_what_is_oldest(dir: &tempfile::TempDir) {
     none_is_wrong(
         dir,
@@ -35,7 +36,8 @@ fn knows_what_is_oldest(dir: &tempfile::TempDir) {
     );
 }
 
-/// The messages of a conversation are found from the last to the first, each by the one behind it.
+/// The messages of a conversation are found from the last to the first, each named by the one after
+/// it.
 fn finds_every_message(dir: &tempfile::TempDir) {
     none_is_wrong(
         dir,
@@ -46,7 +48,7 @@ fn finds_every_message(dir: &tempfile::TempDir) {
     );
 }
 
-/// No row of the query's begins with a 1.
+/// No row of the query's result is true.
 fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let mut rows = file.prepare(query).expect("SQL");
@@ -63,12 +65,13 @@ fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     );
 }
 
-/// A conversation that only has to be there.
+/// A conversation that only has to exist.
 async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
     kept(store, customer, Timestamp::UNIX_EPOCH).await
 }
 
-/// A conversation with a message that asks for nothing: its id and its body are the customer's name.
+/// A conversation with a message that asks for nothing: its id and its body are the customer's
+/// name.
 async fn kept(store: &SqliteStore, customer: &str, received: Timestamp) -> ConversationId {
     said(store, customer, customer, received).await
 }
@@ -93,25 +96,26 @@ async fn said(
         body: id.as_bytes().to_vec().into(),
         input: None,
     });
-    assert_eq!(store.accept(message).await.expect("accepted"), Stored::Kept);
+    assert_eq!(store.accept(message).await.expect("accepted"), Acceptance::Kept);
     conversation
 }
 
-/// Under load a long log is long to be folded back, and a file that grows with each commit is slow.
+/// Under load a long log takes long to checkpoint, and a file that grows with each commit is slow.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_folded_back_and_begins_anew() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(&url(&dir)).expect("it opens");
     let beside = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let not_folded = || {
-        // Whoever has not read anything yet knows nothing of the log.
+        // A connection that has not read anything yet knows nothing about the log.
         beside.query_row("select 1 from message", [], |_| Ok(())).expect("it can be read");
         let look = "pragma wal_checkpoint(noop)";
         let pages =
             beside.query_row(look, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?));
         pages.expect("pages in the log")
     };
-    // Some five pages each: far less than all of them are ever left. The last hundred are too few to be worth it.
+    // About five pages each: far fewer than all of them may ever be left. The last hundred are too
+    // few for a checkpoint to be worthwhile.
     for customer in 0..8_100 {
         known(&store, &format!("customer-{customer}")).await;
         if customer % 50 == 0 {
@@ -141,7 +145,7 @@ async fn append(
     record: Record,
     snapshot: bool,
 ) {
-    // It stays.
+    // The conversation is not removed.
     let due = Some(Timestamp::MAX);
     let append = Append { due, ..one_step(conversation, after, record, snapshot) };
     store.append(append).await.expect("an append");
@@ -180,13 +184,13 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
         .expect("numbers");
     assert_eq!(rows, (1, 1, 0));
     drop(file);
-    // The customer comes back, and is not taken for somebody with a past.
+    // The customer comes back, and is not mistaken for a customer with a history.
     known(&store, "noor").await;
     let loaded = store.load(&old).await.expect("a read").expect("it is there");
     assert_eq!((loaded.seq, loaded.snapshot_seq), (0, 0));
     store.close().await;
     drop(store);
-    // Rows that have no number of their own would be numbered anew.
+    // Rows without an explicit number would be renumbered.
     SqliteStore::compact(&url(&dir)).expect("it is compacted");
     let store = SqliteStore::open(&url(&dir)).expect("it opens again");
     for customer in ["piet", "noor"] {
@@ -220,7 +224,7 @@ async fn the_messages_around_one_that_goes_are_still_found() {
     store.close().await;
 }
 
-/// What is behind the gap may be open: it is not thrown away, and not left behind in silence.
+/// Messages behind the gap may be open: they are neither removed nor skipped silently by a copy.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_behind_a_gap_stay_and_a_copy_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -251,7 +255,7 @@ async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
     append(&store, &first, 0, Record::Paused, true).await;
     let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
     store.prune(later).await.expect("a prune");
-    // What the first had at the end of the file is the second's now.
+    // The second conversation now has the number that the first had at the end of the file.
     let second = known(&store, "piet").await;
     append(&store, &second, 0, Record::Paused, false).await;
     let records = async |of: &ConversationId| {
@@ -279,7 +283,7 @@ async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
 async fn a_second_process_is_told_that_the_file_is_in_use() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(&url(&dir)).expect("it opens");
-    assert!(matches!(SqliteStore::open(&url(&dir)), Err(OpenError::InUse(_))));
+    assert!(matches!(SqliteStore::open(&url(&dir)), Err(OpenError::InUse { .. })));
     SqliteStore::open_read_only(&url(&dir)).expect("an audit may read beside it");
     store.close().await;
     SqliteStore::open(&url(&dir)).expect("closing lets go of it");

@@ -5,7 +5,7 @@ use store::audit;
 use crate::failure::Failure;
 use crate::wiring;
 
-/// Reads the store beside whoever writes it, and says which invariants hold.
+/// Reads the store, even while a gateway writes it, and reports which invariants hold.
 pub(crate) async fn run(url: &str) -> Result<(), Failure> {
     let store = wiring::store_to_read(url).await.map_err(|error| {
         Failure::configuration(format!("tidegate: {error}\n  --store says where it is"))

@@ -1,10 +1,10 @@
-//! `tidegate check`: one line a check, and what to do where one fails.
+//! `tidegate check`: one line per check, and what to do if one fails.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use connector::Connector;
 use connector::http::HttpConnector;
+use connector::{CheckError, Connector};
 use conversation::Clock;
 use gateway::SystemClock;
 use genesys::{CallError, Client};
@@ -12,15 +12,20 @@ use url::Url;
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::wiring;
+use crate::wiring::{self, HttpClients};
 
 /// Checks everything that the gateway will rely on.
 pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let config = wiring::configuration(file)?;
-    let mut lines = Lines::default();
-    lines.ok("configuration", format!("{} is valid", file.display()));
+    let mut lines = CheckReport::default();
+    let read = if file.exists() {
+        file.display().to_string()
+    } else {
+        "what the environment says".to_owned()
+    };
+    lines.ok("configuration", format!("{read} is valid"));
     check_store(&mut lines, &config).await;
-    let (genesys, connector) = (wiring::genesys_client()?, wiring::connector_client()?);
+    let (genesys, connector) = (wiring::genesys_clients()?, wiring::connector_clients()?);
     for integration in &config.integrations {
         check_genesys(&mut lines, integration, config.server.public_url.as_ref(), &genesys).await;
         check_connector(&mut lines, integration, &connector).await;
@@ -34,12 +39,12 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
 }
 
 #[derive(Default)]
-struct Lines {
+struct CheckReport {
     passed: usize,
     failed: usize,
 }
 
-impl Lines {
+impl CheckReport {
     fn ok(&mut self, what: impl AsRef<str>, detail: impl AsRef<str>) {
         self.passed += 1;
         println!("ok    {}: {}", what.as_ref(), detail.as_ref());
@@ -51,10 +56,10 @@ impl Lines {
     }
 }
 
-/// Reads only: a gateway that runs has the file, and goes on.
-async fn check_store(lines: &mut Lines, config: &Config) {
+/// Only reads: a running gateway keeps the file and is not disturbed.
+async fn check_store(lines: &mut CheckReport, config: &Config) {
     let url = &config.store.url;
-    // A password may stand in the URL of a database.
+    // The URL of a database may contain a password.
     let name = if url.starts_with("sqlite:") { url } else { "the database" };
     match wiring::store_to_read(url).await {
         Ok(_) => lines.ok("store", format!("{name} can be read")),
@@ -76,22 +81,27 @@ async fn check_store(lines: &mut Lines, config: &Config) {
             );
         }
         Err(error) => {
-            lines.fail("store", error.to_string(), "change store.url, or move the file away")
+            lines.fail("store", error.to_string(), "change store.url, or move the file away");
         }
     }
 }
 
 async fn check_genesys(
-    lines: &mut Lines,
+    lines: &mut CheckReport,
     integration: &config::Integration,
     public_url: Option<&Url>,
-    http: &reqwest::Client,
+    http: &HttpClients,
 ) {
     let name = &integration.name;
     let mut usable = None;
     for credentials in &integration.clients {
-        let client = Client::new(http.clone(), integration.hosts.clone(), credentials.clone());
-        let what = format!("{name}: token of client {}", client.id());
+        let client = Client::new(
+            http.to(&integration.hosts.api).clone(),
+            integration.hosts.clone(),
+            credentials.clone(),
+        );
+        let what =
+            format!("{name}: token of client {} at {}", client.id(), integration.hosts.login);
         match client.check_token().await {
             Ok(()) => {
                 lines.ok(what, "granted");
@@ -112,7 +122,8 @@ async fn check_genesys(
         }
     }
     let Some(client) = usable else { return };
-    let what = format!("{name}: integration {}", integration.integration_id);
+    let what =
+        format!("{name}: integration {} at {}", integration.integration_id, integration.hosts.api);
     let found = match client.integration(&integration.integration_id).await {
         Ok(answer) => answer.value,
         Err(error) => {
@@ -132,18 +143,25 @@ async fn check_genesys(
     let theirs = found.outbound_notification_webhook_url.as_deref();
     match public_url.map(|url| webhook_url(url, name.as_str())) {
         Some(ours) if theirs == Some(ours.as_str()) => {
-            lines.ok(format!("{name}: webhook"), ours.as_str())
+            lines.ok(format!("{name}: webhook"), ours.as_str());
         }
-        Some(ours) => lines.fail(
-            format!("{name}: webhook"),
-            format!("Genesys calls {}", theirs.unwrap_or("nothing")),
-            format!("set the integration's outbound notification webhook URL to {ours}"),
-        ),
-        None => lines.fail(
-            format!("{name}: webhook"),
-            "server.public_url is not set, so nobody can say whether Genesys calls the right place",
-            "set server.public_url to the address under which Genesys reaches this gateway",
-        ),
+        Some(ours) => {
+            let why = format!(
+                "Genesys calls {}, and this gateway answers at {ours}",
+                theirs.unwrap_or("nothing")
+            );
+            let todo = theirs.and_then(|theirs| other_name(theirs, &ours)).map_or_else(
+                || format!("set the integration's outbound notification webhook URL to {ours}"),
+                |theirs| {
+                    format!(
+                        "set `name` of this [[integration]] to \"{theirs}\", or the integration's outbound \
+                         notification webhook URL to {ours}"
+                    )
+                },
+            );
+            lines.fail(format!("{name}: webhook"), why, todo);
+        }
+        None => check_webhook_path(lines, name.as_str(), theirs),
     }
     let secret = found.outbound_notification_webhook_signature_secret_token;
     match secret.filter(|secret| !secret.expose().chars().all(|c| c == '*')) {
@@ -164,7 +182,28 @@ async fn check_genesys(
     }
 }
 
-/// Where Genesys has to call, which may be below a path.
+/// If the gateway's own address is not configured, the end of the URL at Genesys can still be
+/// compared.
+fn check_webhook_path(lines: &mut CheckReport, name: &str, theirs: Option<&str>) {
+    let (what, path) = (format!("{name}: webhook"), format!("/genesys/{name}"));
+    let todo = format!(
+        "set the integration's outbound notification webhook URL to this gateway's, with the path {path}"
+    );
+    match theirs.map(|url| (url, Url::parse(url).is_ok_and(|url| url.path().ends_with(&path)))) {
+        Some((url, true)) => {
+            lines.ok(
+                what,
+                format!("Genesys calls {url}; set server.public_url to have all of it compared"),
+            );
+        }
+        Some((url, false)) => {
+            lines.fail(what, format!("Genesys calls {url}, which does not end with {path}"), todo);
+        }
+        None => lines.fail(what, "Genesys calls nothing", todo),
+    }
+}
+
+/// The URL that Genesys must call, which may be below a path.
 fn webhook_url(public: &Url, name: &str) -> Url {
     let mut url = public.clone();
     // An http URL always has a path.
@@ -174,20 +213,51 @@ fn webhook_url(public: &Url, name: &str) -> Url {
     url
 }
 
+/// The integration's name in Genesys's URL, if that is the only difference: the mistake may be in
+/// the configuration.
+fn other_name(theirs: &str, ours: &Url) -> Option<String> {
+    let theirs = Url::parse(theirs).ok()?;
+    let split = |url: &Url| {
+        let (before, name) = url.as_str().rsplit_once('/')?;
+        Some((before.to_owned(), name.to_owned()))
+    };
+    let ((before, name), (ours, _)) = (split(&theirs)?, split(ours)?);
+    (before == ours && !name.is_empty()).then_some(name)
+}
+
 async fn check_connector(
-    lines: &mut Lines,
+    lines: &mut CheckReport,
     integration: &config::Integration,
-    http: &reqwest::Client,
+    http: &HttpClients,
 ) {
-    let what = format!("{}: chat service", integration.name);
+    let what = format!("{}: chat service at {}", integration.name, integration.connector.url);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let connector = HttpConnector::new(integration.connector.clone(), http.clone(), clock);
+    let connector = HttpConnector::new(
+        integration.connector.clone(),
+        http.to(integration.connector.url.as_url()).clone(),
+        clock,
+    );
     match connector.check().await {
         Ok(detail) => lines.ok(what, detail),
-        Err(error) => lines.fail(
-            what,
-            error.to_string(),
-            "compare integration.connector with what runs there",
-        ),
+        Err(error) => lines.fail(what, error.to_string(), todo(&error)),
+    }
+}
+
+/// How to fix it.
+fn todo(error: &CheckError) -> &'static str {
+    match error {
+        CheckError::Unreachable(_) => {
+            "start the chat service, or correct integration.connector.url"
+        }
+        CheckError::Unauthorized(_) => {
+            "set integration.connector.secret to the secret that the chat service has, and compare the two clocks"
+        }
+        CheckError::Failing(_) => "look into the chat service's own log",
+        CheckError::Missing(_) => {
+            "correct host, port and path of integration.connector.url, or let the connector answer 200 there"
+        }
+        CheckError::Redirect(_) | CheckError::WebPage(_) | CheckError::Gateway => {
+            "correct host, port and path of integration.connector.url"
+        }
     }
 }

@@ -12,11 +12,14 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::config::DEFAULT_FILE;
+
 /// The gateway between Genesys Cloud Open Messaging and a chat service that loses no word.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// How log lines on stderr look. `TIDEGATE_LOG` sets which there are, such as `info` or `gateway=debug`.
+    /// How log lines on stderr look. `TIDEGATE_LOG` sets which there are, such as `info` or
+    /// `gateway=debug`.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
@@ -33,20 +36,22 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole loop on this machine: gateway, sandbox and a chat service whose handshake takes 5 s.
+    /// Show the whole loop on this machine: gateway, sandbox and a chat service whose handshake
+    /// takes 5 s.
     Demo(DemoOptions),
     /// Run the gateway.
     Serve {
         /// The configuration.
-        #[arg(long, value_name = "FILE", default_value = "tidegate.toml")]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
     /// Run Genesys Cloud's side of Open Messaging on this machine, for any middleware.
     Sandbox(SandboxOptions),
-    /// Say whether the configuration, Genesys, the store and each chat service are as they should be.
+    /// Say whether the configuration, Genesys, the store and each chat service are as they should
+    /// be.
     Check {
         /// The configuration.
-        #[arg(long, value_name = "FILE", default_value = "tidegate.toml")]
+        #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
     /// Look after a store: bring it to this version, copy it into another, give back room.
@@ -70,8 +75,8 @@ pub(crate) enum StoreCommand {
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
         store: String,
     },
-    /// Make one store hold what another holds, and audit both. Beside a running gateway first; once more when that has
-    /// stopped, which copies only what has changed.
+    /// Make one store hold what another holds, and audit both. Beside a running gateway first; once
+    /// more when that has stopped, which copies only what has changed.
     Copy {
         /// The store that is read.
         #[arg(long, value_name = "URL")]
@@ -133,7 +138,7 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
 }
 
-/// Log lines go to stderr, so that stdout holds what was asked for and nothing else.
+/// Log lines go to stderr, so that stdout holds only the requested output.
 pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     let default = match command {
         Command::Serve { .. } => "info",
@@ -158,8 +163,8 @@ pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     }
 }
 
-/// Whether a line may hold what somebody wrote, or who it was: no level lets it through. The library for sockets writes
-/// down whole frames.
+/// Whether a line may contain a person's words or name; such lines are suppressed at every level.
+/// The WebSocket library logs whole frames.
 fn quotes_people(line: &Metadata<'_>) -> bool {
     let frames = line.target() == "tungstenite" || line.target().starts_with("tungstenite::");
     frames && *line.level() > Level::INFO

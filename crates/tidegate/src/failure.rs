@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why the program ends with something else than 0.
+/// Why the program ends with an exit code other than 0.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,

@@ -1,4 +1,5 @@
-//! `tidegate`: the command line, the configuration, and the wiring. Everything else stands in the other crates.
+//! `tidegate`: the command line, the configuration, and the wiring. Everything else is in the other
+//! crates.
 
 mod audit;
 mod check;
@@ -18,12 +19,13 @@ use clap::Parser;
 use cli::{Cli, Command};
 use failure::Failure;
 
-/// Every message is some hundred small allocations on threads that pass them on to each other.
+/// Every message causes about a hundred small allocations, on threads that pass them to each other.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Each thread's few kilobytes would become two megabytes. Where the system does not know the call, they do.
+    // Otherwise each thread's few kilobytes would become two megabytes, as they do if the system
+    // does not know the call.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = Cli::parse();
     cli::start_logging(cli.log_format, &cli.command);

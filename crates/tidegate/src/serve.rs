@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use conversation::Clock;
-use gateway::{Gateway, Limits, SteadyClock, SystemClock};
+use gateway::{Gateway, Limits, Listeners, SystemClock, ThisMachine};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,14 +27,12 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    let listener = listen(config.server.listen).map_err(|error| {
-        let listen = config.server.listen;
-        Failure::configuration(format!(
-            "tidegate: cannot listen on {listen}: {error}\n  change server.listen, or stop who has it"
-        ))
-    })?;
+    let listeners = Listeners {
+        public: listen("server.listen", config.server.listen)?,
+        admin: config.admin.listen.map(|address| listen("admin.listen", address)).transpose()?,
+    };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (genesys, connector) = (wiring::genesys_client()?, wiring::connector_client()?);
+    let (genesys, connector) = (wiring::genesys_clients()?, wiring::connector_clients()?);
     let limits = Limits {
         max_body: config.server.max_body,
         connections: connections(Limits::default().connections),
@@ -47,43 +45,64 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     }
     let names: Vec<_> =
         integrations.iter().map(|integration| integration.name.to_string()).collect();
-    let gateway =
-        Gateway::start(listener, integrations, store, Arc::new(SteadyClock::start()), limits)
-            .map_err(|error| Failure::failed("cannot start", error))?;
-    tracing::info!(address = %gateway.address, integrations = names.join(","), "ready");
-    loop {
+    let of_store = wiring::clock_of(store.as_ref(), Arc::new(ThisMachine)).await?;
+    let gateway = Gateway::start(listeners, integrations, store, of_store, limits)
+        .map_err(|error| Failure::failed("cannot start", error))?;
+    let admin = gateway.admin.map(tracing::field::display);
+    tracing::info!(address = %gateway.address, admin, integrations = names.join(","), "ready");
+    let ended = loop {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
+            () = gateway.broken() => break Err(broken()),
+            _ = tokio::signal::ctrl_c() => break Ok(()),
+            _ = terminate.recv() => break Ok(()),
             _ = hang_up.recv() => {
                 tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
             }
         }
-    }
+    };
     tracing::info!("stopping");
     gateway.shutdown().await;
     tracing::info!("stopped");
-    Ok(())
+    ended
+}
+
+/// A store that has panicked would answer 503 forever, and other parts would stop working.
+/// Everything that was answered 2xx is in the store.
+fn broken() -> Failure {
+    Failure::failed(
+        "the gateway cannot go on in this process",
+        "a part of it panicked; the lines before this one say where\n  \
+         start the gateway again (a service manager does: Restart=always), and report the lines as a bug",
+    )
 }
 
 fn on(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::failed("cannot wait for signals", error))
 }
 
-/// As tokio binds, but for the backlog: a connection that finds no room in it is tried again by the caller's system after 1 s,
-/// 3 s, 7 s, and by then Genesys has almost given up.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// Binds the address that `key` configures.
+fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    bind(address).map_err(|error| {
+        let what = format!("tidegate: cannot listen on {address}: {error}");
+        Failure::configuration(format!("{what}\n  change {key}, or stop who has it"))
+    })
+}
+
+/// Binds as tokio does, except for the backlog. If a connection finds no room in it, the caller's
+/// system retries after 1 s, 3 s and 7 s. By then Genesys has almost given up.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// How many connections callers may have: `most`, or fewer where the system lets this process open fewer files. The rest is
-/// left to the store and to calls to others. Many systems start processes with far fewer than they may have.
+/// How many connections callers may have: `most`, or fewer if the system lets this process open
+/// fewer files. The remaining files are left to the store and to outgoing calls. Many systems start
+/// processes with a limit far below the maximum.
 fn connections(most: usize) -> usize {
     let allowed = getrlimit(Resource::Nofile).maximum;
-    // That it may have no more than before is told by what it has then.
+    // If this fails, the limit that is read next shows it.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed });
     let files = getrlimit(Resource::Nofile)
         .current

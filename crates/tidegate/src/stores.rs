@@ -1,4 +1,4 @@
-//! `tidegate store`: looking after a store.
+//! `tidegate store`: store maintenance.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
             "tidegate: nodes work on the store of --to: stop them first",
         ));
     }
-    // Asked before and after: whoever wrote in between has left something that was not copied.
+    // Checked before and after: a gateway that wrote in between has left something that was not
+    // copied.
     let mut in_use = source.is_in_use().await.map_err(failed)?;
     let copied = copy(source.as_ref(), target.as_ref()).await.map_err(failed)?;
     in_use |= source.is_in_use().await.map_err(failed)?;
@@ -46,7 +47,8 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::failed("the store cannot be audited", error))?;
         println!("\n{name}\n{found}");
-        // A gateway that runs writes while it is being read, so that only the other one is one state.
+        // A running gateway writes to `--from` while it is being read, so only `--to` is one
+        // consistent state.
         let is_one_state = !in_use || name == "--to";
         if is_one_state && !found.passed() {
             return Err(Failure::found(format!("the audit of {name} found breaches")));

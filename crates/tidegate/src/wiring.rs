@@ -8,17 +8,18 @@ use connector::http::{HttpConnector, Inbound, client_settings};
 use conversation::Clock;
 use gateway::Integration;
 use genesys::{Budget, BudgetConfig, Client};
-use store::{OpenError, PostgresStore, SqliteStore, Store};
+use store::{Machine, OpenError, PostgresStore, SqliteStore, Store};
+use url::{Host, Url};
 
 use crate::config::{self, Config};
 use crate::failure::Failure;
 
-/// A host that does not answer a connection in this time is not there: nothing was sent.
+/// A host that does not accept a connection within this time counts as absent: nothing was sent.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Has to be called once, before the first client is made.
+/// Must be called once, before the first client is made.
 pub(crate) fn install_tls() {
-    // An error says only that somebody else was first.
+    // An error only means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -30,21 +31,57 @@ pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
     Config::load(file, std::env::vars_os().filter_map(text)).map_err(Failure::configuration)
 }
 
-/// The client for calls to Genesys.
-pub(crate) fn genesys_client() -> Result<reqwest::Client, Failure> {
-    let builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none());
-    builder
-        .user_agent(AGENT)
-        .build()
-        .map_err(|error| Failure::failed("cannot make an HTTP client", error))
+/// The HTTP clients for one kind of call. Calls to this machine never go through a proxy, whatever
+/// the environment says (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`): a proxy elsewhere could not
+/// reach them.
+pub(crate) struct HttpClients {
+    here: reqwest::Client,
+    elsewhere: reqwest::Client,
 }
 
-/// The client for calls to chat services.
-pub(crate) fn connector_client() -> Result<reqwest::Client, Failure> {
-    let builder = client_settings(reqwest::Client::builder()).user_agent(AGENT);
-    builder.build().map_err(|error| Failure::failed("cannot make an HTTP client", error))
+impl HttpClients {
+    fn new(
+        settings: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, Failure> {
+        let builder = || settings(reqwest::Client::builder()).user_agent(AGENT);
+        let cannot = |error| Failure::failed("cannot make an HTTP client", error);
+        let here = builder().no_proxy().build().map_err(cannot)?;
+        Ok(Self { here, elsewhere: builder().build().map_err(cannot)? })
+    }
+
+    /// The client for this URL.
+    pub(crate) fn to(&self, url: &Url) -> &reqwest::Client {
+        if is_on_this_machine(url) { &self.here } else { &self.elsewhere }
+    }
+
+    /// The client for addresses on this machine.
+    pub(crate) fn here(self) -> reqwest::Client {
+        self.here
+    }
+}
+
+fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+/// The clients for calls to Genesys.
+pub(crate) fn genesys_clients() -> Result<HttpClients, Failure> {
+    HttpClients::new(|builder| {
+        builder.connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none())
+    })
+}
+
+/// The clients for calls to chat services.
+pub(crate) fn connector_clients() -> Result<HttpClients, Failure> {
+    HttpClients::new(client_settings)
 }
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
@@ -52,15 +89,17 @@ const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 /// One integration with all its parts. It needs a tokio runtime.
 pub(crate) fn integration(
     config: config::Integration,
-    genesys: &reqwest::Client,
-    connector: &reqwest::Client,
+    genesys: &HttpClients,
+    connector: &HttpClients,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Integration> {
+    let genesys = genesys.to(&config.hosts.api);
     let clients = config
         .clients
         .into_iter()
         .map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
-    // The jitter has to differ from node to node; nobody has to be unable to guess it.
+    let connector = connector.to(config.connector.url.as_url()).clone();
+    // The jitter must differ from node to node, but need not be unpredictable.
     let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());
     Arc::new(Integration {
         name: config.name,
@@ -71,15 +110,12 @@ pub(crate) fn integration(
         notices: config.notices,
         detect_end: config.detect_end,
         events: Inbound::new(config.connector.secret.clone(), Arc::clone(clock)),
-        connector: Arc::new(HttpConnector::new(
-            config.connector,
-            connector.clone(),
-            Arc::clone(clock),
-        )),
+        connector: Arc::new(HttpConnector::new(config.connector, connector, Arc::clone(clock))),
     })
 }
 
-/// Opens the store for writing. `takeover` is how soon another node drives the conversations of one that died.
+/// Opens the store for writing. `takeover` is how soon another node drives the conversations of one
+/// that died.
 pub(crate) async fn store(url: &str, takeover: Duration) -> Result<Arc<dyn Store>, Failure> {
     let unusable = |error: OpenError, remedy: &str| {
         Failure::configuration(format!(
@@ -96,7 +132,18 @@ pub(crate) async fn store(url: &str, takeover: Duration) -> Result<Arc<dyn Store
     }
 }
 
-/// Opens the store only to read it, beside whoever writes it.
+/// The clock of the deadlines: that of the store, which changes of a wall clock do not affect.
+pub(crate) async fn clock_of(
+    store: &dyn Store,
+    machine: Arc<dyn Machine>,
+) -> Result<Arc<dyn Clock>, Failure> {
+    Ok(store
+        .clock(machine)
+        .await
+        .map_err(|error| Failure::failed("the store's clock cannot be read", error))?)
+}
+
+/// Opens the store read-only, even while a gateway writes it.
 pub(crate) async fn store_to_read(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     Ok(if is_postgres(url) {
         Arc::new(PostgresStore::open_read_only(url).await?)
@@ -107,4 +154,33 @@ pub(crate) async fn store_to_read(url: &str) -> Result<Arc<dyn Store>, OpenError
 
 pub(crate) fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_known_by_all_of_its_names() {
+        let here = |url: &str| is_on_this_machine(&url.parse().expect("a URL"));
+        for url in [
+            "http://127.0.0.1:9000",
+            "http://127.8.0.1",
+            "https://[::1]:1/x",
+            "http://[::ffff:127.0.0.1]",
+            "http://localhost:9000",
+            "http://LOCALHOST./x",
+            "http://chat.localhost",
+        ] {
+            assert!(here(url), "{url}");
+        }
+        for url in [
+            "http://10.0.0.1",
+            "http://localhost.example.com",
+            "http://[2001:db8::1]",
+            "http://chat",
+        ] {
+            assert!(!here(url), "{url}");
+        }
+    }
 }

@@ -6,12 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate, and those of ours that it may use.
-const ARROWS: [(&str, &[&str]); 9] = [
-    ("genesys", &[]),
+const ARROWS: [(&str, &[&str]); 10] = [
+    ("lenient", &[]),
+    ("genesys", &["lenient"]),
     ("conversation", &[]),
     ("store", &["conversation"]),
-    ("connector", &["conversation"]),
-    ("gateway", &["connector", "conversation", "genesys", "store"]),
+    ("connector", &["conversation", "lenient"]),
+    ("gateway", &["connector", "conversation", "genesys", "lenient", "store"]),
     ("sandbox", &["genesys"]),
     ("bench", &["connector", "conversation", "gateway", "genesys", "store"]),
     ("sim", &["connector", "conversation", "gateway", "genesys", "store"]),

@@ -1,4 +1,4 @@
-//! A listener that nobody should come to, and stubs of those who try to send the gateway there.
+//! A listener that must not be called, and stubs that try to send the gateway there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A listener that nobody should come to. It counts the connections, and answers none.
+/// A listener that must not be called. It counts the connections, and answers none.
 pub(super) struct Decoy {
     pub(super) url: String,
     visits: Arc<AtomicUsize>,
@@ -31,7 +31,8 @@ impl Decoy {
         Self { url, visits }
     }
 
-    /// Panics if somebody was here; then comes itself, to see that it would have been counted after whoever came before.
+    /// Panics if anyone has connected. It connects itself, which proves that any earlier connection
+    /// has been counted.
     pub(super) async fn was_never_visited(&self) {
         let address = self.url.strip_prefix("http://").expect("an address");
         let _visit = TcpStream::connect(address).await.expect("it listens");
@@ -46,7 +47,8 @@ impl Decoy {
     }
 }
 
-/// Where a call is sent instead of being answered: status and location, by its path and its number among those to it.
+/// Where a call is redirected instead of being answered: status and location, by its path and its
+/// number among the calls to that path.
 type Lead = dyn Fn(&str, usize) -> Option<(u16, String)> + Send + Sync;
 
 struct Inside {
@@ -56,7 +58,7 @@ struct Inside {
     answer: fn(&Inside, &str) -> Value,
 }
 
-/// A stub of Genesys's API that redirects what it is told to, and takes the rest.
+/// A stub of Genesys's API that redirects the calls that it is told to, and accepts the rest.
 pub(super) struct Api {
     pub(super) url: String,
     inside: Arc<Inside>,
@@ -79,12 +81,12 @@ impl Api {
         Self { url, inside }
     }
 
-    /// Where the sockets of channels are said to be from now on.
+    /// Sets the address that the stub gives for the sockets of channels.
     pub(super) fn names_socket(&self, url: &str) {
         url.clone_into(&mut self.inside.socket.lock().expect("nobody panicked"));
     }
 
-    /// How many calls came to paths that end so.
+    /// How many calls came to paths with this end.
     pub(super) fn calls(&self, end: &str) -> usize {
         let calls = self.inside.calls.lock().expect("nobody panicked");
         calls.iter().filter(|(path, _)| path.ends_with(end)).count()
@@ -102,7 +104,8 @@ impl Api {
     }
 }
 
-/// A chat service that redirects what it is told to, and takes the rest at once. Returns its address.
+/// A chat service that redirects the calls that it is told to, and accepts the rest at once.
+/// Returns its address.
 pub(super) async fn chat(
     lead: impl Fn(&str, usize) -> Option<(u16, String)> + Send + Sync + 'static,
 ) -> String {

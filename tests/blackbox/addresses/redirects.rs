@@ -21,7 +21,7 @@ async fn no_redirect_of_a_chat_service_is_followed() {
     let statuses: HashMap<_, _> = REDIRECTS
         .map(|status| (ConversationId::of(&acme, &customer(status)).to_string(), status))
         .into();
-    // The first call of each kind is redirected, and the next one is taken.
+    // The first call of each kind is redirected, and the next one is accepted.
     let redirected = Arc::new(Mutex::new(Vec::new()));
     let (leads, all) = (decoy.url.clone(), Arc::clone(&redirected));
     let chat = chat(move |path, count| {

@@ -1,4 +1,4 @@
-//! Events from a chat service that is broken, or is none.
+//! Events from a broken chat service, or from something else.
 
 use conversation::{ConversationId, IntegrationName};
 use jiff::SignedDuration;
@@ -19,7 +19,7 @@ fn deep(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
 }
 
-/// What Genesys heard from the customer, in order.
+/// What Genesys received from the customer, in order.
 async fn heard(all: &Loop, customer: &str) -> Vec<String> {
     let mut heard = Vec::new();
     for entry in all.sandbox.transcript().await {
@@ -61,7 +61,7 @@ async fn events_that_are_not_the_chat_services_are_refused_and_leave_no_trace() 
     }
     assert_eq!(all.stored_for("mallory").await, 0);
     assert!(all.gateway.process.log().matches("events were refused").count() >= 4);
-    // Signed rightly, it is welcome.
+    // With the right signature it is accepted.
     assert_eq!(all.gateway.events(&body).await.0, 202);
     assert_eq!(hears(&all, "mallory", 1).await.len(), 1);
     goes_on(&mut all).await;
@@ -73,10 +73,10 @@ async fn bodies_that_hold_no_events_are_refused() {
     all.sandbox.accept_unknown_receipts().await;
     let memory = Memory::of(&all.gateway);
     let whole = said("whole", "noor").to_string();
-    // As short as can be, so that there are too many of them and yet not too many bytes.
+    // As short as possible, so that there are too many events but not too many bytes.
     let short = |n: u32| json!({ "type": "message.created", "id": n.to_string(), "customer": { "id": "many" }, "text": "x" });
     let many: Vec<_> = (0..10_000).map(short).collect();
-    let invalid = [whole.trim_end_matches("\"}").as_bytes(), b"\xff\"}"].concat();
+    let invalid = [whole.trim_end_matches('}').as_bytes(), b",\xff}"].concat();
     let cases: [(&str, Vec<u8>); 14] = [
         ("empty", vec![]),
         ("not JSON", format!("type=message.created&text={MARKER}").into()),
@@ -87,7 +87,7 @@ async fn bodies_that_hold_no_events_are_refused() {
         ("deep", deep(10_000).into()),
         ("only brackets", "[".repeat(100_000).into()),
         ("deep in an event", format!(r#"{{"deep":{},{}"#, deep(10_000), &whole[1..]).into()),
-        ("no UTF-8", invalid),
+        ("no UTF-8 outside of a text", invalid),
         (
             "an unknown type",
             json!({ "type": "message.exploded", "id": "e", "text": MARKER }).to_string().into(),
@@ -156,7 +156,7 @@ async fn one_bad_event_does_not_cost_its_neighbours() {
     ];
     assert_eq!(hears(&all, "noor", 4).await, expected, "in order, each once");
 
-    // All of it once more changes nothing.
+    // Sending all of it again changes nothing.
     assert_eq!(all.gateway.events(events.to_string().as_bytes()).await.0, 202);
     assert_eq!(all.gateway.events(b"[]").await, (202, json!({ "accepted": 0 })));
     let keys = format!(

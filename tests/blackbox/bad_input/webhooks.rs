@@ -1,4 +1,4 @@
-//! Webhooks that are signed rightly and are broken otherwise.
+//! Webhooks with a valid signature that are broken otherwise.
 
 use conversation::MessageId;
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{MARKER, Memory, QUICK, unharmed};
 use crate::support::{Loop, webhook};
 
-/// What becomes of a body.
+/// The outcome of a body.
 enum End {
-    /// It names no message, so it is kept to be looked at, and nobody can be told.
+    /// It names no message, so it is kept for inspection, and no receipt is possible.
     Kept,
     Failed(&'static str),
     /// The text that the customer sees.
@@ -18,7 +18,7 @@ enum End {
 struct Case {
     name: &'static str,
     body: Vec<u8>,
-    /// As Genesys would spell it in its own book.
+    /// The id as Genesys would write it in its own records.
     id: String,
     end: End,
 }
@@ -40,7 +40,7 @@ fn delivered(
     Case { name, body: body.into(), id: id.into(), end: End::Delivered(text.to_owned()) }
 }
 
-/// A message of noor's agent whose text is unlike any other.
+/// A message of noor's agent with a unique text.
 fn message(id: &str) -> String {
     webhook(id, "noor", &text(id)).to_string()
 }
@@ -69,12 +69,12 @@ fn no_messages() -> Vec<Case> {
         kept("an empty object", "{}"),
         kept("truncated", &whole.as_bytes()[..whole.len() / 2]),
         kept("truncated by one", &whole.as_bytes()[..whole.len() - 1]),
-        // Where they are read as text they are alike.
+        // If these are read as text, they are equal.
         kept("bytes", b"\xfe"),
         kept("other bytes", b"\xff"),
         kept("only deep", deep(10_000)),
         kept("open brackets", "[".repeat(100_000)),
-        kept("an id that is a number", whole.replace("\"id\":\"truncated\"", "\"id\":7")),
+        kept("an id that is a list", whole.replace("\"id\":\"truncated\"", "\"id\":[7]")),
         kept("an id that is deep", format!(r#"{{"text":"{MARKER}","id":{}}}"#, deep(10_000))),
         kept("an empty id", message("")),
         kept("another empty id", webhook("", "noor", &format!("{MARKER} again")).to_string()),
@@ -148,6 +148,8 @@ fn odd_messages() -> Vec<Case> {
     cases.push(delivered("half an emoji", "half", half, "half \u{fffd} half"));
     let marked = [b"\xef\xbb\xbf".as_slice(), message("marked").as_bytes()].concat();
     cases.push(delivered("a byte order mark", "marked", marked, &text("marked")));
+    let number = message("4711").replace("\"id\":\"4711\"", "\"id\":4711");
+    cases.push(delivered("an id that is a number", "4711", number, &text("4711")));
     let legal = format!(r#"{{"metadata":{},{}"#, deep(100), &message("legal-depth")[1..]);
     cases.push(delivered("as deep as may be", "legal-depth", legal, &text("legal-depth")));
     let party = message("odd-party").replace("\"Opaque\"}", "\"Aura\",\"nickname\":7,\"mood\":[]}");
@@ -210,7 +212,8 @@ async fn every_broken_webhook_is_answered_200_and_comes_to_its_end() {
     );
 }
 
-/// A normal message in the conversation that had all the bad ones, and one in another.
+/// Checks that a normal message arrives, in the conversation that had all the bad ones and in
+/// another.
 pub(super) async fn goes_on(all: &mut Loop) {
     for customer in ["noor", "olga"] {
         let id = format!("after-{customer}");

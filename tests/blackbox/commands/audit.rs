@@ -1,4 +1,4 @@
-//! `tidegate audit` believes an honest store, and finds what was done to another.
+//! `tidegate audit` passes an honest store, and finds the damage in a tampered one.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use super::ended;
 use crate::support::{Loop, eventually, tidegate, webhook};
 
-/// A store with a life in it: two messages delivered, one failed, a customer's words; and nothing open.
+/// A store with some history: two delivered messages, a failed one, and a customer's message;
+/// nothing is open.
 struct Honest {
     dir: TempDir,
     conversation: String,
@@ -56,7 +57,7 @@ impl Honest {
         self.dir.path().join("honest.db")
     }
 
-    /// A copy in which something was done.
+    /// Audits a damaged copy.
     fn damaged(&self, damage: impl FnOnce(&Connection)) -> (i32, String, String) {
         let path = self.dir.path().join("damaged.db");
         std::fs::copy(self.path(), &path).expect("a copy");
@@ -67,7 +68,8 @@ impl Honest {
         audit(&path)
     }
 
-    /// Panics unless the audit of such a copy ends with 1 and has exactly this line, in which `@` is the conversation.
+    /// Panics unless the audit of such a copy ends with 1 and prints exactly this line, in which
+    /// `@` is the conversation.
     fn breaks(&self, invariant: &str, line: &str, damage: impl FnOnce(&Connection)) {
         let (code, report, errors) = self.damaged(damage);
         let line = line.replace('@', &self.conversation);
@@ -84,7 +86,7 @@ impl Honest {
         );
     }
 
-    /// Where the first record of a kind stands that is about a message.
+    /// The sequence number of the first record of this kind about a message.
     fn seq(&self, kind: &str, message: &str) -> u64 {
         let store = Connection::open(self.path()).expect("the store");
         let sql = "select min(seq) from journal where json_extract(records, '$.kind') = ?1
@@ -130,7 +132,7 @@ fn append(store: &Connection, seq: u64, at: i64, record: &str) {
         .expect("it is the last");
 }
 
-/// Writes a copy of the record at `seq` to the end of the journal, as a program gone wrong would.
+/// Writes a copy of the record at `seq` to the end of the journal, as a faulty program might.
 fn repeat(store: &Connection, seq: u64) {
     let copy = "select (select max(seq) + 1 from journal), at, records from journal where seq = ?1";
     let (next, at, record): (u64, i64, String) = store
@@ -225,7 +227,7 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
                     select conversation.message, integration, direction, 'lost', 'lost', conversation, received, 'accepted'
                     from message join conversation using (integration) where message.id = 'first';
                     update conversation set message = (select seq from message where id = 'lost');
-                    insert into body select seq, '{}' from message where id = 'lost'";
+                    insert into body select seq, x'7b7d' from message where id = 'lost'";
             store.execute_batch(row).expect("a row");
         },
     );
@@ -240,7 +242,7 @@ async fn a_store_that_was_tampered_with_fails_and_the_row_is_named() {
     );
 
     let ended = honest.seq("attempt_ended", "first");
-    // Each step names the one before it: what stood before one that is gone is not found any more.
+    // Each step names the previous one, so the steps before a missing one are no longer found.
     honest.breaks("I9", &format!("journal row (@, {}): follows seq 0", ended + 1), |store| {
         store.execute("delete from journal where seq = ?1", [ended]).expect("it is gone");
     });
@@ -293,7 +295,8 @@ async fn damaged_bytes_are_named_and_do_not_hide_the_rest() {
     let row =
         format!("message row (outbound, first) of {}: its body is missing", honest.conversation);
     assert!(errors.contains(&row), "{errors}");
-    // Each names the one before it: what stood before one that is gone is not found any more.
+    // Each message row names the previous one, so the rows before a missing one are no longer
+    // found.
     for which in ["min", "max"] {
         let mut seq = 0;
         let (code, report, errors) = honest.damaged(|store| {

@@ -13,7 +13,7 @@ async fn the_demo_plays_both_scenes_and_its_store_can_be_audited() {
     command.args(["demo", "--script", "--store", &store]);
     let (code, transcript, errors) = ended(command);
     assert_eq!((code, errors.as_str()), (0, ""), "{transcript}");
-    // In this order, whatever stands between them.
+    // In this order, with anything in between.
     let scenes = [
         "Scene one",
         "writes “Where is my parcel?”",

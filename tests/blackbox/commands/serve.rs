@@ -1,4 +1,5 @@
-//! `tidegate serve` that cannot start says why, where, and what to do; one that can says so in lines of its log.
+//! If `tidegate serve` cannot start, it says why, where, and what to do. If it can, it says so in
+//! its log.
 
 use std::path::Path;
 
@@ -89,7 +90,7 @@ fn a_store_that_cannot_be_used_is_said_so() {
     tidegate: the store cannot be used: cannot open [dir]/nowhere/tidegate.db: No such file or directory (os error 2)
       store.url says where it is; its folder must exist and be writable, and only one process may have it
     ");
-    // Nobody can write there, not even root.
+    // Not even root can write there.
     insta::assert_snapshot!(at("/tidegate.toml/tidegate.db"), @"
     tidegate: the store cannot be used: cannot open [dir]/tidegate.toml/tidegate.db: Not a directory (os error 20)
       store.url says where it is; its folder must exist and be writable, and only one process may have it
@@ -140,8 +141,9 @@ async fn a_second_gateway_on_the_same_store_is_refused() {
     let (taken, own) =
         (format!("{}/tidegate.db", all.dir.path().display()), TempDir::new().expect("a folder"));
     let report = report_in(&own, &format!("{}/tidegate.db", own.path().display()), &taken);
+    let report = report.replace(&format!("process {} ", all.gateway.process.id()), "process [id] ");
     insta::assert_snapshot!(redacted(&report, all.dir.path()), @"
-    tidegate: the store cannot be used: [dir]/tidegate.db is in use by another process
+    tidegate: the store cannot be used: [dir]/tidegate.db is in use by process [id] (tidegate): stop that process, or write another store.url
       store.url says where it is; its folder must exist and be writable, and only one process may have it
     ");
 }

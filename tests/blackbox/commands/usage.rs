@@ -1,4 +1,4 @@
-//! Help, version, and what is no command.
+//! Help, version, and unknown commands.
 
 use super::ended;
 use crate::support::tidegate;

@@ -1,4 +1,5 @@
-//! Posts signed webhooks: as fast as they are answered, or so many a second whatever becomes of them.
+//! Posts signed webhooks: as fast as they are answered, or at a fixed rate whether or not they are
+//! answered.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -14,9 +15,10 @@ use crate::support::{Gateway, WEBHOOK_SECRET, webhook};
 
 /// How many calls are under way at once in the closed loop.
 const CLOSED: usize = 64;
-/// How many in the open one at most: a test may have no more connections than files. What is due then is not sent.
+/// The maximum in the open loop: a test may have no more connections than files. Beyond it, what is
+/// due is not sent.
 const OPEN: usize = 8_000;
-/// And at least: twice as many as the gateway lets wait.
+/// The least value of that limit: twice as many as the gateway lets wait.
 const CROWD: usize = 2_048;
 /// How many customers there are: each has their own conversation.
 const CUSTOMERS: usize = 4_000;
@@ -25,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 pub(super) struct Answers {
-    /// Those that were answered 200: their ids, and how long it took.
+    /// The webhooks that were answered 200: their ids, and how long each took.
     pub(super) taken: Vec<(String, Duration)>,
     /// How long each 503 took.
     pub(super) refused: Vec<Duration>,
@@ -70,7 +72,7 @@ fn p99(mut times: Vec<Duration>) -> Duration {
 #[derive(Clone)]
 pub(super) struct Load {
     address: Arc<str>,
-    /// Connections that nobody uses now.
+    /// Idle connections.
     idle: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -82,12 +84,12 @@ impl Load {
         }
     }
 
-    /// The gateway may have closed what nobody has used for a while.
+    /// The gateway may have closed connections that were idle for a while.
     fn hang_up(&self) {
         self.idle.lock().expect("nobody panicked").clear();
     }
 
-    /// Each caller posts the next one as soon as the last was answered.
+    /// Each caller posts the next webhook as soon as the previous one was answered.
     pub(super) async fn closed(&self, name: &'static str, over: Duration) -> Answers {
         self.hang_up();
         let answers = Arc::new(Mutex::new(Answers::default()));
@@ -111,7 +113,8 @@ impl Load {
         std::mem::take(&mut answers.lock().expect("nobody panicked"))
     }
 
-    /// So many are posted each second, whether or not others are answered, as long as fewer than `under_way` wait.
+    /// Posts `rate` webhooks per second, whether or not others are answered, as long as fewer than
+    /// `under_way` wait. That limit is at least `CROWD` and at most `OPEN`.
     pub(super) async fn open(
         &self,
         name: &'static str,

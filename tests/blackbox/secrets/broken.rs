@@ -1,4 +1,4 @@
-//! Configurations and options that are wrong, with a secret near to what is wrong.
+//! Wrong configurations and options, with a secret near the error.
 
 use super::{LOUDEST, Told};
 use crate::support::{CONNECTOR_SECRET, Gateway, WEBHOOK_SECRET};
@@ -68,6 +68,6 @@ fn the_url_of_a_store_that_cannot_be_used_is_not_repeated() {
         told.0.iter().all(|(place, bytes)| !place.starts_with("the errors") || !bytes.is_empty()),
         "each says why"
     );
-    // What was typed stands in the names of the places, and not in what was told.
+    // The command lines are in the names of the sources, but must not be in the output.
     told.lacks(&[SECRET.to_owned()]);
 }

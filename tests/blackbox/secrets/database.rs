@@ -9,7 +9,7 @@ use crate::support::{Gateway, eventually, free_port, webhook};
 
 const PASSWORD: &str = "planted-database-password-e04c";
 
-/// A database that lets nobody in without the password.
+/// A database that accepts no connection without the password.
 fn locked() -> Cluster {
     let mut cluster = Cluster::start();
     let sql = format!("alter user tidegate password '{PASSWORD}'");

@@ -1,4 +1,4 @@
-//! Everything that goes well and wrong in the life of a conversation.
+//! Everything that goes right and wrong in the life of a conversation.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -38,9 +38,9 @@ async fn play(stage: &Stage, told: &mut Told) {
     ends(stage).await;
 }
 
-/// The chat ends at Genesys, of which a notification tells, and begins anew.
+/// The chat ends at Genesys, which a notification reports, and starts again.
 async fn ends(stage: &Stage) {
-    // What is still on its way would begin the chat anew.
+    // A message that is still on its way would start the chat again.
     let last = format!("{TO_AGENT}, the last");
     assert_eq!(stage.gateway.events(said("last", &last).to_string().as_bytes()).await.0, 202);
     eventually("Genesys has it", async || {
@@ -60,7 +60,7 @@ async fn ends(stage: &Stage) {
     assert_eq!(stage.sandbox.final_receipt(&message).await.0, "Delivered");
 }
 
-/// Whatever comes in and is not taken, or is taken and is no message.
+/// Input that is not accepted, or is accepted but is not a message.
 async fn refused(stage: &Stage, told: &mut Told) {
     let gateway = &stage.gateway;
     let body = webhook("forged", CUSTOMER, TO_CUSTOMER).to_string();
@@ -104,7 +104,7 @@ async fn refused(stage: &Stage, told: &mut Told) {
     }
 }
 
-/// Genesys refuses tokens, then calls, then breaks off.
+/// Genesys refuses tokens, then refuses calls, then breaks connections.
 async fn genesys_fails(stage: &Stage) {
     let Stage { sandbox, gateway, .. } = stage;
     for (number, fault) in [
@@ -137,7 +137,8 @@ fn store(stage: &Stage) -> String {
     crate::support::store_in(stage.dir.path())
 }
 
-/// The chat service is away, so that the message fails; then the store; then Genesys does not know the client any more.
+/// The chat service is away, so that the message fails. Then the store is away. Then Genesys no
+/// longer knows the client.
 async fn all_is_away(stage: &mut Stage) {
     stage.chat.kill();
     let message = stage.sandbox.agent_sends(CUSTOMER, TO_CUSTOMER).await.expect("it is sent");
@@ -172,7 +173,8 @@ async fn nothing_planted_is_told(level: Option<&str>) {
     told.lacks(&words());
     println!("{} bytes hold none of {} secrets and no word of anybody", told.size(), secrets.len());
 
-    // The store holds what people wrote, or else nothing was looked at; no secret has any business there.
+    // The store must contain what people wrote, or else nothing was searched. It must contain no
+    // secret.
     let mut kept = Told::default();
     for name in ["tidegate.db", "tidegate.db-wal"] {
         kept.add(name, std::fs::read(stage.dir.path().join(name)).unwrap_or_default());
@@ -182,13 +184,13 @@ async fn nothing_planted_is_told(level: Option<&str>) {
     kept.lacks(&secrets);
 }
 
-// The commands talk to Genesys by way of the test.
+// The commands talk to Genesys through the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_and_no_word_is_told_by_default() {
     nothing_planted_is_told(None).await;
 }
 
-// The commands talk to Genesys by way of the test.
+// The commands talk to Genesys through the test.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_and_no_word_is_told_at_the_loudest_level() {
     nothing_planted_is_told(Some(LOUDEST)).await;

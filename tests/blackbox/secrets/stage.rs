@@ -35,7 +35,8 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// `store` is the store's URL where it is no file; `level` is the log's, where it is not the default.
+    /// `store` is the store's URL if it is not a file; `level` is the log level if it is not the
+    /// default.
     pub(super) async fn set(store: Option<&str>, level: Option<&str>) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         if let Some(store) = store {
@@ -69,7 +70,7 @@ impl Stage {
         Self { sandbox, chat, gateway, tap, dir }
     }
 
-    /// The secrets, in each form in which they stand somewhere or go over a wire.
+    /// The secrets, in every form in which they are stored or go over the wire.
     pub(super) fn secrets(&self) -> Vec<String> {
         let key = CONNECTOR_SECRET.strip_prefix("whsec_").expect("a connector's secret");
         let decoded =
@@ -86,7 +87,7 @@ impl Stage {
         ];
         let tokens = self.tap.after("authorization: Bearer ");
         assert!(tokens.len() >= 2, "tokens were minted, and one replaced another: {tokens:?}");
-        // Whoever has a channel's address may listen to it.
+        // The address of a channel is a secret, since anyone who has it may listen.
         let channels = self.tap.after("/channels/");
         assert!(!channels.is_empty(), "a channel was made");
         all.extend(tokens);
@@ -98,7 +99,7 @@ impl Stage {
         all
     }
 
-    /// What the process wrote, what it answers to anybody, and what its commands print.
+    /// Collects the process's output, its answers to anyone, and the output of its commands.
     pub(super) async fn collect(&self, told: &mut Told) {
         for path in ["/healthz", "/readyz", "/metrics", "/", "/genesys/acme", "/nowhere"] {
             told.add(format!("the answer to GET {path}"), self.gateway.get(path).await.1);

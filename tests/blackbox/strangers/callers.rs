@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 
 use crate::support::Gateway;
 
-/// What they begin with; from then on, a byte at a time.
+/// What callers begin with; after that, they send a byte at a time.
 #[derive(Clone, Copy)]
 pub(super) enum Way {
     /// Nothing at all comes.
     Idle,
-    /// A request's head, from its first byte.
+    /// A request's head, starting with its first byte.
     Head,
-    /// A body whose length nobody knows.
+    /// A body of unknown length.
     Chunks,
-    /// A body that is announced to be so long.
+    /// A body with this announced length.
     Announced(usize),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Callers {
     came_back: Arc<AtomicUsize>,
 }
 
-/// How many files this process may open, after it has asked for as many as it may have.
+/// Raises this process's limit of open files to the maximum, and returns it.
 pub(crate) fn files() -> usize {
     let limit = |what: &str| {
         let limits = std::fs::read_to_string("/proc/self/limits").expect("limits");
@@ -55,7 +55,7 @@ impl Callers {
         Self { address, tasks: Vec::new(), came_back: Arc::default() }
     }
 
-    /// So many more call once, and stay as long as they are let.
+    /// Adds `many` callers who call once, and stay as long as they can.
     pub(super) async fn come(&mut self, many: usize, way: Way) {
         for number in 0..many {
             let stream = begin(&self.address, way, number).await.expect("a connection");
@@ -63,7 +63,7 @@ impl Callers {
         }
     }
 
-    /// So many more call, and call again whenever they are sent away.
+    /// Adds `many` callers who call again whenever they are disconnected.
     pub(super) async fn stay(&mut self, many: usize, way: Way) {
         for number in 0..many {
             let (address, came_back) = (self.address.clone(), Arc::clone(&self.came_back));
@@ -112,7 +112,7 @@ async fn begin(address: &str, way: Way, number: usize) -> std::io::Result<TcpStr
     Ok(stream)
 }
 
-/// Until the gateway ends it.
+/// Continues until the gateway ends the connection.
 async fn go_on(mut stream: TcpStream, way: Way) {
     let mut beat = tokio::time::interval(Duration::from_millis(500));
     let mut answer = [0; 1024];

@@ -1,4 +1,4 @@
-//! What the gateway keeps, seen from outside: the audit, and the rows of one message.
+//! The gateway's data, seen from outside: the audit, and the rows of one message.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) async fn stored(store: &str, foreign_id: &str) -> Option<MessageRow> 
     row
 }
 
-/// Waits until Genesys has the final receipt for an agent's message; returns what the store says of it.
+/// Waits until Genesys has the final receipt for an agent's message; returns its row in the store.
 pub(crate) async fn settled(store: &str, foreign_id: &str) -> MessageRow {
     eventually(&format!("the end of {foreign_id:.80}"), async || {
         let row = stored(store, foreign_id).await?;
@@ -39,12 +39,14 @@ impl Loop {
         stored(&self.store(), foreign_id).await
     }
 
-    /// Waits until Genesys has the final receipt for an agent's message; returns what the store says of it.
+    /// Waits until Genesys has the final receipt for an agent's message; returns its row in the
+    /// store.
     pub(crate) async fn settled(&self, foreign_id: &str) -> MessageRow {
         settled(&self.store(), foreign_id).await
     }
 
-    /// The ids of the webhooks that were kept although they ask for nothing, by their bodies; none has a receipt.
+    /// The ids of the webhooks that were kept although they need no action, by their bodies; only
+    /// those without a receipt.
     pub(crate) fn kept(&self) -> std::collections::HashMap<Vec<u8>, String> {
         let store =
             rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store");
@@ -54,7 +56,7 @@ impl Loop {
         rows.collect::<Result<_, _>>().expect("rows")
     }
 
-    /// How many messages the store has for a customer, both ways.
+    /// How many messages the store has for a customer, in both directions.
     pub(crate) async fn stored_for(&self, customer: &str) -> usize {
         self.dossier(customer).await.map_or(0, |dossier| dossier.messages.len())
     }
@@ -68,7 +70,8 @@ impl Loop {
         dossier
     }
 
-    /// Takes the store away from the gateway, as a backup or another program might, until it is rolled back.
+    /// Locks the store against the gateway, as a backup or another program might, until it is
+    /// rolled back.
     pub(crate) fn lock_store(&self) -> rusqlite::Connection {
         let connection = rusqlite::Connection::open(self.dir.path().join("tidegate.db"))
             .expect("the store's file");

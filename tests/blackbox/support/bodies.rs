@@ -1,8 +1,8 @@
-//! Webhook bodies that Genesys might post, and what the chat service took of them.
+//! Webhook bodies that Genesys might post, and what the chat service accepted of them.
 
 use serde_json::{Value, json};
 
-use super::{Loop, PythonChat};
+use super::{Loop, PythonChat, now};
 
 /// An agent's text for a customer.
 pub(crate) fn webhook(id: &str, customer: &str, text: &str) -> Value {
@@ -15,7 +15,7 @@ pub(crate) fn webhook(id: &str, customer: &str, text: &str) -> Value {
             "messageId": id,
             "to": { "id": customer, "idType": "Opaque" },
             "from": { "nickname": "acme", "id": "6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10", "idType": "Opaque" },
-            "time": "2026-11-20T09:14:03.482Z",
+            "time": now().to_string(),
         },
         "type": "Text",
         "text": text,
@@ -25,7 +25,7 @@ pub(crate) fn webhook(id: &str, customer: &str, text: &str) -> Value {
 }
 
 impl PythonChat {
-    /// The texts that the service took into a session, oldest first, repeats left out.
+    /// The texts that the service accepted in a session, oldest first, without repeats.
     pub(crate) fn taken(&self) -> Vec<String> {
         let taken = |entry: &&Value| {
             entry["what"] == "message"
@@ -55,7 +55,7 @@ pub(crate) fn failed(code: &str) -> (String, Option<String>) {
 }
 
 impl Loop {
-    /// What customers said, as Genesys took it, oldest first; notes to the agent are among them.
+    /// What customers said, as Genesys accepted it, oldest first, including notes to the agent.
     pub(crate) async fn heard(&self) -> Vec<String> {
         let calls = self.sandbox.transcript().await;
         let ours = calls.iter().filter(|entry| {

@@ -42,12 +42,12 @@ impl PythonChat {
         eventually("the chat service answers", async || self.thread("nobody").await).await;
     }
 
-    /// It is gone, and with it every session.
+    /// Kills it, and with it every session.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// It comes back, and knows nobody.
+    /// Restarts it without any sessions.
     pub(crate) async fn restart(&mut self) {
         self.kill();
         self.process = Self::launch(&self.dir, &self.arguments);
@@ -68,7 +68,7 @@ impl PythonChat {
         Some(answer.json().await.unwrap_or_default())
     }
 
-    /// Its own log: one JSON object for everything that happened to it.
+    /// Its own log: one JSON object per event.
     pub(crate) fn log(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("a log line is JSON")).collect()

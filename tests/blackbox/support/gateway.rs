@@ -31,7 +31,7 @@ impl Gateway {
         integration: &str,
     ) -> PathBuf {
         let store = store_in(dir);
-        // A test may say how it wants the end to be learnt.
+        // A test may configure how the end of a chat is detected.
         let end = if integration.contains("[integration.end]") {
             ""
         } else {
@@ -74,7 +74,7 @@ reports_delivery = true
         Self::start_as(tidegate(), config, port).await
     }
 
-    /// The same by a command of the test's own that leads to the program.
+    /// The same with a command of the test that runs the program.
     pub(crate) async fn start_as(command: Command, config: &Path, port: u16) -> Self {
         let mut gateway = Self::launch(command, config, port, &[]);
         gateway.ready().await;
@@ -101,7 +101,7 @@ reports_delivery = true
         assert!(answered, "the gateway ended:\n{}", self.process.log());
     }
 
-    /// Starts it again after it was killed or stopped; the store is where it was.
+    /// Starts it again after it was killed or stopped, on the same store.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(&[]).await;
     }
@@ -109,6 +109,12 @@ reports_delivery = true
     /// The same, with options for `tidegate serve`.
     pub(crate) async fn restart_with(&mut self, options: &[&str]) {
         self.process = Self::launch(tidegate(), &self.config, self.port, options).process;
+        self.ready().await;
+    }
+
+    /// The same with a command of the test that runs the program.
+    pub(crate) async fn restart_as(&mut self, command: Command) {
+        self.process = Self::launch(command, &self.config, self.port, &[]).process;
         self.ready().await;
     }
 
@@ -157,7 +163,7 @@ reports_delivery = true
         (answer.status().as_u16(), answer.text().await.unwrap_or_default())
     }
 
-    /// SIGTERM, and the promise of an end within 10 s.
+    /// Sends SIGTERM, and checks that it ends within 10 s.
     pub(crate) async fn stop(&mut self) {
         assert!(
             self.process.terminate(Duration::from_secs(10)).await,
@@ -166,13 +172,13 @@ reports_delivery = true
     }
 }
 
-/// Where a test keeps its messages: in a file, unless it has named a database in `store.url`.
+/// The URL of a test's store: a file, unless `store.url` names a database.
 pub(crate) fn store_in(dir: &Path) -> String {
     std::fs::read_to_string(dir.join("store.url"))
         .unwrap_or_else(|_| format!("sqlite:{}", dir.join("tidegate.db").display()))
 }
 
-/// The clock of Genesys or of a chat service.
+/// The time by the clock of Genesys or of a chat service.
 pub(crate) fn now() -> Timestamp {
     #[expect(
         clippy::disallowed_methods,
@@ -181,7 +187,7 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// What a body is signed as: the same for the same body.
+/// The id with which a body is signed: the same for the same body.
 fn signature_id(body: &[u8]) -> String {
     let hash = conversation::MessageId::from_foreign(&String::from_utf8_lossy(body)).to_string();
     format!("evt-{}", hash.chars().take(40).collect::<String>())

@@ -1,6 +1,8 @@
-//! Real programs on loopback: the built `tidegate` as sandbox and as gateway, the Python chat service of the examples.
+//! Real programs on loopback: the built `tidegate` as sandbox and as gateway, the Python chat
+//! service of the examples.
 //!
-//! Each is a process of its own, stopped by its id when the test ends. Nothing here waits without a condition.
+//! Each is a process of its own, stopped by its process id when the test ends. Nothing here waits
+//! without a condition.
 
 mod audit;
 mod bodies;
@@ -8,6 +10,7 @@ mod chat;
 mod gateway;
 mod nodes;
 mod process;
+mod recording_chat;
 mod sandbox;
 mod tap;
 mod webhook;
@@ -25,6 +28,7 @@ pub(crate) use chat::PythonChat;
 pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now, store_in};
 pub(crate) use nodes::{Cable, Nodes};
 pub(crate) use process::{Process, output, tidegate};
+pub(crate) use recording_chat::{RecordingChat, conversation_of};
 pub(crate) use sandbox::Sandbox;
 pub(crate) use tap::Tap;
 pub(crate) use webhook::Webhook;
@@ -35,7 +39,7 @@ pub(crate) const CONNECTOR_SECRET: &str = "whsec_dGVzdHMtb2YtdGlkZWdhdGUtYXJlLWh
 /// How long anything may take before a test gives up on it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The whole loop: three processes that know each other.
+/// The whole loop: three connected processes.
 pub(crate) struct Loop {
     pub(crate) sandbox: Sandbox,
     pub(crate) chat: PythonChat,
@@ -45,15 +49,16 @@ pub(crate) struct Loop {
 }
 
 impl Loop {
-    /// `integration` is added to the integration's table of the configuration, `chat` to the chat service's options.
+    /// `integration` is added to the integration's table of the configuration, `chat` to the chat
+    /// service's options.
     pub(crate) async fn start(integration: &str, chat: &[&str]) -> Self {
-        // Set it to look at stores and logs afterwards.
+        // Set this to inspect stores and logs afterwards.
         let keep = std::env::var_os("TIDEGATE_KEEP").is_some();
         let dir = tempfile::Builder::new().disable_cleanup(keep).tempdir().expect("a folder");
         Self::start_in(dir, integration, chat).await
     }
 
-    /// The same in a folder that may name the store already.
+    /// The same in a folder that may already name the store.
     pub(crate) async fn start_in(dir: TempDir, integration: &str, chat: &[&str]) -> Self {
         let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
@@ -62,7 +67,7 @@ impl Loop {
         Self::start_on(dir, sandbox, &id, port, integration, chat).await
     }
 
-    /// The same for an integration that is there already, and has the gateway's port in its webhook.
+    /// The same for an existing integration whose webhook has the gateway's port.
     pub(crate) async fn start_on(
         dir: TempDir,
         sandbox: Sandbox,
@@ -78,7 +83,7 @@ impl Loop {
         Self { sandbox, chat, gateway, dir }
     }
 
-    /// The agent types these, one after the other. Returns their ids once the gateway has them.
+    /// The agent types these texts, one after another. Returns their ids once the gateway has them.
     pub(crate) async fn agent_types(&self, customer: &str, texts: &[&str]) -> Vec<String> {
         let mut messages = Vec::new();
         for text in texts {
@@ -115,7 +120,7 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().timeout(PATIENCE).build().expect("a client")
 }
 
-/// Looks until there is something to see; panics with `what` when that takes too long.
+/// Polls `look` until it returns something; panics with `what` if that takes too long.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {

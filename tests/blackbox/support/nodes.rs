@@ -1,4 +1,5 @@
-//! Several gateways over one database, behind a balancer that hands each connection to the next of them.
+//! Several gateways on one database, behind a balancer that hands each connection to the next of
+//! them.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -12,12 +13,12 @@ use tokio::task::JoinHandle;
 
 use super::{
     Gateway, Process, PythonChat, Sandbox, WEBHOOK_SECRET, audit, client, eventually, free_port,
-    tidegate,
+    now, tidegate, webhook,
 };
 
 /// The whole loop with several nodes.
 pub(crate) struct Nodes {
-    // Shared with the people of a test, who go on while nodes come and go.
+    // Shared with the people of a test, who continue while nodes come and go.
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) chat: Arc<PythonChat>,
     pub(crate) all: Vec<Node>,
@@ -36,15 +37,17 @@ pub(crate) struct Node {
     port: u16,
     name: String,
     store: String,
+    variables: Vec<(String, String)>,
 }
 
 impl Nodes {
-    /// Starts `count` of them on the store, with what is added to the integration's table and the chat service's options.
+    /// Starts `count` nodes on the store. `integration` is added to the integration's table, `chat`
+    /// to the chat service's options.
     pub(crate) async fn start(store: &str, count: usize, integration: &str, chat: &[&str]) -> Self {
         Self::start_with(store, count, integration, chat, Vec::new()).await
     }
 
-    /// The same with variables of the environment for the nodes.
+    /// The same with environment variables for the nodes.
     pub(crate) async fn start_with(
         store: &str,
         count: usize,
@@ -89,38 +92,67 @@ impl Nodes {
         all
     }
 
-    /// Adds a node that reaches the database in a way of its own. Returns its number.
+    /// Adds a node that reaches the database at this URL. Returns its number.
     pub(crate) async fn add(&mut self, store: &str) -> usize {
+        self.add_with(store, self.variables.clone()).await
+    }
+
+    /// The same with its own environment variables.
+    pub(crate) async fn add_with(
+        &mut self,
+        store: &str,
+        variables: Vec<(String, String)>,
+    ) -> usize {
         let (number, port) = (self.all.len(), free_port());
         let name = format!("node-{number}");
-        let process = self.launch(port, &name, store);
-        self.all.push(Node { process, port, name, store: store.to_owned() });
+        let process = self.launch(port, &name, store, &variables);
+        self.all.push(Node { process, port, name, store: store.to_owned(), variables });
         self.balancer.ports.lock().expect("nobody panicked").push(port);
         self.ready(number).await;
         number
     }
 
-    fn launch(&self, port: u16, name: &str, store: &str) -> Process {
+    fn launch(
+        &self,
+        port: u16,
+        name: &str,
+        store: &str,
+        variables: &[(String, String)],
+    ) -> Process {
         let mut command = tidegate();
         command.args(["serve", "--config"]).arg(&self.config);
         command
             .env("TIDEGATE_SERVER__LISTEN", format!("127.0.0.1:{port}"))
             .env("TIDEGATE_STORE__URL", store);
-        command.envs(self.variables.iter().cloned());
+        command.envs(variables.iter().cloned());
         Process::start(command, &self.dir.path().join(format!("{name}.log")))
     }
 
-    /// From its next start on a node works on another store.
+    /// Nodes that start from now on call `to` instead of `from`, an address of Genesys or of the
+    /// chat service.
+    pub(crate) fn lead(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(&self.config).expect("the configuration");
+        assert!(text.contains(from), "{from} is called");
+        std::fs::write(&self.config, text.replace(from, to)).expect("written");
+    }
+
+    /// Makes a node use another store from its next start on.
     pub(crate) fn move_to(&mut self, number: usize, store: &str) {
         store.clone_into(&mut self.all[number].store);
         store.clone_into(&mut self.store);
     }
 
-    /// Starts a node again that was killed or stopped, and waits until it is ready.
+    /// Restarts a node that was killed or stopped, and waits until it is ready.
     pub(crate) async fn restart(&mut self, number: usize) {
-        let Node { port, name, store, .. } = &self.all[number];
-        self.all[number].process = self.launch(*port, name, store);
+        self.all[number].process = self.start_again(number);
         self.ready(number).await;
+    }
+
+    /// The same without waiting. The caller must put the process in the place of the one that
+    /// ended.
+    pub(crate) fn start_again(&self, number: usize) -> Process {
+        let Node { port, name, store, variables, .. } = &self.all[number];
+        self.launch(*port, name, store, variables)
     }
 
     /// Waits until each node drives some of the conversations.
@@ -179,6 +211,19 @@ impl Nodes {
         message
     }
 
+    /// Posts Genesys's webhook about an agent's new message to one particular node. Waits until
+    /// that node has it.
+    pub(crate) async fn agent_types_at(&self, number: usize, id: &str, customer: &str, text: &str) {
+        let mut body = webhook(id, customer, text);
+        body["channel"]["time"] = now().to_string().into();
+        let body = body.to_string().into_bytes();
+        let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), &body);
+        let url = format!("http://127.0.0.1:{}/genesys/acme", self.all[number].port);
+        let call = self.client.post(url).header(genesys::signature::HEADER, signature).body(body);
+        let status = call.send().await.expect("an answer").status().as_u16();
+        assert_eq!(status, 200, "{id}");
+    }
+
     /// Waits until a node has an agent's message.
     pub(crate) async fn taken(&self, message: &str) {
         eventually("a node took it", async || {
@@ -187,7 +232,7 @@ impl Nodes {
         .await;
     }
 
-    /// Panics with the report unless every invariant holds, and Genesys has nothing to complain of.
+    /// Panics with the report unless every invariant holds and Genesys's verdict holds.
     pub(crate) async fn all_is_well(&self) {
         assert_eq!(self.sandbox.verdict().await["holds"], true, "{}", self.sandbox.verdict().await);
         let (code, report) = audit(&self.store);
@@ -195,8 +240,8 @@ impl Nodes {
     }
 }
 
-/// Hands each connection to the next node that says it is ready, as any balancer can be told to, and ends the connections
-/// of one that does not say so any more.
+/// Hands each connection to the next ready node, as any balancer can be configured to. Ends the
+/// connections of a node that is no longer ready.
 struct Balancer {
     port: u16,
     ports: Arc<Mutex<Vec<u16>>>,
@@ -229,17 +274,19 @@ impl Drop for Balancer {
     }
 }
 
-/// Asks each node again and again whether it is ready.
+/// Asks each node periodically whether it is ready.
 async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
-    let client =
-        reqwest::Client::builder().timeout(Duration::from_secs(1)).build().expect("a client");
+    let client = client();
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let all = ports.lock().expect("nobody panicked").clone();
         let ready = futures_util::future::join_all(all.iter().map(|port| {
-            let call = client.get(format!("http://127.0.0.1:{port}/readyz")).send();
+            let call = client
+                .get(format!("http://127.0.0.1:{port}/readyz"))
+                .timeout(Duration::from_secs(1))
+                .send();
             async move { call.await.is_ok_and(|answer| answer.status().is_success()) }
         }));
         let ready = ready.await;
@@ -250,7 +297,7 @@ async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
 }
 
 async fn hand_over(caller: TcpStream, turn: usize, mut ready: Ready) {
-    // Where none is ready, or it does not answer, the caller's connection is closed.
+    // If no node is ready, or the chosen one does not answer, the caller's connection is closed.
     let nodes = ready.borrow().clone();
     let Some(port) = nodes.get(turn % nodes.len().max(1)).copied() else { return };
     let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
@@ -261,11 +308,11 @@ async fn hand_over(caller: TcpStream, turn: usize, mut ready: Ready) {
 }
 
 async fn pass_on(mut caller: TcpStream, mut node: TcpStream) {
-    // A connection that breaks is the caller's to notice.
+    // If the connection breaks, the caller will notice.
     let _ = tokio::io::copy_bidirectional(&mut caller, &mut node).await;
 }
 
-/// A way to a database that can be cut and mended, as a cable can.
+/// A connection to a database that can be cut and mended like a cable.
 pub(crate) struct Cable {
     pub(crate) port: u16,
     cut: watch::Sender<bool>,
@@ -273,7 +320,7 @@ pub(crate) struct Cable {
 }
 
 impl Cable {
-    /// A way to `port` of this machine.
+    /// A cable to `port` of this machine.
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let own = listener.local_addr().expect("an address").port();
@@ -282,7 +329,8 @@ impl Cable {
             while let Ok((caller, _)) = listener.accept().await {
                 let mut is_cut = is_cut.clone();
                 tokio::spawn(async move {
-                    // While it is cut nothing answers and nothing is refused, as when packets are lost.
+                    // While it is cut, nothing is answered and nothing is refused, as when packets
+                    // are lost.
                     let _ = is_cut.wait_for(|cut| !cut).await;
                     let Ok(node) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else {
                         return;

@@ -16,7 +16,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`; what it prints goes to `log`, after what stands there already.
+    /// Starts `command`, and appends its output to `log`.
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("a log");
         let errors = file.try_clone().expect("a log");
@@ -37,18 +37,19 @@ impl Process {
         self.ends(patience).await == Some(0)
     }
 
-    /// Asks it to end (SIGTERM) and waits. Returns its exit code, if it ended by itself and in time.
+    /// Asks it to end (SIGTERM) and waits. Returns its exit code, if it ended by itself and in
+    /// time.
     pub(crate) async fn ends(&mut self, patience: Duration) -> Option<i32> {
         self.signal("TERM");
         self.ends_by_itself(patience).await
     }
 
-    /// Its number in the system.
+    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends it a signal by its name.
+    /// Sends it the signal of this name.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
         let sent = kill

@@ -1,5 +1,6 @@
 //! `tidegate sandbox`, and what a test asks of it over HTTP.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use reqwest::StatusCode;
@@ -20,7 +21,7 @@ impl Sandbox {
     pub(crate) async fn start(dir: &Path, options: &[&str]) -> Self {
         let listen = format!("127.0.0.1:{}", free_port());
         let mut command = tidegate();
-        // A limit that no test meets by accident; those that want one set it.
+        // A rate limit that no test reaches by accident; tests that need one set it.
         command.args(["sandbox", "--listen", &listen, "--rate", "10000000"]).args(options);
         let process = Process::start(command, &dir.join("sandbox.log"));
         let sandbox = Self {
@@ -33,7 +34,7 @@ impl Sandbox {
         sandbox
     }
 
-    /// Makes an integration by the API, and waits until it is ready. Returns its id.
+    /// Creates an integration through the API, and waits until it is ready. Returns its id.
     pub(crate) async fn create_integration(&self, webhook: &str, secret: &str) -> String {
         let token = self.token().await;
         let path = "/api/v2/conversations/messaging/integrations/open";
@@ -72,7 +73,7 @@ impl Sandbox {
         answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
     }
 
-    /// The agent of the customer's conversation writes. None while there is no conversation.
+    /// The agent of the customer's conversation writes. `None` while there is no conversation.
     pub(crate) async fn agent_sends(&self, customer: &str, text: &str) -> Option<String> {
         let body = json!({ "integration": "acme", "customer": customer, "text": text });
         let answer = self.post("/sandbox/agent/send", &body).await;
@@ -96,7 +97,7 @@ impl Sandbox {
         answer.json().await.expect("JSON")
     }
 
-    /// Waits until the message's final receipt is there; returns its status and its reason code.
+    /// Waits for the message's final receipt; returns its status and its reason code.
     pub(crate) async fn final_receipt(&self, message: &str) -> (String, Option<String>) {
         eventually(&format!("a final receipt for {message}"), async || {
             let details = self.details(message).await;
@@ -142,7 +143,19 @@ impl Sandbox {
             .collect()
     }
 
-    /// Waits for a receipt about a message that the sandbox may not know; returns its status and reason code.
+    /// The messages whose Delivered receipts were posted and answered 2xx.
+    pub(crate) async fn delivered(&self) -> HashSet<String> {
+        let ours = |entry: &Value| {
+            entry["path"].as_str().unwrap_or_default().ends_with("/inbound/open/receipt")
+                && entry["body"]["status"] == "Delivered"
+                && entry["status"].as_u64().is_some_and(|status| status < 300)
+        };
+        let entries = self.transcript().await.into_iter().filter(ours);
+        entries.filter_map(|entry| Some(entry["body"]["id"].as_str()?.to_owned())).collect()
+    }
+
+    /// Waits for a receipt about a message that the sandbox may not know; returns its status and
+    /// reason code.
     pub(crate) async fn receipt(&self, message: &str) -> (String, Option<String>) {
         eventually(&format!("a receipt for {message}"), async || {
             let receipt = self.receipts(message).await.into_iter().next()?;
@@ -152,7 +165,7 @@ impl Sandbox {
         .await
     }
 
-    /// Takes receipts for messages that a test made up.
+    /// Makes the sandbox accept receipts for messages that a test made up.
     pub(crate) async fn accept_unknown_receipts(&self) {
         let switches = self.put("/sandbox/switches", &json!({ "unknown_receipt": "accept" })).await;
         assert_eq!(switches["unknown_receipt"], "accept");
@@ -172,7 +185,7 @@ impl Sandbox {
         call.send().await.expect("an answer").status().as_u16()
     }
 
-    /// What the API answers to a middleware or an administrator who sends something.
+    /// Sends a body to the API as a middleware or an administrator, and returns the answer.
     pub(crate) async fn api_send(
         &self,
         method: reqwest::Method,
@@ -186,7 +199,7 @@ impl Sandbox {
         answer.json().await.unwrap_or_default()
     }
 
-    /// What the API answers to a middleware.
+    /// Returns the API's answer to a middleware.
     pub(crate) async fn api_get(&self, path: &str) -> Value {
         let call = self.client.get(format!("{}{path}", self.url)).bearer_auth(self.token().await);
         call.send().await.expect("an answer").json().await.expect("JSON")
@@ -202,7 +215,7 @@ impl Sandbox {
         self.process.log()
     }
 
-    /// Adds a fault by rule.
+    /// Adds a fault rule.
     pub(crate) async fn fault(&self, rule: &Value) {
         self.post("/sandbox/faults", rule).await;
     }

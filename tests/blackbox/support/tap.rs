@@ -1,4 +1,4 @@
-//! A way between two programs on which a test listens in.
+//! A connection between two programs on which a test listens.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// A way to what listens at `url`, for as long as the test lasts.
+    /// A tap in front of the listener at `url`, for as long as the test lasts.
     pub(crate) async fn to(url: &str) -> Self {
         let there = url.strip_prefix("http://").expect("an address").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

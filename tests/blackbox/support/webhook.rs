@@ -28,7 +28,7 @@ impl Webhook {
         Self { url, status }
     }
 
-    /// From now on it answers so.
+    /// From now on it answers with this status.
     pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }

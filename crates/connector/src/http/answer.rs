@@ -1,22 +1,23 @@
-//! What a connector's answer means: the table of docs/connectors.md, as code.
+//! Maps a connector's answer to an outcome: the table of docs/connectors.md, as code.
 //!
-//! Pure functions from an answer to an outcome. Here, and nowhere else, is decided what an HTTP status says about a
-//! message.
+//! Pure functions from an answer to an outcome. Only this module decides what an HTTP status means
+//! for a message.
 
 use std::time::Duration;
 
 use conversation::{AttemptOutcome, OpenOutcome, Reason, ReasonCode, SessionId};
 use http::StatusCode;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::call::{Answer, NoAnswer};
-use crate::protocol;
+use crate::protocol::{self, Fields};
 
-/// What came of a call for a session.
+/// The outcome of a request for a session.
 pub(super) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
     let answer = match answer {
         Ok(answer) => answer,
-        // Sent or not makes no difference: a handshake may be asked for twice.
+        // It does not matter whether the request was sent: a handshake may be requested twice.
         Err(none) => {
             return OpenOutcome::Retry { reason: server_error(none.into_sentence()), after: None };
         }
@@ -27,12 +28,13 @@ pub(super) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
         408 | 409 | 425 | 429 => {
             later(&answer, |reason, after| OpenOutcome::Retry { reason, after })
         }
+        401 => OpenOutcome::Unauthorized(unauthorized(&answer)),
         400..=499 => OpenOutcome::Refused(given_reason(&answer, ReasonCode::InvalidDestination)),
         _ => later(&answer, |reason, after| OpenOutcome::Retry { reason, after }),
     }
 }
 
-/// What came of an attempt to forward a message.
+/// The outcome of an attempt to forward a message.
 pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
     let answer = match answer {
         Ok(answer) => answer,
@@ -46,45 +48,121 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
     match answer.status.as_u16() {
         200..=299 => taken(&answer),
         409 => AttemptOutcome::SessionGone,
+        401 if clocks_differ(&answer).is_some() => {
+            AttemptOutcome::Rejected { reason: unauthorized(&answer) }
+        }
         408 | 425 | 429 => {
             later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after })
         }
         400..=499 => {
             AttemptOutcome::Rejected { reason: given_reason(&answer, for_status(answer.status)) }
         }
-        // A proxy says that: it has passed the message on, and has lost the answer (I7).
+        // A proxy answers this: it passed the message on, and lost the answer (I7).
         502 | 504 => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
         _ => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
     }
 }
 
-/// A status of the 200s: the service took the message. Its body says whether the message arrived too.
-///
-/// A body that cannot be read changes nothing about that: to send the message again would show it to the customer
-/// twice wherever the service does not know `Idempotency-Key`. But a page of HTML was not written by a connector at
-/// all: a proxy's "back in a minute" comes with 200 as well, and to call that delivered would be a lie. Whether the
-/// message was taken is then unknown, and the policy for that decides.
-fn taken(answer: &Answer) -> AttemptOutcome {
-    if answer.body.trim_ascii_start().starts_with(b"<") {
-        let message = format!(
-            "something that is not a connector answered {} with a page",
-            answer.status.as_u16()
-        );
-        return AttemptOutcome::Unknown { reason: server_error(message) };
-    }
-    let body = json(answer);
-    let service_id = short_text(&body, "message_id", protocol::MAX_ID).map(Into::into);
-    match body.get("status").and_then(Value::as_str) {
-        Some("delivered") => AttemptOutcome::Delivered { service_id },
-        // Not of the protocol, but plain enough: to take it for a success would be a lie too.
-        Some("failed") => {
-            AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) }
-        }
-        _ => AttemptOutcome::Accepted { service_id },
+/// Whether the chat service has heard of an event. A service that does not know or use the event
+/// answers with one of the 4xx statuses listed here. Every other status may come from a proxy, or
+/// may be temporary.
+pub(super) fn event(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
+    let answer = answer.map_err(NoAnswer::into_sentence)?;
+    match answer.status.as_u16() {
+        200..=299 | 400 | 404 | 405 | 410 | 422 => Ok(()),
+        401 => Err(unauthorized(&answer).message),
+        other => Err(format!("the chat service answered {other}")),
     }
 }
 
-/// It said that there is a session and did not say which: it is asked again.
+/// A 2xx status says that a server answered. The answer is believed as far as it is understood: the
+/// word in `status`, or only the acceptance that the 2xx itself means. Anything else leaves the
+/// message's result unknown, and the policy for that decides. To call it delivered, or any other
+/// result, might be wrong.
+fn taken(answer: &Answer) -> AttemptOutcome {
+    let status = answer.status.as_u16();
+    let unknown = |what: &str| AttemptOutcome::Unknown {
+        reason: server_error(format!("the chat service answered {status} {what}")),
+    };
+    if !answer.whole {
+        return unknown("with a body that broke off or is too long");
+    }
+    let body = lenient::json::mend(&answer.body);
+    let text = body.trim();
+    if text.is_empty() {
+        return AttemptOutcome::Accepted { service_id: None };
+    }
+    if text.starts_with('<') {
+        let message = format!("something that is not a connector answered {status} with a page");
+        return AttemptOutcome::Unknown { reason: server_error(message) };
+    }
+    let Some(fields) = Fields::read(text) else {
+        return unknown("with a body that is no JSON object");
+    };
+    let service_id = fields.usable_id("message_id", protocol::MAX_ID).map(Into::into);
+    match Word::of(&fields) {
+        Word::Failed => {
+            AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) }
+        }
+        Word::Delivered | Word::Sent if tells_an_error(&fields) => {
+            unknown("and told an error beside its success")
+        }
+        Word::Delivered => AttemptOutcome::Delivered { service_id },
+        Word::Sent => AttemptOutcome::Accepted { service_id },
+        // If there is nothing else in it, it is like an empty body.
+        Word::None if fields.names().all(|name| name == "message_id") => {
+            AttemptOutcome::Accepted { service_id }
+        }
+        Word::None => unknown("without a `status`"),
+        Word::Other => unknown("with a `status` that is none of delivered, sent and failed"),
+    }
+}
+
+/// The meaning of an answer's `status`.
+enum Word {
+    Delivered,
+    Sent,
+    Failed,
+    Other,
+    /// There is no `status`.
+    None,
+}
+
+impl Word {
+    /// A `null` is a status without a meaning. It is not the same as a missing one.
+    fn of(fields: &Fields) -> Self {
+        if !fields.has("status") {
+            return Self::None;
+        }
+        let status = fields.readable("status");
+        let word =
+            status.as_ref().and_then(Value::as_str).unwrap_or_default().trim().to_ascii_lowercase();
+        match word.as_str() {
+            "delivered" => Self::Delivered,
+            "sent" => Self::Sent,
+            "failed" => Self::Failed,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether the answer reports an error. Some services write `"error": null` or `false` if there is
+/// none.
+fn tells_an_error(fields: &Fields) -> bool {
+    fields.names().filter(|name| matches!(*name, "error" | "errors")).any(|name| {
+        match fields.readable(name) {
+            Some(Value::Bool(told)) => told,
+            Some(Value::String(text)) => !text.trim().is_empty(),
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(Value::Object(map)) => !map.is_empty(),
+            Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+            Some(Value::Null) => false,
+            None => true,
+        }
+    })
+}
+
+/// The answer reports a session and does not name it, so the request is retried.
 fn no_session(answer: &Answer) -> OpenOutcome {
     let reason = server_error("the chat service answered 200 without a session");
     OpenOutcome::Retry { reason, after: answer.retry_after }
@@ -109,27 +187,56 @@ fn for_status(status: StatusCode) -> ReasonCode {
     }
 }
 
+/// A configuration problem, not one of this customer. The reason says so, in addition to the
+/// answer's own reason.
+fn unauthorized(answer: &Answer) -> Reason {
+    let own = no_reason(answer, ReasonCode::GeneralError);
+    match reason_in(answer, ReasonCode::GeneralError) {
+        Some(given) => Reason::new(given.code, format!("{}: {}", own.message, given.message)),
+        None => own,
+    }
+}
+
 fn given_reason(answer: &Answer, fallback: ReasonCode) -> Reason {
-    protocol::reason(json(answer).get("reason"), fallback).unwrap_or_else(|| {
-        Reason::new(
-            fallback,
-            format!("the chat service answered {} and gave no reason", answer.status.as_u16()),
-        )
-    })
+    reason_in(answer, fallback).unwrap_or_else(|| no_reason(answer, fallback))
+}
+
+fn reason_in(answer: &Answer, fallback: ReasonCode) -> Option<Reason> {
+    fields(answer).and_then(|fields| protocol::reason::in_answer(&fields, fallback))
+}
+
+fn no_reason(answer: &Answer, code: ReasonCode) -> Reason {
+    let status = answer.status.as_u16();
+    let why = match status {
+        401 => match clocks_differ(answer) {
+            Some(difference) => format!("; {difference}"),
+            None => "; the connector's secret may differ from the gateway's".to_owned(),
+        },
+        _ => " and gave no reason".to_owned(),
+    };
+    Reason::new(code, format!("the chat service answered {status}{why}"))
+}
+
+/// How the other side's clock differs from ours, if that is why it rejects our signature.
+fn clocks_differ(answer: &Answer) -> Option<String> {
+    let ahead = answer.clock_ahead?;
+    if ahead.abs() <= SignedDuration::from_secs(super::signature::TOLERANCE) {
+        return None;
+    }
+    let (minutes, word) =
+        (ahead.abs().as_mins(), if ahead.is_positive() { "ahead of" } else { "behind" });
+    Some(format!(
+        "its clock is {minutes} min {word} the gateway's, and a signature is valid for 5 min"
+    ))
 }
 
 fn session(answer: &Answer) -> Option<SessionId> {
-    short_text(&json(answer), "session", protocol::MAX_SESSION).map(SessionId::new)
+    fields(answer)?.usable_id("session", protocol::MAX_SESSION).map(SessionId::new)
 }
 
-/// The body as JSON; `null` if it is none.
-fn json(answer: &Answer) -> Value {
-    serde_json::from_slice(&answer.body).unwrap_or_default()
-}
-
-fn short_text(body: &Value, name: &str, longest: usize) -> Option<String> {
-    let text = body.get(name)?.as_str()?;
-    (!text.is_empty() && text.len() <= longest).then(|| text.to_owned())
+/// The body's fields, if it is an object.
+fn fields(answer: &Answer) -> Option<Fields> {
+    Fields::read(&lenient::json::mend(&answer.body))
 }
 
 fn server_error(sentence: impl AsRef<str>) -> Reason {

@@ -1,27 +1,26 @@
 //! One signed `POST` to a connector, and what came back.
 //!
-//! It tells "nothing left" from "something may have left", which decides whether a message may be lost or doubled.
-//! It never follows a redirect and never tries again.
+//! It distinguishes "nothing left" from "something may have left", which decides whether a message
+//! may be lost or doubled. It never follows a redirect and never retries.
 
-use std::convert::Infallible;
 use std::error::Error as _;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER, SERVER};
 use http_body::{Body, Frame, SizeHint};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
-/// The most of an answer that is read, in bytes. What a connector has to say fits many times.
+use crate::{Departure, Obstacle};
+
+/// How much of an answer is read, in bytes. A connector's answers are far smaller.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// The longest that a connector may ask to be left alone; it keeps sums of times far from overflow.
+/// The longest pause that a connector may ask for. It keeps sums of times far from overflow.
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 
 /// What a connector answered.
@@ -29,17 +28,32 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
-    /// As much of it as came within the time and the limit; perhaps nothing.
+    /// How far the other side's clock is ahead of ours, according to the header `date`.
+    pub(super) clock_ahead: Option<SignedDuration>,
+    /// The header `server`, if it is text.
+    pub(super) server: Option<String>,
+    /// Whether the answer's content type is HTML.
+    pub(super) html: bool,
+    /// The part that came within the time and the limit; it may be empty.
     pub(super) body: Vec<u8>,
+    /// Whether the body is complete: it neither broke off nor was cut.
+    pub(super) whole: bool,
 }
 
-/// Why there is no answer. Each with a sentence for people.
+/// Why there is no answer, with a sentence for people.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// Not a byte was written to a connection.
+    /// No byte was written to a connection.
     NotSent(String),
     /// Bytes were written, or may have been.
     Lost(String),
+}
+
+impl Answer {
+    /// Whether it is a web page: no connector sends one.
+    pub(super) fn is_page(&self) -> bool {
+        self.html || self.body.trim_ascii_start().starts_with(b"<")
+    }
 }
 
 impl NoAnswer {
@@ -50,62 +64,77 @@ impl NoAnswer {
     }
 }
 
-/// Sends `body` and reads the answer, all within `timeout`.
+/// The obstacle that stops a call which has ended without an answer.
+const OVER: Obstacle = Obstacle("the call is over");
+
+/// Sends `body`, if `departure` allows it, and reads the answer, all within `timeout`.
 pub(super) async fn send(
     request: reqwest::RequestBuilder,
     body: Vec<u8>,
     timeout: Duration,
+    departure: &Departure,
     now: Timestamp,
 ) -> Result<Answer, NoAnswer> {
     let deadline = Instant::now() + timeout;
-    let written = Arc::new(AtomicBool::new(false));
     let body =
-        reqwest::Body::wrap(Watched { body: Some(body.into()), written: Arc::clone(&written) });
-    let outcome = match timeout_at(deadline, request.body(body).send()).await {
+        reqwest::Body::wrap(Watched { body: Some(body.into()), departure: departure.clone() });
+    let failure = match timeout_at(deadline, request.body(body).send()).await {
         Ok(Ok(response)) => return Ok(read(response, deadline, now).await),
-        Ok(Err(error)) => sentence(&error),
-        Err(_) => format!("the chat service did not answer within {timeout:?}"),
+        Ok(Err(error)) => Some(sentence(&error)),
+        Err(_) => None,
     };
-    if written.load(Ordering::Acquire) {
-        Err(NoAnswer::Lost(outcome))
-    } else {
-        Err(NoAnswer::NotSent(outcome))
+    // The connection's own task might start to write just now. This call decides whether something
+    // left.
+    match departure.call_off(OVER) {
+        None => Err(NoAnswer::Lost(
+            failure
+                .unwrap_or_else(|| format!("the chat service did not answer within {timeout:?}")),
+        )),
+        Some(OVER) => Err(NoAnswer::NotSent(failure.unwrap_or_else(|| {
+            format!(
+                "the chat service cannot be reached: there was no connection within {timeout:?}"
+            )
+        }))),
+        Some(Obstacle(why)) => Err(NoAnswer::NotSent(why.to_owned())),
     }
 }
 
-/// From here on the status is known, and it says what became of the call; the body only adds to it. So a body that
-/// breaks off, hangs or has no end is cut, and is no error.
+/// The status is known here, and it decides the outcome; the body only adds to it. So a body that
+/// breaks off, hangs or has no end is cut, and is not an error.
 async fn read(mut response: reqwest::Response, deadline: Instant, now: Timestamp) -> Answer {
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
+    let clock_ahead = clock_ahead(response.headers(), now);
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let server = header(SERVER).map(str::to_owned);
+    let html = header(CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"));
     let mut body = Vec::new();
-    while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
+    let whole = loop {
+        let Ok(Ok(next)) = timeout_at(deadline, response.chunk()).await else { break false };
+        let Some(chunk) = next else { break true };
         let room = LONGEST_ANSWER - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
+        if chunk.len() > room {
+            break false;
         }
-    }
-    Answer { status, retry_after, body }
-}
-
-/// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let pause = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Only a number too large for 64 bits fails here.
-        value.parse().map_or(Duration::MAX, Duration::from_secs)
-    } else {
-        let until = jiff::fmt::rfc2822::DateTimeParser::new()
-            .relaxed_weekday(true)
-            .parse_timestamp(value)
-            .ok()?;
-        Duration::try_from(until.duration_since(now)).unwrap_or_default()
     };
-    Some(pause.min(LONGEST_PAUSE))
+    Answer { status, retry_after, clock_ahead, server, html, body, whole }
 }
 
-/// The innermost cause, which names what happened (`connection refused`); the outer ones repeat the URL.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    lenient::retry_after(text(RETRY_AFTER)?, text(DATE), Some(now))
+        .map(|pause| pause.min(LONGEST_PAUSE))
+}
+
+/// Includes the time that the answer took, which is seconds at most.
+fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    lenient::http_date(date.trim(), now).map(|sent| sent.duration_since(now))
+}
+
+/// The innermost cause, which says what happened (`connection refused`). The outer ones repeat the
+/// URL.
 fn sentence(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
@@ -120,24 +149,28 @@ fn sentence(error: &reqwest::Error) -> String {
     }
 }
 
-/// A body that remembers whether it was asked for.
+/// A body that runs the departure check when it is polled.
 ///
-/// hyper takes the body before it writes the first byte of the head to the connection, so a body that nobody asked
-/// for means that nothing has left: no name was found, nobody listened, TLS failed, or the time ran out before.
+/// hyper polls the body before it writes the first byte of the head, on new connections and on kept
+/// ones. It writes nothing if the body fails. So this is the last moment: DNS, connection and TLS
+/// are ready. If the body was never polled, nothing has left: DNS, connecting or TLS failed, or the
+/// time ran out.
 struct Watched {
     body: Option<Bytes>,
-    written: Arc<AtomicBool>,
+    departure: Departure,
 }
 
 impl Body for Watched {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Obstacle;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.written.store(true, Ordering::Release);
+    ) -> Poll<Option<Result<Frame<Bytes>, Obstacle>>> {
+        if let Err(obstacle) = self.departure.leave() {
+            return Poll::Ready(Some(Err(obstacle)));
+        }
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }
 
@@ -160,22 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_longer_than_a_day() {
+    fn a_pause_is_never_longer_than_a_day() {
         assert_eq!(pause("7"), Some(Duration::from_secs(7)));
-        assert_eq!(pause("0"), Some(Duration::ZERO));
-        assert_eq!(pause("Fri, 20 Nov 2026 09:10:30 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(
-            pause("Fri, 20 Nov 2026 09:09:30 GMT"),
-            Some(Duration::ZERO),
-            "a time past is now"
-        );
+        assert_eq!(pause("Friday, 20-Nov-26 09:10:30 GMT"), Some(Duration::from_secs(30)));
         for endless in
             ["99999999999", "99999999999999999999999999", "Fri, 31 Dec 9998 23:59:59 GMT"]
         {
             assert_eq!(pause(endless), Some(LONGEST_PAUSE), "{endless}");
-        }
-        for nonsense in ["", "soon", "-5", "1.5", "2026-11-20"] {
-            assert_eq!(pause(nonsense), None, "{nonsense}");
         }
     }
 }

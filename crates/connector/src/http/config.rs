@@ -1,6 +1,7 @@
 //! The `[integration.connector]` table of a connector of the type `http`.
 //!
-//! The program reads it and resolves the secrets first; everything that is wrong with it is found here, at the start.
+//! The program reads the table and resolves the secrets first. All mistakes in the table are found
+//! here, at startup.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,42 +12,44 @@ use url::Url;
 use super::Secrets;
 use crate::{Capabilities, ContentKinds, MediaRange};
 
-/// Where an HTTP connector is, and what it says of itself.
+/// The address of an HTTP connector, and what it declares about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Its base, to which the paths of the calls are added.
+    /// The base URL, to which the paths of the calls are added.
     pub url: BaseUrl,
-    /// What signs the calls, and verifies the events. A string, or a list while rotating.
+    /// The secrets that sign calls and verify events. A string, or a list while rotating.
     pub secret: Secrets,
-    /// How long a call for a session may take. Messages have a time-out of their own, from the delivery policy.
+    /// How long a request for a session may take. Messages have a timeout of their own, from the
+    /// delivery policy.
     #[serde(
         default = "ten_seconds",
         with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
     )]
     pub timeout: Duration,
-    /// It sends `message.delivered` for the messages that it accepted.
+    /// It sends `message.delivered` for messages that it accepted.
     #[serde(default)]
     pub reports_delivery: bool,
     /// It honours `Idempotency-Key`.
     #[serde(default = "yes")]
     pub idempotent: bool,
-    /// It wants to hear of typing.
+    /// It wants typing events.
     #[serde(default = "yes")]
     pub typing: bool,
     /// The longest text that it takes, in characters.
     #[serde(default)]
     pub max_text: Option<usize>,
-    /// The media that it takes as attachments.
-    #[serde(default = "every_medium")]
+    /// The media types that it takes as attachments; none by default. A connector that ignores
+    /// `content` and answers 200 would report a picture as delivered that the customer never saw.
+    #[serde(default)]
     pub media: Vec<MediaRange>,
-    /// Which other content elements it takes.
-    #[serde(default = "every_kind")]
+    /// The other content elements that it takes; none by default, for the same reason.
+    #[serde(default)]
     pub content: ContentKinds,
 }
 
 impl HttpConfig {
-    /// A connector at `url` that leaves everything else as it is by default.
+    /// A connector at `url`, with defaults for everything else.
     pub fn new(url: BaseUrl, secret: Secrets) -> Self {
         Self {
             url,
@@ -56,12 +59,12 @@ impl HttpConfig {
             idempotent: true,
             typing: true,
             max_text: None,
-            media: every_medium(),
-            content: ContentKinds::Any,
+            media: Vec::new(),
+            content: ContentKinds::default(),
         }
     }
 
-    /// What the table says that the chat service can do.
+    /// The chat service's capabilities, according to the table.
     pub fn capabilities(&self) -> Capabilities {
         Capabilities {
             reports_delivery: self.reports_delivery,
@@ -82,15 +85,7 @@ fn yes() -> bool {
     true
 }
 
-fn every_medium() -> Vec<MediaRange> {
-    vec![MediaRange::any()]
-}
-
-fn every_kind() -> ContentKinds {
-    ContentKinds::Any
-}
-
-/// An `http` or `https` URL to which paths can be added. What it holds as user and password is not shown.
+/// An `http` or `https` URL to which paths can be added. Its user and password are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -102,7 +97,12 @@ impl BaseUrl {
         if fits { Ok(Self(url)) } else { Err(NotABaseUrl) }
     }
 
-    /// The URL itself, for a call that adds nothing.
+    /// The URL to which the calls' paths are added.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The URL itself, for a call without a path of its own.
     pub(super) fn whole(&self) -> Url {
         self.0.clone()
     }
@@ -145,7 +145,7 @@ impl<'de> Deserialize<'de> for BaseUrl {
     }
 }
 
-/// The text is not the base of a connector.
+/// The text is not a valid base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a connector's url is an http or https URL without a fragment, such as \"http://127.0.0.1:9000\""
@@ -154,6 +154,7 @@ pub struct NotABaseUrl;
 
 #[cfg(test)]
 mod tests {
+    use conversation::ReasonCode;
     use serde_json::{Value, json};
 
     use super::*;
@@ -171,11 +172,16 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_secs(10));
         let can = config.capabilities();
         assert!(!can.reports_delivery && can.idempotent && can.typing && can.max_text.is_none());
+        assert_eq!(can.can_carry(Some(&"x".repeat(100_000)), &[]), Ok(()));
         let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
+        let reason = can.can_carry(Some("look"), &[video]).unwrap_err();
         assert_eq!(
-            can.can_carry(Some(&"x".repeat(100_000)), &[video, json!({"contentType": "Novelty"})]),
-            Ok(())
+            reason.code,
+            ReasonCode::MediaTypeNotAllowed,
+            "what is not listed may be ignored and lost"
         );
+        let reason = can.can_carry(Some("look"), &[json!({"contentType": "Novelty"})]).unwrap_err();
+        assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
     }
 
     #[test]

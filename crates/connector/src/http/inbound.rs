@@ -1,7 +1,7 @@
 //! The receiving end: what a chat service posts to `/connectors/{integration}/events`.
 //!
-//! The gateway's ingress calls [`Inbound::verify`] over the raw body first, then [`Inbound::parse`]. Nothing here
-//! remembers anything: repeated events are known by their ids, in the store.
+//! The gateway calls [`Inbound::verify`] over the raw body first, then [`Inbound::parse`]. Nothing
+//! here keeps state: the store recognizes repeated events by their ids.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::protocol::{self, BadEvent, NotEvents};
 /// Why a body of events is refused with a 401.
 pub type EventsRefused = NotSigned;
 
-/// Checks and reads the events of one integration's chat service.
+/// Verifies and parses the events of one integration's chat service.
 #[derive(Clone)]
 pub struct Inbound {
     secrets: Secrets,
@@ -23,12 +23,13 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Events signed by one of `secrets`, by the time of `clock`.
+    /// Accepts events signed by one of `secrets`, with the time from `clock`.
     pub fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
         Self { secrets, clock }
     }
 
-    /// Is the body what the chat service signed, within the last five minutes? `body` is the bytes as they came.
+    /// Checks that the chat service signed this body within the last five minutes. `body` must be
+    /// the raw bytes.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), EventsRefused> {
         self.secrets.verify(headers, body, self.clock.now())
     }

@@ -1,7 +1,7 @@
 //! The connector for any chat service behind the connector protocol over HTTP (docs/connectors.md).
 //!
-//! [`HttpConnector`] makes the calls, [`Inbound`] receives the events. Neither keeps any state, so that nothing is
-//! lost with the process.
+//! [`HttpConnector`] makes the calls, [`Inbound`] receives the events. Neither keeps any state, so
+//! a crash loses nothing.
 
 mod answer;
 mod call;
@@ -16,13 +16,18 @@ use std::time::Duration;
 use ::http::HeaderValue;
 use ::http::header::CONTENT_TYPE;
 use async_trait::async_trait;
-use conversation::{AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, SessionId};
+use conversation::{
+    AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, Reason, SessionId,
+};
 use reqwest::Method;
 use serde::Serialize;
 use url::Url;
 
 use self::call::{Answer, NoAnswer};
-use crate::{Capabilities, CheckError, Connector, Customer, Forward, Open, Typing};
+use crate::{
+    CallKind, Capabilities, CheckError, Connector, Customer, Departure, Forward, Open, Refusal,
+    Typing,
+};
 
 pub use self::config::{BaseUrl, HttpConfig, NotABaseUrl};
 pub use self::inbound::{EventsRefused, Inbound};
@@ -30,18 +35,23 @@ pub use self::signature::{
     NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
 
-/// How long typing, closing and checking may take: nobody waits for them.
+/// How long typing, closing and checking may take. No message depends on them.
 const BEST_EFFORT: Duration = Duration::from_secs(5);
 
-/// How long a connection may take to come about, so that a dead host is found before the attempt's time is over.
+/// How long connecting may take, so that a dead host is detected before the attempt's timeout.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How many connections are kept for the next call to a host, and for how long: a burst leaves many behind.
+/// How many idle connections per host are kept, and for how long: a burst leaves many behind.
 const IDLE: usize = 256;
 const IDLE_FOR: Duration = Duration::from_secs(10);
 
-/// What every client for [`HttpConnector::new`] needs: no redirects (a 3xx is an answer like any other that is tried
-/// again), a limit for the time to connect, and one for connections that do nothing.
+/// The value of the header `server` in the gateway's own answers. It detects a gateway that is
+/// configured as a chat service.
+pub const GATEWAY: &str = "tidegate";
+
+/// Settings that every client for [`HttpConnector::new`] needs. It follows no redirects (a 3xx is
+/// an answer like any other that is retried). It limits the time to connect, and closes idle
+/// connections.
 pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder
         .redirect(reqwest::redirect::Policy::none())
@@ -56,41 +66,53 @@ pub struct HttpConnector {
     capabilities: Capabilities,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
-    /// Tells apart the calls that one conversation makes within one tick of the clock.
+    /// Distinguishes calls of one conversation within one tick of the clock.
     calls: AtomicU64,
 }
 
+/// The parameters of one call, without its body.
+struct Call<'a> {
+    name: &'static str,
+    /// The id that is signed.
+    id: &'a str,
+    timeout: Duration,
+    departure: Departure,
+}
+
+impl<'a> Call<'a> {
+    fn best_effort(name: &'static str, id: &'a str) -> Self {
+        Self { name, id, timeout: BEST_EFFORT, departure: Departure::free() }
+    }
+}
+
 impl HttpConnector {
-    /// The service that `config` names. `client` is built with [`client_settings`].
+    /// A connector to the service in `config`. `client` must be built with [`client_settings`].
     pub fn new(config: HttpConfig, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
         let capabilities = config.capabilities();
         Self { config, capabilities, client, clock, calls: AtomicU64::new(0) }
     }
 
-    /// Makes a call about a conversation, signed as `id`.
+    /// Makes a call about a conversation.
     async fn post(
         &self,
         conversation: &ConversationId,
-        call: &'static str,
-        id: &str,
+        call: Call<'_>,
         body: &impl Serialize,
-        timeout: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let url = self.config.url.join(&["conversations", conversation.as_str(), call]);
+        let url = self.config.url.join(&["conversations", conversation.as_str(), call.name]);
         let body =
             serde_json::to_vec(body).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
-        self.send(Method::POST, url, call, id, body, timeout).await
+        self.send(Method::POST, url, call, body).await
     }
 
     async fn send(
         &self,
         method: Method,
         url: Url,
-        call: &'static str,
-        id: &str,
+        call: Call<'_>,
         body: Vec<u8>,
-        timeout: Duration,
     ) -> Result<Answer, NoAnswer> {
+        let Call { name, id, timeout, departure } = call;
         let now = self.clock.now();
         let header = |value: &str| {
             let unfit =
@@ -104,14 +126,14 @@ impl HttpConnector {
             .header(WEBHOOK_ID, header(id)?)
             .header(WEBHOOK_TIMESTAMP, now.as_second())
             .header(WEBHOOK_SIGNATURE, header(&self.config.secret.sign(id, now, &body))?);
-        if call == "messages" {
+        if name == "messages" {
             request = request.header("idempotency-key", header(id)?);
         }
-        call::send(request, body, timeout, now).await
+        call::send(request, body, timeout, &departure, now).await
     }
 
-    /// A signature id for a call that is not a message. Two calls never share one, even across a restart, so that a
-    /// service which drops repeated ids drops none of them.
+    /// A signature id for a call that is not a message. No two calls share one, even across a
+    /// restart. So a service that drops repeated ids drops none of them.
     fn call_id(&self, conversation: &str, call: &str) -> String {
         let count = self.calls.fetch_add(1, Ordering::Relaxed);
         format!("{conversation}.{call}.{}.{count}", self.clock.now().as_microsecond())
@@ -122,16 +144,12 @@ impl HttpConnector {
         conversation: &ConversationId,
         call: &'static str,
         body: &impl Serialize,
-    ) {
+    ) -> Result<(), String> {
         let id = self.call_id(conversation.as_str(), call);
-        match self.post(conversation, call, &id, body, BEST_EFFORT).await {
-            Ok(answer) if answer.status.is_success() => {}
-            Ok(answer) => {
-                tracing::debug!(%conversation, call, status = answer.status.as_u16(), "not taken")
-            }
-            Err(none) => {
-                tracing::debug!(%conversation, call, why = none.into_sentence(), "not taken")
-            }
+        match self.post(conversation, Call::best_effort(call, &id), body).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) => Err(format!("the chat service answered {}", answer.status.as_u16())),
+            Err(none) => Err(none.into_sentence()),
         }
     }
 }
@@ -151,7 +169,13 @@ impl Connector for HttpConnector {
 
         let body = Body { customer: &call.customer, attempt: call.attempt };
         let id = self.call_id(call.conversation.as_str(), "open");
-        answer::open(self.post(&call.conversation, "open", &id, &body, self.config.timeout).await)
+        let request = Call {
+            name: "open",
+            id: &id,
+            timeout: self.config.timeout,
+            departure: call.departure.clone(),
+        };
+        answer::open(self.post(&call.conversation, request, &body).await)
     }
 
     async fn forward(&self, message: &Forward) -> AttemptOutcome {
@@ -164,12 +188,19 @@ impl Connector for HttpConnector {
             session: &'a SessionId,
         }
 
-        let Forward { conversation, id, time, text, content, session, timeout } = message;
+        let Forward { conversation, id, time, text, content, session, timeout, departure } =
+            message;
         let body = Body { id, time: *time, text: text.as_deref(), content, session };
-        answer::message(self.post(conversation, "messages", id.as_str(), &body, *timeout).await)
+        let request = Call {
+            name: "messages",
+            id: id.as_str(),
+            timeout: *timeout,
+            departure: departure.clone(),
+        };
+        answer::message(self.post(conversation, request, &body).await)
     }
 
-    async fn typing(&self, conversation: &ConversationId, typing: Typing) {
+    async fn typing(&self, conversation: &ConversationId, typing: Typing) -> Result<(), String> {
         #[derive(Serialize)]
         struct Body {
             state: &'static str,
@@ -178,29 +209,61 @@ impl Connector for HttpConnector {
 
         let state = if typing.on { "on" } else { "off" };
         let body = Body { state, duration_ms: typing.duration.as_millis() };
-        self.best_effort(conversation, "typing", &body).await;
+        self.best_effort(conversation, "typing", &body).await
     }
 
-    async fn close(&self, conversation: &ConversationId, reason: &str) {
+    async fn close(&self, conversation: &ConversationId, reason: &str) -> Result<(), String> {
         #[derive(Serialize)]
         struct Body<'a> {
             reason: &'a str,
         }
 
-        self.best_effort(conversation, "close", &Body { reason }).await;
+        self.best_effort(conversation, "close", &Body { reason }).await
     }
 
-    /// A signed `GET` of the base URL, which is none of the protocol's calls. Any answer below 500 shows that
-    /// somebody is there, and a 401 that the secrets differ.
+    async fn message_refused(&self, refusal: &Refusal) -> Result<(), String> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            r#type: &'static str,
+            message_id: &'a str,
+            reason: &'a Reason,
+        }
+
+        let Refusal { conversation, message_id, reason, departure } = refusal;
+        let body = Body { r#type: "message.refused", message_id, reason };
+        // The same id each time, so that a service that drops repeated ids processes it once.
+        let id = format!("{conversation}.refused.{}", MessageId::from_foreign(message_id));
+        let call = Call { departure: departure.clone(), ..Call::best_effort("events", &id) };
+        answer::event(self.post(conversation, call, &body).await)
+    }
+
+    fn address(&self, conversation: &ConversationId, call: CallKind) -> Option<String> {
+        let url = self.config.url.join(&["conversations", conversation.as_str(), call.as_str()]);
+        BaseUrl::new(url).ok().map(|url| url.to_string())
+    }
+
+    /// A signed `GET` of the base URL, which is not a call of the protocol. A status below 500
+    /// shows that a connector is there. Exceptions are answers that no connector gives: 404 or 410,
+    /// a redirect, a web page, the gateway's own answer.
     async fn check(&self) -> Result<String, CheckError> {
         let (url, id) = (self.config.url.whole(), self.call_id("tidegate", "check"));
-        match self.send(Method::GET, url, "check", &id, Vec::new(), BEST_EFFORT).await {
-            Ok(answer) if answer.status.as_u16() == 401 => Err(CheckError::Unauthorized(401)),
-            Ok(answer) if answer.status.is_server_error() => {
-                Err(CheckError::Failing(answer.status.as_u16()))
-            }
-            Ok(answer) => Ok(format!("{} answers {}", self.config.url, answer.status.as_u16())),
+        match self.send(Method::GET, url, Call::best_effort("check", &id), Vec::new()).await {
+            Ok(answer) => passes(&answer).map(|()| format!("answers {}", answer.status.as_u16())),
             Err(none) => Err(CheckError::Unreachable(none.into_sentence())),
         }
+    }
+}
+
+/// Rejects answers that a connector never gives to the check.
+fn passes(answer: &Answer) -> Result<(), CheckError> {
+    let status = answer.status.as_u16();
+    match status {
+        _ if answer.server.as_deref() == Some(GATEWAY) => Err(CheckError::Gateway),
+        401 => Err(CheckError::Unauthorized(status)),
+        404 | 410 => Err(CheckError::Missing(status)),
+        300..=399 => Err(CheckError::Redirect(status)),
+        _ if answer.is_page() => Err(CheckError::WebPage(status)),
+        500.. => Err(CheckError::Failing(status)),
+        _ => Ok(()),
     }
 }

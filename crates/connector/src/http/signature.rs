@@ -1,7 +1,8 @@
 //! Standard Webhooks signatures (standardwebhooks.com, symmetric scheme `v1`), made and checked.
 //!
-//! Used for calls in both directions. The time comes in as an argument, which the scheme's own crate does not allow;
-//! that crate checks this one in the tests. Secrets never appear in errors or in `Debug`.
+//! Used for calls in both directions. The time is an argument, which the scheme's own crate does
+//! not allow; the tests check this module against that crate. Secrets never appear in errors or in
+//! `Debug`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,21 +19,22 @@ use sha2::Sha256;
 pub const WEBHOOK_ID: &str = "webhook-id";
 /// The header with the time of signing, in seconds since 1970.
 pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
-/// The header with one or several signatures, parted by spaces.
+/// The header with one or more signatures, separated by spaces.
 pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
-/// How far the signer's clock may be from ours, in seconds, both ways (the scheme's own recommendation).
-const TOLERANCE: i64 = 5 * 60;
+/// How far the signer's clock may differ from ours, in seconds, in either direction (the scheme's
+/// own recommendation).
+pub(super) const TOLERANCE: i64 = 5 * 60;
 
 /// A shared secret: `whsec_` and at least 24 bytes in base64.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The least that the scheme allows, in bytes.
+    /// The shortest secret that the scheme allows, in bytes.
     const SHORTEST: usize = 24;
 
-    /// The signature of one body, as it stands in the header.
+    /// The signature of one body, as it appears in the header.
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         format!(
             "v1,{}",
@@ -72,13 +74,13 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Why a text is not a secret of Standard Webhooks.
+/// Why a text is not a Standard Webhooks secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASecret {
     /// It does not begin with `whsec_`.
     #[error("a connector's secret begins with `whsec_`, followed by base64")]
     Prefix,
-    /// What follows is not base64.
+    /// The rest is not base64.
     #[error(
         "what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with padding)"
     )]
@@ -90,14 +92,14 @@ pub enum NotASecret {
     Short(usize),
 }
 
-/// The secrets shared with one chat service: one, or several while they are rotated.
+/// The secrets shared with one chat service: one, or several during a rotation.
 ///
-/// All of them sign and each of them is enough to verify, so that either side may change over first.
+/// All of them sign, and any one is enough to verify, so that either side may change first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
 impl Secrets {
-    /// These. There must be at least one.
+    /// Wraps these secrets. Returns `None` if the list is empty.
     pub fn new(secrets: Vec<Secret>) -> Option<Self> {
         (!secrets.is_empty()).then_some(Self(secrets))
     }
@@ -107,7 +109,7 @@ impl Secrets {
         self.0.iter().map(|secret| secret.sign(id, at, body)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Was this body signed by one of the secrets, within five minutes of `now`?
+    /// Checks that one of the secrets signed this body within five minutes of `now`.
     pub fn verify(
         &self,
         headers: &HeaderMap,
@@ -117,7 +119,7 @@ impl Secrets {
         let id = header(headers, WEBHOOK_ID)?;
         let timestamp = header(headers, WEBHOOK_TIMESTAMP)?;
         let signatures = header(headers, WEBHOOK_SIGNATURE)?;
-        // Only plain digits: the very text is signed, and no two texts may mean the same time.
+        // Only plain digits: the text itself is signed, and no two texts may mean the same time.
         let digits = !timestamp.is_empty()
             && timestamp.len() <= 12
             && timestamp.bytes().all(|b| b.is_ascii_digit());
@@ -191,15 +193,15 @@ pub enum NotSigned {
     /// A header cannot be read, or is there twice.
     #[error("the header {0} cannot be read")]
     Malformed(&'static str),
-    /// Signed more than five minutes ago.
+    /// It was signed more than five minutes ago.
     #[error(
         "the signature is more than five minutes old: compare the clocks, and sign each repetition anew"
     )]
     Stale,
-    /// Signed more than five minutes ahead.
+    /// It was signed more than five minutes in the future.
     #[error("the signature is more than five minutes ahead: compare the clocks")]
     Future,
-    /// No signature fits any secret.
+    /// No signature matches any secret.
     #[error("no signature fits: compare the secrets, and sign the very bytes that are sent")]
     Wrong,
 }
@@ -219,7 +221,8 @@ mod tests {
 
     use super::*;
 
-    /// Vectors of the scheme's public libraries: Go, JavaScript and PHP share the first, Rust has the second.
+    /// Vectors of the scheme's public libraries: Go, JavaScript and PHP share the first, Rust has
+    /// the second.
     const VECTORS: [(&str, &str, i64, &str, &str); 2] = [
         (
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",

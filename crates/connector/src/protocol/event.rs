@@ -1,38 +1,38 @@
-//! One event out of its JSON.
+//! Parses one event from its JSON.
 //!
-//! The field names are those of the connector protocol, version 1 (docs/connectors.md). Fields that are not known
-//! are left alone, so that a newer chat service can talk to an older gateway.
+//! The field names are those of the connector protocol, version 1 (docs/connectors.md). Unknown
+//! fields are ignored, so that a newer chat service can talk to an older gateway.
 
 use conversation::{ConversationId, MessageId, MessageRef, Reason, ReasonCode, Report, SessionId};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::fields::{Fields, Why, reason};
+use super::fields::{Fields, MAX_ORNAMENT, Why};
+use super::reason;
 use super::{MAX_CONTENT, MAX_DEPTH, MAX_ID, MAX_SESSION};
 use crate::{Customer, Event};
 
-/// What is wrong with an event, and whose it is.
+/// What is wrong with an event, and the event's id.
 pub(super) struct Fault {
     pub(super) id: Option<String>,
     pub(super) why: Why,
 }
 
-pub(super) fn read(raw: &RawValue) -> Result<Event, Fault> {
+pub(super) fn read(json: &str) -> Result<(Event, Vec<String>), Fault> {
     let unnamed = |why: Why| Fault { id: None, why };
-    if depth(raw.get()) > MAX_DEPTH {
+    if depth(json) > MAX_DEPTH {
         return Err(unnamed(format!("it is nested deeper than {MAX_DEPTH} levels")));
     }
-    let Ok(Value::Object(map)) = serde_json::from_str(raw.get()) else {
-        return Err(unnamed(
-            "it is not an object, or holds a number or a text that cannot be read".to_owned(),
-        ));
+    let Some(fields) = Fields::read(json) else {
+        return Err(unnamed("it is not an object".to_owned()));
     };
-    let mut fields = Fields::new(map);
     let id = fields.peek_id();
-    read_fields(&mut fields).map_err(|why| Fault { id, why })
+    let event = read_fields(&fields).map_err(|why| Fault { id, why })?;
+    let left_out =
+        if matches!(event, Event::Message { .. }) { left_out(&fields) } else { Vec::new() };
+    Ok((event, left_out))
 }
 
-fn read_fields(fields: &mut Fields) -> Result<Event, Why> {
+fn read_fields(fields: &Fields) -> Result<Event, Why> {
     let kind = fields.text("type")?.ok_or("`type` is missing")?;
     match kind.as_str() {
         "message.created" => message(fields),
@@ -55,28 +55,32 @@ fn read_fields(fields: &mut Fields) -> Result<Event, Why> {
             id: fields.id("id", MAX_ID)?,
             conversation: conversation(fields)?,
             session: fields.maybe_id("session", MAX_SESSION)?.map(SessionId::new),
-            reason: reason(fields.value("reason").as_ref(), ReasonCode::GeneralError)
-                .map(|reason| reason.message),
+            reason: reason::in_event(fields, ReasonCode::InvalidDestination),
+        }),
+        "session.lost" => Ok(Event::SessionLost {
+            id: fields.id("id", MAX_ID)?,
+            conversation: fields.maybe_id("conversation", MAX_ID)?.map(ConversationId::new),
+            session: fields.maybe_id("session", MAX_SESSION)?.map(SessionId::new),
         }),
         "typing" => typing(fields),
         _ => Err("its `type` is not known".to_owned()),
     }
 }
 
-fn message(fields: &mut Fields) -> Result<Event, Why> {
+fn message(fields: &Fields) -> Result<Event, Why> {
     let id = fields.id("id", MAX_ID)?;
-    let mut customer = fields.object("customer", "customer.")?.ok_or("`customer` is missing")?;
+    let customer = fields.object("customer", "customer.")?.ok_or("`customer` is missing")?;
     let customer = Customer {
         id: customer.id("id", MAX_ID)?,
-        id_type: customer.ornament("id_type", "idType")?,
-        nickname: customer.ornament("nickname", "nickname")?,
-        first_name: customer.ornament("first_name", "firstName")?,
-        last_name: customer.ornament("last_name", "lastName")?,
-        image: customer.ornament("image", "image")?,
-        email: customer.ornament("email", "email")?,
+        id_type: customer.ornament("id_type", "idType"),
+        nickname: customer.name("nickname", "nickname"),
+        first_name: customer.name("first_name", "firstName"),
+        last_name: customer.name("last_name", "lastName"),
+        image: customer.ornament("image", "image"),
+        email: customer.ornament("email", "email"),
     };
     let text = fields.text("text")?.filter(|text| !text.is_empty());
-    let content = match fields.value("content") {
+    let content = match fields.value("content")? {
         None => Vec::new(),
         Some(Value::Array(content)) if content.len() > MAX_CONTENT => {
             return Err(format!(
@@ -99,7 +103,45 @@ fn message(fields: &mut Fields) -> Result<Event, Why> {
     Ok(Event::Message { id, customer, text, content, time })
 }
 
-fn report(fields: &mut Fields, report: impl FnOnce(&mut Fields) -> Report) -> Result<Event, Why> {
+/// The customer's text fields, in both spellings.
+const CUSTOMER: [&str; 9] = [
+    "id_type",
+    "idType",
+    "nickname",
+    "first_name",
+    "firstName",
+    "last_name",
+    "lastName",
+    "image",
+    "email",
+];
+
+/// The customer's fields that are unknown, not text, or too long.
+fn left_out(fields: &Fields) -> Vec<String> {
+    /// The longest name that is shown, in characters, and how many are shown.
+    const LONGEST: usize = 40;
+    const MOST: usize = 20;
+    let Ok(Some(customer)) = fields.object("customer", "customer.") else { return Vec::new() };
+    let odd = customer.names().filter(|name| *name != "id").filter_map(|name| {
+        let shown: String =
+            name.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        match customer.scalar(name) {
+            _ if !CUSTOMER.contains(&name) => {
+                Some(format!("`customer.{shown}` is not known and was left out"))
+            }
+            None => Some(format!("`customer.{shown}` is no text and was left out")),
+            Some(text)
+                if text.len() > MAX_ORNAMENT && !name.to_ascii_lowercase().ends_with("name") =>
+            {
+                Some(format!("`customer.{shown}` is too long and was left out"))
+            }
+            Some(_) => None,
+        }
+    });
+    odd.take(MOST).collect()
+}
+
+fn report(fields: &Fields, report: impl FnOnce(&Fields) -> Report) -> Result<Event, Why> {
     let id = fields.id("id", MAX_ID)?;
     let ours = fields.maybe_id("message", MAX_ID)?;
     let theirs = fields.maybe_id("message_id", MAX_ID)?;
@@ -115,12 +157,10 @@ fn report(fields: &mut Fields, report: impl FnOnce(&mut Fields) -> Report) -> Re
     Ok(Event::Report { id, message, report: report(fields) })
 }
 
-fn typing(fields: &mut Fields) -> Result<Event, Why> {
-    let customer = match fields.value("customer") {
-        None => None,
-        Some(Value::String(id)) if !id.is_empty() && id.len() <= MAX_ID => Some(id),
-        Some(Value::Object(map)) => Some(Fields::new(map).id("id", MAX_ID)?),
-        Some(_) => return Err(format!("`customer` is not an id of 1 to {MAX_ID} bytes")),
+fn typing(fields: &Fields) -> Result<Event, Why> {
+    let customer = match fields.object("customer", "customer.") {
+        Ok(customer) => customer.map(|customer| customer.id("id", MAX_ID)).transpose()?,
+        Err(_) => fields.maybe_id("customer", MAX_ID)?,
     };
     let conversation = fields.maybe_id("conversation", MAX_ID)?.map(ConversationId::new);
     if customer.is_none() && conversation.is_none() {
@@ -134,16 +174,15 @@ fn typing(fields: &mut Fields) -> Result<Event, Why> {
     Ok(Event::Typing { customer, conversation, on })
 }
 
-fn conversation(fields: &mut Fields) -> Result<ConversationId, Why> {
+fn conversation(fields: &Fields) -> Result<ConversationId, Why> {
     fields.id("conversation", MAX_ID).map(ConversationId::new)
 }
 
-fn given_reason(fields: &mut Fields, fallback: ReasonCode) -> Reason {
-    reason(fields.value("reason").as_ref(), fallback)
-        .unwrap_or_else(|| Reason::from_service(None, None, fallback))
+fn given_reason(fields: &Fields, fallback: ReasonCode) -> Reason {
+    reason::in_event(fields, fallback).unwrap_or_else(|| Reason::from_service(None, None, fallback))
 }
 
-/// How deep valid JSON is nested. Brackets within strings do not count.
+/// The nesting depth of valid JSON. Brackets within strings do not count.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json.bytes() {

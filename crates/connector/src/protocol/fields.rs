@@ -1,97 +1,131 @@
-//! Taking an event's fields out of its JSON, with a sentence for each thing that can be wrong.
+//! Extracts fields from a JSON object that a chat service wrote, with a sentence for each possible
+//! mistake.
 //!
-//! By hand rather than by serde, whose errors quote the values: a customer's words must not end up in an error.
+//! This does not use serde, whose errors quote values: a customer's words must not appear in an
+//! error. A field is parsed only if it is requested, so that no other field can make the object
+//! unreadable.
 
-use conversation::{Reason, ReasonCode};
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::MAX_ID;
+
+/// The longest optional text, in bytes.
+pub(super) const MAX_ORNAMENT: usize = 2_048;
 
 /// What is wrong with a field.
 pub(super) type Why = String;
 
-/// The fields of one JSON object; each is taken out, not copied.
-pub(super) struct Fields {
+/// The fields of one JSON object. If a key is repeated, the last one counts.
+pub(crate) struct Fields {
     /// The object's own name in sentences, such as `customer.`; empty for the event itself.
     within: &'static str,
-    map: Map<String, Value>,
+    map: BTreeMap<String, Box<RawValue>>,
 }
 
 impl Fields {
-    pub(super) fn new(map: Map<String, Value>) -> Self {
-        Self { within: "", map }
+    /// Reads an object. Returns `None` if `json` is not an object.
+    pub(crate) fn read(json: &str) -> Option<Self> {
+        Self::within("", json)
     }
 
-    /// The value; `null` is as good as none.
-    pub(super) fn value(&mut self, name: &str) -> Option<Value> {
-        self.map.get_mut(name).map(Value::take).filter(|value| !value.is_null())
+    fn within(within: &'static str, json: &str) -> Option<Self> {
+        Some(Self { within, map: serde_json::from_str(json).ok()? })
     }
 
-    pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, Why> {
-        match self.value(name) {
+    /// A field's JSON; `null` counts as absent.
+    fn raw(&self, name: &str) -> Option<&str> {
+        self.map.get(name).map(|raw| raw.get()).filter(|json| *json != "null")
+    }
+
+    /// A field's value. A value that cannot be read, such as a number out of range, counts as
+    /// absent.
+    pub(crate) fn readable(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.raw(name)?).ok()
+    }
+
+    /// Whether a field is present, even if it is `null`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
+    /// The names of all fields that are present.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.map.keys().map(String::as_str).filter(|name| self.raw(name).is_some())
+    }
+
+    pub(super) fn value(&self, name: &str) -> Result<Option<Value>, Why> {
+        let unreadable = |_| format!("`{}{name}` holds a number that cannot be read", self.within);
+        self.raw(name).map(|json| serde_json::from_str(json).map_err(unreadable)).transpose()
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Why> {
+        match self.value(name)? {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(format!("`{}{name}` is not a string", self.within)),
         }
     }
 
-    /// A text that nothing depends on: too long a one is left out rather than losing the message over it.
-    pub(super) fn ornament(&mut self, name: &str, camel: &str) -> Result<Option<String>, Why> {
-        const LONGEST: usize = 4_096;
-        let text = match self.text(name)? {
-            Some(text) => Some(text),
-            None if camel != name => self.text(camel)?,
-            None => None,
-        };
-        Ok(text.filter(|text| text.len() <= LONGEST))
+    /// An optional text, by either of its spellings. If it is not text, or too long to be useful,
+    /// it is dropped, so that the message is not lost because of it.
+    pub(super) fn ornament(&self, name: &str, camel: &str) -> Option<String> {
+        self.filled(name, camel).filter(|text| text.len() <= MAX_ORNAMENT)
     }
 
-    /// An id of 1 to `longest` bytes, if it is there.
-    pub(super) fn maybe_id(&mut self, name: &str, longest: usize) -> Result<Option<String>, Why> {
-        let id = self.text(name)?;
-        match &id {
-            Some(id) if id.is_empty() => Err(format!("`{}{name}` is empty", self.within)),
-            Some(id) if id.len() > longest => Err(format!(
+    /// A person's name, for people: the same, but a long one is cut.
+    pub(super) fn name(&self, name: &str, camel: &str) -> Option<String> {
+        /// In characters.
+        const LONGEST: usize = 255;
+        Some(self.filled(name, camel)?.chars().take(LONGEST).collect())
+    }
+
+    fn filled(&self, name: &str, camel: &str) -> Option<String> {
+        self.scalar(name).or_else(|| self.scalar(camel)).filter(|text| !text.trim().is_empty())
+    }
+
+    /// A text, or a number as text.
+    pub(super) fn scalar(&self, name: &str) -> Option<String> {
+        lenient::id::of_json(self.raw(name)?)
+    }
+
+    /// An id of 1 to `longest` bytes, if it is present. A number counts as an id.
+    pub(super) fn maybe_id(&self, name: &str, longest: usize) -> Result<Option<String>, Why> {
+        let Some(json) = self.raw(name) else { return Ok(None) };
+        let id = lenient::id::of_json(json)
+            .ok_or_else(|| format!("`{}{name}` is neither a string nor a number", self.within))?;
+        if id.trim().is_empty() {
+            Err(format!("`{}{name}` is empty", self.within))
+        } else if id.len() > longest {
+            Err(format!(
                 "`{}{name}` has {} bytes, and at most {longest} are taken",
                 self.within,
                 id.len()
-            )),
-            _ => Ok(id),
+            ))
+        } else {
+            Ok(Some(id))
         }
     }
 
-    /// An id that must be there.
-    pub(super) fn id(&mut self, name: &str, longest: usize) -> Result<String, Why> {
+    /// An id that must be present.
+    pub(super) fn id(&self, name: &str, longest: usize) -> Result<String, Why> {
         self.maybe_id(name, longest)?.ok_or_else(|| format!("`{}{name}` is missing", self.within))
     }
 
-    pub(super) fn object(&mut self, name: &str, within: &'static str) -> Result<Option<Self>, Why> {
-        match self.value(name) {
-            None => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(Self { within, map })),
-            Some(_) => Err(format!("`{}{name}` is not an object", self.within)),
-        }
+    /// The id, if there is a usable one. For callers that cannot report a mistake.
+    pub(crate) fn usable_id(&self, name: &str, longest: usize) -> Option<String> {
+        self.maybe_id(name, longest).ok().flatten()
     }
 
-    /// The `type` or an id that another fault will be reported with, left where it is.
+    pub(super) fn object(&self, name: &str, within: &'static str) -> Result<Option<Self>, Why> {
+        let not_one = || format!("`{}{name}` is not an object", self.within);
+        self.raw(name).map(|json| Self::within(within, json).ok_or_else(not_one)).transpose()
+    }
+
+    /// The id with which another mistake will be reported.
     pub(super) fn peek_id(&self) -> Option<String> {
-        self.map
-            .get("id")
-            .and_then(Value::as_str)
-            .filter(|id| id.len() <= MAX_ID)
-            .map(str::to_owned)
+        self.usable_id("id", MAX_ID)
     }
-}
-
-/// A reason as chat services give it: `{"code", "message"}`, or only a sentence. `None` if there is none.
-pub(crate) fn reason(given: Option<&Value>, fallback: ReasonCode) -> Option<Reason> {
-    let (code, message) = match given? {
-        Value::String(message) => (None, Some(message.as_str())),
-        Value::Object(fields) => {
-            let text = |name: &str| fields.get(name).and_then(Value::as_str);
-            (text("code"), text("message"))
-        }
-        _ => return None,
-    };
-    (code.is_some() || message.is_some()).then(|| Reason::from_service(code, message, fallback))
 }

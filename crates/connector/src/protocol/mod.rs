@@ -1,16 +1,18 @@
-//! The connector protocol's events as JSON, whatever carries them.
+//! The events of the connector protocol as JSON, independent of the transport.
 //!
-//! Called with each body that a chat service sent, after its signature was checked. One bad event never spoils its
-//! neighbours, and no error text repeats what a customer wrote.
+//! Called with each body that a chat service sent, after its signature was verified. One bad event
+//! does not affect the others, and no error text repeats what a customer wrote.
 
 mod event;
 mod fields;
+pub(crate) mod reason;
+mod split;
 
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
 use crate::IncomingEvent;
 
-pub(crate) use fields::reason;
+pub(crate) use fields::Fields;
 
 /// The most events that one body may hold.
 pub const MAX_EVENTS: usize = 1_000;
@@ -20,8 +22,8 @@ pub const MAX_ID: usize = 512;
 pub const MAX_SESSION: usize = 4_096;
 /// The most content elements of one message.
 pub const MAX_CONTENT: usize = 100;
-/// How deep an event may be nested. Far below what JSON readers bear, because what is kept here is wrapped into
-/// larger documents later and must still be readable then.
+/// How deep an event may be nested. This is far below the limits of JSON readers. An event is later
+/// wrapped into larger documents, and must still be readable then.
 pub const MAX_DEPTH: usize = 32;
 
 /// The body as a whole holds no events.
@@ -47,7 +49,7 @@ pub enum NotEvents {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {index}{}: {why}", id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
 pub struct BadEvent {
-    /// Its place in the body, from 0.
+    /// Its position in the body, from 0.
     pub index: usize,
     /// Its id, if that much could be read.
     pub id: Option<String>,
@@ -55,32 +57,19 @@ pub struct BadEvent {
     pub why: String,
 }
 
-/// Reads one event, or an array of at most [`MAX_EVENTS`].
+/// Parses one event, or an array of at most [`MAX_EVENTS`]. Damaged characters are repaired.
 pub fn parse(body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
-    let raws = split(body)?;
+    let raws = split::events(body)?;
     if raws.len() > MAX_EVENTS {
         return Err(NotEvents::TooMany(raws.len()));
     }
-    let read = |(index, raw): (usize, &RawValue)| match event::read(raw) {
-        Ok(event) => Ok(IncomingEvent { event, raw: raw.to_owned() }),
+    let read = |(index, raw): (usize, &[u8])| match event::read(&lenient::json::mend(raw)) {
+        Ok((event, left_out)) => {
+            Ok(IncomingEvent { event, raw: Bytes::copy_from_slice(raw), left_out })
+        }
         Err(fault) => Err(BadEvent { index, id: fault.id, why: fault.why }),
     };
     Ok(raws.into_iter().enumerate().map(read).collect())
-}
-
-fn split(body: &[u8]) -> Result<Vec<&RawValue>, NotEvents> {
-    let not_json = |error: &serde_json::Error| NotEvents::NotJson {
-        line: error.line(),
-        column: error.column(),
-    };
-    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => serde_json::from_slice(body).map_err(|error| not_json(&error)),
-        Some(b'{') => Ok(vec![serde_json::from_slice(body).map_err(|error| not_json(&error))?]),
-        _ => match serde_json::from_slice::<&RawValue>(body) {
-            Ok(_) => Err(NotEvents::NeitherOneNorMany),
-            Err(error) => Err(not_json(&error)),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,27 @@ fn every_type_of_the_contract_is_read() {
             reason: None
         })
     );
+    assert_eq!(
+        one(
+            &json!({"type": "session.closed", "id": "e7", "conversation": "c1", "reason": {"message": "bye"}})
+        ),
+        Ok(Event::SessionClosed {
+            id: "e7".into(),
+            conversation: conversation.clone(),
+            session: None,
+            reason: Some(Reason::new(ReasonCode::InvalidDestination, "bye")),
+        })
+    );
+    for (named, lost) in [(json!("c1"), Some(conversation.clone())), (json!(null), None)] {
+        assert_eq!(
+            one(&json!({"type": "session.lost", "id": "e8", "conversation": named, "session": 7})),
+            Ok(Event::SessionLost {
+                id: "e8".into(),
+                conversation: lost,
+                session: Some(SessionId::new("7"))
+            })
+        );
+    }
     for customer in [json!("noor"), json!({"id": "noor"})] {
         assert_eq!(
             one(&json!({"type": "typing", "customer": customer, "state": "on"})),
@@ -114,11 +135,146 @@ fn a_bad_event_does_not_spoil_its_neighbours() {
     assert_eq!(events[2].as_ref().unwrap_err().index, 2);
     let last = events[3].as_ref().unwrap();
     assert_eq!(
-        last.raw.get(),
-        r#"{"type":"message.read" , "id":"e4","message":"m"}"#,
+        last.raw, r#"{"type":"message.read" , "id":"e4","message":"m"}"#,
         "kept byte for byte"
     );
     assert_eq!(events.len(), 4);
+}
+
+#[test]
+fn damaged_characters_are_mended_in_each_event_and_its_bytes_are_kept() {
+    let created = |id: &str, text: &[u8]| {
+        let before = format!(
+            r#"{{"type":"message.created","id":"{id}","customer":{{"id":"noor"}},"text":""#
+        );
+        [before.as_bytes(), text, b"\"}"].concat()
+    };
+    let half = created("m1", br"thanks \ud83d");
+    let latin = created("m2", b"caf\xe9 ],{ \\\" ");
+    let whole = created("m3", br"\ud83d\ude00 \\ud83d");
+    let body = [b"\xef\xbb\xbf [", &half[..], b" ,\n", &latin, b",", &whole, b" ]\r\n"].concat();
+    let events = parse(&body).unwrap();
+    let texts = ["thanks \u{fffd}", "caf\u{fffd} ],{ \" ", "\u{1f600} \\ud83d"];
+    assert_eq!(events.len(), 3);
+    for ((event, expected), raw) in events.iter().zip(texts).zip([&half, &latin, &whole]) {
+        let event = event.as_ref().unwrap();
+        let Event::Message { text, .. } = &event.event else { panic!("{event:?}") };
+        assert_eq!((text.as_deref(), &event.raw[..]), (Some(expected), &raw[..]));
+        // The stored bytes mean the same when they are read again.
+        assert_eq!(parse(&event.raw).unwrap()[0].as_ref().unwrap().event, event.event);
+    }
+    for mark in [&b"\xef\xbb\xbf"[..], b"\r\n\xef\xbb\xbf\n", b"\xef\xbb\xbf\xef\xbb\xbf"] {
+        assert!(parse(&[mark, &half].concat()).unwrap()[0].is_ok(), "{mark:?}");
+    }
+    // Damage in a key, in a type or in an id costs only that field.
+    let odd = br#"[{"type":"message.created\udc00","id":"e1"},{"k\ud83d":"\ud83d","type":"message.read","id":"e2\ud83d","message":"m"}]"#;
+    let events = parse(odd).unwrap();
+    assert_eq!(events[0].as_ref().unwrap_err().id.as_deref(), Some("e1"));
+    assert_eq!(events[1].as_ref().unwrap().event.id(), Some("e2\u{fffd}"));
+}
+
+#[test]
+fn a_number_is_an_id_too() {
+    for (number, text) in
+        [("42", "42"), ("-1", "-1"), ("18446744073709551616", "18446744073709551616"), ("7.0", "7")]
+    {
+        let read = |event: &str| {
+            parse(event.replace("ID", number).as_bytes()).unwrap().remove(0).unwrap().event
+        };
+        let event = read(
+            r#"{"type":"message.created","id":ID,"customer":{"id":ID,"nickname":ID},"text":"t"}"#,
+        );
+        let Event::Message { id, customer, .. } = event else { panic!("{event:?}") };
+        assert_eq!(
+            (id.as_str(), customer.id.as_str(), customer.nickname.as_deref()),
+            (text, text, Some(text))
+        );
+        let Event::Report { id, message, .. } =
+            read(r#"{"type":"message.delivered","id":ID,"message":ID}"#)
+        else {
+            panic!("{number}")
+        };
+        assert_eq!((id.as_str(), message), (text, MessageRef::Ours(MessageId::new(text))));
+        let Event::Report { message, .. } =
+            read(r#"{"type":"message.read","id":"e","message_id":ID}"#)
+        else {
+            panic!("{number}")
+        };
+        assert_eq!(message, MessageRef::Service(text.into()));
+        let event = read(r#"{"type":"session.opened","id":"e","conversation":ID,"session":ID}"#);
+        let (conversation, session) = (ConversationId::new(text), SessionId::new(text));
+        assert_eq!(event, Event::SessionOpened { id: "e".into(), conversation, session });
+        for typing in [
+            r#"{"type":"typing","customer":ID,"state":"on"}"#,
+            r#"{"type":"typing","customer":{"id":ID},"state":"on"}"#,
+        ] {
+            let expected =
+                Event::Typing { customer: Some(text.into()), conversation: None, on: true };
+            assert_eq!(read(typing), expected);
+        }
+    }
+}
+
+#[test]
+fn what_nobody_needs_costs_no_message() {
+    let customer = r#"{"id":"noor","nickname":[1],"first_name":{"a":1},"lastName":true,"image":1e999,"email":" ","id_type":null}"#;
+    let body = format!(
+        r#"{{"type":"message.created","id":"e","customer":{customer},"text":"t","more":1e999}}"#
+    );
+    let incoming = parse(body.as_bytes()).unwrap().remove(0).unwrap();
+    assert_eq!(
+        incoming.left_out,
+        [
+            "`customer.first_name` is no text and was left out",
+            "`customer.lastName` is no text and was left out",
+            "`customer.nickname` is no text and was left out",
+        ]
+    );
+    let event = incoming.event;
+    let Event::Message { customer, .. } = event else { panic!("{event:?}") };
+    let image = Some("1e999".to_owned());
+    assert_eq!(customer, Customer { id: "noor".to_owned(), image, ..Customer::default() });
+}
+
+#[test]
+fn a_field_of_the_customer_that_is_not_known_is_told() {
+    let customer =
+        json!({"id": "noor", "nickname": "", "loyalty": "gold", "image": "x".repeat(5_000)});
+    let event = json!({"type": "message.created", "id": "e", "customer": customer, "text": "t"});
+    let left_out = parse(event.to_string().as_bytes()).unwrap().remove(0).unwrap().left_out;
+    assert_eq!(
+        left_out,
+        [
+            "`customer.image` is too long and was left out",
+            "`customer.loyalty` is not known and was left out"
+        ]
+    );
+}
+
+#[test]
+fn a_reason_is_understood_in_its_usual_forms() {
+    let blocked = Reason::new(ReasonCode::RecipientOptedOut, "blocked");
+    for reason in [
+        json!({"reason": {"code": "RecipientOptedOut", "message": "blocked"}}),
+        json!({"reason": {"code": "recipient_opted_out", "message": "blocked"}}),
+        json!({"error": {"code": "RecipientOptedOut", "detail": "blocked"}}),
+        json!({"reason": null, "errors": [{"code": "RecipientOptedOut", "title": "blocked"}]}),
+    ] {
+        let mut event = reason.clone();
+        for (key, value) in [("type", "message.failed"), ("id", "e"), ("message", "ours")] {
+            event[key] = json!(value);
+        }
+        let Ok(Event::Report { report: Report::Failed { reason: found }, .. }) = one(&event) else {
+            panic!("{event}")
+        };
+        assert_eq!(found, blocked, "{reason}");
+    }
+    let event = json!({"type": "message.failed", "id": "e", "message": "ours", "reason": "RecipientOptedOut"});
+    let Ok(Event::Report { report: Report::Failed { reason }, .. }) = one(&event) else {
+        panic!("{event}")
+    };
+    assert_eq!(reason.code, ReasonCode::RecipientOptedOut, "a code alone");
+    assert!(!reason.message.contains("ours"), "the message's id is no sentence: {reason}");
 }
 
 #[test]
@@ -134,23 +290,23 @@ fn missing_and_wrong_fields_are_named() {
         (json!({"id": "e"}), "`type`"),
         (json!({"type": 3}), "`type`"),
         (message(null.clone(), noor(), json!("t"), null.clone(), null.clone()), "`id` is missing"),
-        (message(json!(3), noor(), json!("t"), null.clone(), null.clone()), "`id`"),
+        (message(json!(true), noor(), json!("t"), null.clone(), null.clone()), "`id`"),
         (message(json!(""), noor(), json!("t"), null.clone(), null.clone()), "`id` is empty"),
         (message(json!(long), noor(), json!("t"), null.clone(), null.clone()), "513"),
         (message(json!("e"), null.clone(), json!("t"), null.clone(), null.clone()), "`customer`"),
         (
-            message(json!("e"), json!({"id": 1}), json!("t"), null.clone(), null.clone()),
+            message(json!("e"), json!({"id": [1]}), json!("t"), null.clone(), null.clone()),
             "`customer.id`",
         ),
+        (message(json!(" "), noor(), json!("t"), null.clone(), null.clone()), "`id` is empty"),
         (
-            message(
-                json!("e"),
-                json!({"id": "n", "nickname": []}),
-                json!("t"),
-                null.clone(),
-                null.clone(),
-            ),
-            "nickname",
+            message(json!("e"), json!({"id": "\t"}), json!("t"), null.clone(), null.clone()),
+            "`customer.id` is empty",
+        ),
+        (json!({"type": "message.read", "id": "e", "message": {"id": "m"}}), "`message`"),
+        (
+            json!({"type": "session.opened", "id": "e", "conversation": false, "session": "s"}),
+            "`conversation`",
         ),
         (message(json!("e"), noor(), json!(5), null.clone(), null.clone()), "`text`"),
         (message(json!("e"), noor(), json!(""), json!([]), null.clone()), "neither"),
@@ -187,14 +343,23 @@ fn an_overlong_nickname_does_not_cost_the_message() {
         one(&json!({"type": "message.created", "id": "e", "customer": customer, "text": "Hello"}))
             .unwrap();
     let Event::Message { customer, .. } = event else { panic!("not a message") };
-    assert_eq!((customer.nickname, customer.email.as_deref()), (None, Some("n@x")));
+    assert_eq!(customer.nickname.map(|name| name.chars().count()), Some(255));
+    assert_eq!(customer.email.as_deref(), Some("n@x"));
 }
 
 #[test]
 fn bodies_that_are_no_events_are_told_apart() {
-    for broken in
-        [&b""[..], b"   ", b"{", b"[{}", b"{} {}", b"<html>", b"\xff\xfe", b"[{\"a\":\"\xff\"}]"]
-    {
+    for broken in [
+        &b""[..],
+        b"   ",
+        b"{",
+        b"[{}",
+        b"{} {}",
+        b"<html>",
+        b"\xff\xfe",
+        b"[{\"a\":\xff}]",
+        b"[{},]",
+    ] {
         assert!(
             matches!(parse(broken), Err(NotEvents::NotJson { .. })),
             "{}",

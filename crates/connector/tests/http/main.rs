@@ -1,4 +1,4 @@
-//! The HTTP connector against chat services of every kind: scripted, broken, and a real one in Python.
+//! The HTTP connector against many chat services: scripted, broken, and a real one in Python.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 
 mod answers;
 mod broken;
+mod departure;
 #[path = "../../../../tests/ports.rs"]
 mod ports;
 

@@ -1,4 +1,5 @@
-//! The connector and the example of the docs (examples/python-chat), over real connections in both directions.
+//! The connector and the example of the docs (examples/python-chat), over real connections in both
+//! directions.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -11,7 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use connector::http::{HttpConnector, Inbound, Secret};
-use connector::{Connector, Customer, Event, Forward, Open, Typing};
+use connector::{Connector, Customer, Departure, Event, Forward, Open, Typing};
 use conversation::{
     AttemptOutcome, ConversationId, MessageId, MessageRef, OpenOutcome, Report, SessionId,
 };
@@ -135,7 +136,8 @@ async fn gateway() -> (Gateway, String) {
 
 fn open(customer: &str) -> Open {
     let customer = Customer { id: customer.to_owned(), ..Customer::default() };
-    Open { conversation: ConversationId::new(format!("c-{}", customer.id)), customer, attempt: 1 }
+    let conversation = ConversationId::new(format!("c-{}", customer.id));
+    Open { conversation, customer, attempt: 1, departure: Departure::free() }
 }
 
 fn forward(customer: &str, id: &str, session: &SessionId) -> Forward {
@@ -197,8 +199,11 @@ async fn a_conversation_from_handshake_to_close() {
     );
     assert_eq!(thread[0]["id"], service_id.as_ref());
 
-    connector.typing(conversation, Typing { on: true, duration: Duration::from_secs(5) }).await;
-    connector.close(conversation, "the agent left").await;
+    connector
+        .typing(conversation, Typing { on: true, duration: Duration::from_secs(5) })
+        .await
+        .expect("it is taken");
+    connector.close(conversation, "the agent left").await.expect("it is taken");
     assert_eq!(
         connector.forward(&forward("noor", "m2", session)).await,
         AttemptOutcome::SessionGone

@@ -1,4 +1,5 @@
-//! A chat service that answers as the test says, and checks each call's signature by the scheme's own crate.
+//! A chat service that answers as the test says, and verifies each call's signature with the
+//! scheme's own crate.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -9,8 +10,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use connector::Forward;
 use connector::http::{HttpConfig, HttpConnector, client_settings};
+use connector::{Departure, Forward};
 use conversation::{Clock, ConversationId, MessageId, SessionId};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,14 +19,14 @@ use tokio::net::TcpListener;
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A call as the service got it.
+/// A call as the service received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
-    /// The scheme's own crate verified the signature, by the real clock.
+    /// Whether the scheme's own crate verified the signature, by the real clock.
     pub(crate) genuine: bool,
 }
 
@@ -122,7 +123,7 @@ async fn answer(
             response
         }
         Reply::Hang => std::future::pending().await,
-        // Takes the connection's task down, silently.
+        // Ends the connection's task, without output.
         Reply::Break => std::panic::resume_unwind(Box::new("the test breaks the connection")),
     }
 }
@@ -159,7 +160,7 @@ pub(crate) fn connector_to(url: &str) -> HttpConnector {
     HttpConnector::new(config, client(), Arc::new(RealClock))
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub(crate) async fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -173,5 +174,6 @@ pub(crate) fn message(id: &str) -> Forward {
         content: Vec::new(),
         session: SessionId::new("s1"),
         timeout: Duration::from_secs(2),
+        departure: Departure::free(),
     }
 }

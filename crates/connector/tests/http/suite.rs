@@ -1,4 +1,4 @@
-//! The HTTP connector passes the suite of every connector.
+//! The HTTP connector passes the conformance suite.
 
 use std::sync::Arc;
 

@@ -1,35 +1,45 @@
-//! A world around one conversation: a chat service and a Genesys that do anything, a journal that survives crashes, a
-//! clock that only moves when told.
+//! A world around one conversation: a chat service and a Genesys that do anything. Its journal
+//! survives crashes, and its clock moves only when told.
+
+mod sessions;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use conversation::{
-    AttemptOutcome, Conversation, Effect, Fate, History, Input, MessageId, OpenOutcome, Owed,
-    Policy, PostResult, Reason, ReasonCode, Record, Report, SessionId, Step,
+    AttemptOutcome, Conversation, Effect, History, Input, MessageId, OpenOutcome, Owed, Policy,
+    PostResult, Reason, ReasonCode, Record, Report, SessionId, Step, TellOutcome, Written,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
+use sessions::Sessions;
 
-/// Something that happens. Indices are taken modulo what there is; where there is nothing, nothing happens.
+/// Something that happens. Indices are taken modulo the number of candidates; if there are none,
+/// nothing happens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
-    /// The agent writes; Genesys's clock differs from ours by that many seconds.
-    Agent { clock_off: i16, unsuited: bool },
+    /// The agent writes. Genesys's clock differs from that of the node driving the conversation by
+    /// `clock_off` seconds; `None` means that Genesys writes no time. `node_off` is the difference
+    /// of the clock of the node that takes the message in.
+    Agent { clock_off: Option<i16>, node_off: i16, unsuited: bool },
     /// The customer writes.
     Customer,
     /// The chat service answers an open call for a session.
     Open { call: u8, outcome: u8, after: u8 },
     /// The chat service answers a forward.
     Forward { call: u8, outcome: u8, after: u8 },
+    /// A call that tells about a refused message ends.
+    Told { call: u8, outcome: u8 },
     /// The chat service reports on a message, true or not.
     Report { message: u8, report: u8 },
-    /// The chat service tells about its sessions, asked or not.
+    /// The chat service sends an event about its sessions, asked or not.
     Session { event: u8, known: bool },
+    /// The chat service answers 202 and says nothing more.
+    Pending { call: u8 },
     /// Genesys takes something, or refuses it for good.
     Post { owed: u8, refused: bool },
-    /// An answer or a report that came before comes once more.
+    /// An earlier answer or report comes once more.
     Again { which: u8 },
     /// The agent ends the conversation.
     AgentEnds,
@@ -37,7 +47,7 @@ pub(crate) enum Event {
     Resume,
     /// Somebody types.
     Typing { agent: bool },
-    /// Time passes; each deadline on the way is met.
+    /// Time passes; the gateway is woken at each deadline on the way.
     Wait { millis: u32 },
     /// Time passes while the gateway is down.
     Down { millis: u32 },
@@ -49,13 +59,15 @@ pub(crate) enum Event {
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => (prop_oneof![3 => Just(0_i16), 1 => -30_i16..30, 1 => any::<i16>()], prop::bool::weighted(0.05))
-            .prop_map(|(clock_off, unsuited)| Event::Agent { clock_off, unsuited }),
+        4 => (clock_off(), prop_oneof![2 => Just(0_i16), 1 => -300_i16..300], prop::bool::weighted(0.05))
+            .prop_map(|(clock_off, node_off, unsuited)| Event::Agent { clock_off, node_off, unsuited }),
         2 => Just(Event::Customer),
         4 => (any::<u8>(), 0_u8..6, 0_u8..60).prop_map(|(call, outcome, after)| Event::Open { call, outcome, after }),
         6 => (any::<u8>(), 0_u8..8, 0_u8..60).prop_map(|(call, outcome, after)| Event::Forward { call, outcome, after }),
+        2 => (any::<u8>(), 0_u8..4).prop_map(|(call, outcome)| Event::Told { call, outcome }),
         2 => (any::<u8>(), 0_u8..3).prop_map(|(message, report)| Event::Report { message, report }),
-        2 => (0_u8..4, any::<bool>()).prop_map(|(event, known)| Event::Session { event, known }),
+        2 => (0_u8..6, any::<bool>()).prop_map(|(event, known)| Event::Session { event, known }),
+        1 => any::<u8>().prop_map(|call| Event::Pending { call }),
         3 => (any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(owed, refused)| Event::Post { owed, refused }),
         1 => any::<u8>().prop_map(|which| Event::Again { which }),
         1 => Just(Event::AgentEnds),
@@ -69,11 +81,20 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// How much later than its time a message may be settled (I8).
+const IN_TIME: Duration = Duration::from_secs(1);
+
+fn clock_off() -> impl Strategy<Value = Option<i16>> {
+    let off = prop_oneof![3 => Just(0_i16), 1 => -30_i16..30, 1 => any::<i16>()];
+    prop_oneof![9 => off.prop_map(Some), 1 => Just(None)]
+}
+
 /// A call that is under way.
 #[derive(Clone, Debug)]
 enum Call {
     Open { attempt: u32 },
     Forward { message: MessageId, attempt: u32 },
+    Tell { message: MessageId, attempt: u32 },
 }
 
 pub(crate) struct World {
@@ -88,10 +109,14 @@ pub(crate) struct World {
     /// Every forward whose first byte may have left.
     forwarded: Vec<MessageId>,
     failed_before: HashMap<MessageId, usize>,
+    /// When each unsettled message must be settled, computed only from when it was written and from
+    /// the policy (I8).
+    deadlines: HashMap<MessageId, Timestamp>,
     messages: Vec<MessageId>,
     sessions: u32,
-    /// Everything that came and was not a message: each may come again.
+    /// Every input that was not a message: each may come again.
     answers: Vec<Input>,
+    rules: Sessions,
     die: Option<Death>,
     wrong: Option<String>,
 }
@@ -114,9 +139,11 @@ impl World {
             calls: Vec::new(),
             forwarded: Vec::new(),
             failed_before: HashMap::new(),
+            deadlines: HashMap::new(),
             messages: Vec::new(),
             sessions: 0,
             answers: Vec::new(),
+            rules: Sessions::default(),
             die: None,
             wrong: None,
         }
@@ -124,7 +151,9 @@ impl World {
 
     pub(crate) fn happens(&mut self, event: Event) {
         match event {
-            Event::Agent { clock_off, unsuited } => self.agent_writes(clock_off, unsuited),
+            Event::Agent { clock_off, node_off, unsuited } => {
+                self.agent_writes(clock_off, node_off, unsuited);
+            }
             Event::Customer => {
                 let message = MessageId::new(format!("in-{}", self.messages.len()));
                 self.messages.push(message.clone());
@@ -147,6 +176,17 @@ impl World {
                     });
                 }
             }
+            Event::Told { call, outcome } => {
+                let tells = |call: &Call| matches!(call, Call::Tell { .. });
+                if let Some(Call::Tell { message, attempt }) = self.take_call(call, tells) {
+                    let failed = TellOutcome::Failed { why: "no answer".into() };
+                    let gone = TellOutcome::GivenUp { why: "it is gone".into() };
+                    let outcome = [TellOutcome::Heard, failed, TellOutcome::NotMade, gone]
+                        [usize::from(outcome)]
+                    .clone();
+                    self.take(Input::RefusalTold { message, attempt, outcome });
+                }
+            }
             Event::Report { message, report } => {
                 if let Some(message) = pick(&self.messages, message).cloned() {
                     let failed =
@@ -157,6 +197,12 @@ impl World {
                 }
             }
             Event::Session { event, known } => self.session_event(event, known),
+            Event::Pending { call } => {
+                let opens = |call: &Call| matches!(call, Call::Open { .. });
+                if let Some(Call::Open { attempt }) = self.take_call(call, opens) {
+                    self.take(Input::OpenEnded { attempt, outcome: OpenOutcome::Pending });
+                }
+            }
             Event::Post { owed, refused } => {
                 if let Some(owed) = pick(self.conversation.owed(), owed).cloned() {
                     self.take(done(owed, refused));
@@ -184,14 +230,19 @@ impl World {
         }
     }
 
-    fn agent_writes(&mut self, clock_off: i16, unsuited: bool) {
+    fn agent_writes(&mut self, clock_off: Option<i16>, node_off: i16, unsuited: bool) {
         let message = MessageId::new(format!("out-{}", self.messages.len()));
         self.messages.push(message.clone());
-        let off = jiff::SignedDuration::from_secs(clock_off.into());
+        let by =
+            self.now.checked_add(self.policy.delivery.give_up_after + IN_TIME).expect("in range");
+        self.deadlines.insert(message.clone(), by);
+        let by = |off: i16| self.now + jiff::SignedDuration::from_secs(off.into());
+        let (time, received) = (clock_off.map(by), by(node_off));
+        self.history.wrote(&message, time.map_or(Written::NoTime, Written::At));
         self.take(Input::AgentMessage {
             message,
-            time: self.now.checked_add(off).ok(),
-            received: self.now,
+            time,
+            received,
             unsuited: unsuited.then(|| Reason::new(ReasonCode::UnsupportedMessage, "a carousel")),
             genesys: Some("g".into()),
         });
@@ -228,9 +279,13 @@ impl World {
                 let reason = Reason::new(ReasonCode::InvalidDestination, "no");
                 self.take(Input::SessionRefused { reason });
             }
+            3 => {
+                let session = known.then(|| SessionId::new(format!("s-{}", self.sessions)));
+                self.take(Input::SessionLost { session });
+            }
             _ => {
                 let session = known.then(|| SessionId::new(format!("s-{}", self.sessions)));
-                self.take(Input::SessionClosed { session });
+                self.take(Input::SessionClosed { session, reason: None });
             }
         }
     }
@@ -270,6 +325,7 @@ impl World {
         }
         let step = self.conversation.handle(&self.policy, self.now, input.clone());
         self.compare(&input, &step);
+        self.rules.hears(&input, &step, self.now);
         self.commit(&step);
         if died == Some(Death::AfterCommit) {
             self.restart();
@@ -284,14 +340,14 @@ impl World {
         }
     }
 
-    /// What the records say must be what the input said.
+    /// The records must say what the input said.
     fn compare(&mut self, input: &Input, step: &Step) {
         for record in &step.records {
             match (input, record) {
                 (
-                    Input::AgentMessage { time, received, .. },
+                    Input::AgentMessage { time: Some(time), .. },
                     Record::Accepted { time: place, .. },
-                ) if *place != time.map_or(*received, |time| time.min(*received)) => {
+                ) if place != time => {
                     self.wrong = Some(format!("I3: {input:?} takes its place at {place}"));
                 }
                 (Input::AttemptEnded { attempt: of, .. }, Record::AttemptEnded { attempt, .. })
@@ -309,8 +365,20 @@ impl World {
         for record in &step.records {
             self.records.push((self.now, record.clone()));
             self.history.read(self.records.len() as u64, self.now, record);
-            if let Record::Settled { message, fate: Fate::Failed { .. }, .. } = record {
-                self.failed_before.insert(message.clone(), self.forwarded.len());
+            match record {
+                Record::Settled { message, fate, .. } => {
+                    self.deadlines.remove(message);
+                    if fate.is_failed() {
+                        self.failed_before.insert(message.clone(), self.forwarded.len());
+                    }
+                }
+                // The chat service has it. Only its report is missing, which has its own deadline.
+                Record::AttemptEnded {
+                    message, outcome: AttemptOutcome::Accepted { .. }, ..
+                } => {
+                    self.deadlines.remove(message);
+                }
+                _ => {}
             }
         }
         let records = step.records.iter().map(|record| (self.now, record.clone()));
@@ -331,7 +399,10 @@ impl World {
     fn run(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Open { attempt } => self.calls.push(Call::Open { attempt }),
+                Effect::Open { attempt, tries } => {
+                    self.rules.asks(attempt, tries);
+                    self.calls.push(Call::Open { attempt });
+                }
                 Effect::Forward { message, attempt, .. } => {
                     self.forwarded.push(message.clone());
                     self.calls.push(Call::Forward { message, attempt });
@@ -339,20 +410,25 @@ impl World {
                 Effect::Post(owed) if !self.conversation.owed().contains(&owed) => {
                     self.wrong = Some(format!("posts {owed:?}, which is not owed"));
                 }
+                Effect::TellRefused { message, attempt, .. } => {
+                    self.calls.push(Call::Tell { message, attempt });
+                }
                 Effect::Post(_)
                 | Effect::Typing { .. }
-                | Effect::Close
+                | Effect::Close { .. }
                 | Effect::CustomerTyping => {}
             }
         }
     }
 
-    /// The process is gone with all it knew and all that was under way; another one starts from the journal.
+    /// The process is gone, with all it knew and all that was under way. Another process starts
+    /// from the journal.
     fn restart(&mut self) {
         self.calls.clear();
         let snapshot = serde_json::to_string(&self.replayed).expect("a snapshot is JSON");
         self.conversation = serde_json::from_str(&snapshot).expect("a snapshot can be read");
         let step = self.conversation.handle(&self.policy, self.now, Input::Recovered);
+        self.rules.hears(&Input::Recovered, &step, self.now);
         self.commit(&step);
         self.run(step.effects);
     }
@@ -375,6 +451,10 @@ impl World {
         {
             return Err(format!("I8: was to act at {due}, and it is {}", self.now));
         }
+        if let Some((message, _)) = self.deadlines.iter().find(|(_, by)| **by < self.now) {
+            return Err(format!("I8: {message} has no fate, and it is {}", self.now));
+        }
+        self.rules.check(self.now)?;
         for (message, before) in &self.failed_before {
             if self.forwarded[*before..].contains(message) {
                 return Err(format!("I4: {message} was forwarded after it was failed"));
@@ -394,6 +474,13 @@ impl World {
                             let outcome = OpenOutcome::Opened(self.new_session());
                             self.take(Input::OpenEnded { attempt, outcome });
                         }
+                        Call::Tell { message, attempt } => {
+                            self.take(Input::RefusalTold {
+                                message,
+                                attempt,
+                                outcome: TellOutcome::Heard,
+                            });
+                        }
                         Call::Forward { message, attempt } => {
                             let outcome = AttemptOutcome::Delivered { service_id: None };
                             self.take(Input::AttemptEnded { message, attempt, outcome });
@@ -411,6 +498,7 @@ impl World {
             }
             self.wait(Duration::from_mins(1));
         }
+        self.rules.check_end(&self.policy)?;
         if let Some(message) = self.history.unsettled().next() {
             return Err(format!("I2: {message} was never settled"));
         }

@@ -1,4 +1,4 @@
-//! Who keeps whom waiting on a connection: the caller the gateway, or the other way round.
+//! Tracks which side of a connection is waiting: the gateway or its caller.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,17 +14,19 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::CROWDED;
+use super::{CROWDED, Peer};
 
-/// What is known of one connection: since when the gateway waits for its caller. `None` while the caller waits.
-pub(super) struct Place(Mutex<Option<Instant>>);
+/// The time since when the gateway has waited for the caller of one connection. `None` while the
+/// caller waits for the gateway.
+pub(super) struct IdleTracker(Mutex<Option<Instant>>);
 
-impl Place {
+impl IdleTracker {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Some(Instant::now())))
     }
 
-    /// Ends when others wait for room and this caller has kept the gateway waiting for too long.
+    /// Returns when others wait for a place and this caller has kept the gateway waiting for too
+    /// long.
     pub(super) async fn must_be_left(&self, crowded: &Notify) {
         loop {
             crowded.notified().await;
@@ -43,22 +45,26 @@ impl Place {
     }
 }
 
-/// Hands requests on, and keeps the book of a connection's place.
-pub(super) struct Watched {
+/// Passes requests to the router, and tracks who waits for whom on the connection.
+pub(super) struct TrackedService {
     pub(super) router: Router,
-    pub(super) place: Arc<Place>,
+    pub(super) peer: Peer,
+    pub(super) place: Arc<IdleTracker>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Watched {
+impl hyper::service::Service<Request<Incoming>> for TrackedService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (mut router, place) = (self.router.clone(), Arc::clone(&self.place));
-        // The body has its own time from here on; without one the caller has done its part.
+        // The time limit of the body starts here. If there is no body, the caller has sent
+        // everything.
         place.set((!request.body().is_end_stream()).then(Instant::now));
-        let request = request.map(|body| Body::new(Arriving { body, place: Arc::clone(&place) }));
+        let mut request =
+            request.map(|body| Body::new(TrackedBody { body, place: Arc::clone(&place) }));
+        request.extensions_mut().insert(self.peer);
         async move {
             let answered = tower_service::Service::call(&mut router, request).await;
             place.set(Some(Instant::now()));
@@ -68,13 +74,13 @@ impl hyper::service::Service<Request<Incoming>> for Watched {
     }
 }
 
-/// A body that says when all of it has come.
-struct Arriving {
+/// A body that notices when all of it has arrived.
+struct TrackedBody {
     body: Incoming,
-    place: Arc<Place>,
+    place: Arc<IdleTracker>,
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for TrackedBody {
     type Data = <Incoming as HttpBody>::Data;
     type Error = <Incoming as HttpBody>::Error;
 

@@ -1,12 +1,16 @@
-//! What Genesys is owed, brought to it: receipts, customers' messages, notes, disconnects.
+//! Delivers to Genesys what it is owed: receipts, customers' messages, notices, disconnects.
 //!
-//! The outbox in the store is the truth; this reads it page by page, so that a backlog costs no memory. Whatever is
-//! brought is told to its conversation, whose journal takes it out of the outbox. All repetition towards Genesys stands
-//! here.
+//! The outbox in the store is the source of truth. This module reads it page by page, so that a
+//! backlog costs no memory. It reports each result to the conversation, whose journal removes the
+//! item from the outbox. All retries towards Genesys happen here.
 
+mod alone;
+mod others;
 mod places;
 mod post;
 mod queue;
+pub(crate) mod tell;
+mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +20,9 @@ use conversation::mutant::{self, Mutant};
 use conversation::{Clock, Input, PostResult};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use genesys::Lane;
-use store::{OutboxItem, Store};
+use genesys::{Lane, LastCall};
+use jiff::{SignedDuration, Timestamp};
+use store::{LeaseGuard, OutboxItem, Store};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,28 +30,31 @@ use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::settings::Integration;
 use crate::to_genesys;
-use places::{Place, Places};
-use post::{Outcome, Post};
+use others::Others;
+use places::{BudgetQueue, BudgetWaiter};
+use post::{Later, Outcome, Post};
 use queue::{Due, LANES, Queue};
+use turn::{FailedCall, Turn};
 
-/// How often a store that others work on too is read from the beginning: what another node left late stands at a place
-/// that was passed already.
+/// How often a shared store's outbox is read from the beginning. Another node may have left an item
+/// late, at a position that this node has already passed.
 const SWEEP: Duration = Duration::from_secs(15);
-/// How long typing stays worth telling is the budget's matter; how much of it may wait is this.
+/// How many typing events may wait. How long each stays useful is up to the budget.
 const MOST_TYPING: usize = 32;
 
-/// One integration's way to Genesys.
+/// The delivery of one integration's outbox to Genesys.
 pub(crate) struct Egress {
     integration: Arc<Integration>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// Rung when the outbox has something new.
+    /// Notified when the outbox has something new.
     news: Notify,
-    /// Rung when this node may drive conversations that it could not drive before.
+    /// Notified when this node may drive conversations that it could not drive before.
     gained: Notify,
     typing: tokio::sync::Semaphore,
-    places: Arc<Places>,
+    places: Arc<BudgetQueue>,
+    others: Mutex<Others>,
     rng: Mutex<fastrand::Rng>,
 }
 
@@ -69,35 +77,45 @@ impl Egress {
             gained: Notify::new(),
             typing: tokio::sync::Semaphore::new(MOST_TYPING),
             places: Arc::default(),
+            others: Mutex::default(),
             rng,
         }
     }
 
-    /// Says that the outbox has something new.
+    /// Signals that the outbox has something new.
     pub(crate) fn look(&self) {
         self.news.notify_one();
     }
 
-    /// Says that what was read before may be this node's matter now.
+    /// Signals that this node may now own items that it read and skipped before.
     pub(crate) fn look_anew(&self) {
         self.gained.notify_one();
     }
 
-    /// Tells Genesys that the customer types; dropped where that would come too late.
-    pub(crate) fn typing(self: &Arc<Self>, engine: &Engine, customer: Customer) {
-        let egress = Arc::clone(self);
+    /// Tells Genesys that the customer types. The event is dropped if it would arrive too late.
+    pub(crate) fn typing(self: &Arc<Self>, engine: &Arc<Engine>, customer: Customer) {
+        let (egress, told) = (Arc::clone(self), Arc::clone(engine));
         engine.tasks.spawn(async move {
             let Ok(_few) = egress.typing.try_acquire() else { return };
-            let event = to_genesys::typing(&customer, egress.clock.now());
-            let id = &egress.integration.genesys_id;
-            let post = async |client: genesys::Client| client.post_event(id, &event).await;
+            let event = to_genesys::typing(&customer, egress.clock.wall());
+            let (id, last_call, stop) =
+                (&egress.integration.genesys_id, LastCall::default(), told.stop.clone());
+            let post = async |client: genesys::Client| {
+                let client = client.noting(&last_call).only_while(move || !stop.is_cancelled());
+                client.post_event(id, &event).await
+            };
             if let Err(error) = egress.integration.budget.call(Lane::Typing, post).await {
-                tracing::debug!(integration = %egress.integration.name, %error, "typing was not told");
+                tell::failed(
+                    &told,
+                    &egress.integration,
+                    &FailedCall::new(&last_call, &error),
+                    "it is not told",
+                );
             }
         });
     }
 
-    /// Brings what is owed, until the gateway stops.
+    /// Delivers the outbox, until the gateway stops.
     pub(crate) async fn run(self: Arc<Self>, engine: Arc<Engine>) {
         let mut queue = Queue::default();
         queue.news();
@@ -116,7 +134,8 @@ impl Egress {
             {
                 posts.push(self.start(&engine, due));
             }
-            // What ends comes before what begins, so that a flood of news keeps no slot taken.
+            // Finished posts are handled before news, so that a flood of news does not keep slots
+            // occupied.
             tokio::select! {
                 biased;
                 () = engine.stop.cancelled() => break,
@@ -127,16 +146,18 @@ impl Egress {
                 () = self.places.left.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
             }
-            // All that has ended meanwhile makes room at once, so that one look into the store serves it all.
+            // Every post that has finished meanwhile frees its slot at once, so that one read of
+            // the store fills all of them.
             while let Some(Some((item, tries, again))) = posts.next().now_or_never() {
                 queue.ended(&item, tries, again);
             }
         }
-        // What is under way may end; what was told is in the journal or will be looked for by the next process.
+        // Posts in progress may finish. Their results are either in the journal, or the next
+        // process checks them.
         while posts.next().await.is_some() {}
     }
 
-    /// Reads what there is room for. Returns whether the store could be read.
+    /// Reads as many items as there is room for. Returns whether the store could be read.
     async fn read(&self, queue: &mut Queue) -> bool {
         for urgent in LANES {
             let Some((after, limit)) = queue.wants(urgent) else { continue };
@@ -151,8 +172,8 @@ impl Egress {
         true
     }
 
-    /// Brings one thing in a task of its own: it must go on while this task waits for the store, since it may hold
-    /// what the store's answer waits for.
+    /// Delivers one item in a task of its own. The item must make progress while this task waits
+    /// for the store, because it may hold what the store's answer waits for.
     fn start(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
@@ -165,52 +186,122 @@ impl Egress {
             engine.tasks.clone().spawn(async move { egress.bring(&engine, due, place).await });
         async move {
             let again = task.await.unwrap_or_else(|_| {
-                // A task that broke has told nobody; what it was about may have been done.
-                let due = Due { item: item.clone(), tries: tries + 1, doubt: true, done: None };
+                // A task that panicked reported nothing, but its call may have been made.
+                let due = Due {
+                    item: item.clone(),
+                    tries: tries + 1,
+                    doubt: true,
+                    done: None,
+                    before: None,
+                };
                 Some((Duration::from_secs(5), due))
             });
             (item, tries, again.map(|(pause, due)| (Instant::now() + pause, due)))
         }
     }
 
-    /// Brings one thing, and waits until the journal knows. Where that is needed, returns what to do later, and when.
-    async fn bring(&self, engine: &Arc<Engine>, due: Due, place: Place) -> Option<(Duration, Due)> {
-        let Due { item, tries, doubt, done } = due;
+    /// Delivers one item, and waits until the result is in the journal. If the item must be
+    /// retried, returns what to do, and after what delay.
+    async fn bring(
+        &self,
+        engine: &Arc<Engine>,
+        due: Due,
+        place: BudgetWaiter,
+    ) -> Option<(Duration, Due)> {
+        let Due { item, tries, doubt, done, before } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
-        // Another node's by now: that one finds it in the outbox. Another's meanwhile: it is read again, if it is still owed.
-        let drive =
-            self.store.drive(&item.conversation).filter(|drive| drive.term() == item.term)?;
-        let name = self.integration.name.as_str();
+        let (integration, store) = (&*self.integration, self.store.as_ref());
+        let turn = Turn::new(integration, store, &item, &engine.stop, place);
+        // If another node owns the item by now, that node finds it in the outbox. If this node lost
+        // and regained the conversation, it reads the item again if it is still owed. The lease is
+        // only checked here: its guard must not be held while the post waits for the budget.
+        turn.right()?;
         let outcome = if let Some(input) = done {
-            drop(place);
             Outcome::Done(input)
         } else {
-            let (integration, store, place) =
-                (&self.integration, self.store.as_ref(), Mutex::new(Some(place)));
-            Post { integration, store, drive: &drive, doubt, stop: &engine.stop, place }
-                .bring(&item)
+            let told = OutboxItem { since: self.as_told(item.since), ..item.clone() };
+            Post { integration, store, turn: &turn, doubt, before, others: &self.others }
+                .bring(&told)
                 .await
+        };
+        let (drive, mut failed) = turn.end();
+        let tell = |failed: &[FailedCall], follows: &str| {
+            tell::all_failed(engine, integration, failed, follows);
+        };
+        let Some(drive) = drive else {
+            tell(&failed, "another node goes on with it");
+            return None;
         };
         match outcome {
             Outcome::Done(input) => {
+                if is_refused(&input) {
+                    tell(&failed, &format!("{} is refused for good", item.owed.key()));
+                }
                 if engine.deliver(&item.conversation, drive, (*input).clone()).await.is_ok() {
                     self.count(&item, &input);
                     return None;
                 }
-                // The gateway stops, or the conversation is read anew: it is told again, and nothing is posted again.
+                // The gateway stops, or the conversation is being reloaded. The result is reported
+                // again later, and nothing is posted again.
                 let pause = self.pause(tries).max(Duration::from_secs(1));
-                Some((pause, Due { item, tries: tries + 1, doubt: true, done: Some(input) }))
+                Some((
+                    pause,
+                    Due { item, tries: tries + 1, doubt: true, done: Some(input), before },
+                ))
             }
-            Outcome::Later { why, after, doubt } => {
-                self.metrics.post(name, "retried");
+            Outcome::Later(Later { why, after, doubt, alone }) => {
+                self.metrics.post(integration.name.as_str(), "retried");
+                if failed.is_empty() {
+                    failed.push(FailedCall::without_call(&why));
+                }
+                if alone && self.is_given_up(engine, &item, drive, &why).await {
+                    tell(&failed, &format!("{} is given up", item.owed.key()));
+                    return None;
+                }
                 let pause = after.unwrap_or_default().max(self.pause(tries));
-                tracing::warn!(integration = name, conversation = %item.conversation, why, ?pause, "Genesys did not take it");
-                Some((pause, Due { item, tries: tries + 1, doubt, done: None }))
+                tell(
+                    &failed,
+                    &format!("{} is tried again in {:.1} s", item.owed.key(), pause.as_secs_f64()),
+                );
+                let before = Some(Instant::now());
+                Some((pause, Due { item, tries: tries + 1, doubt, done: None, before }))
             }
         }
     }
 
-    /// What Genesys refuses for good is lost for people, so somebody has to look at it.
+    /// A store time as it is reported to Genesys: converted to the wall clock if the two clocks
+    /// differ by a second or more.
+    fn as_told(&self, at: Timestamp) -> Timestamp {
+        let off = self.clock.wall().duration_since(self.clock.now());
+        if off.abs() < SignedDuration::from_secs(1) {
+            at
+        } else {
+            at.checked_add(off).unwrap_or(at)
+        }
+    }
+
+    /// Tells the conversation that Genesys does not take this item while it takes what others are
+    /// owed. The conversation decides whether that has lasted long enough to give up.
+    async fn is_given_up(
+        &self,
+        engine: &Arc<Engine>,
+        item: &OutboxItem,
+        drive: LeaseGuard,
+        why: &str,
+    ) -> bool {
+        let failed = Input::PostFailed { owed: item.owed.clone(), why: why.into() };
+        if engine.deliver(&item.conversation, drive, failed).await.is_err() {
+            return false;
+        }
+        // If the state cannot be read, the item is retried: one call too many is better than none.
+        let loaded = self.store.load(&item.conversation).await;
+        loaded.is_ok_and(|loaded| {
+            loaded.is_some_and(|loaded| !loaded.state.owed().contains(&item.owed))
+        })
+    }
+
+    /// What Genesys refuses for good never reaches people, so an operator must look at it. A
+    /// refused customer's message is logged later, when its conversation has decided about it.
     fn count(&self, item: &OutboxItem, done: &Input) {
         let name = self.integration.name.as_str();
         let (Input::ReceiptDone { result, .. }
@@ -222,6 +313,9 @@ impl Egress {
         };
         match result {
             PostResult::Posted { .. } => self.metrics.post(name, "done"),
+            PostResult::Refused { .. } if matches!(done, Input::InboundDone { .. }) => {
+                self.metrics.post(name, "refused");
+            }
             PostResult::Refused { why } => {
                 self.metrics.post(name, "refused");
                 let owed = item.owed.key();
@@ -238,6 +332,17 @@ impl Egress {
         let share = self.rng.lock().unwrap_or_else(PoisonError::into_inner).f64();
         ceiling.mul_f64(share)
     }
+}
+
+/// Whether Genesys refused the item for good.
+fn is_refused(done: &Input) -> bool {
+    matches!(
+        done,
+        Input::ReceiptDone { result: PostResult::Refused { .. }, .. }
+            | Input::InboundDone { result: PostResult::Refused { .. }, .. }
+            | Input::NoticeDone { result: PostResult::Refused { .. }, .. }
+            | Input::DisconnectDone { result: PostResult::Refused { .. } }
+    )
 }
 
 async fn sleep_until(at: Option<Instant>) {

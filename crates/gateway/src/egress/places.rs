@@ -1,4 +1,6 @@
-//! How many posts wait for the budget. Each keeps its conversation from being handed to another node, so few may.
+//! Counts the posts that wait for the budget. Only a few may wait, because items read from the
+//! outbox later may be more urgent. Also, another node may have the lease by the time a waiting
+//! post's turn comes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,39 +10,39 @@ use tokio::sync::Notify;
 /// How many posts of a lane may wait for the budget.
 const MOST: usize = 32;
 
-/// How many wait, of each lane.
+/// How many posts of each lane wait.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct BudgetQueue {
     urgent: AtomicUsize,
     lazy: AtomicUsize,
-    /// Rung when one has waited long enough.
+    /// Notified when a post stops waiting.
     pub(super) left: Notify,
 }
 
-impl Places {
+impl BudgetQueue {
     fn of(&self, urgent: bool) -> &AtomicUsize {
         if urgent { &self.urgent } else { &self.lazy }
     }
 
-    /// Whether another post of a lane may begin to wait.
+    /// Whether another post of a lane may start to wait.
     pub(super) fn has_room(&self, urgent: bool) -> bool {
         self.of(urgent).load(Ordering::Relaxed) < MOST
     }
 
-    /// One begins to wait.
-    pub(super) fn take(self: &Arc<Self>, urgent: bool) -> Place {
+    /// Registers a post that starts to wait.
+    pub(super) fn take(self: &Arc<Self>, urgent: bool) -> BudgetWaiter {
         self.of(urgent).fetch_add(1, Ordering::Relaxed);
-        Place { places: Arc::clone(self), urgent }
+        BudgetWaiter { places: Arc::clone(self), urgent }
     }
 }
 
-/// A post that waits for the budget, until it is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+/// Counts as one waiting post until it is dropped.
+pub(super) struct BudgetWaiter {
+    places: Arc<BudgetQueue>,
     urgent: bool,
 }
 
-impl Drop for Place {
+impl Drop for BudgetWaiter {
     fn drop(&mut self) {
         self.places.of(self.urgent).fetch_sub(1, Ordering::Relaxed);
         self.places.left.notify_one();
@@ -53,7 +55,7 @@ mod tests {
 
     #[test]
     fn few_wait_and_whoever_goes_makes_room() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(BudgetQueue::default());
         let mut waiting = Vec::new();
         while places.has_room(true) {
             waiting.push(places.take(true));

@@ -1,44 +1,55 @@
-//! One thing that Genesys is owed: which call it is, and what the answer means.
+//! One item that Genesys is owed: which call delivers it, and what the answer means.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use connector::{Customer, Event};
+use conversation::mutant::{self, Mutant};
 use conversation::{Fate, Input, MessageId, NoticeKind, Owed, PostResult};
 use genesys::agent::ParticipantPatch;
 use genesys::conversation::{ParticipantState, Purpose};
-use genesys::receipt::ReceiptStatus;
-use genesys::{Answer, CallError, Lane};
+use genesys::{CallError, Lane};
 use jiff::Timestamp;
-use store::{Body, Direction, Drive, OutboxItem, Store, StoreError};
-use tokio_util::sync::CancellationToken;
+use store::{Body, Direction, OutboxItem, Store, StoreError};
+use tokio::time::Instant;
 
-use super::places::Place;
+use super::others::Others;
+use super::turn::Turn;
+use crate::customer_message::{self, Part};
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
 
 pub(super) struct Post<'a> {
     pub(super) integration: &'a Integration,
     pub(super) store: &'a dyn Store,
-    pub(super) drive: &'a Drive,
-    /// It may have been done already.
+    pub(super) turn: &'a Turn<'a>,
+    /// The call may have been made already.
     pub(super) doubt: bool,
-    /// Nothing waits for its turn any more once the gateway stops: the next process or node finds it in the outbox.
-    pub(super) stop: &'a CancellationToken,
-    /// Its place among those that wait for the budget; it is left when the first call goes.
-    pub(super) place: Mutex<Option<Place>>,
+    /// When the previous attempt was made, if there was one.
+    pub(super) before: Option<Instant>,
+    pub(super) others: &'a Mutex<Others>,
 }
 
 pub(super) enum Outcome {
-    /// It is done, or will never be: this is what the conversation is told.
+    /// It is done, or will never be done. The input tells the conversation which.
     Done(Box<Input>),
-    /// It is to be tried again.
-    Later { why: String, after: Option<Duration>, doubt: bool },
+    /// It must be retried.
+    Later(Later),
+}
+
+/// Why an item must be retried, and when.
+pub(super) struct Later {
+    pub(super) why: String,
+    pub(super) after: Option<Duration>,
+    pub(super) doubt: bool,
+    /// Genesys takes what others are owed meanwhile, so this item may be the one that it never
+    /// takes.
+    pub(super) alone: bool,
 }
 
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Self {
-        Self::Later { why: error.to_string(), after: None, doubt: true }
+        Self::Later(Later { why: error.to_string(), after: None, doubt: true, alone: false })
     }
 }
 
@@ -48,40 +59,15 @@ impl Post<'_> {
             Owed::Receipt { message, fate } => {
                 self.receipt(message, fate.as_ref(), item.since).await
             }
-            Owed::Inbound { message } => self.inbound(message).await,
+            Owed::Inbound { message } => self.inbound(item, message).await,
             Owed::Notice { message, notice } => self.notice(item, message, *notice).await,
-            Owed::Disconnect { id } => self.disconnect(id).await,
+            Owed::Disconnect { id } => self.disconnect(item, id).await,
         };
-        // Once in doubt, only an answer about the thing itself ends it.
-        if let Err(Outcome::Later { doubt, .. }) = &mut brought {
-            *doubt |= self.doubt;
+        // Once in doubt, the item stays in doubt until an answer about the item itself.
+        if let Err(Outcome::Later(later)) = &mut brought {
+            later.doubt |= self.doubt;
         }
         brought.unwrap_or_else(|later| later)
-    }
-
-    /// Makes one call when it is its turn, if it is still this node's to make then.
-    async fn call<T, F>(
-        &self,
-        lane: Lane,
-        call: impl FnOnce(genesys::Client) -> F,
-    ) -> Result<Answer<T>, CallError>
-    where
-        F: Future<Output = Result<Answer<T>, CallError>>,
-    {
-        let drive = self.drive.clone();
-        let turn = self.integration.budget.permit(lane);
-        let permit = tokio::select! {
-            biased;
-            permit = turn => permit,
-            () = self.stop.cancelled() => None,
-        };
-        drop(self.place.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let Some(permit) = permit else {
-            return Err(CallError::NotSent { cause: "the gateway was stopping".to_owned() });
-        };
-        let outcome = call(permit.client().clone().only_while(move || drive.holds())).await;
-        permit.done(&outcome);
-        outcome
     }
 
     async fn receipt(
@@ -103,45 +89,51 @@ impl Post<'_> {
         }
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
-        let answer = self.call(lane, post).await;
+        let answer = self.turn.call(lane, post).await;
         let refusals = self.refusals(&answer).await?;
         settled(answer.map(|_| None), done, refusals)
     }
 
-    /// Whether Genesys has a final receipt for the message. Where it will not say, it is told again: a receipt too many
-    /// is better than none.
+    /// Whether Genesys has a final receipt for the message. Only an answer about its receipts, or a
+    /// 404 for the message, decides this. After any other answer the question is repeated: posting
+    /// a receipt without an answer might post it twice.
     async fn is_there(&self, foreign_id: &str, lane: Lane) -> Result<bool, Outcome> {
         let read = async |client: genesys::Client| client.message_details(foreign_id).await;
-        match self.call(lane, read).await {
-            Ok(answer) => Ok(answer.value.normalized_receipts.iter().flatten().any(|receipt| {
-                receipt.is_final_receipt == Some(true)
-                    || matches!(
-                        receipt.status,
-                        Some(ReceiptStatus::Delivered | ReceiptStatus::Failed)
-                    )
-            })),
-            // An answer that cannot be read is none, however often it is asked for.
-            Err(CallError::Refused { .. } | CallError::Unknown { .. }) => Ok(false),
+        match self.turn.call(lane, read).await {
+            Ok(answer) => answer
+                .value
+                .has_final_receipt(foreign_id)
+                .ok_or_else(|| unanswered("the message's receipts")),
+            Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => {
+                self.turn.was_answered();
+                Ok(false)
+            }
+            Err(CallError::Refused { .. } | CallError::Unknown { .. })
+                if mutant::is(Mutant::UnansweredIsNo) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(later(&error, true)),
         }
     }
 
-    /// What a 404 says: whether the integration is there is asked, since nothing may be thrown away for a mistake in
-    /// the configuration. Where that will not be said, it is.
+    /// Which refusals are final after this answer. After a 404, this checks that the integration
+    /// exists, because a configuration mistake must not discard anything.
     async fn refusals<T>(&self, answer: &Result<T, CallError>) -> Result<Final, Outcome> {
         if !matches!(answer, Err(CallError::Refused { status, .. }) if status.as_u16() == 404) {
             return Ok(Final::Body);
         }
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
-        match self.call(Lane::Background, read).await {
+        match self.turn.call(Lane::Background, read).await {
+            Ok(answer) if answer.value.id.eq_ignore_ascii_case(id) => Ok(Final::BodyOrMissing),
+            Ok(_) => Err(unanswered("the integration")),
             Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Final::Body),
-            Ok(_) | Err(CallError::Refused { .. }) => Ok(Final::BodyOrMissing),
             Err(error) => Err(later(&error, true)),
         }
     }
 
-    async fn inbound(&self, message: &MessageId) -> Result<Outcome, Outcome> {
+    async fn inbound(&self, item: &OutboxItem, message: &MessageId) -> Result<Outcome, Outcome> {
         let done = |result, genesys: Option<String>| Input::InboundDone {
             message: message.clone(),
             result,
@@ -161,14 +153,33 @@ impl Post<'_> {
         };
         let at = time.map_or(kept.received, |time| time.min(kept.received));
         let integration = &self.integration.genesys_id;
-        let (answer, genesys) = match to_genesys::inbound(&id, &customer, text, &content, at) {
+        let part = match customer_message::plan(text.as_deref(), &content) {
+            // The events endpoint stores each part separately. Only an earlier build stored several
+            // parts as one, and posted the tap.
+            Ok(plan) => {
+                let tap = plan
+                    .parts
+                    .iter()
+                    .position(|part| matches!(part, Part::Tap { .. }))
+                    .unwrap_or(0);
+                plan.parts.into_iter().nth(tap)
+            }
+            Err(why) => {
+                return Ok(Outcome::Done(Box::new(done(
+                    PostResult::Refused { why: why.into() },
+                    None,
+                ))));
+            }
+        };
+        let Some(part) = part else { return Ok(lost(|result| done(result, None))) };
+        let (answer, genesys) = match to_genesys::inbound(&id, &customer, part, at) {
             Inbound::Message(message) => {
-                // Always asked for the conversation: a customer who returns late lands in a new one, and only the
-                // answer says so.
+                // The conversation id is always requested. A customer who returns late gets a new
+                // conversation, and only the answer shows that.
                 let post = async |client: genesys::Client| {
                     client.post_message(integration, &message, true).await
                 };
-                match self.call(Lane::Urgent, post).await {
+                match self.turn.call(Lane::Urgent, post).await {
                     Ok(answer) => (Ok(answer.value.id), answer.value.conversation_id),
                     Err(error) => (Err(error), None),
                 }
@@ -177,12 +188,16 @@ impl Post<'_> {
                 let post = async |client: genesys::Client| {
                     client.post_structured_response(integration, &response).await
                 };
-                (self.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
+                (self.turn.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
         };
-        // The answer to a button may also name a message that Genesys does not know.
+        self.note(item, &answer);
+        let alone = self.is_alone(item, answer.as_ref().err()).await;
+        // For the answer to a button, a 404 may also mean that Genesys does not know the original
+        // message.
         let refusals = self.refusals(&answer).await?;
         settled(answer, |result| done(result, genesys), refusals)
+            .map_err(|later| later.alone(alone))
     }
 
     async fn notice(
@@ -205,17 +220,21 @@ impl Post<'_> {
         );
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
-        let answer = self.call(Lane::Urgent, post).await;
+        let answer = self.turn.call(Lane::Urgent, post).await;
         settled(answer.map(|answer| answer.value.id), done, Final::All)
     }
 
-    /// Disconnects the customer's participant: the way to say that the customer has left.
-    async fn disconnect(&self, conversation: &str) -> Result<Outcome, Outcome> {
+    /// Disconnects the customer's participant, which tells Genesys that the customer has left.
+    async fn disconnect(&self, item: &OutboxItem, conversation: &str) -> Result<Outcome, Outcome> {
         let done = |result| Input::DisconnectDone { result };
         let read = async |client: genesys::Client| client.conversation(conversation).await;
-        let found = match self.call(Lane::Urgent, read).await {
-            Ok(answer) => answer.value,
-            Err(error) => return settled(Err(error), done, Final::All),
+        let found = match self.turn.call(Lane::Urgent, read).await {
+            Ok(answer) if answer.value.id.as_deref() == Some(conversation) => answer.value,
+            Ok(_) => return Err(unanswered("the conversation")),
+            Err(error) => {
+                let alone = self.is_alone(item, Some(&error)).await;
+                return settled(Err(error), done, Final::All).map_err(|later| later.alone(alone));
+            }
         };
         let live = |participant: &&genesys::conversation::Participant| {
             !matches!(
@@ -234,8 +253,9 @@ impl Post<'_> {
         let post = async |client: genesys::Client| {
             client.patch_participant(conversation, &customer, &patch).await
         };
-        let answer = self.call(Lane::Urgent, post).await;
-        settled(answer.map(|_| None), done, Final::All)
+        let answer = self.turn.call(Lane::Urgent, post).await;
+        let alone = self.is_alone(item, answer.as_ref().err()).await;
+        settled(answer.map(|_| None), done, Final::All).map_err(|later| later.alone(alone))
     }
 
     async fn body(
@@ -247,19 +267,19 @@ impl Post<'_> {
     }
 }
 
-/// Which refusals are for good.
+/// Which refusals are final.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Final {
-    /// Those of the body itself. Others, such as 403, speak of the configuration or of something that stands between:
-    /// they may be mended, and nothing is thrown away until then.
+pub(super) enum Final {
+    /// Refusals of the body itself. Others, such as 403, are about the configuration or about a
+    /// proxy in between. That can be repaired, and nothing is discarded until then.
     Body,
-    /// A 404 as well: the thing itself is not there (any more), and nobody is left to be told.
+    /// A 404 as well: the target no longer exists, so there is nothing left to tell.
     BodyOrMissing,
-    /// All: nobody's words are lost by it.
+    /// All refusals: this item carries no one's words, so nothing is lost.
     All,
 }
 
-/// What an answer means: done, refused for good, or to be tried again.
+/// What an answer means: done, refused for good, or to be retried.
 fn settled(
     answer: Result<Option<String>, CallError>,
     done: impl FnOnce(PostResult) -> Input,
@@ -268,7 +288,7 @@ fn settled(
     let result = match answer {
         Ok(id) => PostResult::Posted { genesys_id: id.map(String::into_boxed_str) },
         Err(CallError::Refused { status, .. }) if status.as_u16() == 409 => {
-            // A conflict is our own earlier copy.
+            // A conflict means that Genesys already has our earlier copy.
             PostResult::Posted { genesys_id: None }
         }
         Err(error) => match &error {
@@ -292,7 +312,7 @@ fn settled(
 }
 
 impl Final {
-    fn has(self, status: u16) -> bool {
+    pub(super) fn has(self, status: u16) -> bool {
         match self {
             Self::Body => matches!(status, 400 | 410 | 413 | 415 | 422),
             Self::BodyOrMissing => status == 404 || Self::Body.has(status),
@@ -301,20 +321,36 @@ impl Final {
     }
 }
 
+impl Outcome {
+    /// Sets `alone`, if the outcome is to be retried.
+    fn alone(self, alone: bool) -> Self {
+        match self {
+            Self::Later(later) => Self::Later(Later { alone, ..later }),
+            done @ Self::Done(_) => done,
+        }
+    }
+}
+
 fn later(error: &CallError, doubt: bool) -> Outcome {
     let after = match error {
         CallError::Unavailable { retry_after, .. } => *retry_after,
-        // A matter of configuration: somebody has to mend it first.
+        // A configuration problem, which an operator must fix first.
         CallError::Unauthorized { .. } | CallError::Refused { .. } => Some(Duration::from_secs(10)),
-        // The budget keeps the lane shut after a 429; waiting here as well would only delay it.
+        // The budget keeps the lane shut after a 429. A delay here as well would only add to it.
         CallError::RateLimited { .. } | CallError::NotSent { .. } | CallError::Unknown { .. } => {
             None
         }
     };
-    Outcome::Later { why: error.to_string(), after, doubt }
+    Outcome::Later(Later { why: error.to_string(), after, doubt, alone: false })
 }
 
-/// The message's row is gone, so there is nothing to say and nobody to say it about.
+/// The outcome for an answer that does not cover what was asked.
+fn unanswered(about: &str) -> Outcome {
+    let why = format!("the answer says nothing about {about}");
+    Outcome::Later(Later { why, after: None, doubt: true, alone: false })
+}
+
+/// The message's row is gone, so there is nothing left to deliver.
 fn lost(done: impl FnOnce(PostResult) -> Input) -> Outcome {
     Outcome::Done(Box::new(done(PostResult::Refused {
         why: "the message's row is gone from the store".into(),

@@ -1,5 +1,6 @@
-//! Which of the things that Genesys is owed goes next: the urgent before the rest, each about one subject after the
-//! other, those that failed when their pause is over. Read from the store in pages; nothing here calls anybody.
+//! Decides which owed item goes next. Urgent items come first, items about one subject go one at a
+//! time, and failed items wait for their backoff. Items are read from the store in pages; nothing
+//! here makes a call.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -7,59 +8,70 @@ use conversation::{ConversationId, Input};
 use store::OutboxItem;
 use tokio::time::Instant;
 
-/// How much of a lane is held in memory; the rest waits in the store (I12).
+/// How many items of a lane are held in memory. The rest waits in the store (I12).
 const PAGE: usize = 500;
-/// How many may wait for another try before nothing more is read.
+/// How many items may wait for a retry before reading stops.
 const MOST_PAUSED: usize = 10_000;
-/// How many calls of a lane are under way at once.
+/// How many calls of a lane may be in progress at once.
 const UNDER_WAY: usize = 256;
-/// How many of them may be made again: what never works must not keep others from being tried (I10).
+/// How many of them may be retries. Items that never succeed must not keep others from being tried
+/// (I10).
 const AGAIN: usize = UNDER_WAY / 2;
 
-/// The two lanes: what somebody waits for, and the rest.
+/// The two lanes: items that someone waits for, and the rest.
 pub(super) const LANES: [bool; 2] = [true, false];
 
-/// One thing that is owed, and what was tried.
+/// An owed item, and what was tried so far.
 #[derive(Debug, PartialEq)]
 pub(super) struct Due {
     pub(super) item: OutboxItem,
     pub(super) tries: u32,
     /// Genesys may have it already.
     pub(super) doubt: bool,
-    /// It is done, and only its conversation does not know yet.
+    /// The result, if the item is done but its conversation has not been told yet.
     pub(super) done: Option<Box<Input>>,
+    /// When the previous attempt was made, if there was one.
+    pub(super) before: Option<Instant>,
 }
 
-/// A conversation, and what it is about.
+/// A conversation, and what the item is about.
 type Subject = (ConversationId, String);
 
 #[derive(Default)]
 pub(super) struct Queue {
     urgent: Lane,
     lazy: Lane,
-    subjects: HashMap<Subject, Slot>,
+    subjects: HashMap<Subject, SubjectState>,
     paused: BTreeMap<(Instant, u64), Due>,
 }
 
 #[derive(Default)]
 struct Lane {
     ready: VecDeque<Due>,
-    /// Those whose pause is over.
+    /// Items whose backoff is over.
     again: VecDeque<Due>,
-    /// The last that was read.
+    /// The position of the last item that was read.
     after: u64,
-    /// The store may have more behind it.
+    /// The store may have more items after it.
     more: bool,
     under_way: usize,
     again_under_way: usize,
 }
 
-/// What is known of one subject.
-struct Slot {
-    /// The newest row about it; an older one has been replaced in the store.
-    newest: u64,
+/// A row's position, and the lease term in which it was read. A row read in an earlier term is
+/// ignored, so the same row read again counts as newer.
+type Reading = (u64, u64);
+
+fn reading(item: &OutboxItem) -> Reading {
+    (item.seq, item.term)
+}
+
+/// The state of one subject.
+struct SubjectState {
+    /// The newest row about it, as last read. The store has replaced all older rows.
+    newest: Reading,
     under_way: bool,
-    /// The newest row, while an older one is under way.
+    /// The newest row, while an older one is in progress.
     behind: Option<Due>,
 }
 
@@ -70,21 +82,23 @@ impl Queue {
         self.lazy.more = true;
     }
 
-    /// What was read before may have changed hands: everything is read from the beginning. What is known is passed over.
+    /// Reads everything from the beginning, because items may have changed hands. Known items are
+    /// skipped.
     pub(super) fn start_over(&mut self) {
         self.urgent.after = 0;
         self.lazy.after = 0;
         self.news();
     }
 
-    /// Where to go on reading a lane, and how much; none where there is nothing to read, or no room for it.
+    /// The position from which to read a lane, and how many items. `None` if there is nothing to
+    /// read, or no room for it.
     pub(super) fn wants(&self, urgent: bool) -> Option<(u64, usize)> {
         let lane = if urgent { &self.urgent } else { &self.lazy };
         let room = lane.more && lane.ready.len() < PAGE / 2 && self.paused.len() < MOST_PAUSED;
         room.then_some((lane.after, PAGE))
     }
 
-    /// Takes in what was read of a lane.
+    /// Adds what was read of a lane.
     pub(super) fn read(&mut self, urgent: bool, items: Vec<OutboxItem>) {
         let lane = self.lane(urgent);
         lane.more = items.len() >= PAGE;
@@ -93,22 +107,23 @@ impl Queue {
         }
         for item in items {
             let doubt = item.doubt;
-            self.add(Due { item, tries: 0, doubt, done: None });
+            self.add(Due { item, tries: 0, doubt, done: None, before: None });
         }
     }
 
     fn add(&mut self, due: Due) {
-        let seq = due.item.seq;
-        let slot = self.subjects.entry(subject(&due.item)).or_insert(Slot {
-            newest: 0,
+        let reading = reading(&due.item);
+        let slot = self.subjects.entry(subject(&due.item)).or_insert(SubjectState {
+            newest: (0, 0),
             under_way: false,
             behind: None,
         });
-        // The other lane may have been read further than this one, and this one before.
-        if seq <= slot.newest {
+        // The other lane may have been read further than this one, or this one may have been read
+        // before.
+        if reading <= slot.newest {
             return;
         }
-        slot.newest = seq;
+        slot.newest = reading;
         if slot.under_way {
             slot.behind = Some(due);
         } else {
@@ -116,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// The next that may go now, of a lane that has room.
+    /// The next item that may go now, from a lane that has room.
     pub(super) fn next(&mut self, now: Instant, has_room: impl Fn(bool) -> bool) -> Option<Due> {
         while let Some(entry) = self.paused.first_entry()
             && entry.key().0 <= now
@@ -136,7 +151,7 @@ impl Queue {
             let again = if lane.again_under_way < AGAIN { lane.again.pop_front() } else { None };
             let due = again.or_else(|| lane.ready.pop_front())?;
             let Some(slot) = self.subjects.get_mut(&subject(&due.item)) else { continue };
-            if slot.newest != due.item.seq {
+            if slot.newest != reading(&due.item) {
                 continue;
             }
             slot.under_way = true;
@@ -147,12 +162,13 @@ impl Queue {
         }
     }
 
-    /// When a pause ends.
+    /// When the first backoff ends.
     pub(super) fn wakeup(&self) -> Option<Instant> {
         self.paused.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// One that was under way for the `tries`th time after the first has ended; `again` says when it is to be tried again.
+    /// Removes an item from those in progress. `tries` counts the attempts before this one. `again`
+    /// is the next attempt and its time, if the item is to be retried.
     pub(super) fn ended(&mut self, item: &OutboxItem, tries: u32, again: Option<(Instant, Due)>) {
         let lane = self.lane(item.owed.is_urgent());
         lane.under_way -= 1;
@@ -161,9 +177,15 @@ impl Queue {
         let Some(slot) = self.subjects.get_mut(&subject) else { return };
         slot.under_way = false;
         if let Some(newer) = slot.behind.take() {
-            // Whatever became of the older one, it is not owed any more.
+            if newer.item.seq == item.seq {
+                // The same row was read again meanwhile. Only the store knows whether it is still
+                // owed.
+                self.subjects.remove(&subject);
+                return self.start_over();
+            }
+            // Whatever the result of the older one is, it is no longer owed.
             self.lane(newer.item.owed.is_urgent()).ready.push_front(newer);
-        } else if slot.newest != item.seq {
+        } else if slot.newest != reading(item) {
             // The newer one waits in its lane.
         } else if let Some((at, due)) = again {
             self.paused.insert((at, item.seq), due);
@@ -275,9 +297,44 @@ mod tests {
         queue.ended(&item(7, "b", failed()), 0, None);
         queue.start_over();
         assert_eq!(queue.wants(true), Some((0, PAGE)));
-        // Another node left one behind at a place that was passed already.
+        // Another node left an item late, at a position that this node has already passed.
         reads(&mut queue, vec![item(3, "c", failed()), item(5, "a", failed())]);
         assert_eq!(drain(&mut queue, now), [3], "5 is under way");
+    }
+
+    /// A node loses a conversation and gets it back: items that it read under the first lease are
+    /// ignored.
+    #[test]
+    fn what_is_read_under_another_right_goes_although_it_waits_or_is_under_way_under_the_last() {
+        let (now, mut queue) = (Instant::now(), Queue::default());
+        let in_term =
+            |seq: u64, term| OutboxItem { term, ..item(seq, &format!("m{seq}"), failed()) };
+        reads(&mut queue, vec![in_term(1, 1), in_term(2, 1), in_term(3, 1)]);
+        let (first, second) = (queue.next(now, |_| true), queue.next(now, |_| true));
+        let paused = second.map(|due| (now + Duration::from_secs(1), Due { tries: 1, ..due }));
+        queue.ended(&in_term(2, 1), 0, paused);
+        assert_eq!(
+            first.map(|due| due.item.seq),
+            Some(1),
+            "it is under way, one is paused, and one is ready"
+        );
+        queue.start_over();
+        reads(&mut queue, vec![in_term(1, 2), in_term(2, 2), in_term(3, 2)]);
+        queue.ended(&in_term(1, 1), 0, None);
+        assert_eq!(
+            queue.wants(true),
+            Some((0, PAGE)),
+            "whether the one under way is still owed is asked"
+        );
+        reads(&mut queue, vec![in_term(1, 2), in_term(2, 2), in_term(3, 2)]);
+        let left = std::iter::from_fn(|| queue.next(now + Duration::from_secs(5), |_| true));
+        let mut left: Vec<_> = left.map(|due| (due.item.seq, due.item.term)).collect();
+        left.sort_unstable();
+        assert_eq!(left, [(1, 2), (2, 2), (3, 2)], "each once");
+        for (seq, term) in left {
+            queue.ended(&in_term(seq, term), 0, None);
+        }
+        assert!(queue.subjects.is_empty() && queue.paused.is_empty(), "nothing is left of it");
     }
 
     #[test]

@@ -1,22 +1,23 @@
-//! Listens to Genesys's notifications. What they say is a hint for the poll, which asks and decides: frames are lost
-//! whenever the socket is away.
+//! Listens to Genesys's notifications. They are only hints for the poll, which asks Genesys and
+//! decides. Frames are lost whenever the socket is down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use genesys::notifications::{Frames, MOST_TOPICS, customer_end};
-use genesys::{CallError, Client, Lane};
-use store::Watched;
+use genesys::{CallError, Client, Lane, LastCall};
+use store::WatchedConversation;
 use tokio::sync::mpsc;
 
 use super::Hint;
+use crate::egress::tell::{self, FailedCall};
 use crate::engine::Engine;
 use crate::settings::Integration;
 
 /// How many topics one call subscribes to.
 const TOPICS: usize = 200;
-/// The pause before the first new connection; it doubles up to the longest.
+/// The pause before the first reconnect. It doubles up to the longest.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
@@ -24,27 +25,28 @@ struct Listener {
     engine: Arc<Engine>,
     integration: Arc<Integration>,
     hints: mpsc::Sender<Hint>,
-    /// A channel belongs to the OAuth client that made it.
+    /// The channel belongs to the OAuth client that created it.
     client: Client,
     channel: String,
-    topics: HashMap<String, Watched>,
+    topics: HashMap<String, WatchedConversation>,
 }
 
-/// Listens until the gateway stops; connects anew whenever the socket ends.
+/// Listens until the gateway stops, and reconnects whenever the socket ends.
 pub(super) async fn run(
     engine: Arc<Engine>,
     integration: Arc<Integration>,
     hints: mpsc::Sender<Hint>,
-    mut opened: mpsc::Receiver<Watched>,
+    mut opened: mpsc::Receiver<WatchedConversation>,
 ) {
     let mut pause = PAUSE;
+    let last_call = LastCall::default();
     loop {
         let session = async {
             let (mut listener, mut frames) =
-                Listener::connect(&engine, &integration, &hints).await?;
+                Listener::connect(&engine, &integration, &hints, &last_call).await?;
             pause = PAUSE;
             listener.subscribe_to_all().await?;
-            // What happened while nobody listened is found by asking.
+            // Ends that were missed while the socket was down are found by polling.
             let _ = hints.send(Hint::LookAtAll).await;
             listener.listen(&mut frames, &mut opened).await
         };
@@ -54,10 +56,11 @@ pub(super) async fn run(
         };
         match ended {
             Ok(()) => {
-                tracing::debug!(integration = %integration.name, "the notification socket has ended")
+                tracing::debug!(integration = %integration.name, "the notification socket has ended");
             }
             Err(error) => {
-                tracing::warn!(integration = %integration.name, %error, "no notifications; asking goes on")
+                let follows = "conversations are asked about meanwhile";
+                tell::failed(&engine, &integration, &FailedCall::new(&last_call, &error), follows);
             }
         }
         tokio::select! {
@@ -73,10 +76,11 @@ impl Listener {
         engine: &Arc<Engine>,
         integration: &Arc<Integration>,
         hints: &mpsc::Sender<Hint>,
+        last_call: &LastCall,
     ) -> Result<(Self, Frames), CallError> {
         let none = || CallError::NotSent { cause: "there is no OAuth client".to_owned() };
         let permit = integration.budget.permit(Lane::Background).await.ok_or_else(none)?;
-        let client = permit.client().clone();
+        let client = permit.client().clone().noting(last_call);
         let made = client.create_channel().await;
         permit.done(&made);
         let channel = made?.value;
@@ -92,7 +96,8 @@ impl Listener {
         Ok((listener, frames))
     }
 
-    /// The conversations that have a session now, as many as a channel takes; the rest is only asked about.
+    /// Subscribes to the conversations that have a session now, up to the limit of a channel. The
+    /// others are only polled.
     async fn subscribe_to_all(&mut self) -> Result<(), CallError> {
         let name = &self.integration.name;
         let ask = || self.engine.store.watched(name, None, MOST_TOPICS);
@@ -105,7 +110,7 @@ impl Listener {
         Ok(())
     }
 
-    async fn subscribe(&mut self, watched: Vec<Watched>) -> Result<(), CallError> {
+    async fn subscribe(&mut self, watched: Vec<WatchedConversation>) -> Result<(), CallError> {
         let named = watched.into_iter().map(|watched| (customer_end(&watched.genesys), watched));
         let new: HashMap<_, _> =
             named.filter(|(topic, _)| !self.topics.contains_key(topic)).collect();
@@ -119,11 +124,12 @@ impl Listener {
         Ok(())
     }
 
-    /// Until the socket ends, or until the channel is full of conversations that ended long ago.
+    /// Returns when the socket ends, or when the channel is full. By then most of its conversations
+    /// have ended long ago.
     async fn listen(
         &mut self,
         frames: &mut Frames,
-        opened: &mut mpsc::Receiver<Watched>,
+        opened: &mut mpsc::Receiver<WatchedConversation>,
     ) -> Result<(), CallError> {
         let mut new = Vec::new();
         while self.topics.len() < MOST_TOPICS {
@@ -131,7 +137,7 @@ impl Listener {
                 frame = frames.next() => match frame {
                     Ok(frame) => {
                         if let Some(watched) = self.topics.get(&frame.topic) {
-                            // Where too many wait already, the next round finds it.
+                            // If too many hints wait already, the next round finds it.
                             let _ = self.hints.try_send(Hint::Ended(watched.clone()));
                         }
                     }

@@ -1,6 +1,8 @@
-//! Learns when a conversation has ended at Genesys, which no webhook tells: the session at the chat service is closed then.
+//! Detects when a conversation has ended at Genesys, so that the session at the chat service can be
+//! closed. No webhook reports that end.
 //!
-//! It asks; the conversation's state machine decides what follows. A notification only says when to ask.
+//! This module asks Genesys; the conversation's state machine decides what follows. A notification
+//! only says when to ask.
 
 mod listen;
 mod poll;
@@ -9,57 +11,60 @@ use std::sync::Arc;
 
 use conversation::Input;
 use genesys::conversation::{MessageConversation, Participant, ParticipantState, Purpose};
-use genesys::{CallError, Lane};
-use store::Watched;
+use genesys::{CallError, Lane, LastCall};
+use store::WatchedConversation;
 use tokio::sync::mpsc;
 
+use crate::egress::tell::{self, FailedCall};
 use crate::engine::Engine;
 use crate::settings::{DetectEnd, Integration};
 
-/// How many hints, and how many conversations with a new session, may wait. What finds no room is found by asking.
+/// How many hints, and how many conversations with a new session, may wait. Those that find no room
+/// are found by polling.
 const WAITING: usize = 1_000;
 
-/// What a notification is good for.
+/// What a notification leads to.
 enum Hint {
-    /// This one may have ended.
-    Ended(Watched),
-    /// Any may have ended while nobody listened.
+    /// This conversation may have ended.
+    Ended(WatchedConversation),
+    /// Any conversation may have ended while the socket was down.
     LookAtAll,
 }
 
-/// Where an integration's conversations are named when they get a session.
-pub(crate) type Opened = mpsc::Sender<Watched>;
+/// The channel that announces an integration's conversations when they get a session.
+pub(crate) type Opened = mpsc::Sender<WatchedConversation>;
 
-/// Starts looking for ends, as the integration is configured to.
+/// Starts to look for ends, as the integration is configured.
 pub(crate) fn start(
     engine: &Arc<Engine>,
     integration: &Arc<Integration>,
-    opened: mpsc::Receiver<Watched>,
+    opened: mpsc::Receiver<WatchedConversation>,
 ) {
     let (hints, hinted) = mpsc::channel(WAITING);
     let every = match integration.detect_end {
         DetectEnd::Notifications { poll } => {
             let listen = listen::run(Arc::clone(engine), Arc::clone(integration), hints, opened);
-            engine.tasks.spawn(listen);
+            engine.keep_up("listening to Genesys's notifications", listen);
             poll
         }
         DetectEnd::Poll { every } => every,
         DetectEnd::Off => return,
     };
-    engine.tasks.spawn(poll::run(Arc::clone(engine), Arc::clone(integration), every, hinted));
+    let poll = poll::run(Arc::clone(engine), Arc::clone(integration), every, hinted);
+    engine.keep_up("asking for the ends of conversations", poll);
 }
 
-/// The two ends of the way on which conversations are named.
-pub(crate) fn opened() -> (Opened, mpsc::Receiver<Watched>) {
+/// The two ends of the channel that announces conversations.
+pub(crate) fn opened() -> (Opened, mpsc::Receiver<WatchedConversation>) {
     mpsc::channel(WAITING)
 }
 
-/// Asks about one conversation, and tells its driver where it has ended.
-async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watched) {
+/// Asks about one conversation, and tells its driver if it has ended.
+async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &WatchedConversation) {
     let Some(drive) = engine.store.drive(&watched.conversation) else { return };
-    if ended(integration, watched).await {
+    if ended(engine, integration, watched).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
-        // Nobody waits for the answer: a round that finds it open still asks again.
+        // The result is not awaited: a round that finds the conversation still open asks again.
         drop(engine.deliver(
             &watched.conversation,
             drive,
@@ -68,21 +73,32 @@ async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watche
     }
 }
 
-async fn ended(integration: &Integration, watched: &Watched) -> bool {
-    let read = async |client: genesys::Client| client.conversation(&watched.genesys).await;
+async fn ended(engine: &Engine, integration: &Integration, watched: &WatchedConversation) -> bool {
+    let last_call = LastCall::default();
+    let read = async |client: genesys::Client| {
+        client.noting(&last_call).conversation(&watched.genesys).await
+    };
     match integration.budget.call(Lane::Background, read).await {
-        Ok(answer) => has_ended(&answer.value),
-        // It is not there any more.
+        // An answer about another conversation proves nothing.
+        Ok(answer) => {
+            answer.value.id.as_deref() == Some(&*watched.genesys) && has_ended(&answer.value)
+        }
+        // The conversation no longer exists.
         Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => true,
         Err(error) => {
-            tracing::debug!(integration = %integration.name, %error, "cannot ask about a conversation");
+            tell::failed(
+                engine,
+                integration,
+                &FailedCall::new(&last_call, &error),
+                "asked again in the next round",
+            );
             false
         }
     }
 }
 
-/// Whether the customer is disconnected and nobody is left to answer. While a conversation is handed over, the next
-/// agent's queue or flow is there.
+/// Whether the customer is disconnected and no one is left to answer. During a hand-over, the next
+/// agent's queue or flow is a participant.
 fn has_ended(conversation: &MessageConversation) -> bool {
     let gone = |participant: &Participant| {
         matches!(

@@ -1,4 +1,5 @@
-//! Asks about each conversation that has a session, now and then, and at once about those that a notification names.
+//! Asks about each conversation that has a session at intervals, and at once about those that a
+//! notification names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +11,13 @@ use super::{Hint, check};
 use crate::engine::Engine;
 use crate::settings::Integration;
 
-/// How many conversations one look into the store brings.
+/// How many conversations one read of the store returns.
 const PAGE: usize = 100;
-/// The longest pause between two questions. With the default of a minute a round, it leaves nine tenths of what Genesys
-/// allows to messages and receipts.
+/// The longest pause between two questions. With the default of a minute per round, it leaves nine
+/// tenths of Genesys's limit to messages and receipts.
 const PACE: Duration = Duration::from_secs(2);
-/// So many questions a round at most, whatever the pace: where there are more conversations, a round takes longer.
+/// The most questions per round, at any pace. If there are more conversations, a round takes
+/// longer.
 const QUESTIONS: u32 = 30;
 
 /// Asks about each once in about `every`, until the gateway stops.
@@ -39,7 +41,7 @@ pub(super) async fn run(
             for watched in page {
                 match pause(&engine, &integration, Instant::now() + between, &mut hints).await {
                     Pause::Over => check(&engine, &integration, &watched).await,
-                    // It is being looked at all.
+                    // All conversations are being polled already.
                     Pause::LookAtAll => {}
                     Pause::Stop => return,
                 }
@@ -61,7 +63,7 @@ enum Pause {
     Stop,
 }
 
-/// Waits until `until`, and looks meanwhile at what is named.
+/// Waits until `until`, and meanwhile checks what the hints name.
 async fn pause(
     engine: &Arc<Engine>,
     integration: &Integration,
@@ -72,7 +74,8 @@ async fn pause(
         tokio::select! {
             biased;
             () = engine.stop.cancelled() => return Pause::Stop,
-            // Before the hints: those may come faster than they can be looked at, and the round is what finds the others.
+            // Before the hints, which may arrive faster than they can be checked. Only the round
+            // finds the other conversations.
             () = tokio::time::sleep_until(until) => return Pause::Over,
             Some(hint) = hints.recv() => match hint {
                 Hint::Ended(watched) => check(engine, integration, &watched).await,

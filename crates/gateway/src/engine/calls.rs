@@ -1,93 +1,55 @@
-//! Calls to the chat service. Each runs in a task of its own and always comes back with an answer, even if it panics.
+//! Calls to the chat service. Each runs in a task of its own and always comes back with an answer,
+//! even if it panics.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::{Customer, Forward, Open, Typing};
+use connector::{CallKind, Connector, Customer, Departure, Forward, Open, Refusal, Typing};
 use conversation::mutant::{self, Mutant};
 use conversation::{
-    AttemptOutcome, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
+    AttemptOutcome, ClosedBy, ConversationId, Input, MessageId, OpenOutcome, Reason, ReasonCode,
+    SessionId, TellOutcome,
 };
 use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
-use jiff::Timestamp;
-use store::{Direction, Drive};
+use store::{Direction, LeaseGuard, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::Engine;
-use super::drive::is_stale;
+use super::terms::{CallTerms, Ended, Wanted};
+use super::{Engine, tell};
 use crate::from_genesys;
 use crate::settings::Integration;
 
 /// The calls of one conversation that are under way.
 pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Input> + Send>>>;
 
-/// An attempt that is about to be made. It is called off by whoever decides something else before its bytes leave: a report
-/// may overtake it.
-#[derive(Clone)]
-pub(super) struct Attempt {
-    pub(super) message: MessageId,
-    pub(super) number: u32,
-    pub(super) session: SessionId,
-    /// When it was decided.
-    decided: Timestamp,
-    /// Until when its bytes may leave.
-    until: Timestamp,
-    called_off: CancellationToken,
-}
-
-impl Attempt {
-    pub(super) fn new(
-        message: MessageId,
-        number: u32,
-        session: SessionId,
-        decided: Timestamp,
-        until: Timestamp,
-    ) -> Self {
-        Self { message, number, session, decided, until, called_off: CancellationToken::new() }
-    }
-
-    pub(super) fn call_off(&self) {
-        self.called_off.cancel();
-    }
-
-    /// Why its bytes must not leave any more, if so.
-    fn obstacle(&self, engine: &Engine, drive: &Drive) -> Option<&'static str> {
-        if self.called_off.is_cancelled() {
-            Some("its fate was decided meanwhile")
-        } else if !drive.holds() {
-            // A process that was paused finds out here that another may have it now.
-            Some("another node has taken over")
-        } else if is_stale(engine, drive, self.decided, self.until)
-            && !mutant::is(Mutant::LateCallsMade)
-        {
-            Some("the store was slow")
-        } else {
-            None
-        }
-    }
-}
-
 /// What a call needs to know.
 pub(super) struct Call<'a> {
     pub(super) engine: &'a Arc<Engine>,
     pub(super) integration: &'a Arc<Integration>,
     pub(super) conversation: &'a ConversationId,
-    pub(super) drive: &'a Drive,
+    pub(super) drive: &'a LeaseGuard,
     pub(super) customer: &'a Customer,
 }
 
 impl Call<'_> {
-    /// Asks for a session.
-    pub(super) fn open(&self, attempt: u32) -> Pin<Box<dyn Future<Output = Input> + Send>> {
+    /// Asks for a session. The chat service is told which try of its handshake the call is.
+    pub(super) fn open(
+        &self,
+        attempt: u32,
+        tries: u32,
+        terms: CallTerms,
+    ) -> Pin<Box<dyn Future<Output = Input> + Send>> {
         let connector = Arc::clone(&self.integration.connector);
-        let open = Open {
-            conversation: self.conversation.clone(),
-            customer: self.customer.clone(),
-            attempt,
-        };
-        let task = self.engine.tasks.spawn(async move { connector.open(&open).await });
+        let (conversation, customer) = (self.conversation.clone(), self.customer.clone());
+        let task = self.engine.tasks.spawn(async move {
+            let made = terms.make(Wanted::Always, |departure, _| async move {
+                connector.open(&Open { conversation, customer, attempt: tries, departure }).await
+            });
+            made.await
+                .unwrap_or_else(|ended| OpenOutcome::Retry { reason: ended.reason(), after: None })
+        });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| OpenOutcome::Retry {
                 reason: Reason::new(
@@ -101,30 +63,34 @@ impl Call<'_> {
     }
 
     /// Forwards a message. Its record is durable; from here on its bytes may leave.
-    pub(super) fn forward(&self, attempt: Attempt) -> Pin<Box<dyn Future<Output = Input> + Send>> {
+    pub(super) fn forward(
+        &self,
+        message: MessageId,
+        number: u32,
+        session: SessionId,
+        terms: CallTerms,
+    ) -> Pin<Box<dyn Future<Output = Input> + Send>> {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
-        let (conversation, drive) = (self.conversation.clone(), self.drive.clone());
-        let Attempt { message, number, .. } = attempt.clone();
+        let (conversation, id) = (self.conversation.clone(), message.clone());
         let task = self.engine.tasks.spawn(async move {
-            let mut forward = match read(&engine, &integration, conversation, &attempt).await {
-                Ok(forward) => forward,
-                Err(outcome) => return outcome,
-            };
-            if let Some(obstacle) = attempt.obstacle(&engine, &drive) {
-                let reason = Reason::new(ReasonCode::GeneralError, obstacle);
-                return AttemptOutcome::NotTaken { reason, after: None };
-            }
-            if mutant::is(Mutant::NewKeyEachTime) && number > 1 {
-                forward.id = MessageId::new(format!("{}-{number}", forward.id));
-            }
-            // It may still have to connect. What becomes of it is of no interest once it is called off.
-            tokio::select! {
-                biased;
-                () = attempt.called_off.cancelled() => AttemptOutcome::Unknown {
-                    reason: Reason::new(ReasonCode::GeneralError, "its fate was decided meanwhile"),
-                },
-                outcome = integration.connector.forward(&forward) => outcome,
-            }
+            let made = terms.make(Wanted::WhileOpen, |departure, terms| async move {
+                let mut forward =
+                    match read(&engine, &integration, conversation, id, session, departure).await {
+                        Ok(forward) => forward,
+                        Err(outcome) => return outcome,
+                    };
+                forward.timeout = terms.cut(integration.policy.delivery.timeout);
+                if mutant::is(Mutant::NewKeyEachTime) && number > 1 {
+                    forward.id = MessageId::new(format!("{}-{number}", forward.id));
+                }
+                integration.connector.forward(&forward).await
+            });
+            made.await.unwrap_or_else(|ended| match ended {
+                Ended::NothingLeft(_) => {
+                    AttemptOutcome::NotTaken { reason: ended.reason(), after: None }
+                }
+                Ended::Left(_) => AttemptOutcome::Unknown { reason: ended.reason() },
+            })
         });
         Box::pin(async move {
             let outcome = task.await.unwrap_or_else(|error| AttemptOutcome::Unknown {
@@ -140,53 +106,142 @@ impl Call<'_> {
     /// Shows that the agent types, if the chat service can.
     pub(super) fn typing(&self, on: bool, duration: Duration) {
         if self.integration.connector.capabilities().typing {
-            let (connector, conversation) =
-                (Arc::clone(&self.integration.connector), self.conversation.clone());
-            self.engine.tasks.spawn(async move {
-                connector.typing(&conversation, Typing { on, duration }).await
-            });
+            let typing = Typing { on, duration };
+            self.best_effort(
+                CallKind::Typing,
+                CancellationToken::new(),
+                move |connector, conversation| async move {
+                    connector.typing(&conversation, typing).await
+                },
+            );
         }
     }
 
-    /// Closes the session.
-    pub(super) fn close(&self) {
-        let (connector, conversation) =
-            (Arc::clone(&self.integration.connector), self.conversation.clone());
-        let reason = "the agent's side ended the conversation";
-        self.engine.tasks.spawn(async move { connector.close(&conversation, reason).await });
+    /// Closes the session, unless it is called off before that: the next one may be asked for
+    /// meanwhile.
+    pub(super) fn close(&self, by: ClosedBy, called_off: CancellationToken) {
+        let reason = match by {
+            ClosedBy::Agent => "the agent's side ended the conversation",
+            ClosedBy::Service | ClosedBy::Forward | ClosedBy::Lost => {
+                "the chat had ended before this session was open"
+            }
+        };
+        self.best_effort(CallKind::Close, called_off, move |connector, conversation| async move {
+            connector.close(&conversation, reason).await
+        });
+    }
+
+    /// Tells the chat service that Genesys will never have a customer's message.
+    pub(super) fn tell_refused(
+        &self,
+        message: MessageId,
+        reason: Reason,
+        attempt: u32,
+        terms: CallTerms,
+    ) -> Pin<Box<dyn Future<Output = Input> + Send>> {
+        let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
+        let (conversation, id) = (self.conversation.clone(), message.clone());
+        let task = self.engine.tasks.spawn(async move {
+            let made = terms.make(Wanted::WhileOpen, |departure, _| async move {
+                let message_id =
+                    match engine.store.body(&integration.name, Direction::Inbound, &id).await {
+                        Ok(Some(body)) => body.foreign_id,
+                        Ok(None) => {
+                            return TellOutcome::GivenUp {
+                                why: "the message's row is gone".into(),
+                            };
+                        }
+                        Err(error @ StoreError::Corrupt(_)) => {
+                            return TellOutcome::GivenUp { why: unreadable(&error) };
+                        }
+                        Err(error) => return TellOutcome::Failed { why: unreadable(&error) },
+                    };
+                let refusal = Refusal { conversation, message_id, reason, departure };
+                match integration.connector.message_refused(&refusal).await {
+                    Ok(()) => TellOutcome::Heard,
+                    Err(why) => failed_to_tell(&why),
+                }
+            });
+            match made.await {
+                Ok(outcome) => outcome,
+                Err(Ended::NothingLeft(_)) => TellOutcome::NotMade,
+                Err(ended @ Ended::Left(_)) => failed_to_tell(&ended.reason().message),
+            }
+        });
+        Box::pin(async move {
+            let broke = |error| failed_to_tell(&format!("the connector broke: {error}"));
+            let outcome = task.await.unwrap_or_else(broke);
+            Input::RefusalTold { message, attempt, outcome }
+        })
+    }
+
+    /// Makes a call from whose outcome nothing follows but a line in the log.
+    fn best_effort<F>(
+        &self,
+        kind: CallKind,
+        called_off: CancellationToken,
+        call: impl FnOnce(Arc<dyn Connector>, ConversationId) -> F + Send + 'static,
+    ) where
+        F: Future<Output = Result<(), String>> + Send,
+    {
+        let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
+        let (conversation, drive) = (self.conversation.clone(), self.drive.clone());
+        self.engine.tasks.spawn(async move {
+            let outcome = tokio::select! {
+                biased;
+                // From here on it would meet what others do.
+                () = drive.lost() => return,
+                () = called_off.cancelled() => return,
+                outcome = call(Arc::clone(&integration.connector), conversation.clone()) => outcome,
+            };
+            if let Err(cause) = outcome {
+                tell::best_effort_failed(&engine, &integration, &conversation, kind, &cause);
+            }
+        });
     }
 }
 
-/// Reads the message's body. Where that fails, nothing has left.
+fn unreadable(error: &StoreError) -> Box<str> {
+    format!("the message could not be read: {error}").into()
+}
+
+/// The sentence is cut as one of a reason is: a chat service may have had a part in it.
+fn failed_to_tell(why: &str) -> TellOutcome {
+    TellOutcome::Failed { why: Reason::new(ReasonCode::GeneralError, why).message.into() }
+}
+
+/// Reads the message's body. If that fails, nothing has left.
 async fn read(
     engine: &Engine,
     integration: &Integration,
     conversation: ConversationId,
-    attempt: &Attempt,
+    message: MessageId,
+    session: SessionId,
+    departure: Departure,
 ) -> Result<Forward, AttemptOutcome> {
     let reason = |what: String| Reason::new(ReasonCode::GeneralError, what);
-    let row =
-        match engine.store.body(&integration.name, Direction::Outbound, &attempt.message).await {
-            Ok(Some(row)) => row,
-            Ok(None) => {
-                return Err(AttemptOutcome::Rejected {
-                    reason: reason("the message's body is gone".into()),
-                });
-            }
-            Err(error) => {
-                let reason = reason(format!("the message could not be read: {error}"));
-                return Err(AttemptOutcome::NotTaken { reason, after: None });
-            }
-        };
-    let message = WebhookMessage::read(&row.bytes)
+    let row = match engine.store.body(&integration.name, Direction::Outbound, &message).await {
+        Ok(Some(row)) => row,
+        Ok(None) => {
+            return Err(AttemptOutcome::Rejected {
+                reason: reason("the message's body is gone".into()),
+            });
+        }
+        Err(error) => {
+            let reason = reason(format!("the message could not be read: {error}"));
+            return Err(AttemptOutcome::NotTaken { reason, after: None });
+        }
+    };
+    let body = WebhookMessage::read(&row.bytes)
         .map_err(|error| AttemptOutcome::Rejected { reason: reason(error.to_string()) })?;
     Ok(Forward {
         conversation,
-        id: attempt.message.clone(),
-        time: message.timestamp().unwrap_or(row.received),
-        content: from_genesys::content(message.contents()),
-        text: message.text,
-        session: attempt.session.clone(),
+        id: message,
+        time: body.timestamp().unwrap_or(row.received),
+        content: from_genesys::content(body.contents()),
+        text: body.text,
+        session,
         timeout: integration.policy.delivery.timeout,
+        departure,
     })
 }

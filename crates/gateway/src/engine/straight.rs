@@ -1,8 +1,10 @@
-//! The short way of an agent's message: where its conversation is in memory and has nothing to do, the message and what is
-//! decided about it become durable in one commit, and it is never in the inbox. All others take the way through the inbox.
+//! The fast path of an agent's message. If its conversation is cached and idle, the message and the
+//! decision about it become durable in one commit. It is then never in the inbox. All other
+//! messages go through the inbox.
 //!
-//! It ends in the same turn and the same append (`drive`), and is tried once. Where it did not become durable (the store is away,
-//! the gateway stops), the state that was decided is thrown away, and whoever brought the message puts it into the inbox.
+//! The path ends in the same turn and the same append (`turn`), and is tried once. If the message
+//! does not become durable (the store is down, the gateway stops), the decided state is discarded.
+//! The caller then puts the message into the inbox.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -10,29 +12,32 @@ use std::sync::Arc;
 use conversation::mutant::{self, Mutant};
 use conversation::{ConversationId, Input};
 use jiff::Timestamp;
-use store::{Append, Arrival, Direction, Drive, Handled, NewMessage, StoreError, Stored};
+use store::{
+    Acceptance, Append, Arrival, AtomicOutcome, Direction, LeaseGuard, NewMessage, StoreError,
+};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::drive::Lost;
+use super::turn::TurnError;
 use super::{Engine, MOST_ACTIVE};
 
-/// An agent's message that is not durable yet, and who wants to know when it is.
-pub(super) struct Straight {
+/// An agent's message that is not durable yet, and the channel on which to report its result.
+pub(super) struct FastPath {
     message: NewMessage,
     input: Input,
     received: Timestamp,
-    durable: oneshot::Sender<Result<Stored, StoreError>>,
+    durable: oneshot::Sender<Result<Acceptance, StoreError>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Engine {
-    /// Begins the task of a conversation with an agent's message, where it is in memory, nothing of it is under way, and no other
-    /// message is on its way into its inbox. Whoever brought it hears nothing if it comes to nothing.
+    /// Starts the conversation's task with an agent's message. This requires that the conversation
+    /// is cached and idle, and that no other message is on its way into its inbox. The receiver
+    /// gets no answer if the attempt ends before the store has answered.
     pub(super) fn go_straight(
         self: &Arc<Self>,
         arrival: &Arrival,
-        arriving: &mut Arriving<'_>,
-    ) -> Option<oneshot::Receiver<Result<Stored, StoreError>>> {
+        arriving: &mut PendingAccept<'_>,
+    ) -> Option<oneshot::Receiver<Result<Acceptance, StoreError>>> {
         let Arrival::Message(message @ NewMessage { direction: Direction::Outbound, .. }) = arrival
         else {
             return None;
@@ -56,7 +61,7 @@ impl Engine {
         *slots.arriving.entry(message.conversation.clone()).or_default() += 1;
         arriving.conversation = Some(message.conversation.clone());
         let room = room.ok().filter(|_| idle)?;
-        let straight = Straight {
+        let straight = FastPath {
             message: message.clone(),
             input: input.clone(),
             received: *received,
@@ -64,7 +69,7 @@ impl Engine {
             _room: room,
         };
         self.begin(&mut slots, &message.conversation, drive, |mail| {
-            // What was left in the inbox goes before it.
+            // Messages left in the inbox go first.
             mail.inbox = !mutant::is(Mutant::StraightOvertakes);
             mail.straight = Some(straight);
         });
@@ -72,10 +77,11 @@ impl Engine {
     }
 }
 
-impl Straight {
-    /// Takes its place: behind what the inbox held before it came. What has come since then is there too where much is to be done,
-    /// also what came in the same millisecond: before that, it would not have gone straight. Nodes that share a store have clocks
-    /// of their own, so there it comes behind all of it.
+impl FastPath {
+    /// Inserts the message behind what was in the inbox before it arrived. If the turn has much to
+    /// do, `inputs` also holds messages that arrived later, even in the same millisecond. Had one
+    /// of those arrived earlier, this message would not be on the fast path. Nodes that share a
+    /// store have different clocks, so there the message goes behind all of `inputs`.
     pub(super) fn join(&self, inputs: &mut Vec<Input>, one_clock: bool) {
         let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received >= self.received);
         let place =
@@ -83,57 +89,60 @@ impl Straight {
         inputs.insert(place, self.input.clone());
     }
 
-    /// Makes it durable together with what was decided about it, and tells whoever brought it, who may have gone. It is tried
-    /// once: whoever brought it asks again, for as long as there is sense in it. Returns whether the inbox got something by it.
+    /// Makes the message durable together with the decision about it, and reports to the caller,
+    /// who may have gone. It is tried once: the caller retries for as long as that makes sense.
+    /// Returns whether something entered the inbox meanwhile.
     pub(super) async fn append(
         self,
         engine: &Engine,
-        drive: &Drive,
+        drive: &LeaseGuard,
         append: &Append,
-    ) -> Result<bool, Lost> {
+    ) -> Result<bool, TurnError> {
         if drive.is_lost() {
-            return Err(Lost::Fenced);
+            return Err(TurnError::Fenced);
         }
         if !drive.holds() {
-            return Err(Lost::Straight);
+            return Err(TurnError::FastPath);
         }
         let conversation = self.message.conversation.clone();
         match engine.store.accept_with_step(self.message, append.clone()).await {
-            Ok(Handled::Whole { early }) => {
-                let _ = self.durable.send(Ok(Stored::New(conversation)));
+            Ok(AtomicOutcome::Whole { early }) => {
+                let _ = self.durable.send(Ok(Acceptance::New(conversation)));
                 Ok(early)
             }
-            Ok(Handled::Repeated) => {
-                let _ = self.durable.send(Ok(Stored::Repeated));
-                Err(Lost::Straight)
+            Ok(AtomicOutcome::Repeated) => {
+                let _ = self.durable.send(Ok(Acceptance::Repeated));
+                Err(TurnError::FastPath)
             }
-            Ok(Handled::Fenced) => Err(Lost::Fenced),
+            Ok(AtomicOutcome::Fenced) => Err(TurnError::Fenced),
             Err(error) => {
                 tracing::warn!(%conversation, %error, "cannot accept a message");
                 let _ = self.durable.send(Err(error));
-                Err(Lost::Straight)
+                Err(TurnError::FastPath)
             }
         }
     }
 }
 
-/// Something on its way into the store, until its end is known.
-pub(super) struct Arriving<'a> {
+/// An arrival that is being stored, until its result is known.
+pub(super) struct PendingAccept<'a> {
     engine: &'a Engine,
-    /// Whose message it is: until its end is known, none goes straight, which would overtake it.
+    /// The conversation of the message. Until the result is known, no message of it takes the fast
+    /// path, because it would overtake this one.
     conversation: Option<ConversationId>,
-    /// Whoever hangs up or loses patience while the commit is on its way leaves a durable message behind that nobody was told of:
-    /// the inbox has to be looked through, and until then none goes straight.
+    /// True until the caller has its answer. If the caller hangs up or times out while the commit
+    /// is in progress, a durable message may remain unreported. The inbox must then be scanned, and
+    /// until then no message takes the fast path.
     pub(super) unheard: bool,
 }
 
-impl<'a> Arriving<'a> {
+impl<'a> PendingAccept<'a> {
     pub(super) fn new(engine: &'a Engine) -> Self {
         Self { engine, conversation: None, unheard: true }
     }
 }
 
-impl Drop for Arriving<'_> {
+impl Drop for PendingAccept<'_> {
     fn drop(&mut self) {
         let mut slots = self.engine.slots();
         if self.unheard {

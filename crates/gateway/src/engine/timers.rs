@@ -1,4 +1,5 @@
-//! Wakes conversations when their time comes. Only the near future is in memory; the rest stands in the store.
+//! Wakes conversations when their time comes. Only the near future is in memory; the rest is in the
+//! store.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,19 +15,20 @@ use super::{Engine, PAGE};
 /// How far ahead wake-ups are in memory.
 const HORIZON: Duration = Duration::from_secs(30);
 
-/// How many wake-ups are in memory: the earliest. The rest stands in the store, however near it is (I12).
+/// How many wake-ups are in memory: the earliest ones. The rest stays in the store, even if it is
+/// near (I12).
 const MOST: usize = 100_000;
 
 /// Runs until the gateway stops.
-pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<Due>) {
+pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::Receiver<Due>) {
     let mut near = Near::new(MOST);
-    // Deadlines that passed while nobody was there come first.
+    // Deadlines that passed while no process ran come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
     loop {
         if near.wants_more() && read(&engine, &mut near).await.is_none() {
             return;
         }
-        // Whoever is due first has the first room: those that find none stay where they are.
+        // The earliest gets the first free place. Wake-ups that find no place stay where they are.
         let room = engine.has_room();
         let first = near.first().map(|first| until(engine.clock.now(), first));
         tokio::select! {
@@ -51,24 +53,25 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::UnboundedReceiver<Du
     }
 }
 
-/// Wakes those whose time has come, while there is room for them.
+/// Wakes the conversations whose time has come, while there is room for them.
 fn wake(engine: &Arc<Engine>, near: &mut Near) {
-    // So many at a time: others on this thread want to go on too.
+    // In batches, so that other tasks on this thread can run.
     for _ in 0..PAGE {
         if !engine.has_room() {
             return;
         }
         let Some(conversation) = near.pop(engine.clock.now()) else { return };
-        // Nobody waits for the answer: the next wake-up follows from the state.
-        if let Some(drive) = engine.store.drive(&conversation) {
+        // The result is not awaited: the next wake-up follows from the state. If this node holds no
+        // lease on the conversation, the node that gets it looks for what is due.
+        if let Some(drive) = engine.store.finish(&conversation) {
             drop(engine.deliver(&conversation, drive, Input::Tick));
         }
     }
 }
 
-/// Takes from the store what has come near.
+/// Reads the wake-ups that have come near from the store.
 async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
-    // Where others work on the store too, what they left may be due already.
+    // If other nodes use the store too, wake-ups that they left may be due already.
     if engine.store.is_shared() {
         near.start_over();
     }
@@ -85,14 +88,14 @@ async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
     }
 }
 
-/// The wake-ups that are in memory: all up to the horizon, and maybe some behind it.
+/// The wake-ups in memory: all up to the horizon, and maybe some after it.
 struct Near {
     most: usize,
     order: BTreeSet<Due>,
     at: HashMap<ConversationId, Timestamp>,
-    /// Up to where the store was read; none, where it has to be read from the beginning.
+    /// How far the store was read. `None` if it must be read from the beginning.
     horizon: Option<Due>,
-    /// The store has more that is near: there was no room for it.
+    /// The store has more near wake-ups, for which there was no room.
     cut: bool,
 }
 
@@ -101,12 +104,12 @@ impl Near {
         Self { most, order: BTreeSet::new(), at: HashMap::new(), horizon: None, cut: false }
     }
 
-    /// What is in the store may have changed hands: it is read from the beginning.
+    /// Reads the store from the beginning, because conversations may have changed hands.
     fn start_over(&mut self) {
         self.horizon = None;
     }
 
-    /// A conversation wants to be woken, as the store knows. What lies behind the horizon is found there in time.
+    /// Records a wake-up that is in the store. One after the horizon is read from there in time.
     fn set(&mut self, due: Due) {
         self.remove(&due.conversation);
         if self.horizon.as_ref().is_some_and(|horizon| due <= *horizon) {
@@ -115,7 +118,8 @@ impl Near {
         }
     }
 
-    /// Takes in a page that stands behind the horizon in the store; it is the last before `end`, if there is one.
+    /// Adds a page that follows the horizon in the store. It is the last page before `end`, if
+    /// `end` is given.
     fn read(&mut self, page: Vec<Due>, end: Option<Due>) {
         self.cut = end.is_none();
         self.horizon = end.or_else(|| page.last().cloned());
@@ -126,7 +130,7 @@ impl Near {
         self.bound();
     }
 
-    /// Leaves the latest to the store where there are too many.
+    /// Drops the latest wake-ups from memory if there are too many. The store still has them.
     fn bound(&mut self) {
         while self.order.len() > self.most
             && let Some(latest) = self.order.pop_last()
@@ -137,12 +141,12 @@ impl Near {
         }
     }
 
-    /// Whether the store has nothing that would come before what is here, for which there is room.
+    /// Whether memory is full and the store has nothing that comes before what is in it.
     fn is_full(&self) -> bool {
         self.order.len() >= self.most && self.horizon.as_ref() >= self.order.last()
     }
 
-    /// Whether there is room for what was left to the store.
+    /// Whether there is room for wake-ups that were left in the store.
     fn wants_more(&self) -> bool {
         self.cut && self.order.len() <= self.most / 2
     }
@@ -171,7 +175,8 @@ impl Near {
     }
 }
 
-/// How long from `now` to `at`; a moment longer, since a timer that fires early finds nothing to do.
+/// The time from `now` to `at`, plus a moment, because a timer that fires early finds nothing to
+/// do.
 pub(super) fn until(now: Timestamp, at: Timestamp) -> Duration {
     let ahead = at.duration_since(now);
     Duration::try_from(ahead).map_or(Duration::ZERO, |ahead| ahead + Duration::from_millis(1))
@@ -188,7 +193,7 @@ mod tests {
         }
     }
 
-    /// What the store has of these, as it answers.
+    /// The store's answer for these arguments.
     fn page(store: &BTreeSet<Due>, after: Option<&Due>, end: &Due, most: usize) -> Vec<Due> {
         store
             .iter()
@@ -210,7 +215,7 @@ mod tests {
         }
     }
 
-    /// Everybody is woken, in order, and never are there more in memory than there may be.
+    /// Checks that every conversation is woken, in order, and that memory never exceeds its limit.
     fn all_are_woken(near: &mut Near, store: &mut BTreeSet<Due>, most: usize) {
         let mut woken = Vec::new();
         look(near, store, 7);

@@ -1,7 +1,8 @@
-//! What one OAuth client may still call, as numbers: no I/O, no clock. Time is the span since some start.
+//! The calls that one OAuth client may still make, as numbers: no I/O, no clock. Times are
+//! durations since a fixed start.
 //!
-//! Two rules together: an even pace a little below the limit, and what Genesys's headers say of the running window,
-//! which also counts the calls of others who use the same client.
+//! Two rules apply together. One is an even pace a little below the limit. The other is the state
+//! of the current window in Genesys's headers, which includes calls of others with the same client.
 
 use std::time::Duration;
 
@@ -9,42 +10,43 @@ use crate::client::RateLimit;
 
 /// Genesys counts calls a minute.
 const WINDOW: Duration = Duration::from_mins(1);
-/// `inin-ratelimit-reset` is in whole seconds; who waits for a window's end waits this much longer.
+/// `inin-ratelimit-reset` is in whole seconds, so a wait for a window's end lasts this much longer.
 const ROUNDING: Duration = Duration::from_secs(1);
-/// Ends of windows that lie nearer than this are the same window.
+/// Two window ends closer than this belong to the same window.
 const SAME_WINDOW: Duration = Duration::from_secs(5);
-/// The headers may slow the pace down only when they leave clearly less than it, as rounding alone does not.
+/// The headers may slow the pace down only if they leave clearly less than it. Rounding alone must
+/// not do so.
 const CLEARLY_LESS: f64 = 1.25;
 
-/// One client's share of Genesys's attention.
+/// The call allowance of one client.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     /// Calls a minute, as configured or as the headers say.
     allowed: u32,
     /// The part of `allowed` that is used.
     share: f64,
-    /// Most calls at once after a pause.
+    /// The most calls at once after a pause.
     burst: f64,
-    /// Calls that could be made now; a fraction is on its way to the next.
+    /// Calls that could be made now; a fraction counts towards the next.
     credit: f64,
     /// When `credit` was last brought up to date.
     counted: Duration,
     /// No call before this; set by a 429.
     shut_until: Duration,
-    /// Calls made and not answered.
+    /// Calls that were made and not answered yet.
     in_flight: u32,
-    /// The window that the headers told of last.
+    /// The window that the headers reported last.
     window: Option<Window>,
-    /// The part of all calls with this client that is ours; below 1 when others use it too.
+    /// Our part of all calls with this client; below 1 if others use it too.
     ours: f64,
 }
 
 #[derive(Clone, Debug)]
 struct Window {
     ends: Duration,
-    /// Calls in it by everybody, as reported.
+    /// Calls by all users of the client in this window, as reported.
     reported: u32,
-    /// What was reported first; the difference is what came while we looked.
+    /// The first report; the difference is what came since then.
     first_reported: u32,
     /// Our answers since then.
     answered: u32,
@@ -71,7 +73,8 @@ impl Bucket {
     pub fn ready_at(&self, now: Duration) -> Duration {
         let open = now.max(self.shut_until);
         let missing = (1.0 - self.credit_at(now)).max(0.0);
-        // No rate is zero: `allowed` is at least 1, and what is left is spread over a finite time.
+        // The rate is never zero: `allowed` is at least 1, and the remaining calls are spread over
+        // a finite time.
         let paced = open + Duration::from_secs_f64(missing / self.rate(now));
         let Some(window) = self.running(now) else { return paced };
         let fresh = open.max(window.ends + ROUNDING);
@@ -82,20 +85,21 @@ impl Bucket {
         }
     }
 
-    /// Takes the right to make one call now. Whoever takes it before [`Self::ready_at`] overdraws.
+    /// Takes the permission for one call now. A call before [`Self::ready_at`] overdraws the
+    /// bucket.
     pub fn take(&mut self, now: Duration) {
         self.credit = self.credit_at(now) - 1.0;
         self.counted = now;
         self.in_flight += 1;
     }
 
-    /// Gives the right back: the call was not made.
+    /// Returns the permission: the call was not made.
     pub fn untake(&mut self) {
         self.credit = (self.credit + 1.0).min(self.burst);
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// A call was answered, or given up. What its headers say, if it had any, is learnt.
+    /// Records that a call was answered, or given up, and what its headers say, if it has any.
     pub fn answered(&mut self, now: Duration, limit: Option<RateLimit>) {
         self.settle(now);
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -113,19 +117,19 @@ impl Bucket {
         }
     }
 
-    /// Genesys answered 429: no call before `until`, and none saved up meanwhile.
+    /// Genesys answered 429: no call before `until`, and no credit accumulates meanwhile.
     pub fn shut(&mut self, now: Duration, until: Duration) {
         self.settle(now);
         self.shut_until = self.shut_until.max(until);
         self.credit = self.credit.min(0.0);
     }
 
-    /// Genesys says how many calls a minute it allows.
+    /// Sets how many calls a minute Genesys allows.
     pub fn allow(&mut self, per_minute: u32) {
         self.allowed = per_minute.max(1);
     }
 
-    /// The part of the burst that is there: the fuller of two buckets has had less to do.
+    /// The part of the burst that is available. Of two buckets, the fuller one was used less.
     pub fn fullness(&self, now: Duration) -> f64 {
         self.credit_at(now) / self.burst
     }
@@ -134,14 +138,15 @@ impl Bucket {
         let ends = now + limit.reset.min(WINDOW * 2);
         let allowed = limit.allowed.max(1);
         match &mut self.window {
-            // An answer that was long under way tells of a window that is over.
+            // A delayed answer may describe a window that is over.
             Some(window) if ends + SAME_WINDOW < window.ends => return,
             Some(window) if ends < window.ends + SAME_WINDOW && allowed == self.allowed => {
                 window.ends = window.ends.min(ends);
                 window.reported = window.reported.max(limit.count);
                 let all = f64::from(window.reported - window.first_reported);
                 if all >= 10.0 {
-                    // Our own answers may be counted a little before or after they are reported.
+                    // Genesys may count our own answers a little earlier or later than it reports
+                    // them.
                     let seen = f64::from(window.answered) / all;
                     self.ours = if seen > 0.8 { 1.0 } else { seen.max(0.1) };
                 }
@@ -162,12 +167,12 @@ impl Bucket {
         self.window.as_ref().filter(|window| now < window.ends + ROUNDING)
     }
 
-    /// Calls that the running window still allows.
+    /// Calls that the current window still allows.
     fn left(&self, window: &Window) -> u32 {
         self.allowed.saturating_sub(window.reported).saturating_sub(self.in_flight)
     }
 
-    /// Calls a second, as far as the limit alone goes.
+    /// Calls a second, by the limit alone.
     fn even_rate(&self) -> f64 {
         f64::from(self.allowed) * self.share / WINDOW.as_secs_f64()
     }
@@ -204,7 +209,7 @@ mod tests {
         RateLimit { count, allowed, reset: Duration::from_secs(reset) }
     }
 
-    /// Takes as many as there are until `end`, each answered at once by `answer`.
+    /// Takes as many calls as possible until `end`; `answer` answers each at once.
     fn drain(
         bucket: &mut Bucket,
         from: f64,
@@ -284,7 +289,8 @@ mod tests {
 
     #[test]
     fn what_others_use_is_left_to_them() {
-        // Somebody else makes a call for each of ours: the window lasts for both, and is not empty half way.
+        // Another user makes a call for each of ours. The window lasts for both, and is not empty
+        // half way.
         let mut bucket = Bucket::new(300, 0.98, 10, secs(0.0));
         let mut taken_by_half = 0;
         let mut now = secs(0.0);

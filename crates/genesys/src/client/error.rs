@@ -1,4 +1,4 @@
-//! Why a call failed, by what the caller can do about it.
+//! Why a call failed, classified by what the caller can do about it.
 
 use std::time::Duration;
 
@@ -7,67 +7,94 @@ use http::StatusCode;
 use super::RateLimit;
 use crate::error_body::ErrorBody;
 
-/// A call failed. The text says how, with Genesys's code and context id; it holds no secret and no message.
+/// A call failed. The text says how, with Genesys's code and context id. It contains no secret and
+/// no message.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
-    /// Nothing left this machine (or only the wish for a token did): the call was certainly not done.
+    /// Nothing left this machine, except possibly a request for a token: the call was certainly not
+    /// made.
     #[error("the call did not leave: {cause}")]
     NotSent {
-        /// What was in the way.
+        /// The cause.
         cause: String,
     },
-    /// The call left, and no answer came that says what became of it: it may have been done.
+    /// The call left, but no answer shows its result: it may have been done.
     #[error("the outcome of the call is not known: {cause}")]
     Unknown {
-        /// What was in the way.
+        /// The cause.
         cause: String,
     },
     /// The token's limit is reached. The call was not done.
     #[error("rate limited for {} s (status 429, {body})", retry_after.as_secs())]
     RateLimited {
-        /// How long to make no call with this client: `Retry-After`, or else the rest of the window, or a minute.
+        /// How long to make no call with this client: `Retry-After`, or else the rest of the
+        /// window, or a minute.
         retry_after: Duration,
-        /// Where the token stands.
+        /// The token's use of its rate limit.
         limit: Option<RateLimit>,
         /// What Genesys said.
         body: Box<ErrorBody>,
     },
-    /// Genesys takes neither these credentials nor a new token of theirs. A matter of configuration.
+    /// Genesys accepts neither this token nor a new one from the same credentials. This is a
+    /// configuration problem.
     #[error("unauthorized: {cause}")]
     Unauthorized {
         /// Who refused what.
         cause: String,
     },
-    /// Genesys will not do this call, now or later (any other 4xx). It was not done.
+    /// Genesys refuses this call, now and later (any other 4xx). It was not done.
     #[error("refused (status {}, {body})", status.as_u16())]
     Refused {
         /// The answer's status.
         status: StatusCode,
         /// What Genesys said.
         body: Box<ErrorBody>,
-        /// Genesys's support asks for it.
+        /// An id that Genesys's support asks for.
         correlation_id: Option<String>,
-        /// Where the token stands.
+        /// The token's use of its rate limit.
         limit: Option<RateLimit>,
     },
-    /// Genesys cannot do this call now (5xx, 408), or something before it answers (3xx). It may have been done all the same.
+    /// Genesys cannot do this call now (5xx, 408), or a proxy answered in its place (3xx, any
+    /// page). It may have been done.
     #[error("unavailable (status {}, {body})", status.as_u16())]
     Unavailable {
         /// The answer's status.
         status: StatusCode,
-        /// How long Genesys asks to be left alone.
+        /// The pause that Genesys asks for.
         retry_after: Option<Duration>,
         /// What Genesys said.
         body: Box<ErrorBody>,
-        /// Genesys's support asks for it.
+        /// An id that Genesys's support asks for.
         correlation_id: Option<String>,
-        /// Where the token stands.
+        /// The token's use of its rate limit.
         limit: Option<RateLimit>,
     },
 }
 
 impl CallError {
-    /// Where the token stands, where the answer said so.
+    /// The kind of failure, in a few words that are the same for each such failure. For metrics,
+    /// and for logs that suppress repetitions.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "not_sent",
+            Self::Unknown { .. } => "unknown",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Refused { .. } => "refused",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+
+    /// The answer's status, if there was an answer that has one.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::RateLimited { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
+            Self::Refused { status, .. } | Self::Unavailable { status, .. } => Some(*status),
+            Self::NotSent { .. } | Self::Unknown { .. } | Self::Unauthorized { .. } => None,
+        }
+    }
+
+    /// The token's use of its rate limit, if the answer reported it.
     pub fn limit(&self) -> Option<RateLimit> {
         match self {
             Self::RateLimited { limit, .. }

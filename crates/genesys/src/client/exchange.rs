@@ -1,6 +1,6 @@
-//! One HTTP exchange: a request goes out, a bounded answer comes back, and what failed gets its right name.
+//! One HTTP exchange: sends a request, reads a bounded answer, and classifies failures.
 //!
-//! Called by the client and by its token. It repeats nothing.
+//! Called by the client and by its token. It never retries.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -10,14 +10,17 @@ use http::{HeaderMap, Request, StatusCode};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 
+use super::departure::Departure;
 use super::rate_limit::retry_after;
-use super::{CallError, RateLimit, Transport};
+use super::transport::CALLED_OFF;
+use super::{CallError, MayLeave, RateLimit, Transport};
 use crate::error_body::ErrorBody;
 
-/// The longest answer that is read. Genesys's largest are conversations of some hundred kilobytes.
+/// The longest answer that is read. Genesys's largest answers are conversations of some hundred
+/// kilobytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// An answer. Its body is lost where it was too long or broke off.
+/// An answer. Its body is an error if it was too long or broke off.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) limit: Option<RateLimit>,
@@ -34,23 +37,33 @@ pub(super) enum Way {
 }
 
 impl Way {
+    /// Makes one request and reads its answer. `may_leave` is checked right before the first byte
+    /// of a request with a body. A request without a body changes nothing at Genesys.
     pub(super) async fn exchange(
         &self,
         request: Request<Vec<u8>>,
         timeout: Duration,
+        may_leave: &MayLeave,
     ) -> Result<Reply, CallError> {
         match self {
             Self::Http(client) => {
-                let mut request =
-                    reqwest::Request::try_from(request).map_err(|error| not_answered(&error))?;
+                let departure = Departure::default();
+                let (parts, body) = request.into_parts();
+                let watched = !body.is_empty();
+                let body = if watched { departure.body(body, may_leave) } else { body.into() };
+                let named = |error| {
+                    if watched { of_watched(&error, &departure) } else { not_answered(&error) }
+                };
+                let request = Request::from_parts(parts, body);
+                let mut request = reqwest::Request::try_from(request).map_err(named)?;
                 *request.timeout_mut() = Some(timeout);
-                let mut response =
-                    client.execute(request).await.map_err(|error| not_answered(&error))?;
+                let mut response = client.execute(request).await.map_err(named)?;
                 let body = read(&mut response).await;
                 Ok(Reply::new(response.status(), response.headers(), body))
             }
             Self::Other(transport) => {
-                let (parts, body) = transport.exchange(request, timeout).await?.into_parts();
+                let (parts, body) =
+                    transport.exchange(request, timeout, may_leave).await?.into_parts();
                 Ok(Reply::new(parts.status, &parts.headers, body))
             }
         }
@@ -81,10 +94,10 @@ impl Reply {
         }
     }
 
-    /// The body as JSON, or why it cannot be had. The reason quotes nothing of it.
+    /// The body as JSON, or why it cannot be read. The reason does not quote the body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
-        serde_json::from_slice(body).map_err(|error| {
+        lenient::json::from_slice(body).map_err(|error| {
             format!(
                 "the answer cannot be read ({:?} at line {} column {})",
                 error.classify(),
@@ -95,22 +108,22 @@ impl Reply {
         })
     }
 
-    /// Whether it is a page for people: something that stands between has answered, and not Genesys.
+    /// Whether the body is a web page: a proxy answered, and not Genesys.
     pub(super) fn is_page(&self) -> bool {
         self.body.as_ref().is_ok_and(|body| body.trim_ascii_start().first() == Some(&b'<'))
     }
 
-    /// What Genesys says about its refusal, as far as it can be read.
+    /// Genesys's explanation of its refusal, as far as it can be read.
     pub(super) fn error_body(&self) -> Box<ErrorBody> {
         Box::new(self.json().unwrap_or_default())
     }
 
-    /// Passes a success, and gives everything else its name.
+    /// Returns a success, and classifies everything else.
     pub(super) fn success(self) -> Result<Self, CallError> {
         if self.status.is_success() {
             return Ok(self);
         }
-        let body = self.error_body();
+        let (body, page) = (self.error_body(), self.is_page());
         Err(match self.status {
             StatusCode::TOO_MANY_REQUESTS => {
                 let rest = self.limit.map(|limit| limit.reset);
@@ -120,7 +133,9 @@ impl Reply {
             StatusCode::UNAUTHORIZED => {
                 CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") }
             }
-            status if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+            status
+                if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT && !page =>
+            {
                 CallError::Refused {
                     status,
                     body,
@@ -128,8 +143,8 @@ impl Reply {
                     limit: self.limit,
                 }
             }
-            // Redirects are among them: they come from something that stands between, such as a page that says that
-            // it is being worked on.
+            // This includes redirects and pages. They come from a proxy, for example a maintenance
+            // page, or an answer that the host is unknown. Genesys has refused nothing.
             status => CallError::Unavailable {
                 status,
                 retry_after: self.retry_after,
@@ -141,7 +156,17 @@ impl Reply {
     }
 }
 
-/// Whether anything left is known only where the connection was never there, or the request never written.
+/// The same for a request whose body was watched: it is certain whether the body was polled.
+fn of_watched(error: &reqwest::Error, departure: &Departure) -> CallError {
+    if departure.was_refused() {
+        return CallError::NotSent { cause: CALLED_OFF.to_owned() };
+    }
+    let cause = root(error);
+    if departure.has_left() { CallError::Unknown { cause } } else { CallError::NotSent { cause } }
+}
+
+/// It is certain that nothing left only if there was never a connection, or the request was never
+/// written.
 fn not_answered(error: &reqwest::Error) -> CallError {
     let cause = root(error);
     if error.is_connect() || error.is_builder() {

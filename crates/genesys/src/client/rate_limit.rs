@@ -1,25 +1,25 @@
-//! What Genesys's answers say about the rate limit. The budget reads it; nobody else needs to.
+//! What Genesys's answers say about the rate limit, for the budget.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 
-/// The longest wait that is believed. Genesys's window is a minute; anything far beyond is a mistake.
+/// The longest wait that is believed. Genesys's window is a minute; a far longer wait is a mistake.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Where a token stands within its rate limit, from the `inin-ratelimit-*` headers.
+/// The token's use of its rate limit, from the `inin-ratelimit-*` headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// Calls in this window so far, this one included.
     pub count: u32,
     /// Calls allowed a window.
     pub allowed: u32,
-    /// Until the window ends, in whole seconds.
+    /// The time until the window ends, in whole seconds.
     pub reset: Duration,
 }
 
 impl RateLimit {
-    /// Reads the three headers; `None` unless all are there and are numbers.
+    /// Reads the three headers. Returns `None` unless all are present and are numbers.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Some(Self {
             count: number(headers, "inin-ratelimit-count")?,
@@ -29,9 +29,11 @@ impl RateLimit {
     }
 }
 
-/// `Retry-After` in seconds, at most an hour. Genesys does not send the form with a date.
+/// `Retry-After`, at most an hour. Genesys sends seconds. A proxy may send a date, which is read
+/// against the `Date` of the same answer, and is useless without one.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    seconds(headers, "retry-after")
+    let text = |name| headers.get(name)?.to_str().ok();
+    lenient::retry_after(text("retry-after")?, text("date"), None).map(|pause| pause.min(LONGEST))
 }
 
 fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {

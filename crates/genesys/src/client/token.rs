@@ -1,39 +1,40 @@
-//! The access token: minted once for all callers, renewed before it ends, replaced when Genesys refuses it.
+//! The access token: requested once for all callers, renewed before it ends, and replaced when
+//! Genesys refuses it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, header};
 use tokio::time::Instant;
 
 use super::exchange::Reply;
-use super::{CallError, Client};
+use super::{CallError, Client, MayLeave};
 use crate::oauth::{OAuthError, TokenResponse};
 use crate::secret::Secret;
 
-/// Genesys's longest token life: 48 hours. Longer ones are not believed.
+/// Genesys's longest token lifetime: 48 hours. Longer ones are not believed.
 const LONGEST_LIFE: Duration = Duration::from_hours(48);
-/// Genesys's shortest token life, taken where the answer names none.
+/// Genesys's shortest token lifetime, used if the answer names none.
 const SHORTEST_LIFE: Duration = Duration::from_mins(5);
 /// How long before its end a token is renewed at the latest.
 const AHEAD: Duration = Duration::from_mins(5);
-/// How long the old token serves on when the renewal failed and it is still good.
+/// How long the old token stays in use if the renewal failed and the token is still valid.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The token of one OAuth client.
 #[derive(Default)]
 pub(super) struct Tokens {
     current: Mutex<Current>,
-    /// Held while a token is minted, so that all others wait for that one.
+    /// Held while a token is requested, so that all other callers wait for that token.
     minting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Current {
     token: Option<Token>,
-    /// When minting failed last, and how: callers who were waiting then share that failure.
+    /// When the last request failed, and how. Callers who were waiting then share that failure.
     failure: Option<(Instant, CallError)>,
 }
 
@@ -45,7 +46,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// A token that is good now and is not `refused`.
+    /// A token that is valid now and is not `refused`.
     pub(super) async fn get(
         &self,
         client: &Client,
@@ -96,22 +97,29 @@ impl Tokens {
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Current> {
-        // Nothing panics while it is held, so what it guards is whole.
+        // Nothing panics while the lock is held, so the data is consistent.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn mint(client: &Client) -> Result<Token, CallError> {
     let asked = Instant::now();
-    let url = super::url(&client.0.hosts.login, &["oauth", "token"])?;
-    let credentials = &client.0.credentials;
+    let url = super::url(&client.inner.hosts.login, &["oauth", "token"])?;
+    let credentials = &client.inner.credentials;
     let basic = STANDARD.encode(format!("{}:{}", credentials.id, credentials.secret.expose()));
     let request = Request::post(url.as_str())
         .header(header::AUTHORIZATION, super::authorization(&format!("Basic {basic}"))?)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(b"grant_type=client_credentials".to_vec())
         .map_err(super::unwritable)?;
-    let reply = client.0.way.exchange(request, client.0.timeout).await.map_err(unsent)?;
+    client.last_call.note(&Method::POST, &url);
+    // A token request changes nothing at Genesys, so no condition applies.
+    let reply = client
+        .inner
+        .way
+        .exchange(request, client.inner.timeout, &MayLeave::default())
+        .await
+        .map_err(unsent)?;
     if reply.status.is_client_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
         return Err(refusal(&reply));
     }
@@ -127,7 +135,7 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
     })
 }
 
-/// Whatever became of the wish for a token: the call that needed it did not leave.
+/// Converts any failure to get a token: the call that needed the token did not leave.
 fn unsent(error: CallError) -> CallError {
     match error {
         CallError::NotSent { cause } | CallError::Unknown { cause } => {
@@ -171,7 +179,7 @@ mod tests {
         let client =
             Client::new(http, hosts, Credentials { id: "client".to_owned(), secret: "s".into() });
         let now = Instant::now();
-        client.0.tokens.current().token =
+        client.inner.tokens.current().token =
             Some(Token { text: "old".into(), renew: now, ends: now + good_for });
         client
     }
@@ -180,19 +188,22 @@ mod tests {
     async fn a_token_that_is_still_good_serves_on_when_it_cannot_be_renewed() {
         let client = due_for_renewal(Duration::from_mins(1));
         for _ in 0..2 {
-            assert_eq!(client.0.tokens.get(&client, None).await.unwrap(), Secret::new("old"));
+            assert_eq!(client.inner.tokens.get(&client, None).await.unwrap(), Secret::new("old"));
         }
-        assert!(client.0.tokens.current().token.as_ref().unwrap().renew > Instant::now());
+        assert!(client.inner.tokens.current().token.as_ref().unwrap().renew > Instant::now());
     }
 
     #[tokio::test]
     async fn one_that_ended_or_was_refused_does_not() {
         let ended = due_for_renewal(Duration::ZERO);
-        assert!(matches!(ended.0.tokens.get(&ended, None).await, Err(CallError::NotSent { .. })));
+        assert!(matches!(
+            ended.inner.tokens.get(&ended, None).await,
+            Err(CallError::NotSent { .. })
+        ));
         let refused = due_for_renewal(Duration::from_mins(1));
         let old = Secret::new("old");
         assert!(matches!(
-            refused.0.tokens.get(&refused, Some(&old)).await,
+            refused.inner.tokens.get(&refused, Some(&old)).await,
             Err(CallError::NotSent { .. })
         ));
     }

@@ -1,6 +1,8 @@
-//! What carries a request to Genesys: HTTP, or whatever a simulation puts in its place.
+//! Carries a request to Genesys: by HTTP, or by a simulation in its place.
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -10,13 +12,54 @@ use super::CallError;
 /// An answer's body, or why it was lost on the way.
 pub type Body = Result<Vec<u8>, String>;
 
-/// An exchange that is under way.
+/// An exchange in progress.
 pub type Exchange<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send + 'a>>;
 
+/// The last check before a call leaves, made immediately before the first byte, when DNS,
+/// connection and TLS are ready. Each of them may have taken seconds, in which another node took
+/// over or the gateway was told to stop.
+#[derive(Clone, Default)]
+pub struct MayLeave(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl MayLeave {
+    /// Lets a call leave only if `condition` still holds at that moment.
+    pub fn only_while(condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(condition)))
+    }
+
+    /// Runs the check.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`]: no byte may leave.
+    pub fn ask(&self) -> Result<(), CallError> {
+        match &self.0 {
+            Some(condition) if !condition() => {
+                Err(CallError::NotSent { cause: CALLED_OFF.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for MayLeave {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MayLeave").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Why a call did not leave although it could have.
+pub(super) const CALLED_OFF: &str = "it is not this caller's to make any more";
+
 /// Carries requests in place of HTTP.
 pub trait Transport: Send + Sync + 'static {
-    /// One request and its answer, within `timeout`. [`CallError::NotSent`] where nothing left, [`CallError::Unknown`]
-    /// where no answer came.
-    fn exchange(&self, request: Request<Vec<u8>>, timeout: Duration) -> Exchange<'_>;
+    /// Makes one request and returns its answer, within `timeout`. It must check `may_leave` once
+    /// it is connected, and send nothing if that refuses. It returns [`CallError::NotSent`] if
+    /// nothing left, and [`CallError::Unknown`] if no answer came.
+    fn exchange<'a>(
+        &'a self,
+        request: Request<Vec<u8>>,
+        timeout: Duration,
+        may_leave: &'a MayLeave,
+    ) -> Exchange<'a>;
 }

@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use crate::app::App;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// No resources from other origins, nothing inline, and no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";

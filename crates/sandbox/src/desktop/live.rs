@@ -1,6 +1,6 @@
-//! What pages are told while they are open, as Server-Sent Events: which conversations changed, and who types.
+//! The Server-Sent Events for open pages: which conversations changed, and who types.
 //!
-//! The words themselves are read by the page, so that a page which misses something only has to read again.
+//! The page reads the texts themselves, so a page that misses an event only has to read again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use crate::app::App;
 use crate::world::News;
 
-/// One event. The first one says `all`, as does the first after some were missed.
+/// One event. The first one has `all` set, as has the first after some were missed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Told {
-    /// Read everything anew.
+    /// The page must read everything again.
     all: bool,
     changed: Vec<String>,
     typing: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) async fn events(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// Waits for news, and takes all that there is by then. None when the sandbox stops.
+/// Waits for news, and takes all that has arrived by then. `None` when the sandbox stops.
 async fn next(app: &App, watch: &mut Receiver<News>) -> Option<Told> {
     let mut told = Told::default();
     tokio::select! {

@@ -1,7 +1,7 @@
 //! The agent's desktop in a browser: its pages, what they read, and what a person does with them.
 //!
-//! It goes by the sandbox's own world, not over Genesys's paths, and wants no token. What customers wrote leaves here as
-//! JSON only; the pages put it in as text.
+//! It uses the sandbox's own world, not Genesys's paths, and needs no token. What customers wrote
+//! leaves here only as JSON; the pages insert it as text.
 
 mod assets;
 mod guard;
@@ -44,31 +44,31 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct DesktopPage {
     limit: Option<usize>,
 }
 
-impl Page {
+impl DesktopPage {
     fn limit(&self) -> usize {
         self.limit.unwrap_or(MOST).min(MOST)
     }
 }
 
-async fn list(State(app): State<Arc<App>>, Query(page): Query<Page>) -> Json<Value> {
+async fn list(State(app): State<Arc<App>>, Query(page): Query<DesktopPage>) -> Json<Value> {
     Json(app.world().desk_list(page.limit()))
 }
 
 async fn thread(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(page): Query<Page>,
+    Query(page): Query<DesktopPage>,
 ) -> Result<Json<Value>, Wrong> {
     Ok(Json(app.world().desk_thread(&id, page.limit())?))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Send {
+struct AgentSays {
     text: Option<String>,
     #[serde(default)]
     content: Vec<Value>,
@@ -79,15 +79,12 @@ async fn send(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Wrong> {
-    let send: Send = read(&body)?;
-    let text = send.text.filter(|text| !text.trim().is_empty());
-    if text.is_none() && send.content.is_empty() {
-        return Err(bad("text or content is needed"));
-    }
-    if text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
+    let send: AgentSays = read(&body)?;
+    if send.text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
         return Err(bad(format!("a message has at most {MAX_TEXT} characters")));
     }
-    let message = agent_says(&app, &id, Said { text, content: send.content }, Origin::Agent)?;
+    let said = Said::of(&app.schemas, send.text, send.content)?;
+    let message = agent_says(&app, &id, said, Origin::Agent)?;
     Ok(Json(json!({"id": message})))
 }
 
@@ -98,7 +95,7 @@ async fn typing(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<S
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Transfer {
+struct TransferTo {
     to: String,
 }
 
@@ -107,7 +104,7 @@ async fn transfer(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<StatusCode, Wrong> {
-    let to = read::<Transfer>(&body)?.to;
+    let to = read::<TransferTo>(&body)?.to;
     if to.trim().is_empty() || to.chars().count() > 100 {
         return Err(bad("an agent's name has 1 to 100 characters"));
     }

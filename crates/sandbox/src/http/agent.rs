@@ -13,6 +13,7 @@ use super::answer::{About, ApiError, Reply};
 use super::body::Body;
 use crate::app::App;
 use crate::handle::{agent_says, agent_types};
+use crate::invalid::Invalid;
 use crate::media::Progress;
 use crate::webhook;
 use crate::world::{End, FIRST_AGENT, Origin, Parameter, Refusal, Said};
@@ -20,8 +21,8 @@ use crate::world::{End, FIRST_AGENT, Origin, Parameter, Refusal, Said};
 /// The most characters of an agent's text, as in Genesys's agent interface.
 pub(crate) const MAX_TEXT: usize = 4_000;
 
-/// `POST …/{conversationId}/communications/{communicationId}/messages`; the agent's participant id is the
-/// communication's.
+/// `POST …/{conversationId}/communications/{communicationId}/messages`; the agent's participant id
+/// is the communication's.
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
@@ -36,25 +37,31 @@ pub(super) async fn send(
     Ok(Reply::ok(&answer, about.message(&id)))
 }
 
-/// What an agent says: one text, one medium, or one canned response.
+/// The content of an agent's message: one text, one medium, or one canned response.
 fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, ApiError> {
     if message.text_body.is_none() && app.switches().agent_text_needed {
-        return Err(ApiError::bad_request(
-            "textBody is missing (switch agent_text_needed)".to_owned(),
-        ));
+        return Err(
+            Invalid::new("textBody", "required", "is missing (switch agent_text_needed)").into()
+        );
     }
     let text = message.text_body.filter(|text| !text.is_empty());
     let media = message.media_ids.unwrap_or_default();
     match (text, media.as_slice(), message.messaging_template) {
         (Some(text), [], None) if text.chars().count() > MAX_TEXT => {
-            Err(ApiError::bad_request(format!("textBody has at most {MAX_TEXT} characters")))
+            Err(Invalid::new("textBody", "maxLength", format!("has over {MAX_TEXT} characters"))
+                .into())
         }
-        (Some(text), [], None) => Ok(Said { text: Some(text), content: Vec::new() }),
+        (Some(text), [], None) => Ok(Said::text(text)),
         (None, [id], None) => medium(app, conversation, id),
         (None, [], Some(template)) => canned(app, template),
-        _ => Err(ApiError::bad_request(
-            "one of a text, one medium and a template is wanted".to_owned(),
-        )),
+        (None, [], None) => Err(Invalid::missing("textBody").into()),
+        (None, [_, _, ..], None) => {
+            Err(Invalid::new("mediaIds", "maxItems", "has over 1 element").into())
+        }
+        _ => {
+            Err(Invalid::new("textBody", "oneOf", "goes without mediaIds and messagingTemplate")
+                .into())
+        }
     }
 }
 
@@ -65,9 +72,9 @@ fn medium(app: &App, conversation: &str, id: &str) -> Result<Said, ApiError> {
         .filter(|upload| upload.conversation == conversation)
         .ok_or(Refusal::NoMedium)?;
     let file = media.file(id).filter(|_| upload.progress == Progress::Valid);
-    let file = file.ok_or_else(|| ApiError::bad_request("the medium is not valid".to_owned()))?;
-    let element = json!({"contentType": "Attachment", "attachment": file.attachment()});
-    Ok(Said { text: None, content: vec![element] })
+    let file = file
+        .ok_or_else(|| Invalid::new("mediaIds[0]", "state", "names a medium that is not valid"))?;
+    Ok(Said::attachment(&file.attachment()))
 }
 
 #[derive(Deserialize)]
@@ -83,12 +90,10 @@ struct Template {
 }
 
 fn canned(app: &App, template: Value) -> Result<Said, ApiError> {
-    let wrong =
-        |_| ApiError::bad_request("messagingTemplate is not of the expected form".to_owned());
+    let wrong = |_| Invalid::new("messagingTemplate", "type", "is not of the expected form");
     let template: Template = serde_json::from_value(template).map_err(wrong)?;
-    let Some(id) = template.response_id else {
-        return Err(ApiError::bad_request("messagingTemplate.responseId is missing".to_owned()));
-    };
+    let id =
+        template.response_id.ok_or_else(|| Invalid::missing("messagingTemplate.responseId"))?;
     let parameters =
         [template.parameters, template.header_parameters, template.body_parameters].concat();
     let world = app.world();
@@ -126,6 +131,19 @@ pub(super) async fn end(
     Ok(Reply::ok(&answer, About::conversation(&conversation)))
 }
 
+/// `POST /api/v2/conversations/{conversationId}/disconnect`: Genesys itself disconnects everybody.
+///
+/// Genesys's text calls it a full teardown. That the disconnect type is `system` is a guess.
+pub(super) async fn disconnect(
+    State(app): State<Arc<App>>,
+    Path(conversation): Path<String>,
+) -> Result<Reply, ApiError> {
+    app.world().end(&conversation, &End::By("system"), app.clock.now())?;
+    // The SDKs declare a text, but it is documented nowhere.
+    Ok(Reply::ok(&"", About::conversation(&conversation))
+        .with_status(StatusCode::ACCEPTED.as_u16()))
+}
+
 /// `PATCH /api/v2/conversations/messages/{conversationId}/participants/{participantId}`
 pub(super) async fn leave(
     State(app): State<Arc<App>>,
@@ -136,7 +154,8 @@ pub(super) async fn leave(
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 
-/// To whom a conversation is handed over; the sandbox has one queue, and whoever is named answers.
+/// The agent to whom a conversation is handed over. The sandbox has one queue, and the named agent
+/// answers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Transfer {
@@ -156,7 +175,7 @@ pub(super) async fn replace(
     let to =
         named.or(transfer.queue_id.map(|_| FIRST_AGENT.to_owned())).filter(|to| !to.is_empty());
     let to = to.ok_or_else(|| {
-        ApiError::bad_request("userId, userName, address or queueId is wanted".to_owned())
+        Invalid::new("userId", "required", "is missing, and so are userName, address, queueId")
     })?;
     let mut world = app.world();
     is_agent(world.conversation(&conversation)?, &participant)?;
@@ -184,17 +203,31 @@ pub(super) async fn agentless(
     Body(request): Body<AgentlessRequest>,
 ) -> Result<Reply, ApiError> {
     if request.messaging_template.is_some() {
-        return Err(ApiError::bad_request(
-            "agentless messages of Open Messaging are text only".to_owned(),
-        ));
+        return Err(Invalid::new(
+            "messagingTemplate",
+            "unsupported",
+            "is not for Open Messaging: it is text only",
+        )
+        .into());
     }
-    let (Some(to), Some(text)) =
-        (request.to_address.filter(|to| !to.is_empty()), request.text_body)
-    else {
-        return Err(ApiError::bad_request("toAddress and textBody are needed".to_owned()));
-    };
     if request.to_address_messenger_type != "open" {
-        return Err(ApiError::bad_request("only the messenger type open is there".to_owned()));
+        return Err(Invalid::new(
+            "toAddressMessengerType",
+            "enum",
+            "is not open, the only one here",
+        )
+        .into());
+    }
+    let given = |field: Option<String>| field.filter(|field| !field.is_empty());
+    let to = given(request.to_address).ok_or_else(|| Invalid::missing("toAddress"))?;
+    let text = given(request.text_body).ok_or_else(|| Invalid::missing("textBody"))?;
+    if text.chars().count() > MAX_TEXT {
+        return Err(Invalid::new(
+            "textBody",
+            "maxLength",
+            format!("has over {MAX_TEXT} characters"),
+        )
+        .into());
     }
     let use_existing = request.use_existing_active_conversation.unwrap_or(false);
     let now = app.clock.now();
@@ -203,8 +236,7 @@ pub(super) async fn agentless(
         let integration =
             world.integrations.get(&request.from_address).ok_or(Refusal::NoIntegration)?.clone();
         let conversation = world.open_agentless(&integration, &to, use_existing, now);
-        let said = Said { text: Some(text), content: Vec::new() };
-        let outgoing = world.say(&conversation, said, Origin::Agentless, now)?;
+        let outgoing = world.say(&conversation, Said::text(text), Origin::Agentless, now)?;
         let answer = world.agentless_json(&outgoing.id, use_existing, now)?;
         (outgoing, answer)
     };

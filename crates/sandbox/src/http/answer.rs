@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::invalid::Invalid;
 use crate::switches::LimitCode;
 use crate::world::Refusal;
 
@@ -13,7 +14,7 @@ use crate::world::Refusal;
 const MISSING: &str =
     "Unable to perform the requested action. You are missing the following permission(s): ";
 
-/// What the transcript is told of a call, beside what went over the wire.
+/// What the transcript records of a call, besides what went over the wire.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct About {
     pub(crate) integration: Option<String>,
@@ -50,7 +51,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn ok(body: &impl serde::Serialize, about: About) -> Self {
-        // Cannot fail: what is answered has string keys and nothing that refuses to be written.
+        // Cannot fail: answers have string keys and contain nothing that cannot be serialized.
         let body = serde_json::to_vec(body).unwrap_or_default();
         Self { status: StatusCode::OK, body: Some(body.into()), about }
     }
@@ -87,29 +88,44 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// One of Genesys's errors. The context id is put in where the answer leaves.
+/// One of Genesys's errors. The context id is added when the answer is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     code: &'static str,
     message: String,
-    /// Requests a minute, and seconds until there are more, for 429.
+    /// For 429: requests per minute, and seconds until more are allowed.
     limit: Option<(u32, u64)>,
-    /// The permissions of which one was needed, for 403.
+    /// For 403: the permissions of which one was needed.
     permissions: Option<String>,
+    /// For 400: the invalid fields.
+    invalid: Box<[Invalid]>,
     pub(crate) about: Box<About>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
         let message = message.to_owned();
-        Self { status, code, message, limit: None, permissions: None, about: Box::default() }
+        Self {
+            status,
+            code,
+            message,
+            limit: None,
+            permissions: None,
+            invalid: Box::default(),
+            about: Box::default(),
+        }
     }
 
-    /// 400; `fault` is for the transcript and the verdict only, Genesys tells as little.
-    pub(crate) fn bad_request(fault: String) -> Self {
+    /// 400: these fields are invalid. The transcript and the verdict record the first of them.
+    pub(crate) fn bad_request(invalid: Vec<Invalid>) -> Self {
         let error = Self::of_status(StatusCode::BAD_REQUEST);
-        Self { about: Box::new(About { faults: vec![fault], ..About::default() }), ..error }
+        let faults = invalid.iter().take(1).map(|first| format!("invalid body: {first}")).collect();
+        Self {
+            about: Box::new(About { faults, ..About::default() }),
+            invalid: invalid.into(),
+            ..error
+        }
     }
 
     pub(crate) fn not_found(fault: &str) -> Self {
@@ -127,7 +143,8 @@ impl ApiError {
         Self { limit: Some((allowed, reset)), ..error }
     }
 
-    /// The error that goes with a status, in Genesys's words as far as they are known (reference, section 4.4).
+    /// The error that goes with a status, in Genesys's words as far as they are known (reference,
+    /// section 4.4).
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status.as_u16() {
             400 => (
@@ -171,6 +188,12 @@ impl ApiError {
         Self { about: Box::new(About { faults, ..about }), ..self }
     }
 
+    /// The details about the invalid fields. Genesys often gives none; the sandbox always does.
+    fn details(&self) -> Vec<Value> {
+        let detail = |each: &Invalid| json!({"errorCode": each.code, "fieldName": each.field});
+        self.invalid.iter().map(detail).collect()
+    }
+
     /// The whole answer.
     pub(crate) fn finish(&self, context: &str) -> Response {
         let mut body = json!({
@@ -178,9 +201,13 @@ impl ApiError {
             "code": self.code,
             "status": self.status.as_u16(),
             "contextId": context,
-            "details": [],
+            "details": self.details(),
             "errors": [],
         });
+        if let Some(first) = self.invalid.first() {
+            body["messageWithParams"] = format!("{} {{reason}}", self.message).into();
+            body["messageParams"] = json!({"reason": format!("{first}.")});
+        }
         if let Some((allowed, _)) = self.limit {
             let key = "client.credentials.token.rate.per.minute";
             body["limit"] = json!({"key": key, "namespace": "platform.api", "value": allowed});
@@ -206,14 +233,23 @@ impl IntoResponse for ApiError {
     }
 }
 
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::bad_request(vec![invalid])
+    }
+}
+
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Ended | Refusal::OwnProfile => Self::of_status(StatusCode::CONFLICT)
                 .about(About { faults: vec![refusal.to_string()], ..About::default() }),
-            Refusal::NoSuchProfile | Refusal::MediaNotAllowed => {
-                Self::bad_request(refusal.to_string())
-            }
+            Refusal::MediaNotAllowed => Invalid::new(
+                "mediaIds",
+                "mediaType",
+                "has a file of a type that the supported content does not allow",
+            )
+            .into(),
             _ => Self::not_found(&refusal.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! What a call brings along: a body that was checked by its schema, and the page that is asked for.
+//! The inputs of a call: a body that was checked against its schema, and the requested page.
 
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -7,12 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
+use crate::invalid::Invalid;
 
 /// Entries a page, unless asked for otherwise, and at most.
 const PAGE: usize = 25;
 const MAX_PAGE: usize = 100;
 
-/// A body that keeps to the schema of its operation; it stands among the extensions of the request.
+/// A body that conforms to the schema of its operation; it is stored in the request's extensions.
 #[derive(Clone, Debug)]
 pub(super) struct Checked(pub(super) Value);
 
@@ -27,11 +28,11 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let Checked(body) = request.extensions_mut().remove().unwrap_or(Checked(Value::Null));
         let body = serde_json::from_value(body);
         body.map(Self)
-            .map_err(|_| ApiError::bad_request("the body is not of the expected form".to_owned()))
+            .map_err(|_| Invalid::new("body", "type", "is not of the expected form").into())
     }
 }
 
-/// Which page of a listing is asked for.
+/// Which page of a listing is requested.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
@@ -54,19 +55,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Ok(Query(page)) = Query::<Self>::from_request_parts(parts, state).await else {
-            return Err(ApiError::bad_request("pageSize and pageNumber are numbers".to_owned()));
+            return Err(Invalid::new("pageSize", "type", "and pageNumber are numbers").into());
         };
-        if !(1..=MAX_PAGE).contains(&page.page_size) || page.page_number == 0 {
-            return Err(ApiError::bad_request(format!(
-                "pageSize is 1 to {MAX_PAGE}, pageNumber starts at 1"
-            )));
+        if !(1..=MAX_PAGE).contains(&page.page_size) {
+            return Err(Invalid::new("pageSize", "range", format!("is not 1 to {MAX_PAGE}")).into());
+        }
+        if page.page_number == 0 {
+            return Err(Invalid::new("pageNumber", "range", "is less than 1").into());
         }
         Ok(page)
     }
 }
 
 impl Page {
-    /// The page of `all` at `path`; only what is on it is shown.
+    /// The requested page of `all` at `path`; `shown` is called only for entries on that page.
     pub(super) fn of<T>(self, all: &[T], path: &str, shown: impl Fn(&T) -> Value) -> Reply {
         let Self { page_size: size, page_number: number } = self;
         let pages = all.len().div_ceil(size);

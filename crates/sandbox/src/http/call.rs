@@ -1,5 +1,5 @@
-//! What happens around every API call: its size, its token, its permission, the rate limit, faults on purpose, the
-//! schemas of its body and its answer, the transcript.
+//! What happens around every API call: its size, its token, its permission, the rate limit, faults
+//! on purpose, the schemas of its body and its answer, the transcript.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,13 @@ use crate::clock::wire_time;
 use crate::cut::Cut;
 use crate::faults::{Action, Target};
 use crate::ids;
+use crate::invalid::Invalid;
 use crate::transcript::{Direction, Entry, Kind, body_of};
 use crate::verdict::RefusedCall;
 use crate::world::Admission;
 
+/// Some callers begin their JSON with it; Genesys-like parsers skip it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// How long a request's body may take to arrive, in real time.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,7 +40,7 @@ pub(super) async fn wrong_method() -> ApiError {
     ApiError::of_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Goes around every call to `/api/v2`.
+/// The middleware around every call to `/api/v2`.
 pub(super) async fn api(
     State(app): State<Arc<App>>,
     ConnectInfo(cut): ConnectInfo<Cut>,
@@ -60,12 +63,15 @@ pub(super) async fn api(
         Err(error) => (Bytes::new(), error.into_response()),
     };
     let genuine = !matches!(gate.fault, Some(Action::Status(_)));
-    if let Some(fault) = unlike(&app, operation, &response).filter(|_| genuine) {
-        // It would be the sandbox's own fault, and must not pass for Genesys's answer.
+    let mut unlike = unlike(&app, operation, &response).filter(|_| genuine);
+    if let Some(fault) = unlike.take_if(|_| method.is_safe()) {
+        // This would be a bug in the sandbox, and must not look like an answer from Genesys.
         let error = ApiError::of_status(StatusCode::INTERNAL_SERVER_ERROR);
         response = error.about(About { faults: vec![fault], ..About::default() }).into_response();
     }
     let mut about = response.extensions_mut().remove::<About>().unwrap_or_default();
+    // A call that took effect is not answered with an error: the caller would repeat it.
+    about.faults.extend(unlike);
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         response = error.finish(&context);
         about = *error.about;
@@ -90,14 +96,14 @@ pub(super) async fn api(
     response
 }
 
-/// Who calls, for handlers that want to know.
+/// The caller, for handlers that need it.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     /// The OAuth client's id.
     pub(super) client: String,
 }
 
-/// What was found out before the handler was asked.
+/// What was decided before the handler is called.
 #[derive(Debug, Default)]
 struct Gate {
     /// Count, allowed, seconds to the window's end.
@@ -136,7 +142,8 @@ async fn guarded(
             (count, allowed, reset)
         }
     };
-    gate.fault = app.strike(&[Target::Api, target(request.method(), request.uri().path())]);
+    let targets = [Target::Api, target(request.method(), request.uri().path())];
+    gate.fault = app.strike_call(&targets, &body);
     match &gate.fault {
         Some(Action::Status(status)) => {
             let (_, allowed, reset) = gate.admitted.unwrap_or((0, allowed, 60));
@@ -178,22 +185,32 @@ async fn guarded(
     if let Some(schema) = operation.body {
         match checked(app, schema, &body) {
             Ok(checked) => request.extensions_mut().insert(checked),
-            Err(fault) => return ApiError::bad_request(fault).into_response(),
+            Err(invalid) => return ApiError::bad_request(invalid).into_response(),
         };
     }
     next.run(request).await
 }
 
-/// The body as JSON that keeps to its schema, or what is wrong with it.
-fn checked(app: &App, schema: &str, body: &[u8]) -> Result<Checked, String> {
-    let body = serde_json::from_slice(body).map_err(|_| "the body is no JSON".to_owned())?;
-    match app.schemas.fault_in(schema, &body) {
-        None => Ok(Checked(body)),
-        Some(fault) => Err(fault),
-    }
+/// The body as JSON that conforms to its schema, or what is wrong with it.
+fn checked(app: &App, schema: &str, body: &[u8]) -> Result<Checked, Vec<Invalid>> {
+    let body = serde_json::from_slice(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body));
+    let body = body.map_err(|error| vec![no_json(&error)])?;
+    let body = app.schemas.known(schema, body);
+    let invalid = app.schemas.faults_in(schema, &body);
+    if invalid.is_empty() { Ok(Checked(body)) } else { Err(invalid) }
 }
 
-/// How a successful answer breaks its own description, if it does.
+/// The error for a body that is not JSON. The parser's message is left out, since it may quote the
+/// body.
+fn no_json(error: &serde_json::Error) -> Invalid {
+    Invalid::new(
+        "body",
+        "json",
+        format!("is no JSON: line {}, column {}", error.line(), error.column()),
+    )
+}
+
+/// How a successful answer violates its own description, if it does.
 fn unlike(app: &App, operation: Option<&Operation>, answer: &Response) -> Option<String> {
     if !answer.status().is_success() {
         return None;
@@ -211,7 +228,7 @@ fn unlike(app: &App, operation: Option<&Operation>, answer: &Response) -> Option
         return (!written.is_empty()).then(|| format!("{id} has no answer"));
     };
     let fault = match serde_json::from_slice(written) {
-        Ok(answer) => app.schemas.fault_in(schema, &answer)?,
+        Ok(answer) => app.schemas.faults_in(schema, &answer).first()?.to_string(),
         Err(error) => error.to_string(),
     };
     Some(format!("the answer of {id}: {fault}"))
@@ -220,7 +237,7 @@ fn unlike(app: &App, operation: Option<&Operation>, answer: &Response) -> Option
 async fn read(body: Body) -> Result<Bytes, ApiError> {
     match tokio::time::timeout(BODY_PATIENCE, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => Ok(body),
-        // A body that broke off has nobody left to read the answer.
+        // If the body broke off, no one is left to read the answer.
         Ok(Err(_)) => Err(ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE)),
         Err(_) => Err(ApiError::of_status(StatusCode::REQUEST_TIMEOUT)),
     }
@@ -231,7 +248,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A body in a form that is not taken.
+/// The error for a body in a form that is not accepted.
 fn unfit(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
     if !matches!(*method, Method::POST | Method::PATCH | Method::PUT) {
         return None;
@@ -242,7 +259,7 @@ fn unfit(method: &Method, headers: &HeaderMap) -> Option<ApiError> {
     (!json).then(|| ApiError::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
 }
 
-/// Which rules meet a call, by its path.
+/// Which fault rules match a call, by its path.
 fn target(method: &Method, path: &str) -> Target {
     if path.ends_with("/inbound/open/receipt") {
         Target::Receipt

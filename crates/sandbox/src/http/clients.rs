@@ -22,12 +22,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ClientToMake {
     secret: String,
     permissions: Option<Vec<String>>,
 }
 
-/// Without the secrets.
+/// Lists the clients without their secrets.
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
     let world = app.world();
     Json(
@@ -44,7 +44,7 @@ async fn set(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<StatusCode, Wrong> {
-    let Wanted { secret, permissions } = read(&body)?;
+    let ClientToMake { secret, permissions } = read(&body)?;
     if let Some(wrong) = permissions.iter().flatten().find(|each| !is_permission(each)) {
         return Err(bad(format!(
             "{wrong:?} is no permission: one looks like messaging:integration:view"
@@ -54,7 +54,7 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Its tokens are dead at once.
+/// Removes a client; its tokens become invalid at once.
 async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
     let mut world = app.world();
     if !world.clients.remove(&id) {

@@ -1,4 +1,5 @@
-//! `/sandbox/…`: what steers the sandbox and what reads it, for scripts and tests. It wants no token.
+//! `/sandbox/…`: the paths that control and read the sandbox, for scripts and tests. They need no
+//! token.
 
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/switches", get(switches).put(set_switches))
         .route("/sandbox/tokens/revoke", post(revoke))
         .route("/sandbox/transcript", get(transcript))
-        .route("/sandbox/verdict", get(verdict))
+        .route("/sandbox/verdict", get(verdict).delete(reset_verdict))
+        .route("/sandbox/verdict/reset", post(reset_verdict))
         .route("/sandbox/agent/send", post(send))
         .route("/sandbox/agent/typing", post(typing))
         .route("/sandbox/agent/end", post(end))
@@ -83,7 +85,8 @@ struct Describe {
     describe: bool,
 }
 
-/// The switches as they are; with `?describe=true`, what each does, which values it takes, and its default.
+/// The switches as they are; with `?describe=true`, what each does, which values it takes, and its
+/// default.
 async fn switches(State(app): State<Arc<App>>, Query(wanted): Query<Describe>) -> Json<Value> {
     let switches = app.switches();
     Json(if wanted.describe { json!(switches.describe()) } else { json!(*switches) })
@@ -107,7 +110,7 @@ async fn revoke(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>,
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct TranscriptPage {
     #[serde(default)]
     after: u64,
     limit: Option<usize>,
@@ -116,7 +119,7 @@ struct Wanted {
 /// A JSON array, or one JSON a line if the caller accepts `application/x-ndjson`.
 async fn transcript(
     State(app): State<Arc<App>>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<TranscriptPage>,
     headers: HeaderMap,
 ) -> Response {
     let entries =
@@ -136,9 +139,15 @@ async fn verdict(State(app): State<Arc<App>>) -> Response {
     Json(verdict).into_response()
 }
 
+/// Forgets what happened so far, such as mistakes made by hand or by the previous test.
+async fn reset_verdict(State(app): State<Arc<App>>) -> StatusCode {
+    app.world().reset_verdict();
+    StatusCode::NO_CONTENT
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Send {
+struct CustomerSays {
     customer: String,
     integration: Option<String>,
     text: Option<String>,
@@ -158,11 +167,8 @@ enum Speaker {
 }
 
 async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
-    let send: Send = read(&body)?;
-    if send.text.is_none() && send.content.is_empty() {
-        return Err(bad("text or content is needed"));
-    }
-    let said = Said { text: send.text, content: send.content };
+    let send: CustomerSays = read(&body)?;
+    let said = Said::of(&app.schemas, send.text, send.content)?;
     let origin = match send.from {
         Speaker::Agent => Origin::Agent,
         Speaker::Bot => Origin::Bot,
@@ -199,7 +205,8 @@ async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, 
     Ok(StatusCode::ACCEPTED)
 }
 
-/// As the agent, or as Genesys itself where a disconnect type such as `inactivity` is named.
+/// Ends a conversation as the agent, or as Genesys itself if a disconnect type such as `inactivity`
+/// is given.
 async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
     let leaving: Leaving = read(&body)?;
     let how = match leaving.disconnect_type.as_deref() {

@@ -1,6 +1,7 @@
 //! `/sandbox/media` and `/sandbox/uploads`: where files are uploaded to, and fetched from.
 //!
-//! A file is served so that a browser never runs it: pictures are shown, everything else is a download.
+//! Files are served so that a browser never executes them: pictures are shown, everything else is a
+//! download.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use crate::world::ProfileKind;
 
 /// The longest file name, in characters.
 const MAX_NAME: usize = 200;
-/// What a multipart form may have beside the file.
+/// The room in a multipart form for everything besides the file, in bytes.
 const MULTIPART_ROOM: usize = 64 * 1024;
 /// What a browser may show in a page.
 const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
@@ -45,14 +46,15 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct FileName {
     filename: String,
 }
 
-/// `POST /sandbox/media?filename=…` answers the attachment as it stands in a message's content.
+/// `POST /sandbox/media?filename=…` answers with the attachment in the form that a message's
+/// content has.
 async fn attach(
     State(app): State<Arc<App>>,
-    Query(named): Query<Named>,
+    Query(named): Query<FileName>,
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Json<Value>, Wrong> {
@@ -105,9 +107,12 @@ struct Arriving {
     bytes: Bytes,
 }
 
-/// `PUT` or `POST /sandbox/uploads/{id}`: the bytes of a medium that was announced, as they are or in a form.
+/// `PUT` or `POST /sandbox/uploads/{id}`: the bytes of a medium that was announced, as they are or
+/// in a form.
 ///
-/// The address is the secret, as with signed URLs; a token is not asked for.
+/// The address is the secret, as with signed URLs; no token is needed. An upload that cannot be
+/// read changes nothing. One that can be read is accepted; whether the medium is valid is judged
+/// afterwards, as at Genesys.
 async fn upload(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -120,11 +125,8 @@ async fn upload(
         return Err(Wrong(StatusCode::CONFLICT, "it was uploaded before".to_owned()));
     }
     let headers = request.headers().clone();
-    let judged = match arriving(request).await {
-        Ok(file) => differs(&announced, &file.bytes).map_or(Ok(file), |fault| Err(bad(fault))),
-        Err(wrong) => Err(wrong),
-    };
-    let file = judged.inspect_err(|_| app.media().set_progress(&id, Progress::Invalid, None))?;
+    let file = arriving(request).await?;
+    let as_announced = as_announced(&announced, &file.bytes);
     let name = Some(announced.name.clone())
         .filter(|name| !name.is_empty())
         .or(file.name)
@@ -137,7 +139,7 @@ async fn upload(
         let content = world.profile_of(ProfileKind::Content, &integration, true);
         content.allows(mime.to_str().unwrap_or_default(), false)
     };
-    if allowed {
+    if allowed && as_announced {
         let file = kept(&app, id.clone(), &name, mime, file.bytes, &headers)?;
         app.media().set_progress(&id, Progress::Valid, Some(&file.name));
     } else {
@@ -182,20 +184,18 @@ async fn from_form(request: Request) -> Result<Arriving, Wrong> {
     Err(bad("the form has no field `file`"))
 }
 
-/// How the bytes are not those that were announced, if they are not.
-fn differs(announced: &Upload, bytes: &[u8]) -> Option<&'static str> {
+/// Whether the bytes have the length and the MD5 that were announced.
+fn as_announced(announced: &Upload, bytes: &[u8]) -> bool {
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    if announced.length.is_some_and(|wanted| wanted != length) {
-        return Some("the file has not the length that was announced");
-    }
-    let wanted = announced.md5.as_ref()?;
     let digest = Md5::digest(bytes);
-    let same =
-        *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex::encode(digest));
-    (!same).then_some("the file has not the MD5 that was announced")
+    let same = |wanted: &String| {
+        *wanted == STANDARD.encode(digest) || wanted.eq_ignore_ascii_case(&hex::encode(digest))
+    };
+    announced.length.is_none_or(|wanted| wanted == length)
+        && announced.md5.as_ref().is_none_or(same)
 }
 
-/// The media type that a file of this name has.
+/// The media type of a file with this name.
 pub(super) fn guessed(name: &str) -> HeaderValue {
     let mime = mime_guess::from_path(name).first_or_octet_stream();
     HeaderValue::from_str(mime.essence_str())

@@ -1,5 +1,7 @@
-//! What a middleware posts: messages, receipts, events, structured responses, and all of it on the old path.
+//! What a middleware posts: messages, receipts, events, structured responses, and all of it on the
+//! old path.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -7,16 +9,18 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use genesys::inbound::{InboundEvent, InboundMessage, InboundReceipt, StructuredResponse};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
 use super::body::Body;
 use crate::app::App;
 use crate::ids;
-use crate::switches::UnknownReceipt;
+use crate::invalid::Invalid;
+use crate::switches::{Switches, UnknownReceipt};
 use crate::webhook;
 use crate::world::{
-    Address, Channel, Inbound, Integration, NormalizedMessage, ProfileKind, Refusal,
+    Address, Inbound, Integration, MessageChannel, NormalizedMessage, ProfileKind, Refusal,
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,25 +43,7 @@ pub(super) async fn message(
     Body(message): Body<InboundMessage>,
 ) -> Result<Reply, ApiError> {
     let prefetch = query.is_ok_and(|Query(query)| query.wanted());
-    let empty = message.text.as_deref().unwrap_or_default().is_empty()
-        && message.content.iter().flatten().next().is_none();
-    if empty {
-        return Err(ApiError::bad_request("the message has neither text nor content".to_owned()));
-    }
-    let over =
-        |most: u32, count: usize| most > 0 && count > usize::try_from(most).unwrap_or(usize::MAX);
-    let switches = app.switches();
-    if over(switches.max_inbound_text, message.text.as_deref().unwrap_or_default().chars().count())
-    {
-        return Err(ApiError::bad_request("the text is over max_inbound_text".to_owned()));
-    }
-    let metadata = message.channel.metadata.as_ref();
-    let attributes = metadata.and_then(|metadata| metadata.custom_attributes.as_ref());
-    if over(switches.max_custom_attributes, attributes.map_or(0, std::collections::BTreeMap::len)) {
-        return Err(ApiError::bad_request(
-            "the custom attributes are over max_custom_attributes".to_owned(),
-        ));
-    }
+    fits(&app.switches(), &message)?;
     receive(&app, &integration, message.into(), prefetch)
 }
 
@@ -70,6 +56,35 @@ pub(super) async fn structured(
     receive(&app, &integration, response.into(), false)
 }
 
+/// Checks what Genesys requires of a message beyond its schema.
+fn fits(switches: &Switches, message: &InboundMessage) -> Result<(), Invalid> {
+    let over =
+        |most: u32, count: usize| most > 0 && count > usize::try_from(most).unwrap_or(usize::MAX);
+    let text = message.text.as_deref().unwrap_or_default();
+    let content = message.content.as_deref().unwrap_or_default();
+    if text.is_empty() && content.is_empty() {
+        return Err(Invalid::new("text", "required", "is missing, and so is content"));
+    }
+    if let Some(n) = content.iter().position(|each| each.attachment.is_none()) {
+        // The request's model has nothing else in an element.
+        return Err(Invalid::missing(format!("content[{n}].attachment")));
+    }
+    if over(switches.max_inbound_text, text.chars().count()) {
+        let reason =
+            format!("has over {} characters (switch max_inbound_text)", switches.max_inbound_text);
+        return Err(Invalid::new("text", "maxLength", reason));
+    }
+    let metadata = message.channel.metadata.as_ref();
+    let attributes = metadata.and_then(|metadata| metadata.custom_attributes.as_ref());
+    if over(switches.max_custom_attributes, attributes.map_or(0, BTreeMap::len)) {
+        let field = "channel.metadata.customAttributes";
+        let reason =
+            format!("are over {} (switch max_custom_attributes)", switches.max_custom_attributes);
+        return Err(Invalid::new(field, "maxProperties", reason));
+    }
+    Ok(())
+}
+
 fn receive(
     app: &Arc<App>,
     integration: &str,
@@ -78,7 +93,7 @@ fn receive(
 ) -> Result<Reply, ApiError> {
     let switches = app.switches();
     if inbound.customer().is_empty() {
-        return Err(ApiError::bad_request("channel.from.id is empty".to_owned()));
+        return Err(Invalid::empty("channel.from.id").into());
     }
     let mut world = app.world();
     let integration = find(&world.integrations, integration)?;
@@ -141,13 +156,16 @@ fn take_receipt(app: &App, integration: &str, receipt: &InboundReceipt) -> Resul
 
 /// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/event`
 ///
-/// At Genesys an event may begin a conversation; here only by the switch `event_starts_conversation`, so that a stray
-/// one shows in the transcript only.
+/// At Genesys an event may begin a conversation. Here it does so only if the switch
+/// `event_starts_conversation` is on, so that a stray event shows only in the transcript.
 pub(super) async fn event(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
     Body(event): Body<InboundEvent>,
 ) -> Result<Reply, ApiError> {
+    if event.channel.from.id.is_empty() {
+        return Err(Invalid::empty("channel.from.id").into());
+    }
     let mut world = app.world();
     let integration = find(&world.integrations, &integration)?;
     let id = ids::message_id(world.rng());
@@ -165,7 +183,7 @@ pub(super) async fn event(
         world.desk.typing(conversation);
     }
     let to = Address::bare(&integration.id);
-    let channel = Channel::new(&integration.id, None, to, customer, event.channel.time);
+    let channel = MessageChannel::new(&integration.id, None, to, customer, event.channel.time);
     let mut answer = NormalizedMessage::new(Some(id), "Event", channel);
     let typing = json!({"eventType": "Typing", "typing": {"type": "On"}});
     answer.events = Some(vec![typing; event.events.len()]);
@@ -173,19 +191,30 @@ pub(super) async fn event(
     Ok(Reply::ok(&answer, about).with_status(switches.inbound_status))
 }
 
-/// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the integration is named
-/// in the body.
+/// `POST /api/v2/conversations/messages/inbound/open`, deprecated: message or receipt, and the
+/// integration is named in the body.
 pub(super) async fn legacy(
     State(app): State<Arc<App>>,
     Body(body): Body<Value>,
 ) -> Result<Reply, ApiError> {
-    let wrong = |_| ApiError::bad_request("the body is not of the expected form".to_owned());
     let named = |end: &str| body["channel"][end]["id"].as_str().unwrap_or_default().to_owned();
     if body["type"] == "Receipt" {
-        let receipt: InboundReceipt = serde_json::from_value(body.clone()).map_err(wrong)?;
-        take_receipt(&app, &named("from"), &receipt)
+        for field in ["id", "status"] {
+            body.get(field).ok_or_else(|| Invalid::missing(field))?;
+        }
+        take_receipt(&app, &named("from"), &of_old(&body)?)
     } else {
-        let message: InboundMessage = serde_json::from_value(body.clone()).map_err(wrong)?;
+        // The old schema accepts bodies that the new one, and therefore Genesys, rejects.
+        let invalid = app.schemas.faults_in(genesys::schema::INBOUND_MESSAGE.name, &body);
+        if !invalid.is_empty() {
+            return Err(ApiError::bad_request(invalid));
+        }
+        let message: InboundMessage = of_old(&body)?;
+        fits(&app.switches(), &message)?;
         receive(&app, &named("to"), message.into(), false)
     }
+}
+
+fn of_old<T: DeserializeOwned>(body: &Value) -> Result<T, Invalid> {
+    T::deserialize(body).map_err(|_| Invalid::new("body", "type", "is not of the expected form"))
 }

@@ -1,4 +1,5 @@
-//! `/api/v2/conversations/messaging/integrations/open`: integrations, made, read, changed and deleted.
+//! `/api/v2/conversations/messaging/integrations/open`: creates, reads, changes and deletes
+//! integrations.
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::answer::{About, ApiError, Reply};
 use super::body::{Body, Page};
 use crate::app::App;
 use crate::handle::create_integration;
+use crate::invalid::Invalid;
 use crate::switches::PlainHttp;
 use crate::world::{Integration, ProfileKind, Refusal, World};
 
@@ -44,20 +46,24 @@ async fn create(
         messaging_setting: request.messaging_setting,
         ..IntegrationUpdate::default()
     };
-    let made = create_integration(&app, change).map_err(ApiError::bad_request)?;
+    let made = create_integration(&app, change)?;
     show(State(app), Path(made.id)).await
 }
 
-/// The profiles that are asked for.
+/// The profiles by which a listing is filtered.
 #[derive(Debug, Deserialize)]
-struct Wanted {
+struct ProfileFilter {
     #[serde(rename = "supportedContent.id")]
     content: Option<String>,
     #[serde(rename = "messagingSetting.id")]
     setting: Option<String>,
 }
 
-async fn list(State(app): State<Arc<App>>, Query(wanted): Query<Wanted>, page: Page) -> Reply {
+async fn list(
+    State(app): State<Arc<App>>,
+    Query(wanted): Query<ProfileFilter>,
+    page: Page,
+) -> Reply {
     let world = app.world();
     let typing = app.switches().typing;
     let has = |each: &Integration, kind, wanted: &Option<String>| {
@@ -76,7 +82,7 @@ async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Rep
     Ok(Reply::ok(&shown(&app, &world, integration), About::integration(&id)))
 }
 
-/// An integration as Genesys answers it.
+/// An integration as Genesys shows it.
 fn shown(app: &App, world: &World, integration: &Integration) -> Value {
     let typing = app.switches().typing;
     let profile = |kind| world.profile_of(kind, &integration.id, typing);
@@ -92,8 +98,8 @@ async fn update(
     Path(id): Path<String>,
     Body(change): Body<IntegrationUpdate>,
 ) -> Result<Reply, ApiError> {
-    if let Some(reason) = refused(&change, app.switches().plain_http) {
-        return Err(ApiError::bad_request(reason));
+    if let Some(invalid) = refused(&change, app.switches().plain_http) {
+        return Err(invalid.into());
     }
     {
         let mut world = app.world();
@@ -116,7 +122,8 @@ async fn identity(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result
     Ok(Reply::ok(&answer, About::integration(&id)))
 }
 
-/// `PUT …/messaging/identityresolution/integrations/open/{integrationId}`: it is kept and shown, nobody is looked up.
+/// `PUT …/messaging/identityresolution/integrations/open/{integrationId}`: stored and shown only;
+/// no customer is looked up.
 async fn set_identity(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -134,22 +141,28 @@ async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
     }
 }
 
-/// Why an integration cannot be so, beyond what the schema says.
-pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Option<String> {
+/// Why this change of an integration is refused, beyond what the schema says.
+pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Option<Invalid> {
     let secret = change.outbound_notification_webhook_signature_secret_token.as_ref();
     if secret.is_some_and(|secret| {
         secret.expose().chars().count() < IntegrationRequest::SECRET_MIN_CHARS
     }) {
-        return Some("the secret has fewer than 16 characters".to_owned());
+        let field = "outboundNotificationWebhookSignatureSecretToken";
+        let least = IntegrationRequest::SECRET_MIN_CHARS;
+        return Some(Invalid::new(
+            field,
+            "minLength",
+            format!("has fewer than {least} characters"),
+        ));
     }
     let headers = change.webhook_headers.iter().flatten();
     for (name, value) in headers {
         if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value.expose()).is_err() {
-            return Some("webhookHeaders holds what cannot be a header".to_owned());
+            return Some(Invalid::new("webhookHeaders", "header", "holds what cannot be a header"));
         }
     }
     let url = change.outbound_notification_webhook_url.as_ref()?;
-    match Url::parse(url) {
+    let reason = match Url::parse(url) {
         Ok(url) if url.scheme() == "https" => None,
         Ok(url)
             if url.scheme() == "http"
@@ -157,12 +170,12 @@ pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Opti
         {
             None
         }
-        Ok(url) if url.scheme() == "http" => Some(
-            "the webhook's URL is plain http and not on this machine (switch plain_http)"
-                .to_owned(),
-        ),
-        _ => Some("the webhook's URL is no URL of https".to_owned()),
-    }
+        Ok(url) if url.scheme() == "http" => {
+            Some("is plain http and not on this machine (switch plain_http)")
+        }
+        _ => Some("is no URL of https"),
+    };
+    reason.map(|reason| Invalid::new("outboundNotificationWebhookUrl", "url", reason))
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -1,4 +1,5 @@
-//! An agent's media on Genesys's own paths: announced, looked at, and what Genesys keeps of those that were sent.
+//! An agent's media on Genesys's own paths: announcing and reading them, and what Genesys caches of
+//! those that were sent.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::body::{Body, Page};
 use super::files::{guessed, here};
 use crate::app::App;
 use crate::ids;
+use crate::invalid::Invalid;
 use crate::media::{MAX_FILE, Progress, Upload, path_of};
 use crate::world::Refusal;
 
@@ -34,7 +36,12 @@ pub(super) async fn announce(
     Body(announced): Body<Announced>,
 ) -> Result<Reply, ApiError> {
     if usize::try_from(announced.content_length_bytes).map_or(true, |length| length > MAX_FILE) {
-        return Err(ApiError::bad_request(format!("a file has at most {MAX_FILE} bytes")));
+        return Err(Invalid::new(
+            "contentLengthBytes",
+            "maximum",
+            format!("is greater than {MAX_FILE}"),
+        )
+        .into());
     }
     let kind = guessed(&announced.file_name);
     let upload = make(&app, &conversation, &communication, &headers, Some(announced))?;
@@ -48,7 +55,8 @@ pub(super) async fn announce(
     Ok(Reply::ok(&answer, About::conversation(&conversation)))
 }
 
-/// `POST …/{conversationId}/communications/{communicationId}/messages/media`, which says nothing of the file.
+/// `POST …/{conversationId}/communications/{communicationId}/messages/media`, which says nothing
+/// about the file.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
@@ -107,7 +115,7 @@ pub(super) async fn show(
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct MediaFilter {
     status: Option<String>,
     url: Option<String>,
 }
@@ -116,7 +124,7 @@ pub(super) struct Wanted {
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<MediaFilter>,
     page: Page,
 ) -> Result<Reply, ApiError> {
     is_agent(app.world().conversation(&conversation)?, &communication)?;
@@ -132,7 +140,7 @@ pub(super) async fn list(
 /// `GET /api/v2/conversations/messages/cachedmedia`
 pub(super) async fn cached(
     State(app): State<Arc<App>>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<MediaFilter>,
     page: Page,
 ) -> Reply {
     let life = app.switches().media_life;
@@ -151,7 +159,8 @@ pub(super) async fn cached_item(
     Ok(Reply::ok(&file.cached(app.switches().media_life), About::default()))
 }
 
-/// `DELETE /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`: its address does not work any more.
+/// `DELETE /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`: its address stops
+/// working.
 pub(super) async fn uncache(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

@@ -1,5 +1,5 @@
-//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, the sandbox's own under `/sandbox`, and
-//! the agent's desktop.
+//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, the sandbox's own under `/sandbox`,
+//! and the agent's desktop.
 
 mod agent;
 mod answer;
@@ -75,6 +75,8 @@ fn api() -> Router<Arc<App>> {
             "/api/v2/conversations/messages/cachedmedia/{id}",
             get(media::cached_item).delete(media::uncache),
         )
+        .route("/api/v2/conversations/{id}", get(reads::whole))
+        .route("/api/v2/conversations/{id}/disconnect", post(agent::disconnect))
         .route("/api/v2/conversations/messages/{id}", get(reads::conversation).patch(agent::end))
         .route("/api/v2/conversations/messages/{id}/details", get(reads::details))
         .route("/api/v2/conversations/messages/{id}/messages/bulk", post(reads::bulk))

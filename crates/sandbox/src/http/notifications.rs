@@ -1,4 +1,5 @@
-//! `/api/v2/notifications/channels`: channels and their topics. The sockets themselves are in `socket`.
+//! `/api/v2/notifications/channels`: channels and their topics. The sockets themselves are in
+//! `socket`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::call::Caller;
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::ids;
+use crate::invalid::Invalid;
 use crate::world::channels::{Channel, ChannelRefusal, MAX_TOPICS, rejection};
 
 const PATH: &str = "/api/v2/notifications/channels";
@@ -38,7 +40,7 @@ async fn make(
     match world.channels.make(id, &caller.client, now) {
         Ok(channel) => Ok(Reply::ok(&shown(channel, &headers), About::default())),
         Err(_) => {
-            Err(ApiError::bad_request("each of the client's 20 channels has a socket".to_owned()))
+            Err(Invalid::new("channels", "limit", "are 20 already, and each has a socket").into())
         }
     }
 }
@@ -81,7 +83,7 @@ async fn add(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    Body(wanted): Body<Vec<Wanted>>,
+    Body(wanted): Body<Vec<TopicName>>,
 ) -> Result<Reply, ApiError> {
     subscribe(&app, &caller, &id, wanted, false)
 }
@@ -90,7 +92,7 @@ async fn replace(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    Body(wanted): Body<Vec<Wanted>>,
+    Body(wanted): Body<Vec<TopicName>>,
 ) -> Result<Reply, ApiError> {
     subscribe(&app, &caller, &id, wanted, true)
 }
@@ -108,7 +110,7 @@ async fn clear(
 }
 
 #[derive(Debug, Deserialize)]
-struct Wanted {
+struct TopicName {
     id: String,
 }
 
@@ -116,7 +118,7 @@ fn subscribe(
     app: &App,
     caller: &Caller,
     id: &str,
-    wanted: Vec<Wanted>,
+    wanted: Vec<TopicName>,
     replace: bool,
 ) -> Result<Reply, ApiError> {
     let now = app.clock.now();
@@ -124,16 +126,18 @@ fn subscribe(
     let channel = world.channels.get(id, &caller.client, now).ok_or(ChannelRefusal::None)?;
     let mut topics = if replace { Vec::new() } else { channel.topics.clone() };
     let mut known: HashSet<String> = topics.iter().cloned().collect();
-    for Wanted { id } in &wanted {
+    for TopicName { id } in &wanted {
         if rejection(id).is_none() && known.insert(id.clone()) {
             topics.push(id.clone());
         }
     }
     if topics.len() > MAX_TOPICS {
-        return Err(ApiError::bad_request(format!("a channel has at most {MAX_TOPICS} topics")));
+        return Err(
+            Invalid::new("body", "maxItems", format!("makes over {MAX_TOPICS} topics")).into()
+        );
     }
     world.channels.subscribe(id, topics.clone(), now);
-    // Those that were asked for, and for an addition those that were there.
+    // The requested topics, and for an addition also the existing ones.
     let rejected =
         wanted.into_iter().map(|topic| topic.id).filter(|topic| rejection(topic).is_some());
     topics.extend(rejected);

@@ -86,7 +86,7 @@ pub(super) async fn token(
             Err(error) => error.response(),
         },
     };
-    // Neither the request's body nor the answer's is written down: both are secrets.
+    // Neither the request's body nor the answer's is recorded: both contain secrets.
     app.world().transcript.write(Entry {
         at: wire_time(app.clock.now()),
         kind: Kind::Token,

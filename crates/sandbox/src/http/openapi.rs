@@ -1,4 +1,5 @@
-//! `GET /sandbox/openapi.json`: the paths of Genesys's API that the sandbox serves, with their bodies, as OpenAPI 3.1.
+//! `GET /sandbox/openapi.json`: the paths of Genesys's API that the sandbox serves, with their
+//! bodies, as OpenAPI 3.1.
 //!
 //! The bodies are the JSON Schemas by which the sandbox itself checks what comes in.
 
@@ -102,7 +103,7 @@ fn content(schema: &str) -> Value {
     json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{schema}")}}})
 }
 
-/// Every schema, with the definitions inside of it moved to where OpenAPI has them.
+/// Every schema, with its inner definitions moved to where OpenAPI expects them.
 fn schemas() -> Map<String, Value> {
     let mut all = Map::new();
     for schema in genesys::schema::ALL {

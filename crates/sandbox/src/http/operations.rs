@@ -1,7 +1,9 @@
-//! Every call of Genesys's API that the sandbox serves: its path, the permission that it needs, its bodies.
+//! Every call of Genesys's API that the sandbox serves: its path, the permission that it needs, its
+//! bodies.
 //!
-//! It is the one list: requests and answers are checked by it, 403 is answered by it, and the OpenAPI document is made
-//! of it. A route that does not stand here cannot answer with success; the SDKs' tests call every one that does.
+//! This is the only list: requests and answers are checked against it, 403 answers come from it,
+//! and the OpenAPI document is generated from it. A route that is not listed here cannot answer
+//! with success. The SDKs' tests call every listed one.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,7 +17,7 @@ pub(super) struct Operation {
     pub(super) path: &'static str,
     /// The name that Genesys's SDKs give it.
     pub(super) id: &'static str,
-    /// One of these permissions is needed; none is where none is known.
+    /// One of these permissions is needed; empty if the permission is unknown.
     pub(super) needs: &'static [&'static str],
     /// The schema of its body.
     pub(super) body: Option<&'static str>,
@@ -78,6 +80,8 @@ operations! {
     get "/api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}" getConversationsMessagesCachedmediaCachedMediaItemId [] () -> 200 => "cached-media-item";
     delete "/api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}" deleteConversationsMessagesCachedmediaCachedMediaItemId [] () -> 202;
     get "/api/v2/conversations/messages/{conversationId}" getConversationsMessage [] () -> 200 => "message-conversation";
+    get "/api/v2/conversations/{conversationId}" getConversation [] () -> 200 => "conversation";
+    post "/api/v2/conversations/{conversationId}/disconnect" postConversationDisconnect ["conversation:communication:disconnect"] () -> 202 => "conversation-disconnect-response";
     patch "/api/v2/conversations/messages/{conversationId}" patchConversationsMessage ["conversation:communication:disconnect", "conversation:message:park"] ("participant-patch") -> 200 => "conversation";
     patch "/api/v2/conversations/messages/{conversationId}/participants/{participantId}" patchConversationsMessageParticipant [] ("participant-patch") -> 202;
     post "/api/v2/conversations/messages/{conversationId}/participants/{participantId}/replace" postConversationsMessageParticipantReplace [] ("transfer-request") -> 202;
@@ -110,7 +114,7 @@ impl Operation {
     }
 }
 
-/// Method and path, whose parameters have no names: routes call them otherwise.
+/// Method and path without parameter names, since routes name the parameters differently.
 fn key(method: &str, path: &str) -> String {
     let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
     format!("{} {}", method.to_lowercase(), parts.collect::<Vec<_>>().join("/"))

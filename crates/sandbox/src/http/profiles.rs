@@ -1,4 +1,5 @@
-//! `…/messaging/settings` and `…/messaging/supportedcontent`: named profiles and the organisation's default.
+//! `…/messaging/settings` and `…/messaging/supportedcontent`: named profiles and the organisation's
+//! default.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
 type Place = State<Arc<App>>;
 type Fields = Body<Map<String, Value>>;
 
-/// What both kinds have.
+/// The routes that both kinds have.
 fn of(kind: Kind) -> Router<Arc<App>> {
     let all = get(async move |State(app): Place, page: Page| list(&app, kind, page))
         .post(async move |State(app): Place, body: Fields| make(&app, kind, &body));

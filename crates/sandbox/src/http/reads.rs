@@ -18,6 +18,15 @@ pub(super) async fn conversation(
     Ok(Reply::ok(&answer, About::conversation(&id)))
 }
 
+/// `GET /api/v2/conversations/{conversationId}`: the same conversation, with all of its media.
+pub(super) async fn whole(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Reply, ApiError> {
+    let answer = app.world().whole_json(&id)?;
+    Ok(Reply::ok(&answer, About::conversation(&id)))
+}
+
 /// `GET /api/v2/conversations/messages/{messageId}/details`
 pub(super) async fn details(
     State(app): State<Arc<App>>,
@@ -36,7 +45,8 @@ pub(super) async fn message(
     Ok(Reply::ok(&answer, About::conversation(&conversation).message(&id)))
 }
 
-/// `POST /api/v2/conversations/messages/{conversationId}/messages/bulk`; ids that are not there are left out.
+/// `POST /api/v2/conversations/messages/{conversationId}/messages/bulk`; ids that do not exist are
+/// left out.
 pub(super) async fn bulk(
     State(app): State<Arc<App>>,
     Path(conversation): Path<String>,

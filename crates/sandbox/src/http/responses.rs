@@ -1,4 +1,5 @@
-//! `/sandbox/responses`: the canned responses that an agent can send by `messagingTemplate.responseId`.
+//! `/sandbox/responses`: the canned responses that an agent can send by
+//! `messagingTemplate.responseId`.
 
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ async fn set(
     body: Bytes,
 ) -> Result<StatusCode, Wrong> {
     let response: Response = read(&body)?;
+    // The response is sent much later, so errors in it are reported now.
+    response.fill_in(&id, &[]).check(&app.schemas)?;
     app.world().responses.insert(id, response);
     Ok(StatusCode::NO_CONTENT)
 }

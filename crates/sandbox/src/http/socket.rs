@@ -1,6 +1,6 @@
 //! The socket of a notification channel: frames as they happen, heartbeats, and its end.
 //!
-//! Faults with the target `notification` strike here, one for each frame, never a heartbeat.
+//! Faults with the target `notification` apply here, once per frame, never to a heartbeat.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use crate::switches::SecondSocket;
 use crate::transcript::{Direction, Entry, Kind, body_of};
 use crate::world::channels::{ChannelRefusal, Frame, Signal};
 
-/// Between two heartbeats (reference, section 8).
+/// The time between two heartbeats (reference, section 8).
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// From the warning to the end of a socket.
+/// The time from the warning to the end of a socket.
 const WARNING: Duration = Duration::from_mins(1);
-/// The most bytes that a client may send at once; it has little to say.
+/// The most bytes that a client may send at once; clients send little.
 const MAX_MESSAGE: usize = 64 * 1024;
 /// How long a client may take to read a frame, in real time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +43,8 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/notifications/close", post(close))
 }
 
-/// Where a channel's `connectUri` leads. It wants no token: whoever knows the id may listen, as at Genesys.
+/// The target of a channel's `connectUri`. It needs no token: anyone who knows the id may listen,
+/// as at Genesys.
 async fn connect(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -77,14 +78,14 @@ struct Listener {
 }
 
 /// Why a socket ends.
-type End = &'static str;
+type SocketEnd = &'static str;
 
 impl Listener {
-    async fn run(mut self, mut signals: mpsc::Receiver<Signal>) -> End {
+    async fn run(mut self, mut signals: mpsc::Receiver<Signal>) -> SocketEnd {
         let app = self.app.clone();
         let beat = app.clock.sleep(HEARTBEAT);
         tokio::pin!(beat);
-        // Far away until it was warned of.
+        // Unset until the client has been warned; until then the channel's expiry counts.
         let mut ends_at = None;
         loop {
             let end = ends_at.or_else(|| app.world().channels.expiry(&self.channel));
@@ -112,7 +113,7 @@ impl Listener {
                     self.tell("channel.metadata", "WebSocket Heartbeat").await
                 }
                 () = app.clock.sleep(left) => {
-                    // A new subscription may have put it off.
+                    // A new subscription may have postponed the end.
                     let expiry = app.world().channels.expiry(&self.channel);
                     if ends_at.or(expiry).is_none_or(|end| end <= app.clock.now()) {
                         return self.close("its time was over").await;
@@ -126,8 +127,8 @@ impl Listener {
         }
     }
 
-    /// A client may ask for a sign of life.
-    async fn hear(&mut self, message: &Message) -> ControlFlow<End> {
+    /// Answers a client that asks for a sign of life.
+    async fn hear(&mut self, message: &Message) -> ControlFlow<SocketEnd> {
         let Message::Text(text) = message else { return ControlFlow::Continue(()) };
         let asked: Value = serde_json::from_str(text).unwrap_or_default();
         if asked["message"] == "ping" {
@@ -137,13 +138,13 @@ impl Listener {
         }
     }
 
-    /// One of the channel's own frames.
-    async fn tell(&mut self, topic: &str, message: &str) -> ControlFlow<End> {
+    /// Sends one of the channel's own frames.
+    async fn tell(&mut self, topic: &str, message: &str) -> ControlFlow<SocketEnd> {
         self.send(json!({"topicName": topic, "eventBody": {"message": message}}).to_string()).await
     }
 
-    /// A frame of a topic, with what goes wrong on purpose.
-    async fn pass_on(&mut self, frame: &Frame) -> ControlFlow<End> {
+    /// Sends a frame of a topic, with the injected fault, if any.
+    async fn pass_on(&mut self, frame: &Frame) -> ControlFlow<SocketEnd> {
         let app = self.app.clone();
         let fault = app.strike(&[Target::Notification]);
         if let Some(Action::Delay(span)) = &fault {
@@ -167,16 +168,16 @@ impl Listener {
         }
     }
 
-    async fn send(&mut self, text: String) -> ControlFlow<End> {
+    async fn send(&mut self, text: String) -> ControlFlow<SocketEnd> {
         match tokio::time::timeout(PATIENCE, self.socket.send(Message::text(text))).await {
             Ok(Ok(())) => ControlFlow::Continue(()),
             _ => ControlFlow::Break("the client does not read"),
         }
     }
 
-    async fn close(mut self, why: End) -> End {
+    async fn close(mut self, why: SocketEnd) -> SocketEnd {
         let frame = CloseFrame { code: close_code::NORMAL, reason: why.into() };
-        // It may be gone already.
+        // The client may be gone already.
         let _ = tokio::time::timeout(
             Duration::from_secs(1),
             self.socket.send(Message::Close(Some(frame))),

@@ -1,7 +1,10 @@
-//! `…/messaging/threadingtimeline`: how long after its end a conversation is taken up again, for each messenger.
+//! `…/messaging/threadingtimeline`: how long after its end a conversation can be resumed, per
+//! messenger.
 //!
-//! For Open it is the switch `threading_window`, which is finer; the others are kept and shown only.
+//! For Open this is the switch `threading_window`, which has a finer resolution; the others are
+//! only stored and shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,10 +14,11 @@ use serde_json::{Map, Value, json};
 use super::answer::{About, ApiError, Reply};
 use super::body::Body;
 use crate::app::App;
+use crate::invalid::Invalid;
 
 /// Genesys's default and maximum, in minutes: 72 h.
 const MOST: u32 = 4_320;
-/// The messengers that have one, beside Open.
+/// The messengers that have a timeline, besides Open.
 const OTHERS: [&str; 8] =
     ["sms", "facebook", "twitter", "whatsapp", "webmessaging", "instagram", "apple", "linkedin"];
 
@@ -43,25 +47,29 @@ pub(super) struct Timeline {
 #[serde(rename_all = "camelCase")]
 struct Window {
     messenger_type: String,
-    timeout_in_minutes: u32,
+    timeout_in_minutes: i64,
 }
 
-/// `PUT /api/v2/conversations/messaging/threadingtimeline`: sets all; a messenger that is left out has the default.
+/// `PUT /api/v2/conversations/messaging/threadingtimeline`: sets all; a messenger that is left out
+/// gets the default.
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     Body(timeline): Body<Timeline>,
 ) -> Result<Reply, ApiError> {
-    if timeline.settings.iter().any(|each| each.timeout_in_minutes > MOST) {
-        return Err(ApiError::bad_request(format!("timeoutInMinutes is 0 to {MOST}")));
+    let mut windows = BTreeMap::new();
+    for (n, Window { messenger_type, timeout_in_minutes }) in
+        timeline.settings.into_iter().enumerate()
+    {
+        let minutes = u32::try_from(timeout_in_minutes).ok().filter(|minutes| *minutes <= MOST);
+        let Some(minutes) = minutes else {
+            let field = format!("settings[{n}].timeoutInMinutes");
+            return Err(Invalid::new(field, "range", format!("is not 0 to {MOST}")).into());
+        };
+        windows.insert(messenger_type, minutes);
     }
-    let mut windows: std::collections::BTreeMap<String, u32> = timeline
-        .settings
-        .into_iter()
-        .map(|each| (each.messenger_type, each.timeout_in_minutes))
-        .collect();
     let open = windows.remove("open").unwrap_or(MOST);
     let change = Map::from_iter([("threading_window".to_owned(), format!("{open}m").into())]);
-    app.switch(change).map_err(ApiError::bad_request)?;
+    app.switch(change).map_err(|reason| Invalid::new("settings", "range", reason))?;
     app.world().threading = windows;
     Ok(show(State(app)).await)
 }

@@ -1,11 +1,12 @@
-//! What the sandbox's own paths say to a script or a page that did something wrong: in words.
+//! The error answers of the sandbox's own paths, in words.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::invalid::Invalid;
 use crate::world::Refusal;
 
 /// What was wrong with a call, in words.
@@ -21,10 +22,16 @@ impl From<Refusal> for Wrong {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
             Refusal::Ended | Refusal::OwnProfile => StatusCode::CONFLICT,
-            Refusal::MediaNotAllowed | Refusal::NoSuchProfile => StatusCode::BAD_REQUEST,
+            Refusal::MediaNotAllowed => StatusCode::BAD_REQUEST,
             _ => StatusCode::NOT_FOUND,
         };
         Self(status, refusal.to_string())
+    }
+}
+
+impl From<Invalid> for Wrong {
+    fn from(invalid: Invalid) -> Self {
+        Self(StatusCode::BAD_REQUEST, invalid.to_string())
     }
 }
 
@@ -34,7 +41,20 @@ pub(crate) fn bad(error: impl ToString) -> Wrong {
     Wrong(StatusCode::BAD_REQUEST, error.to_string())
 }
 
-/// The body of a call.
+/// The body of a call, in which null is absent.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
-    serde_json::from_slice(body).map_err(bad)
+    let mut body: Value = serde_json::from_slice(body).map_err(bad)?;
+    without_nulls(&mut body);
+    serde_json::from_value(body).map_err(bad)
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
 }

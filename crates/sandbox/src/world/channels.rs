@@ -1,6 +1,6 @@
 //! Notification channels: who made them, which topics they have, and the socket that listens.
 //!
-//! What happens is published here by the world; the sockets of the HTTP side take it from there.
+//! The world publishes events here; the sockets of the HTTP side take them from here.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tokio::sync::mpsc;
 
 use crate::clock::later;
 
-/// Channels that one OAuth client has at most (reference, section 8).
+/// The most channels that one OAuth client may have (reference, section 8).
 pub(crate) const MAX_CHANNELS: usize = 20;
-/// Topics that one channel has at most; more are answered with 400.
+/// The most topics that one channel may have; more are answered with 400.
 pub(crate) const MAX_TOPICS: usize = 1_000;
 /// How long a channel lives after its topics were last set.
 const LIFE: Duration = Duration::from_hours(24);
-/// Frames that wait for a slow reader; when there are more, its socket is closed.
+/// The most frames that may wait for a slow reader; if there are more, its socket is closed.
 const MAX_WAITING: usize = 10_000;
 
-/// What a socket is told to do.
+/// An instruction to a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// Send this frame.
@@ -30,7 +30,7 @@ pub(crate) enum Signal {
     Close,
 }
 
-/// What happened, as it goes over a socket.
+/// An event in the form that goes over a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) topic: String,
@@ -45,9 +45,9 @@ pub(crate) struct Channel {
     pub(crate) id: String,
     client: String,
     pub(crate) expires: Timestamp,
-    /// In the order in which they were asked for, each once.
+    /// In the requested order, each once.
     pub(crate) topics: Vec<String>,
-    /// The channels in the order of their making.
+    /// Orders the channels by their creation.
     number: u64,
     socket: Option<mpsc::Sender<Signal>>,
 }
@@ -63,9 +63,9 @@ impl Channel {
 pub(crate) enum ChannelRefusal {
     /// Every channel of the client has a socket.
     TooMany,
-    /// There is no such channel, or no longer.
+    /// There is no such channel, or it no longer exists.
     None,
-    /// There is a socket already.
+    /// The channel already has a socket.
     Connected,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// Makes a channel. Where the client has too many, its oldest without a socket goes.
+    /// Creates a channel. If the client has too many, its oldest one without a socket is removed.
     pub(crate) fn make(
         &mut self,
         id: String,
@@ -105,7 +105,7 @@ impl Channels {
         Ok(self.live.entry(id).or_insert(channel))
     }
 
-    /// The client's channels, the oldest first.
+    /// The client's channels, oldest first.
     pub(crate) fn of(&self, client: &str, now: Timestamp) -> Vec<&Channel> {
         let mut found: Vec<_> = self
             .live
@@ -121,14 +121,14 @@ impl Channels {
         self.live.get(id).filter(|channel| channel.client == client && channel.expires > now)
     }
 
-    /// Sets the channel's topics to these, and its life begins anew. More than there may be are cut off.
+    /// Sets the channel's topics and restarts its life. Topics beyond the maximum are dropped.
     pub(crate) fn subscribe(&mut self, id: &str, topics: Vec<String>, now: Timestamp) {
         let Some(channel) = self.live.get_mut(id) else { return };
         channel.topics = topics;
         channel.expires = later(now, LIFE);
     }
 
-    /// When the channel dies; none if it is dead.
+    /// When the channel expires; `None` if it has expired.
     pub(crate) fn expiry(&self, id: &str) -> Option<Timestamp> {
         self.live.get(id).map(|channel| channel.expires)
     }
@@ -154,12 +154,12 @@ impl Channels {
         Ok(signals)
     }
 
-    /// Whether anybody would see a frame of this topic.
+    /// Whether any socket would receive a frame of this topic.
     pub(crate) fn wants(&self, topic: &str, now: Timestamp) -> bool {
         self.listening(now).any(|channel| channel.topics.iter().any(|each| each == topic))
     }
 
-    /// Sends a frame to those who want it. Who is not connected misses it for good.
+    /// Sends a frame to the channels that want it. A channel without a socket misses it for good.
     pub(crate) fn publish(&mut self, frame: &Frame, now: Timestamp) {
         let hears =
             |channel: &&mut Channel| channel.expires > now && channel.topics.contains(&frame.topic);
@@ -174,7 +174,7 @@ impl Channels {
         }
     }
 
-    /// Tells the sockets of a client, or all; returns how many.
+    /// Signals the sockets of a client, or all; returns how many.
     pub(crate) fn signal(&mut self, client: Option<&str>, signal: &Signal) -> usize {
         let meant = self
             .live
@@ -192,7 +192,7 @@ impl Channels {
     }
 }
 
-/// Why a topic is refused; none if it is one that the sandbox knows.
+/// Why a topic is refused; `None` if the sandbox knows it.
 pub(crate) fn rejection(topic: &str) -> Option<&'static str> {
     const UNKNOWN: &str = "the sandbox knows no such topic";
     if matches!(topic, "channel.metadata" | "v2.system.socket_closing") {

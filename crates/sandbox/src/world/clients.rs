@@ -15,7 +15,7 @@ pub(crate) struct Client {
 pub(crate) struct Clients(BTreeMap<String, Client>);
 
 impl Clients {
-    /// Makes a client, or changes it.
+    /// Creates or changes a client.
     pub(crate) fn set(&mut self, id: &str, client: Client) {
         self.0.insert(id.to_owned(), client);
     }
@@ -28,12 +28,12 @@ impl Clients {
         self.0.remove(id).is_some()
     }
 
-    /// All of them, by id.
+    /// All clients, by id.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&String, &Client)> {
         self.0.iter()
     }
 
-    /// Whether the client's secret is this one.
+    /// Whether this is the client's secret.
     pub(crate) fn knows(&self, id: &str, secret: &str) -> bool {
         self.get(id).is_some_and(|client| client.secret == secret)
     }
@@ -46,7 +46,8 @@ impl Clients {
     }
 }
 
-/// Whether a permission is one, such as `messaging:integration:view`, or `messaging:integration:*` for all of a kind.
+/// Whether the text has the form of a permission, such as `messaging:integration:view`, or
+/// `messaging:integration:*` for all of a kind.
 pub(crate) fn is_permission(text: &str) -> bool {
     let mut parts = text.split(':');
     let named = parts.by_ref().take(3).filter(|part| !part.is_empty()).count();

@@ -49,18 +49,18 @@ pub(crate) struct Conversation {
     pub(crate) integration_name: String,
     pub(crate) customer: Address,
     pub(crate) participants: Vec<Participant>,
-    /// Where this stay's participants begin; those before it belong to earlier stays.
+    /// The index of this stay's first participant; those before it belong to earlier stays.
     stay: usize,
     pub(crate) ended: Option<Timestamp>,
-    /// When somebody wrote last, or when this stay began.
+    /// When someone last wrote, or when this stay began.
     pub(super) active: Timestamp,
     /// The time of the last message, so that no two have the same.
     pub(super) last_time: Timestamp,
-    /// Comes, or is closed, when the first call of the last webhook is over.
+    /// Resolves, or is closed, when the first call of the last webhook is over.
     pub(super) last_call: Option<oneshot::Receiver<()>>,
 }
 
-/// Somebody, or something, that takes part in a conversation.
+/// A person or thing that takes part in a conversation.
 #[derive(Debug)]
 pub(crate) struct Participant {
     pub(crate) id: String,
@@ -73,7 +73,7 @@ pub(crate) struct Participant {
     /// Set if the conversation ended in error.
     pub(crate) error: Option<String>,
     pub(crate) messages: Vec<String>,
-    /// Whether the end was told over notification channels.
+    /// Whether the end was announced over notification channels.
     pub(super) told: bool,
 }
 
@@ -108,9 +108,9 @@ pub(crate) enum End {
     Left(String),
     /// The agent ends it.
     Agent,
-    /// It never began: an agentless message, which nobody stays for.
+    /// It never began: an agentless message, which leaves no participant connected.
     Agentless,
-    /// Genesys ends it for everybody in this way, such as `inactivity`.
+    /// Genesys ends it for everybody with this disconnect type, such as `inactivity`.
     By(&'static str),
     /// It fails, with this explanation.
     Error(String),
@@ -126,7 +126,7 @@ impl Conversation {
         self.participants[self.stay..].iter_mut().rev().find(|each| each.purpose == purpose)
     }
 
-    /// Customer, flow, queue and agent come together; flow and queue have handed over at once.
+    /// Adds customer, flow, queue and agent; flow and queue hand over at once.
     fn gather(&mut self, rng: &mut fastrand::Rng, now: Timestamp) {
         self.stay = self.participants.len();
         self.ended = None;
@@ -153,8 +153,8 @@ impl Conversation {
 }
 
 impl World {
-    /// The conversation that `customer` writes in now: the one that is open, the one that ended less than `window`
-    /// ago, or a new one.
+    /// The conversation that `customer` writes in now: the open one, the one that ended less than
+    /// `window` ago, or a new one.
     pub(crate) fn join(
         &mut self,
         integration: &Integration,
@@ -202,7 +202,8 @@ impl World {
         id
     }
 
-    /// The conversation of an agentless message: the open one if that is wanted, else a new one that nobody stays in.
+    /// The conversation of an agentless message: the open one if `use_existing` is set, otherwise a
+    /// new one, which ends at once.
     pub(crate) fn open_agentless(
         &mut self,
         integration: &Integration,
@@ -226,7 +227,7 @@ impl World {
         id
     }
 
-    /// Ends the conversation for everybody who is still in it. Once is enough; again changes nothing.
+    /// Ends the conversation for everybody who is still in it. Repeating this changes nothing.
     pub(crate) fn end(&mut self, id: &str, how: &End, now: Timestamp) -> Result<(), Refusal> {
         let conversation = self.conversations.get(id).ok_or(Refusal::NoConversation)?;
         if let End::Left(participant) = how
@@ -268,7 +269,8 @@ impl World {
         Ok(())
     }
 
-    /// Ends the conversations in which nobody wrote for `timeout`. Returns when to look again at the earliest.
+    /// Ends the conversations in which no one wrote for `timeout`. Returns the earliest time to
+    /// look again.
     pub(crate) fn end_idle(&mut self, timeout: Duration, now: Timestamp) -> Timestamp {
         let open = self.conversations.values().filter(|each| each.ended.is_none());
         let due: Vec<(String, Timestamp)> =

@@ -1,7 +1,8 @@
-//! What the agent's desktop lists: the conversations by their last activity, and news for whoever watches.
+//! What the agent's desktop lists: the conversations by their last activity, and news for its
+//! watchers.
 //!
-//! The world keeps it up to date as things happen, so that a list costs no walk through all conversations. It decides
-//! nothing and is never asked by Genesys's own paths.
+//! The world updates it as things happen, so that a listing need not visit all conversations. It
+//! decides nothing, and Genesys's own paths never use it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,13 +12,13 @@ use tokio::sync::broadcast;
 use super::{Refusal, Status, World};
 use crate::clock::wire_time;
 
-/// How much news a slow watcher may fall behind before it has to read everything anew.
+/// How far a slow watcher may fall behind before it must read everything again.
 const WATCHER_LAG: usize = 1_024;
 
-/// What a desktop is told; it reads the rest itself.
+/// The news for a desktop, which reads the rest itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// This conversation, or a message in it, is not what it was.
+    /// This conversation, or a message in it, has changed.
     Changed(String),
     /// The customer of this conversation types.
     Typing(String),
@@ -32,11 +33,11 @@ struct Seat {
     last_message: Option<String>,
 }
 
-/// The list, and those who watch it.
+/// The list and its watchers.
 #[derive(Debug)]
 pub(crate) struct Desk {
     seats: HashMap<String, Seat>,
-    /// Conversation by place; the greatest is the newest.
+    /// The conversations by place; the greatest place is the newest.
     order: BTreeMap<u64, String>,
     places: u64,
     news: broadcast::Sender<News>,
@@ -54,9 +55,9 @@ impl Desk {
         self.news.subscribe()
     }
 
-    /// Something in the conversation is not what it was; its place stays.
+    /// Something in the conversation has changed; its place stays.
     pub(super) fn changed(&self, conversation: &str) {
-        // Nobody may be watching.
+        // There may be no watchers.
         let _ = self.news.send(News::Changed(conversation.to_owned()));
     }
 
@@ -65,7 +66,7 @@ impl Desk {
         let _ = self.news.send(News::Typing(conversation.to_owned()));
     }
 
-    /// Somebody said something: the conversation comes to the top.
+    /// Someone wrote: the conversation moves to the top.
     pub(super) fn said(&mut self, conversation: &str, message: &str, outbound: bool) {
         self.places += 1;
         let seat = self.seats.entry(conversation.to_owned()).or_default();
@@ -77,7 +78,7 @@ impl Desk {
         self.changed(conversation);
     }
 
-    /// A message's status went from one to the other.
+    /// A message's status has changed.
     pub(super) fn turned(&mut self, conversation: &str, before: Status, after: Status) {
         let seat = self.seats.entry(conversation.to_owned()).or_default();
         seat.failed += u32::from(after == Status::DeliveryFailed);
@@ -87,14 +88,15 @@ impl Desk {
 }
 
 impl World {
-    /// The newest `limit` conversations, the newest first, and how many there are.
+    /// The newest `limit` conversations, newest first, and the total count.
     pub(crate) fn desk_list(&self, limit: usize) -> Value {
         let newest = self.desk.order.values().rev().take(limit);
         let rows: Vec<_> = newest.filter_map(|id| self.desk_row(id).ok()).collect();
         json!({"conversations": rows, "total": self.desk.order.len()})
     }
 
-    /// One conversation with its newest `limit` messages: what Genesys's own reads answer, in one go.
+    /// One conversation with its newest `limit` messages: the answers of Genesys's own reads in
+    /// one.
     pub(crate) fn desk_thread(&self, id: &str, limit: usize) -> Result<Value, Refusal> {
         let participants = &self.conversation(id)?.participants;
         let mut messages: Vec<_> = participants

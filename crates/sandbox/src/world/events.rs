@@ -1,4 +1,4 @@
-//! What is told over notification channels: who left a conversation, and how the conversation looks now.
+//! What is published over notification channels: who left a conversation, and its current state.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -8,11 +8,12 @@ use super::conversation::{AGENT, QUEUE};
 use super::{Conversation, Participant, World};
 use crate::ids;
 
-/// In this order those who left are told of; the customer's end is the true one, and the last.
+/// The order in which leaving participants are announced; the customer's end is the true one, and
+/// comes last.
 const ORDER: [&str; 3] = ["acd", "agent", "customer"];
 
 impl World {
-    /// Tells of everybody who has left the conversation since the last call, and how it looks now.
+    /// Publishes who has left the conversation since the last call, and its current state.
     pub(super) fn announce(&mut self, id: &str, now: Timestamp) {
         let Some(conversation) = self.conversations.get_mut(id) else { return };
         let mut left: Vec<usize> = Vec::new();
@@ -37,7 +38,7 @@ impl World {
         self.show(id, now);
     }
 
-    /// Tells how a conversation looks now, if anybody wants to know.
+    /// Publishes a conversation's current state, if any channel has subscribed to it.
     pub(super) fn show(&mut self, id: &str, now: Timestamp) {
         let topics = [
             format!("v2.routing.queues.{QUEUE}.conversations.messages"),
@@ -71,7 +72,7 @@ impl World {
     }
 }
 
-/// The events that a participant's leaving makes; none for a flow.
+/// The events for a participant who leaves; none for a flow.
 fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'static str, Value)> {
     let Some(end) = participant.end else { return Vec::new() };
     let lasted =
@@ -109,7 +110,7 @@ fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'s
                 who
             };
             let user = body(true, who(json!({"interactingDurationMs": lasted})));
-            // The sandbox's agent needs no time for the work after.
+            // The sandbox's agent needs no time for after-call work.
             let after = body(false, who(json!({"wrapupDurationMs": 0})));
             vec![("user.end", user), ("acw", after)]
         }
@@ -122,7 +123,7 @@ fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'s
     }
 }
 
-/// The disconnect type of a read as the detail events write it.
+/// A read's disconnect type in the spelling of the detail events.
 fn upper_case(disconnect_type: &str) -> String {
     match disconnect_type {
         "endpoint.dnd" | "endpoint.donotdisturb" => "DND_ENDPOINT".to_owned(),
@@ -136,7 +137,8 @@ fn upper_case(disconnect_type: &str) -> String {
     }
 }
 
-/// A conversation of a read, in the form that events have: references are objects, addresses are text.
+/// Converts a conversation from the form of reads to that of events: references are objects,
+/// addresses are text.
 fn as_event(conversation: &mut Value) {
     let Some(fields) = conversation.as_object_mut() else { return };
     for field in ["selfUri", "recentTransfers"] {

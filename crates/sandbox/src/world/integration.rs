@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::profiles::{Kind, Profile};
+use super::profiles::{Profile, ProfileKind};
 use crate::clock::wire_time;
 
-/// The user that everything in the sandbox is created by.
+/// The user that creates everything in the sandbox.
 pub(super) const CREATOR: &str = "f2c1d0e9-8b7a-4695-8473-62514f3e2d1c";
 
 /// An integration.
@@ -22,17 +22,17 @@ pub(crate) struct Integration {
     pub(crate) name: String,
     pub(crate) webhook_url: String,
     pub(crate) secret: Secret,
-    /// The secret before the last change of it.
+    /// The previous secret.
     pub(crate) old_secret: Option<Secret>,
     pub(crate) headers: BTreeMap<String, Secret>,
     supported_content: Option<String>,
     messaging_setting: Option<String>,
-    /// Whether customers are looked up among the contacts; kept and shown only.
+    /// Whether customers are looked up among the contacts; only stored and shown.
     pub(crate) identity: Value,
     created: Timestamp,
     modified: Timestamp,
     completes: Timestamp,
-    /// What bounds the webhook calls under way.
+    /// Limits the webhook calls under way.
     pub(crate) calls: Arc<Semaphore>,
 }
 
@@ -55,7 +55,7 @@ impl Integration {
         }
     }
 
-    /// Takes over what `change` names.
+    /// Applies the fields that `change` names.
     pub(crate) fn apply(&mut self, change: IntegrationUpdate, now: Timestamp) {
         self.name = change.name;
         self.modified = now;
@@ -79,15 +79,15 @@ impl Integration {
         }
     }
 
-    /// The id of the profile that it names, if it names one.
-    pub(super) fn named_profile(&self, kind: Kind) -> Option<&str> {
+    /// The id of the profile that the integration names, if any.
+    pub(super) fn named_profile(&self, kind: ProfileKind) -> Option<&str> {
         match kind {
-            Kind::Setting => self.messaging_setting.as_deref(),
-            Kind::Content => self.supported_content.as_deref(),
+            ProfileKind::Setting => self.messaging_setting.as_deref(),
+            ProfileKind::Content => self.supported_content.as_deref(),
         }
     }
 
-    /// As Genesys answers it, with the profiles that are in force for it.
+    /// The integration as Genesys shows it, with the profiles in force.
     pub(crate) fn to_json(&self, setting: &Profile, content: &Profile, now: Timestamp) -> Value {
         let id = &self.id;
         let user = json!({"id": CREATOR, "selfUri": format!("/api/v2/users/{CREATOR}")});
@@ -137,7 +137,7 @@ impl Integrations {
         self.by_id.remove(id).is_some()
     }
 
-    /// The integration that a person means: by id, by name, or the only one there is.
+    /// The integration that a person means: by id, by name, or the only one.
     pub(crate) fn find(&self, named: Option<&str>) -> Option<&Integration> {
         match named {
             Some(named) => self.get(named).or_else(|| self.all().find(|each| each.name == named)),
@@ -145,7 +145,7 @@ impl Integrations {
         }
     }
 
-    /// All of them, the oldest first.
+    /// All integrations, oldest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Integration> {
         self.order.iter().filter_map(|id| self.by_id.get(id))
     }

@@ -1,4 +1,5 @@
-//! Messages in both directions, and what becomes of an outbound one: queued, sent, delivered or failed.
+//! Messages in both directions, and the status of an outbound one: queued, sent, delivered or
+//! failed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use tokio::sync::oneshot;
 
 use super::conversation::AGENT;
 use super::normalized::{general, payload};
-use super::profiles::{Kind, Profile};
-use super::{Address, Channel, End, Integration, NormalizedMessage, Refusal, World};
+use super::profiles::{Profile, ProfileKind};
+use super::{Address, End, Integration, MessageChannel, NormalizedMessage, Refusal, Said, World};
 use crate::clock::{later, wire_time};
 use crate::ids;
 use crate::switches::RefusedWebhook;
+use crate::verdict::Named;
 
 /// A message's status, as reads show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ impl Status {
     }
 }
 
-/// A message and what became of it.
+/// A message and its status.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) id: String,
@@ -79,14 +81,6 @@ pub(crate) enum Origin {
     Agentless,
 }
 
-/// What is said to a customer.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Said {
-    pub(crate) text: Option<String>,
-    /// Content elements, taken as they are.
-    pub(crate) content: Vec<Value>,
-}
-
 /// A message on its way to the webhook.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -94,9 +88,10 @@ pub(crate) struct Outgoing {
     pub(crate) conversation: String,
     pub(crate) message: NormalizedMessage,
     pub(crate) id: String,
-    /// Typing, and receipts for inbound messages, are told once and have no consequences.
+    /// Set for typing and for receipts of inbound messages, which are sent once and have no
+    /// consequences.
     pub(crate) once: bool,
-    /// When it ends, the call before this one is over.
+    /// Resolves when the previous call is over.
     pub(crate) turn: Option<oneshot::Receiver<()>>,
     /// Dropped when this message's first call is over.
     pub(crate) over: oneshot::Sender<()>,
@@ -149,18 +144,18 @@ impl From<StructuredResponse> for Inbound {
     }
 }
 
-/// What became of an inbound message.
+/// The result of an inbound message.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) message: NormalizedMessage,
     pub(crate) id: String,
     pub(crate) conversation: String,
-    /// How many attachments were left out because of their type.
+    /// How many attachments were dropped because of their type.
     pub(crate) dropped: usize,
 }
 
 impl World {
-    /// Takes a customer's message or structured response.
+    /// Accepts a customer's message or structured response.
     pub(crate) fn receive(
         &mut self,
         integration: &Integration,
@@ -176,7 +171,9 @@ impl World {
             let key = (integration.id.clone(), foreign.clone());
             let before = self.inbound_ids.entry(key).or_insert_with(|| id.clone());
             if *before != id {
-                self.record.inbound_duplicates.push(foreign.clone());
+                self.record
+                    .inbound_duplicates
+                    .push(Named { id: foreign.clone(), at: wire_time(now) });
                 let before = before.clone();
                 if let Some(first) = self.messages.get(&before).filter(|_| dedupe) {
                     return Received {
@@ -188,7 +185,7 @@ impl World {
                 }
             }
         }
-        let content = self.profile_of(Kind::Content, &integration.id, true);
+        let content = self.profile_of(ProfileKind::Content, &integration.id, true);
         let before = inbound.content.as_ref().map_or(0, Vec::len);
         inbound
             .content
@@ -198,8 +195,13 @@ impl World {
         let dropped = before - inbound.content.as_ref().map_or(0, Vec::len);
         let conversation = self.join(integration, &customer, window, now);
         let (to, time) = (Address::bare(&integration.id), inbound.channel.time);
-        let channel =
-            Channel::new(&integration.id, inbound.channel.message_id, to, customer.clone(), time);
+        let channel = MessageChannel::new(
+            &integration.id,
+            inbound.channel.message_id,
+            to,
+            customer.clone(),
+            time,
+        );
         let kind = if inbound.structured { "Structured" } else { "Text" };
         let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
         normalized.text = inbound.text;
@@ -237,7 +239,7 @@ impl World {
         Received { message: normalized, id, conversation, dropped }
     }
 
-    /// Says something to the customer of `conversation`.
+    /// Sends a message to the customer of `conversation`.
     pub(crate) fn say(
         &mut self,
         conversation: &str,
@@ -250,8 +252,9 @@ impl World {
         if origin != Origin::Agentless && found.ended.is_some() {
             return Err(Refusal::Ended);
         }
-        let content = self.profile_of(Kind::Content, &found.integration, true);
-        if !said.content.iter().all(|each| passes(&content, each, false)) {
+        let content = self.profile_of(ProfileKind::Content, &found.integration, true);
+        let (text, elements) = said.into_parts();
+        if !elements.iter().all(|each| passes(&content, each, false)) {
             return Err(Refusal::MediaNotAllowed);
         }
         let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
@@ -262,15 +265,17 @@ impl World {
             found.customer.as_recipient(),
             Address::of_integration(&found.integration, &found.integration_name),
         );
-        let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
-        // Templates and attachments are of type Text or Structured at Genesys; only attachments stay Text.
-        let structured = said.content.iter().any(|each| each["contentType"] != "Attachment");
+        let channel =
+            MessageChannel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
+        // At Genesys, templates and attachments have type Text or Structured; only attachments stay
+        // Text.
+        let structured = elements.iter().any(|each| each["contentType"] != "Attachment");
         let kind = if structured { "Structured" } else { "Text" };
         let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
-        normalized.text = said.text;
+        normalized.text = text;
         normalized.direction = Some("Outbound");
         normalized.content =
-            Some(said.content).filter(|content| origin != Origin::Agentless || !content.is_empty());
+            Some(elements).filter(|content| origin != Origin::Agentless || !content.is_empty());
         if origin != Origin::Agentless {
             normalized.originating_entity =
                 Some(if origin == Origin::Bot { "Bot" } else { "Human" });
@@ -322,7 +327,8 @@ impl World {
         }
         let from = Address::of_integration(&found.integration, &found.integration_name);
         let to = found.customer.as_recipient();
-        let channel = Channel::new(&found.integration, Some(id.clone()), to, from, wire_time(now));
+        let channel =
+            MessageChannel::new(&found.integration, Some(id.clone()), to, from, wire_time(now));
         let mut normalized = NormalizedMessage::new(Some(id.clone()), "Event", channel);
         normalized.events = Some(vec![json!({"eventType": "Typing", "typing": typing})]);
         normalized.direction = Some("Outbound");
@@ -332,7 +338,7 @@ impl World {
         Ok(Outgoing { integration, conversation, message: normalized, id, once: true, turn, over })
     }
 
-    /// The receipt by which the webhook learns that an inbound message was taken.
+    /// The receipt that tells the webhook that an inbound message was accepted.
     pub(crate) fn published(
         &mut self,
         conversation: &str,
@@ -343,7 +349,7 @@ impl World {
         let found = self.conversations.get_mut(conversation)?;
         let from = Address::of_integration(&found.integration, &found.integration_name);
         let to = found.customer.as_recipient();
-        let channel = Channel::new(
+        let channel = MessageChannel::new(
             &found.integration,
             inbound.channel.message_id.clone(),
             to,
@@ -359,7 +365,7 @@ impl World {
         Some(Outgoing { integration, conversation, message: receipt, id, once: true, turn, over })
     }
 
-    /// Notes how the webhook calls for a message ended, with what follows from it.
+    /// Records how the webhook calls for a message ended, and applies the consequences.
     pub(crate) fn webhook_ended(
         &mut self,
         id: &str,
@@ -369,9 +375,9 @@ impl World {
     ) {
         let Some(message) = self.messages.get_mut(id) else { return };
         match how {
-            // A receipt may have come first; it knows better.
+            // A receipt may have come first, and takes precedence.
             WebhookEnd::Taken if message.status == Status::Queued => {
-                self.set_status(id, Status::Sent, now)
+                self.set_status(id, Status::Sent, now);
             }
             WebhookEnd::Taken => {}
             WebhookEnd::Failed(explanation) => {
@@ -382,11 +388,12 @@ impl World {
                     message.failure = Some(reason);
                     self.set_status(id, Status::DeliveryFailed, now);
                 }
-                // The middleware refused it, or may never have seen it: nobody owes a receipt for it.
+                // The middleware refused it, or may never have seen it, so no receipt is owed for
+                // it.
                 self.outstanding.remove(id);
-                self.record.failed_webhooks.push(id.to_owned());
+                self.record.failed_webhooks.push(Named { id: id.to_owned(), at: wire_time(now) });
                 if refused == RefusedWebhook::Conversation {
-                    // The conversation is there: this message is in it.
+                    // The conversation exists, since this message is in it.
                     let _ = self.end(&conversation, &End::Error(payload), now);
                 }
             }
@@ -401,13 +408,14 @@ fn take_turn(
     (over, last_call.replace(next))
 }
 
-/// Whether the supported content lets an element of a message pass; only attachments have a media type.
+/// Whether the supported content allows an element of a message; only attachments have a media
+/// type.
 fn passes(content: &Profile, element: &Value, inbound: bool) -> bool {
     let Some(attachment) = element.get("attachment") else { return true };
     content.allows(attachment["mime"].as_str().unwrap_or("application/octet-stream"), inbound)
 }
 
-/// Callers leave the type out, answers never do.
+/// Callers may omit the type; answers never do.
 fn with_content_type(mut element: Content) -> Value {
     element.content_type.get_or_insert_with(|| "Attachment".to_owned());
     json!(element)

@@ -1,7 +1,8 @@
-//! Everything that the sandbox knows: tokens, integrations, conversations, messages, and the transcript of it all.
+//! Everything that the sandbox knows: tokens, integrations, conversations, messages, and the
+//! transcript of it all.
 //!
-//! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up goes by a hash, so
-//! that a request costs the same whether there are ten messages or a hundred thousand.
+//! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up
+//! uses a hash, so that a request costs the same for ten messages as for a hundred thousand.
 
 pub(crate) mod channels;
 mod clients;
@@ -15,6 +16,7 @@ mod profiles;
 mod receipt;
 mod render;
 mod responses;
+mod said;
 mod tokens;
 mod whole;
 
@@ -27,10 +29,11 @@ pub(crate) use clients::{Client, Clients, is_permission};
 pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, FIRST_AGENT, Participant};
 pub(crate) use desk::{Desk, News};
 pub(crate) use integration::{Integration, Integrations};
-pub(crate) use message::{Inbound, Message, Origin, Outgoing, Said, Status, WebhookEnd};
-pub(crate) use normalized::{Address, Channel, NormalizedMessage};
-pub(crate) use profiles::{Kind as ProfileKind, Profile};
+pub(crate) use message::{Inbound, Message, Origin, Outgoing, Status, WebhookEnd};
+pub(crate) use normalized::{Address, MessageChannel, NormalizedMessage};
+pub(crate) use profiles::{Profile, ProfileKind};
 pub(crate) use responses::{Parameter, Response};
+pub(crate) use said::Said;
 pub(crate) use tokens::{Admission, Tokens};
 
 use channels::Channels;
@@ -39,7 +42,7 @@ use responses::Responses;
 
 use crate::clock::wire_time;
 use crate::transcript::{Entry, Kind, Transcript};
-use crate::verdict::{Record, Verdict};
+use crate::verdict::{Named, Record, Verdict};
 
 /// Why the world refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,9 +65,6 @@ pub enum Refusal {
     /// There is no such messaging setting or supported content profile.
     #[error("there is no such messaging setting or supported content profile")]
     NoProfile,
-    /// An integration names a messaging setting or supported content profile that is not there.
-    #[error("the messaging setting or supported content profile that is named is not there")]
-    NoSuchProfile,
     /// The organisation's own messaging setting or supported content profile cannot be changed.
     #[error(
         "the organisation's own profile cannot be changed: make another, and make it the default"
@@ -92,7 +92,7 @@ pub(crate) struct World {
     settings: Profiles,
     content: Profiles,
     pub(crate) responses: Responses,
-    /// The threading windows of other messengers than Open, in minutes.
+    /// The threading windows of the messengers other than Open, in minutes.
     pub(crate) threading: BTreeMap<String, u32>,
     pub(crate) integrations: Integrations,
     pub(crate) channels: Channels,
@@ -100,9 +100,9 @@ pub(crate) struct World {
     /// The newest conversation of a customer of an integration.
     newest: HashMap<(String, String), String>,
     messages: HashMap<String, Message>,
-    /// Messages that the middleware owes a final receipt.
+    /// Messages for which the middleware owes a final receipt.
     outstanding: HashSet<String>,
-    /// `channel.messageId` of what came in, by integration, and the id it got.
+    /// The ids of inbound messages, by integration and `channel.messageId`.
     inbound_ids: HashMap<(String, String), String>,
     pub(crate) desk: Desk,
     pub(crate) record: Record,
@@ -133,14 +133,25 @@ impl World {
         }
     }
 
-    /// The chance that ids are drawn from.
+    /// The random generator that ids are drawn from.
     pub(crate) fn rng(&mut self) -> &mut Rng {
         &mut self.rng
     }
 
     /// What the middleware did so far.
     pub(crate) fn verdict(&self) -> Verdict {
-        self.record.verdict(self.outstanding.iter().map(String::as_str))
+        let mut outstanding: Vec<&Message> =
+            self.outstanding.iter().filter_map(|id| self.messages.get(id)).collect();
+        outstanding.sort_by_key(|message| (message.time, &message.id));
+        let named =
+            |message: &Message| Named { id: message.id.clone(), at: wire_time(message.time) };
+        self.record.verdict(outstanding.into_iter().map(named).collect())
+    }
+
+    /// Clears the verdict, including the messages that still need a receipt. Nothing else changes.
+    pub(crate) fn reset_verdict(&mut self) {
+        self.record = Record::default();
+        self.outstanding.clear();
     }
 
     /// The newest conversation of `customer` at `integration`.
@@ -163,7 +174,7 @@ impl World {
         self.messages.get(id).ok_or(Refusal::NoMessage)
     }
 
-    /// Changes a message's status and writes that down.
+    /// Changes a message's status and records it in the transcript.
     fn set_status(&mut self, id: &str, status: Status, now: Timestamp) {
         let Some(message) = self.messages.get_mut(id) else { return };
         if message.status == status {

@@ -1,4 +1,5 @@
-//! A message in Genesys's normalised form, with its fields in the order in which Genesys sends them.
+//! A message in Genesys's normalized form, with its fields in the order in which Genesys sends
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use genesys::receipt::{Reason, ReasonCode};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Who writes or receives: a customer, or the integration.
+/// The sender or recipient: a customer or the integration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Address {
@@ -28,12 +29,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Nothing but the id, as Genesys names a recipient.
+    /// Only the id, as Genesys names a recipient.
     pub(crate) fn bare(id: &str) -> Self {
         Self { id: id.to_owned(), ..Self::default() }
     }
 
-    /// The address of an integration, as it stands in the `from` of a webhook.
+    /// The address of an integration, as it appears in the `from` of a webhook.
     pub(crate) fn of_integration(id: &str, name: &str) -> Self {
         Self {
             nickname: Some(name.to_owned()),
@@ -42,7 +43,7 @@ impl Address {
         }
     }
 
-    /// Id and type only, as a customer stands in the `to` of a webhook.
+    /// Id and type only, as a customer appears in the `to` of a webhook.
     pub(crate) fn as_recipient(&self) -> Self {
         Self {
             id_type: self.id_type.clone().or_else(|| Some("Opaque".to_owned())),
@@ -50,7 +51,7 @@ impl Address {
         }
     }
 
-    /// What an agent's screen calls this person.
+    /// The name of this person on an agent's screen.
     pub(crate) fn display_name(&self) -> String {
         match (&self.first_name, &self.last_name, &self.nickname) {
             (Some(first), Some(last), _) => format!("{first} {last}"),
@@ -61,7 +62,7 @@ impl Address {
 }
 
 impl From<Party> for Address {
-    /// With the type spelled as Genesys answers it; callers may write it in lower case.
+    /// Converts with the type spelled as Genesys answers it; callers may write it in lower case.
     fn from(party: Party) -> Self {
         let spelled = |kind: &IdType| {
             let known = IdType::KNOWN
@@ -81,10 +82,10 @@ impl From<Party> for Address {
     }
 }
 
-/// Between whom a message went, and when.
+/// The two ends of a message, and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Channel {
+pub(crate) struct MessageChannel {
     /// The integration's id.
     pub(crate) id: String,
     pub(crate) platform: &'static str,
@@ -97,7 +98,7 @@ pub(crate) struct Channel {
     pub(crate) time: String,
 }
 
-impl Channel {
+impl MessageChannel {
     pub(crate) fn new(
         integration: &str,
         message_id: Option<String>,
@@ -117,12 +118,12 @@ impl Channel {
     }
 }
 
-/// What Genesys itself notes when a webhook call fails for good.
+/// The reason that Genesys itself records when a webhook call fails for good.
 pub(crate) fn general(explanation: String) -> Reason {
     Reason::new(ReasonCode::GeneralError, explanation)
 }
 
-/// A reason as it stands in `errorInfo`.
+/// A reason as it appears in `errorInfo`.
 pub(crate) fn payload(reason: &Reason) -> String {
     let code = reason.code.as_ref().unwrap_or(&ReasonCode::GeneralError);
     format!("{code} - {}", reason.message)
@@ -134,7 +135,7 @@ pub(crate) fn payload(reason: &Reason) -> String {
 pub(crate) struct NormalizedMessage {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<String>,
-    pub(crate) channel: Channel,
+    pub(crate) channel: MessageChannel,
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,14 +160,14 @@ pub(crate) struct NormalizedMessage {
     pub(crate) related_messages: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) metadata: Option<BTreeMap<String, String>>,
-    /// Fields that nobody knows, for the fault of that name.
+    /// Unknown fields, for the fault of that name.
     #[serde(flatten)]
     pub(crate) unknown: BTreeMap<&'static str, Value>,
 }
 
 impl NormalizedMessage {
-    /// A message with nothing in it yet.
-    pub(crate) fn new(id: Option<String>, kind: &'static str, channel: Channel) -> Self {
+    /// An empty message.
+    pub(crate) fn new(id: Option<String>, kind: &'static str, channel: MessageChannel) -> Self {
         Self {
             id,
             channel,
@@ -188,7 +189,7 @@ impl NormalizedMessage {
 
     /// Compact JSON, as Genesys sends it.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        // Cannot fail: every map has string keys and nothing in it refuses to be written.
+        // Cannot fail: every map has string keys, and everything in it can be serialized.
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

@@ -1,7 +1,8 @@
-//! Messaging settings and supported content: named profiles, one of which is the organisation's default.
+//! Messaging settings and supported content: named profiles, one of which is the organisation's
+//! default.
 //!
-//! An integration names its own, or has the default's. While no default was chosen, it is the organisation's own, which
-//! cannot be changed.
+//! An integration names its own, or has the default. Unless a default was chosen, it is the
+//! organisation's own, which cannot be changed.
 
 use genesys::integration::IntegrationUpdate;
 use jiff::Timestamp;
@@ -11,17 +12,18 @@ use super::integration::CREATOR;
 use super::{Refusal, World};
 use crate::clock::wire_time;
 use crate::ids;
+use crate::invalid::Invalid;
 
 /// Which kind of profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ProfileKind {
     /// Which events are passed on.
     Setting,
     /// Which media are allowed.
     Content,
 }
 
-impl Kind {
+impl ProfileKind {
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Setting => "/api/v2/conversations/messaging/settings",
@@ -29,7 +31,7 @@ impl Kind {
         }
     }
 
-    /// The fields beside the name that a caller can set.
+    /// The fields besides the name that a caller can set.
     fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Setting => &["content", "event"],
@@ -37,7 +39,7 @@ impl Kind {
         }
     }
 
-    /// The id of the organisation's own, as the examples of the reference name it.
+    /// The id of the organisation's own profile, as in the examples of the reference.
     fn own_id(self) -> &'static str {
         match self {
             Self::Setting => "5e0b1d62-6c7f-4a0e-9f51-1b2c3d4e5f60",
@@ -49,7 +51,7 @@ impl Kind {
 /// A profile.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
-    kind: Kind,
+    kind: ProfileKind,
     id: String,
     name: String,
     created: Timestamp,
@@ -59,14 +61,14 @@ pub(crate) struct Profile {
 }
 
 impl Profile {
-    /// The organisation's own; `typing` says whether typing is passed on.
-    fn own(kind: Kind, typing: bool) -> Self {
+    /// The organisation's own profile; `typing` says whether typing is passed on.
+    fn own(kind: ProfileKind, typing: bool) -> Self {
         let on = if typing { "Enabled" } else { "Disabled" };
         let fields = match kind {
-            Kind::Setting => {
+            ProfileKind::Setting => {
                 json!({"content": {}, "event": {"typing": {"on": {"inbound": on, "outbound": on}}}})
             }
-            Kind::Content => json!({"mediaTypes": {"allow": {
+            ProfileKind::Content => json!({"mediaTypes": {"allow": {
                 "inbound": [{"type": "*/*"}],
                 "outbound": [{"type": "image/jpeg"}, {"type": "image/png"}, {"type": "image/gif"}],
             }}}),
@@ -86,7 +88,7 @@ impl Profile {
         &self.id
     }
 
-    /// Takes over what `change` names.
+    /// Applies the fields that `change` names.
     fn apply(&mut self, change: &Map<String, Value>) {
         if let Some(Value::String(name)) = change.get("name") {
             self.name.clone_from(name);
@@ -98,7 +100,7 @@ impl Profile {
         }
     }
 
-    /// As Genesys answers it.
+    /// The profile as Genesys shows it.
     pub(crate) fn to_json(&self) -> Value {
         let changer = json!({"id": CREATOR, "selfUri": format!("/api/v2/users/{CREATOR}")});
         let mut answer = self.reference();
@@ -106,11 +108,11 @@ impl Profile {
         answer["dateModified"] = wire_time(self.modified).into();
         answer["createdBy"] = changer.clone();
         match self.kind {
-            Kind::Setting => {
+            ProfileKind::Setting => {
                 answer["version"] = self.version.to_string().into();
                 answer["updatedBy"] = changer;
             }
-            Kind::Content => {
+            ProfileKind::Content => {
                 answer["version"] = self.version.into();
                 answer["modifiedBy"] = changer;
             }
@@ -121,11 +123,12 @@ impl Profile {
         answer
     }
 
-    /// As an integration shows it: a setting whole, of supported content what it allows.
+    /// The profile as an integration shows it: a setting in full, supported content only with what
+    /// it allows.
     pub(super) fn in_integration(&self) -> Value {
         let mut answer = match self.kind {
-            Kind::Setting => return self.to_json(),
-            Kind::Content => self.reference(),
+            ProfileKind::Setting => return self.to_json(),
+            ProfileKind::Content => self.reference(),
         };
         answer["mediaTypes"] = self.fields.get("mediaTypes").cloned().unwrap_or_else(|| json!({}));
         answer
@@ -135,7 +138,8 @@ impl Profile {
         json!({"id": self.id, "name": self.name, "selfUri": format!("{}/{}", self.kind.path(), self.id)})
     }
 
-    /// Whether typing is passed on; `inbound` is from the customer. Genesys has it off where nothing is said.
+    /// Whether typing is passed on; `inbound` is from the customer. At Genesys it is off if
+    /// unspecified.
     pub(crate) fn passes_typing(&self, inbound: bool) -> bool {
         let direction = if inbound { "inbound" } else { "outbound" };
         let setting = self.fields.get("event").map(|event| &event["typing"]["on"][direction]);
@@ -175,24 +179,25 @@ impl Profiles {
 }
 
 impl World {
-    fn profiles(&self, kind: Kind) -> &Profiles {
+    fn profiles(&self, kind: ProfileKind) -> &Profiles {
         match kind {
-            Kind::Setting => &self.settings,
-            Kind::Content => &self.content,
+            ProfileKind::Setting => &self.settings,
+            ProfileKind::Content => &self.content,
         }
     }
 
-    fn profiles_mut(&mut self, kind: Kind) -> &mut Profiles {
+    fn profiles_mut(&mut self, kind: ProfileKind) -> &mut Profiles {
         match kind {
-            Kind::Setting => &mut self.settings,
-            Kind::Content => &mut self.content,
+            ProfileKind::Setting => &mut self.settings,
+            ProfileKind::Content => &mut self.content,
         }
     }
 
-    /// The profile of that id, or the default's where that is `None`; `typing` is the switch of that name.
+    /// The profile with this id, or the default if it is `None`; `typing` is the switch of that
+    /// name.
     pub(crate) fn profile(
         &self,
-        kind: Kind,
+        kind: ProfileKind,
         id: Option<&str>,
         typing: bool,
     ) -> Result<Profile, Refusal> {
@@ -206,8 +211,8 @@ impl World {
         profiles.get(id).cloned().ok_or(Refusal::NoProfile)
     }
 
-    /// The profile in force for an integration. One that was deleted since gives way to the default.
-    pub(crate) fn profile_of(&self, kind: Kind, integration: &str, typing: bool) -> Profile {
+    /// The profile in force for an integration. If it was deleted since, the default applies.
+    pub(crate) fn profile_of(&self, kind: ProfileKind, integration: &str, typing: bool) -> Profile {
         let found = self.integrations.get(integration);
         let named = found.and_then(|found| found.named_profile(kind));
         self.profile(kind, named, typing)
@@ -215,22 +220,23 @@ impl World {
             .unwrap_or_else(|_| Profile::own(kind, typing))
     }
 
-    /// Whether the profiles that a change of an integration names are there.
-    pub(crate) fn names_profiles(&self, change: &IntegrationUpdate) -> Result<(), Refusal> {
+    /// Checks that the profiles named by a change of an integration exist.
+    pub(crate) fn names_profiles(&self, change: &IntegrationUpdate) -> Result<(), Invalid> {
         let named = [
-            (Kind::Setting, &change.messaging_setting),
-            (Kind::Content, &change.supported_content),
+            (ProfileKind::Setting, "messagingSetting.id", &change.messaging_setting),
+            (ProfileKind::Content, "supportedContent.id", &change.supported_content),
         ];
-        for (kind, reference) in named {
+        for (kind, field, reference) in named {
             if let Some(id) = reference.as_ref().and_then(|reference| reference.id.as_deref()) {
-                self.profile(kind, Some(id), true).map_err(|_| Refusal::NoSuchProfile)?;
+                let found = self.profile(kind, Some(id), true);
+                found.map_err(|_| Invalid::new(field, "reference", "names what is not there"))?;
             }
         }
         Ok(())
     }
 
     /// Every profile; the organisation's own is the first.
-    pub(crate) fn all_profiles(&self, kind: Kind, typing: bool) -> Vec<Profile> {
+    pub(crate) fn all_profiles(&self, kind: ProfileKind, typing: bool) -> Vec<Profile> {
         std::iter::once(Profile::own(kind, typing))
             .chain(self.profiles(kind).all.iter().cloned())
             .collect()
@@ -238,7 +244,7 @@ impl World {
 
     pub(crate) fn make_profile(
         &mut self,
-        kind: Kind,
+        kind: ProfileKind,
         wanted: &Map<String, Value>,
         now: Timestamp,
     ) -> Value {
@@ -254,7 +260,7 @@ impl World {
 
     pub(crate) fn change_profile(
         &mut self,
-        kind: Kind,
+        kind: ProfileKind,
         id: &str,
         change: &Map<String, Value>,
         now: Timestamp,
@@ -274,8 +280,8 @@ impl World {
         Ok(profile.to_json())
     }
 
-    /// Integrations that named it have the default's from now on.
-    pub(crate) fn remove_profile(&mut self, kind: Kind, id: &str) -> Result<(), Refusal> {
+    /// Removes a profile. Integrations that named it have the default from now on.
+    pub(crate) fn remove_profile(&mut self, kind: ProfileKind, id: &str) -> Result<(), Refusal> {
         if id == kind.own_id() {
             return Err(Refusal::OwnProfile);
         }
@@ -286,10 +292,10 @@ impl World {
         Ok(())
     }
 
-    /// Makes a profile the default, or with `None` the organisation's own.
+    /// Makes a profile the default; `None` means the organisation's own.
     pub(crate) fn set_default_profile(
         &mut self,
-        kind: Kind,
+        kind: ProfileKind,
         id: Option<&str>,
     ) -> Result<(), Refusal> {
         if let Some(id) = id.filter(|id| *id != kind.own_id()) {
@@ -306,7 +312,7 @@ mod tests {
 
     #[test]
     fn media_types_are_matched_whole_or_by_their_kind() {
-        let content = Profile::own(Kind::Content, true);
+        let content = Profile::own(ProfileKind::Content, true);
         assert!(content.allows("image/png", false) && content.allows("IMAGE/PNG; q=1", false));
         assert!(!content.allows("image/webp", false) && !content.allows("application/pdf", false));
         assert!(content.allows("application/pdf", true) && content.allows("nonsense", true));
@@ -315,7 +321,7 @@ mod tests {
 
     #[test]
     fn typing_is_off_where_a_setting_does_not_name_it() {
-        let mut setting = Profile::own(Kind::Setting, true);
+        let mut setting = Profile::own(ProfileKind::Setting, true);
         assert!(setting.passes_typing(true) && setting.passes_typing(false));
         let change = json!({"event": {"typing": {"on": {"outbound": "Disabled"}}}});
         setting.apply(change.as_object().unwrap());

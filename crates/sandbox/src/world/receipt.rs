@@ -1,11 +1,11 @@
-//! Receipts: they drive a message's status, and those that break the rules are written down.
+//! Receipts: they drive a message's status, and those that break the rules are recorded.
 
 use genesys::inbound::InboundReceipt;
 use genesys::receipt::ReceiptStatus;
 use jiff::Timestamp;
 
 use super::normalized::general;
-use super::{Address, Channel, Integration, NormalizedMessage, Status, World};
+use super::{Address, Integration, MessageChannel, NormalizedMessage, Status, World};
 use crate::clock::{later, wire_time};
 use crate::switches::{Late, Switches};
 use crate::verdict::ReceiptFault;
@@ -13,20 +13,20 @@ use crate::verdict::ReceiptFault;
 /// The most receipts that are kept for one message.
 const MAX_KEPT: usize = 100;
 
-/// What became of a receipt.
+/// The result of a receipt.
 #[derive(Debug)]
 pub(crate) struct Receipted {
-    /// What is answered.
+    /// The answer.
     pub(crate) answer: NormalizedMessage,
-    /// Genesys's conversation id; none if there is no such message.
+    /// Genesys's conversation id; `None` if there is no such message.
     pub(crate) conversation: Option<String>,
-    /// Whether a switch wants it to be refused.
+    /// Whether a switch requires its refusal.
     pub(crate) refused: bool,
     /// What the middleware did wrong.
     pub(crate) faults: Vec<String>,
 }
 
-/// How far a status has come; a receipt must not lead back.
+/// The rank of a status; a receipt must not lower it.
 fn rank(status: Status) -> u8 {
     match status {
         Status::Received | Status::Queued => 0,
@@ -48,7 +48,7 @@ fn told_by(receipt: &ReceiptStatus) -> Status {
 }
 
 impl World {
-    /// Takes a receipt. One for a message that does not exist is written down and has no effect.
+    /// Accepts a receipt. One for a message that does not exist is recorded and has no effect.
     pub(crate) fn receipt(
         &mut self,
         integration: &Integration,
@@ -63,7 +63,7 @@ impl World {
         };
         let from = Address::of_integration(&integration.id, &integration.name);
         let to = Address::from(receipt.channel.to.clone());
-        let channel = Channel::new(
+        let channel = MessageChannel::new(
             &integration.id,
             Some(receipt.id.clone()),
             to,
@@ -125,7 +125,7 @@ impl World {
             return Receipted { answer, conversation, refused: false, faults };
         }
         let status = told_by(&receipt.status);
-        // What the webhook's failure said may be corrected; what a receipt said may not.
+        // A receipt may correct the failure of the webhook, but not an earlier receipt.
         let (before, after) = (rank(message.status), rank(status));
         let contradicts = after == 2 && before == 2 && status != message.status;
         let backwards = message.receipts.len() > 1 && (after < before || contradicts);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::conversation::{AGENT, QUEUE};
 use super::normalized::payload;
+use super::said::shown;
 use super::{Conversation, Message, NormalizedMessage, Participant, Refusal, World};
 use crate::clock::wire_time;
 
@@ -155,9 +156,11 @@ fn error_info(reason: &Reason) -> Value {
 }
 
 fn in_conversation(message: &Message) -> Value {
-    let content = message.normalized.content.iter().flatten();
-    let content =
-        content.filter_map(|each| each.get("contentType")).map(|kind| json!({"contentType": kind}));
+    let content = shown(message.normalized.content.as_deref().unwrap_or_default());
+    let content = content
+        .iter()
+        .filter_map(|each| each.get("contentType"))
+        .map(|kind| json!({"contentType": kind}));
     let mut answer = json!({
         "messageId": message.id,
         "messageURI": self_uri(message),
@@ -180,6 +183,11 @@ fn details(message: &Message) -> Value {
     } else {
         (&message.customer, &message.integration)
     };
+    let normalized = NormalizedMessage {
+        conversation_id: None,
+        content: message.normalized.content.as_deref().map(shown),
+        ..message.normalized.clone()
+    };
     let mut answer = json!({
         "id": message.id,
         "providerMessageId": message.normalized.channel.message_id.as_ref().unwrap_or(&message.id),
@@ -189,7 +197,7 @@ fn details(message: &Message) -> Value {
         "direction": if message.outbound { "outbound" } else { "inbound" },
         "messengerType": "open",
         "status": message.status.as_str(),
-        "normalizedMessage": NormalizedMessage { conversation_id: None, ..message.normalized.clone() },
+        "normalizedMessage": normalized,
         "normalizedReceipts": message.receipts,
         "conversationId": message.conversation,
         "selfUri": self_uri(message),

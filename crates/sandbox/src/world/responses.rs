@@ -1,4 +1,4 @@
-//! Canned responses: what an agent sends by its id, with parameters filled in.
+//! Canned responses, which an agent sends by id, with parameters filled in.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Said;
 
-/// A canned response. `{{name}}` in its texts stands for the parameter of that name.
+/// A canned response. `{{name}}` in its texts is replaced by the parameter of that name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Response {
@@ -18,12 +18,12 @@ pub(crate) struct Response {
     footer: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     language: Option<String>,
-    /// Cards, quick replies and the like; without them it is a notification.
+    /// Cards, quick replies and the like; without them the response is a notification.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     content: Vec<Value>,
 }
 
-/// What a parameter is filled in with.
+/// A parameter and its value.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Parameter {
     #[serde(default)]
@@ -45,7 +45,7 @@ impl Response {
         };
         let text = filled(&self.text);
         if !self.content.is_empty() {
-            return Said { text: Some(text), content: self.content.clone() };
+            return Said::unchecked(text, self.content.clone());
         }
         let named: Vec<Value> =
             parameters.iter().map(|each| json!({"name": each.id, "text": each.value})).collect();
@@ -59,10 +59,7 @@ impl Response {
         if let Some(footer) = &self.footer {
             template["footer"] = json!({"text": filled(footer)});
         }
-        Said {
-            text: Some(text),
-            content: vec![json!({"contentType": "Notification", "template": template})],
-        }
+        Said::unchecked(text, vec![json!({"contentType": "Notification", "template": template})])
     }
 }
 
@@ -80,8 +77,9 @@ mod tests {
             |id: &str, value: &str| Parameter { id: id.to_owned(), value: value.to_owned() };
         let said =
             response.fill_in("visit", &[parameter("name", "Noor"), parameter("day", "Monday")]);
-        assert_eq!(said.text.as_deref(), Some("Hello Noor, your visit is on Monday."));
-        let template = &said.content[0]["template"];
+        let (text, content) = said.into_parts();
+        assert_eq!(text.as_deref(), Some("Hello Noor, your visit is on Monday."));
+        let template = &content[0]["template"];
         assert_eq!(
             (&template["header"]["text"], &template["footer"]["text"]),
             (&json!("For Noor"), &json!("{{unknown}}"))

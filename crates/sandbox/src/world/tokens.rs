@@ -1,4 +1,4 @@
-//! Access tokens: their life, and how many requests each may still make in this minute.
+//! Access tokens: their lifetime, and how many requests each may still make in this minute.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,11 +23,11 @@ struct Token {
 /// What a token may do now. Spans are in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It is dead or was never given.
+    /// The token has expired, was revoked, or was never issued.
     Refused,
     /// The request is the `count`th of `allowed` in this window, which ends in `reset` seconds.
     Admitted { count: u32, allowed: u32, reset: u64 },
-    /// There were `allowed` requests already.
+    /// The window already has `allowed` requests.
     Limited { allowed: u32, reset: u64 },
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// Gives `token` to `client`.
+    /// Issues `token` to `client`.
     pub(crate) fn give(&mut self, token: String, client: &str, now: Timestamp, life: Duration) {
         if self.live.len() >= SWEEP_AT {
             self.live.retain(|_, token| token.dies > now);
@@ -73,17 +73,17 @@ impl Tokens {
         self.live.get(token).is_some_and(|found| now < found.dies)
     }
 
-    /// Whose token it is, if it is one.
+    /// The client of the token, if it is one.
     pub(crate) fn client_of(&self, token: &str) -> Option<String> {
         self.live.get(token).map(|found| found.client.clone())
     }
 
-    /// Kills this token.
+    /// Revokes this token.
     pub(crate) fn kill(&mut self, token: &str) {
         self.live.remove(token);
     }
 
-    /// Kills the tokens of `client`, or all; returns how many.
+    /// Revokes the tokens of `client`, or all; returns how many.
     pub(crate) fn revoke(&mut self, client: Option<&str>) -> usize {
         let before = self.live.len();
         self.live.retain(|_, token| client.is_some_and(|client| client != token.client));

@@ -1,12 +1,14 @@
-//! A conversation as the call that ends it answers: not by its messages alone, but by all of its media.
+//! A conversation as `GET /api/v2/conversations/{id}` shows it: with all of its media, not only its
+//! messages.
 //!
-//! What reads of a message conversation say of a participant, stands here in the participant's one communication.
+//! What reads of a message conversation say about a participant is here in the participant's only
+//! communication.
 
 use serde_json::{Map, Value, json};
 
 use super::{Refusal, World};
 
-/// What a participant has in common in both forms.
+/// The fields of a participant that both forms have.
 const OF_PARTICIPANT: [&str; 11] = [
     "id",
     "name",
@@ -20,7 +22,7 @@ const OF_PARTICIPANT: [&str; 11] = [
     "wrapupPrompt",
     "alertingTimeoutMs",
 ];
-/// What belongs to the communication, with its name there.
+/// The fields that belong to the communication, with their names there.
 const OF_COMMUNICATION: [(&str, &str); 14] = [
     ("id", "id"),
     ("state", "state"),
@@ -39,7 +41,8 @@ const OF_COMMUNICATION: [(&str, &str); 14] = [
 ];
 
 impl World {
-    /// A conversation, as `PATCH /api/v2/conversations/messages/{conversationId}` answers it.
+    /// A conversation as `GET /api/v2/conversations/{conversationId}` and the `PATCH` of its
+    /// messages answer it.
     pub(crate) fn whole_json(&self, id: &str) -> Result<Value, Refusal> {
         let conversation = self.conversation_json(id)?;
         let participants =

@@ -15,6 +15,14 @@ async fn an_error_looks_like_genesys_own() {
         for body in [&mut ours, &mut theirs] {
             body["contextId"] = Value::Null;
         }
+        if answer.status == 400 {
+            // Genesys's own answer may omit which field it is; the sandbox names it.
+            assert_eq!(ours["details"], json!([{"errorCode": "required", "fieldName": "channel"}]));
+            ours["details"] = json!([]);
+            for more in ["messageParams", "messageWithParams"] {
+                ours.as_object_mut().unwrap().remove(more);
+            }
+        }
         assert_eq!(ours, theirs);
     };
     like(&bench.post(&bench.inbound("message"), &json!({})).await, "error-400-malformed.json");

@@ -1,5 +1,6 @@
-//! Every example of the reference against a running sandbox: requests are taken, wrong ones refused with the right
-//! status, and what the sandbox itself writes has everything that the examples have.
+//! Every example of the reference against a running sandbox. Requests are accepted, and wrong ones
+//! are refused with the right status. The sandbox's own output has everything that the examples
+//! have.
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ const SETTINGS: &str = "/api/v2/conversations/messaging/settings";
 const CONTENT: &str = "/api/v2/conversations/messaging/supportedcontent";
 const THREADING: &str = "/api/v2/conversations/messaging/threadingtimeline";
 
-/// What differs from one run to the next, by its name.
+/// The names of the fields that differ from run to run.
 const VARIES: [&str; 28] = [
     "CorrelationId",
     "access_token",
@@ -52,7 +53,7 @@ async fn every_valid_example_is_taken_or_matched() {
     for (file, schema) in valid {
         let schema = schema.as_str().unwrap().trim_end_matches(".schema.json");
         let bench = Bench::start().await;
-        // The examples are of one integration and one flow; here they have other names.
+        // The examples have one integration and one flow, whose names differ here.
         let theirs = example(file)
             .to_string()
             .replace("6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10", &bench.integration);
@@ -74,7 +75,8 @@ async fn every_valid_example_is_taken_or_matched() {
     }
 }
 
-/// Whether everything that they have is there; what does not vary is the same.
+/// Checks that `ours` has everything that `theirs` has, and that all fields that do not vary are
+/// equal.
 fn has_all(ours: &Value, theirs: &Value, place: &str) {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
@@ -108,7 +110,7 @@ fn has_all(ours: &Value, theirs: &Value, place: &str) {
     }
 }
 
-/// The webhook that says the same.
+/// The webhook that corresponds to the example.
 async fn webhook(bench: &Bench, file: &str, theirs: &Value) -> Value {
     let conversation = bench.customer_writes(CUSTOMER).await;
     match theirs["type"].as_str().unwrap() {
@@ -141,7 +143,8 @@ async fn webhook(bench: &Bench, file: &str, theirs: &Value) -> Value {
     bench.hook.wait_for(1).await[0].json()
 }
 
-/// A call of the middleware, the agent or the administrator, and its answer; the request itself where the example is it.
+/// Makes a call of the middleware, the agent or the administrator, and returns its answer, or the
+/// request itself if that is the example.
 async fn call(bench: &Bench, file: &str, theirs: Value) -> Value {
     let (of_path, answer) = match file {
         "inbound-04-text-response.json" => ("inbound-01-text.json", true),
@@ -206,7 +209,7 @@ async fn call(bench: &Bench, file: &str, theirs: Value) -> Value {
     taken.value()
 }
 
-/// A new integration, as the call answers it, when it is complete, or in the listing.
+/// A new integration: as the call answers it, once it is complete, or in the listing.
 async fn integration(bench: &Bench, file: &str, body: &Value) -> Answer {
     let old = format!("{INTEGRATIONS}/{}", bench.integration);
     bench.delete(&old).await;
@@ -286,7 +289,7 @@ async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
     }
 }
 
-/// What a mistake is answered with.
+/// The answer to a mistake.
 async fn refusal(bench: &Bench, file: &str) -> Value {
     let url = bench.running.url();
     let answer = match file {
@@ -340,7 +343,7 @@ async fn refusal(bench: &Bench, file: &str) -> Value {
     answer.value()
 }
 
-/// What a channel tells when the agent ends.
+/// What a channel publishes when the agent ends the conversation.
 async fn notification(bench: &Bench, file: &str) -> Value {
     let channel = bench.post("/api/v2/notifications/channels", &json!({})).await.json();
     if file == "notify-05-channel.json" {

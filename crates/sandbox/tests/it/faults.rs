@@ -97,7 +97,7 @@ async fn webhooks_go_wrong_in_every_way() {
     bench.customer_writes(CUSTOMER).await;
     let send = async |text: &str| bench.agent_writes(CUSTOMER, text).await;
     let webhook = async |action: Value| {
-        fault(&bench, json!({"on": "webhook", "action": action, "times": 1})).await
+        fault(&bench, json!({"on": "webhook", "action": action, "times": 1})).await;
     };
 
     webhook(json!("duplicate")).await;

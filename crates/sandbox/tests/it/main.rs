@@ -1,4 +1,4 @@
-//! The sandbox over the wire, as a middleware and a test script meet it.
+//! The sandbox over the wire, as a middleware and a test script see it.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
@@ -7,6 +7,7 @@ mod bodies;
 mod desktop;
 mod examples;
 mod faults;
+mod judging;
 mod limits;
 mod media;
 mod notifications;

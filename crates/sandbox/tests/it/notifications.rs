@@ -1,4 +1,5 @@
-//! Notification channels: topics, frames, heartbeats, the ends of sockets, and frames that get lost.
+//! Notification channels: topics, frames, heartbeats, the ends of sockets, and frames that get
+//! lost.
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Ear {
         Self { id, uri, socket }
     }
 
-    /// The next frame; none once the socket has ended.
+    /// The next frame; `None` once the socket has ended.
     async fn hears(&mut self) -> Option<Value> {
         let next = tokio::time::timeout(Duration::from_secs(20), self.socket.next())
             .await
@@ -46,7 +47,7 @@ impl Ear {
         Some(frame)
     }
 
-    /// The next frame's topic and body; its body keeps to the schema.
+    /// The next frame's topic and body, which must conform to the schema.
     async fn told(&mut self) -> (String, Value) {
         let mut frame = self.hears().await.expect("a frame");
         let topic = frame["topicName"].as_str().unwrap().to_owned();
@@ -66,7 +67,7 @@ impl Ear {
     }
 }
 
-/// Makes a channel; returns its id and where its socket is.
+/// Creates a channel; returns its id and the address of its socket.
 async fn channel(bench: &Bench) -> (String, String) {
     let made = bench.post(CHANNELS, &json!(null)).await.json();
     assert_valid("notification-channel", &made);
@@ -77,6 +78,39 @@ fn details_of(conversation: &str) -> Vec<String> {
     ["user.end", "customer.end", "acd.end", "acw"]
         .map(|what| format!("v2.detail.events.conversation.{conversation}.{what}"))
         .into()
+}
+
+#[tokio::test]
+async fn a_teardown_is_told_like_any_other_end_and_only_once() {
+    let bench = Bench::start().await;
+    let conversation = bench.customer_writes(CUSTOMER).await;
+    let mut ear = Ear::on(&bench, &details_of(&conversation)[..2]).await;
+    let path = format!("/api/v2/conversations/{conversation}");
+    assert_eq!(bench.get(&path).await.json().get("endTime"), None);
+    for _ in 0..2 {
+        assert_eq!(bench.post(&format!("{path}/disconnect"), &json!({})).await.status, 202);
+    }
+    for kind in ["user-end", "customer-end"] {
+        let (told, body) = ear.told().await;
+        assert_eq!((&*told, &body["disconnectType"]), (kind, &json!("SYSTEM")));
+    }
+    let ended = bench.get(&path).await.json();
+    assert_valid("conversation", &ended);
+    assert!(ended["endTime"].is_string(), "{ended}");
+    let say = json!({"customer": CUSTOMER, "text": "Too late."});
+    assert_eq!(bench.post("/sandbox/agent/send", &say).await.status, 409);
+    for gone in ["/api/v2/conversations/none", "/api/v2/conversations/none/disconnect"] {
+        let method =
+            if gone.ends_with("disconnect") { reqwest::Method::POST } else { reqwest::Method::GET };
+        let answer =
+            crate::support::Answer::of(bench.request(method, gone).send().await.unwrap()).await;
+        assert_eq!(answer.status, 404, "{gone}");
+    }
+    // A third frame of the end would come before this one.
+    bench.customer_writes(CUSTOMER).await;
+    bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
+    let (told, body) = ear.told().await;
+    assert_eq!((&*told, &body["disconnectType"]), ("user-end", &json!("CLIENT")));
 }
 
 #[tokio::test]
@@ -106,7 +140,7 @@ async fn the_agent_ends_and_everybody_who_listens_is_told() {
         (&*kind, &body["disconnectType"], &body["participantId"]),
         ("customer-end", &json!("PEER"), &participant(0))
     );
-    // Ending twice is told once: the next frames are those of the next stay.
+    // A repeated end is published once: the next frames are those of the next stay.
     bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
     bench.customer_writes(CUSTOMER).await;
     assert_eq!(ear.told().await.0, "acd-end");
@@ -123,7 +157,7 @@ async fn a_transfer_looks_like_an_end_but_for_its_type() {
     let (kind, body) = ear.told().await;
     assert_eq!((&*kind, &body["disconnectType"]), ("user-end", &json!("TRANSFER")));
     assert_eq!(ear.told().await.0, "acw");
-    // The next agent writes; then hands over in another way.
+    // The next agent writes, then hands over in another way.
     let message = bench.agent_writes(CUSTOMER, "now me").await;
     let shown = bench.conversation(&conversation).await;
     let agents: Vec<_> = shown["participants"]
@@ -259,7 +293,7 @@ async fn the_heart_beats_on_the_sandbox_clock_and_a_day_ends_the_channel() {
     bench.put("/sandbox/switches", &json!({"token_life": "1000h"})).await.json();
     let mut bench = bench;
     bench.token = bench.new_token().await;
-    // A new subscription puts the end off.
+    // A new subscription postpones the end.
     bench.post("/sandbox/clock/advance", &json!({"by": "23h"})).await;
     let path = format!("{CHANNELS}/{}/subscriptions", ear.id);
     bench.put(&path, &json!([])).await.json();
@@ -314,7 +348,8 @@ async fn frames_are_lost_doubled_and_late_and_sockets_break() {
             .json();
     }
     bench.post("/sandbox/agent/end", &json!({"customer": CUSTOMER})).await;
-    // The agent's end is lost, the work after it comes twice, and where the customer's end was due the socket breaks.
+    // The agent's end is lost, the after-call work comes twice, and the socket breaks when the
+    // customer's end is due.
     assert_eq!((ear.told().await.0, ear.told().await.0), ("acw".to_owned(), "acw".to_owned()));
     assert_eq!(ear.hears().await, None);
     let told = eventually("the end of the socket", async || {

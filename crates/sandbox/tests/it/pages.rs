@@ -1,4 +1,5 @@
-//! The pages about the sandbox are true: every curl line works, and every fault and switch is there.
+//! The pages about the sandbox are correct: every curl line works, and every fault and switch is
+//! listed.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,6 +9,32 @@ use crate::support::{Answer, Bench, INTEGRATIONS};
 fn page(name: &str) -> String {
     let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
+}
+
+#[tokio::test]
+async fn the_first_step_makes_an_integration() {
+    let bench = Bench::start().await;
+    let page = page("sandbox.md");
+    let step = page
+        .split("## An integration\n")
+        .nth(1)
+        .unwrap()
+        .split("```sh\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next();
+    let script = step.unwrap().replace("http://127.0.0.1:8082", &bench.running.url());
+    let bash = tokio::process::Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&bash.stdout).into_owned();
+    let made: Value =
+        serde_json::from_str(told.trim()).unwrap_or_else(|error| panic!("{error} in {told}"));
+    let shown = bench.get(&format!("{INTEGRATIONS}/{}", made["id"].as_str().unwrap())).await.json();
+    assert_eq!((&made["createStatus"], &shown["name"]), (&json!("Initiated"), &json!("acme")));
 }
 
 /// A curl line, as far as the pages use curl.
@@ -40,7 +67,7 @@ fn curl(line: &str) -> Curl {
     Curl { method, path, body }
 }
 
-/// The words of a shell's line: single quotes hold one together, `#` ends the line.
+/// The words of a shell line: single quotes keep a word together, and `#` ends the line.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
     for letter in line.chars() {
@@ -76,7 +103,7 @@ async fn every_line_of_the_pages_works() {
         let lines = curls(&page(name));
         assert!(lines.len() >= 2, "{name} has lost its lines");
         for line in lines {
-            // What one line broke or ended must not meet the next.
+            // What one line broke or ended must not affect the next.
             bench.running.handle.clear_faults();
             bench.token = bench.new_token().await;
             bench.customer_writes("noor").await;
@@ -145,7 +172,7 @@ async fn the_switches_page_is_the_program() {
         assert_eq!(name.trim_matches('`'), switch["name"]);
         assert_eq!(values.replace('`', ""), switch["values"].as_str().unwrap());
         assert_eq!(*description, switch["description"]);
-        // A duration may be written in more than one way: what the page says must be what it is.
+        // A duration may be written in more than one way, so values are compared, not texts.
         let name = name.trim_matches('`');
         let value: Value = serde_json::from_str(default.trim_matches('`')).unwrap();
         let set = bench.put("/sandbox/switches", &json!({name: value})).await.json();

@@ -1,4 +1,5 @@
-//! Messaging settings, supported content, the threading timeline and identity resolution, and what they do.
+//! Messaging settings, supported content, the threading timeline and identity resolution, and what
+//! they do.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Receipts: they turn the ticks, and breaches of their rules come to light.
+//! Receipts: they change the message status, and breaches of their rules are reported.
 
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ async fn a_receipt_for_nothing_is_told_apart() {
         bench.receipt("0123456789abcdef0123456789abcdef", "Delivered", true).await.status,
         404
     );
-    // An inbound message's id is no better, nor is another integration's.
+    // An inbound message's id is unknown as well, and so is another integration's.
     let inbound = bench
         .post(&bench.inbound("message"), &crate::support::example("inbound-01-text.json"))
         .await;

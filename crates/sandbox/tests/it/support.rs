@@ -170,7 +170,7 @@ pub(crate) fn receipt(message: &str, customer: &str, status: &str, is_final: boo
     })
 }
 
-/// An answer whose error body, if it is one, has been checked.
+/// An answer; if it is an error, its body has been checked.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -210,7 +210,7 @@ impl Answer {
     }
 }
 
-/// What a webhook got.
+/// A call that a webhook received.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
@@ -258,12 +258,12 @@ impl Hook {
         Self { url, heard }
     }
 
-    /// Answers the next calls so, and those after them with 200.
+    /// Answers the next calls with `moods`, and those after them with 200.
     pub(crate) fn answers(&self, moods: impl IntoIterator<Item = Mood>) {
         self.heard.lock().unwrap().moods = moods.into_iter().collect();
     }
 
-    /// Answers every call so.
+    /// Answers every call with `mood`.
     pub(crate) fn always(&self, mood: Mood) {
         self.heard.lock().unwrap().later = Some(mood);
     }
@@ -295,7 +295,7 @@ async fn hear(
     }
 }
 
-/// Polls until there is something, for a minute at most.
+/// Polls until `poll` returns something, for at most a minute.
 pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let found = async {
         loop {

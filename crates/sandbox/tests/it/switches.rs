@@ -95,7 +95,7 @@ async fn idle_conversations_end() {
     bench.agent_writes(CUSTOMER, "still there?").await;
     bench.post("/sandbox/clock/advance", &json!({"by": "9m59s"})).await;
     assert_eq!(how().await, Value::Null);
-    // Only the time that nobody wrote counts; the look at it may come a little later.
+    // Only the time without a message counts; the check for it may come a little later.
     let ended = async || {
         bench.post("/sandbox/clock/advance", &json!({"by": "1s"})).await;
         (how().await == "inactivity").then_some(())

@@ -1,4 +1,4 @@
-//! Long spans that take no time: the clock stands still, or is moved by hand.
+//! Long spans that take no real time: the clock is stopped, or moved by hand.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Bench {
         self.post("/sandbox/clock/advance", &json!({"by": by})).await.json();
     }
 
-    /// The attempts that the transcript tells of.
+    /// The webhook attempts in the transcript.
     async fn attempts(&self) -> Vec<Value> {
         let all = self.get("/sandbox/transcript").await.value();
         all.as_array().unwrap().iter().filter(|entry| entry["kind"] == "webhook").cloned().collect()

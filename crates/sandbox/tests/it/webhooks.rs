@@ -1,4 +1,4 @@
-//! The webhook: its body and signature, its schedule, and what its failure takes with it.
+//! The webhook: its body and signature, its schedule, and the consequences of its failure.
 
 use genesys::{Secret, signature};
 use sandbox::SandboxConfig;
@@ -130,7 +130,7 @@ async fn a_refusal_fails_the_whole_conversation() {
         assert!(participant["errorInfo"]["message"].as_str().unwrap().contains("status code 404"));
     }
     assert_eq!(bench.verdict().await["failed_webhooks"], json!([id]));
-    // The customer may begin again.
+    // The customer may start again.
     assert_eq!(bench.customer_writes(CUSTOMER).await, conversation);
     let again = bench.agent_writes(CUSTOMER, "hello again").await;
     assert_eq!(bench.settled(&again).await, "sent");

@@ -1,18 +1,20 @@
-//! What comes in at the door.
+//! Accepting arrivals.
 
 use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageRef, Report};
 use jiff::Timestamp;
 
-use super::tables::{EarlyReport, Message, Row, Tables};
-use crate::{Arrival, Direction, MessageRow, NewMessage, Stored};
+use super::tables::{EarlyReport, MessageEntry, Row, Tables};
+use crate::{Acceptance, Arrival, Direction, MessageRow, NewMessage};
 
-/// What tells one arrival from another.
+/// The key by which arrivals are deduplicated.
 pub(super) fn key_of(arrival: &Arrival) -> String {
     match arrival {
         Arrival::Message(new) => {
             format!("{}/{}/{}", new.integration, new.direction.as_str(), new.id)
         }
-        Arrival::Event { integration, id, .. } | Arrival::Report { integration, id, .. } => {
+        Arrival::Event { integration, id, .. }
+        | Arrival::Report { integration, id, .. }
+        | Arrival::Noted { integration, id, .. } => {
             format!("{integration}/event/{id}")
         }
     }
@@ -27,14 +29,17 @@ pub(super) fn conversation_of(arrival: &Arrival) -> Option<ConversationId> {
             input: Some(_),
             ..
         }) => Some(conversation.clone()),
-        Arrival::Message(_) | Arrival::Event { .. } | Arrival::Report { .. } => None,
+        Arrival::Message(_)
+        | Arrival::Event { .. }
+        | Arrival::Report { .. }
+        | Arrival::Noted { .. } => None,
     }
 }
 
 impl Tables {
-    pub(super) fn accept(&mut self, arrival: Arrival) -> Stored {
+    pub(super) fn accept(&mut self, arrival: Arrival) -> Acceptance {
         match arrival {
-            Arrival::Message(message) if self.has_message(&message) => Stored::Repeated,
+            Arrival::Message(message) if self.has_message(&message) => Acceptance::Repeated,
             Arrival::Message(message) => self.take(message),
             Arrival::Event { integration, id, received, conversation, input } => {
                 if self
@@ -42,27 +47,35 @@ impl Tables {
                     .get(&conversation)
                     .is_none_or(|row| row.integration != integration)
                 {
-                    return Stored::Unknown;
+                    return Acceptance::Unknown;
                 }
                 if !self.is_new_event(&integration, id, received) {
-                    return Stored::Repeated;
+                    return Acceptance::Repeated;
                 }
                 self.put_into_inbox(&conversation, input);
-                Stored::New(conversation)
+                Acceptance::New(conversation)
             }
             Arrival::Report { integration, id, received, of, report } => {
                 self.report(&integration, id, received, of, report)
             }
+            Arrival::Noted { integration, id, received } => {
+                if self.is_new_event(&integration, id, received) {
+                    Acceptance::Kept
+                } else {
+                    Acceptance::Repeated
+                }
+            }
         }
     }
 
-    /// As if it had not been here before.
-    pub(super) fn accept_anew(&mut self, arrival: Arrival) -> Stored {
+    /// Accepts an arrival as if it had not come before.
+    pub(super) fn accept_anew(&mut self, arrival: Arrival) -> Acceptance {
         match arrival {
             Arrival::Message(message) => self.take(message),
             other => {
                 if let Arrival::Event { integration, id, .. }
-                | Arrival::Report { integration, id, .. } = &other
+                | Arrival::Report { integration, id, .. }
+                | Arrival::Noted { integration, id, .. } = &other
                 {
                     self.events.remove(&(integration.clone(), id.clone()));
                 }
@@ -75,15 +88,15 @@ impl Tables {
         self.messages.contains_key(&(new.integration.clone(), new.direction, new.id.clone()))
     }
 
-    fn take(&mut self, new: NewMessage) -> Stored {
+    fn take(&mut self, new: NewMessage) -> Acceptance {
         let (conversation, input) = (new.conversation.clone(), new.input.clone());
         self.keep_message(new);
-        let Some(input) = input else { return Stored::Kept };
+        let Some(input) = input else { return Acceptance::Kept };
         self.put_into_inbox(&conversation, input);
-        Stored::New(conversation)
+        Acceptance::New(conversation)
     }
 
-    /// Writes a message and its conversation down.
+    /// Stores a message and its conversation.
     pub(super) fn keep_message(&mut self, new: NewMessage) {
         let NewMessage {
             integration,
@@ -109,7 +122,7 @@ impl Tables {
             body: body.to_vec(),
         };
         let key = (integration.clone(), direction, id);
-        self.messages.insert(key.clone(), Message { row, settled: None });
+        self.messages.insert(key.clone(), MessageEntry { row, settled: None });
         let of = self.conversations.entry(conversation).or_insert_with(|| Row {
             integration,
             customer: customer.clone(),
@@ -122,7 +135,7 @@ impl Tables {
             journal: Vec::new(),
             messages: Vec::new(),
         });
-        // What the customer says of himself is better than what Genesys repeats.
+        // What customers say about themselves is better than what Genesys repeats.
         if direction == Direction::Inbound {
             of.customer = customer;
         }
@@ -145,7 +158,7 @@ impl Tables {
         received: Timestamp,
         of: MessageRef,
         report: Report,
-    ) -> Stored {
+    ) -> Acceptance {
         let message = match &of {
             MessageRef::Ours(id) => Some(id.clone()),
             MessageRef::Service(id) => {
@@ -157,23 +170,23 @@ impl Tables {
             self.messages.get(&key).map(|found| (found.row.conversation.clone(), message))
         });
         if found.is_none() && matches!(of, MessageRef::Ours(_)) {
-            return Stored::Unknown;
+            return Acceptance::Unknown;
         }
         if !self.is_new_event(integration, id, received) {
-            return Stored::Repeated;
+            return Acceptance::Repeated;
         }
         match (found, of) {
             (Some((conversation, message)), _) => {
                 self.put_into_inbox(&conversation, Input::Reported { message, report });
-                Stored::New(conversation)
+                Acceptance::New(conversation)
             }
-            // The report has overtaken the answer that tells us the service's name for the message.
+            // The report came before the answer that tells us the service's name for the message.
             (None, MessageRef::Service(service_id)) => {
                 let (integration, service_id) = (integration.clone(), service_id.into());
                 self.early.push(EarlyReport { integration, service_id, received, report });
-                Stored::Early
+                Acceptance::Early
             }
-            (None, MessageRef::Ours(_)) => Stored::Unknown,
+            (None, MessageRef::Ours(_)) => Acceptance::Unknown,
         }
     }
 }

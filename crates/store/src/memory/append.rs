@@ -1,4 +1,4 @@
-//! What a conversation decided: fence, journal, inbox, projections and outbox, all or nothing.
+//! Appending a step: fence, journal, inbox, projections and outbox, all or nothing.
 
 use conversation::{ConversationId, Input, IntegrationName, MessageId, Owed, Record};
 use jiff::Timestamp;
@@ -7,27 +7,29 @@ use super::Flaw;
 use super::tables::{Debt, Tables};
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, Direction, Handled, NewMessage};
+use crate::{Append, AtomicOutcome, Direction, NewMessage};
 
 impl Tables {
-    /// A step, and before it the message that it handles.
+    /// Takes a step, and before it the message that it handles.
     pub(super) fn accept_with_step(
         &mut self,
         message: NewMessage,
         append: &Append,
         flaw: Option<Flaw>,
-    ) -> Handled {
+    ) -> AtomicOutcome {
         if self.conversations.get(&append.conversation).is_none_or(|row| row.seq != append.after) {
-            return Handled::Fenced;
+            return AtomicOutcome::Fenced;
         }
         if self.has_message(&message) && flaw != Some(Flaw::RepeatedWithStep) {
-            return Handled::Repeated;
+            return AtomicOutcome::Repeated;
         }
         self.keep_message(message);
-        self.append(append, flaw).map_or(Handled::Fenced, |early| Handled::Whole { early })
+        self.append(append, flaw)
+            .map_or(AtomicOutcome::Fenced, |early| AtomicOutcome::Whole { early })
     }
 
-    /// Returns whether the inbox got something by it; none, where the fence did not hold and nothing has changed.
+    /// Returns whether the append put something into the inbox; `None` if the fence did not hold
+    /// and nothing has changed.
     pub(super) fn append(&mut self, append: &Append, flaw: Option<Flaw>) -> Option<bool> {
         let id = &append.conversation;
         if flaw == Some(Flaw::InboxTakenBeforeFence) {
@@ -63,7 +65,7 @@ impl Tables {
         }
     }
 
-    /// Returns whether the inbox got something by it.
+    /// Returns whether the change put something into the inbox.
     fn project(
         &mut self,
         integration: &IntegrationName,
@@ -127,7 +129,8 @@ impl Tables {
         }
     }
 
-    /// Learns what the chat service calls a message, and puts the reports that came before into the inbox.
+    /// Stores the chat service's name for a message, and puts reports that came before it into the
+    /// inbox.
     fn name(
         &mut self,
         integration: &IntegrationName,

@@ -1,149 +1,303 @@
-//! Nodes and leases, by the database's own clock.
+//! Nodes and leases, as kept by a database whose clock may be stepped and which another server may
+//! replace.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::ConversationId;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::tables::Tables;
-use super::{Database, Flaw, Line};
+use super::{Database, Flaw, SimulatedLink};
 use crate::StoreError;
-use crate::drive::{Leases, News, SHARDS};
-use crate::share::{self, Round, Table};
+use crate::drive::SHARDS;
+use crate::observe::{ClusterView, LeaseRow, NodeRow};
+use crate::share::{LeaseTable, Member};
 
-/// One node's part in the sharing.
-pub(super) struct Share {
+/// How long past states of the leases are remembered.
+const PAST: Duration = Duration::from_secs(30);
+
+/// One node's access to the leases.
+pub(super) struct MemoryLeases {
     pub(super) database: Arc<Database>,
-    pub(super) line: Arc<dyn Line>,
-    pub(super) node: String,
-    pub(super) leases: Arc<Leases>,
-    pub(super) news: mpsc::Sender<News>,
-    pub(super) takeover: Duration,
-    pub(super) bell: Arc<Notify>,
+    pub(super) line: Arc<dyn SimulatedLink>,
 }
 
-impl Share {
-    /// Renews, takes and hands over until it is dropped.
-    pub(super) async fn run(self) {
-        let mut ticks = tokio::time::interval(self.takeover / 8);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = self.bell.notified() => {}
-                _ = ticks.tick() => {}
-            }
-            let round = Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
-            if let Ok(Ok(true)) =
-                tokio::time::timeout(share::lasts(self.takeover) / 2, round.run(&self)).await
-            {
-                let _ = self.news.try_send(News::Gained);
-            }
-        }
-    }
+/// Who has a shard.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    node: Arc<str>,
+    stamp: u64,
+    /// On which server it was written.
+    server: u64,
+    /// By the database's clock, which only [`Flaw::LeaseByClock`] reads.
+    until: Duration,
+    /// When it was last taken, renewed or given up.
+    written: Instant,
+    lasts: Duration,
+}
 
-    async fn call<T>(&self, work: impl FnOnce(&mut Tables) -> T) -> Result<T, StoreError> {
+/// The leases, and the server that keeps them.
+#[derive(Debug, Default)]
+pub(super) struct LeaseServer {
+    /// Shared with the remembered past states.
+    leases: Arc<BTreeMap<usize, Lease>>,
+    /// Each with a stamp of its last round.
+    nodes: BTreeMap<String, NodeRow>,
+    stamps: u64,
+    server: u64,
+    /// How far the clock is ahead of the true time, in milliseconds.
+    ahead: i64,
+    /// Past states, for a server that lacks the newest one.
+    past: Vec<Past>,
+    start: Option<Instant>,
+}
+
+/// What the tables held at one time.
+#[derive(Clone, Debug)]
+struct Past {
+    at: Instant,
+    leases: Arc<BTreeMap<usize, Lease>>,
+    nodes: BTreeMap<String, NodeRow>,
+}
+
+impl MemoryLeases {
+    async fn call<T>(
+        &self,
+        work: impl FnOnce(&mut LeaseServer) -> T + Send,
+    ) -> Result<T, StoreError> {
         self.line.ask("lease").await?;
-        let done = work(&mut self.database.tables());
+        let done = work(&mut self.database.tables().sharing);
         self.line.answer("lease").await?;
         Ok(done)
     }
 }
 
-impl Table for Share {
+impl LeaseTable for MemoryLeases {
     type Error = StoreError;
 
-    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), StoreError> {
-        self.call(|tables| {
-            let now = Instant::now();
-            tables.nodes.insert(node.to_owned(), now + Duration::from_millis(millis));
-            tables.nodes.retain(|_, until| *until + Duration::from_mins(1) > now);
-            let living = tables.nodes.iter().filter(|(_, until)| **until > now);
-            living.fold((0, 0), |(nodes, before), (name, _)| {
-                (nodes + 1, before + usize::from(name.as_str() < node))
-            })
-        })
-        .await
-    }
-
-    async fn renew(&self, node: &str, millis: u64) -> Result<Vec<String>, StoreError> {
-        self.call(|tables| {
-            let end = Instant::now() + Duration::from_millis(millis);
-            let mine = tables.leases.iter_mut().filter(|(_, (of, _))| of == node);
-            mine.map(|(shard, (_, until))| {
-                *until = end;
-                name(*shard)
-            })
-            .collect()
-        })
-        .await
-    }
-
-    async fn take(&self, node: &str, millis: u64, most: usize) -> Result<Vec<String>, StoreError> {
-        let stolen = self.database.flaw == Some(Flaw::LeaseStolen);
-        self.call(|tables| {
-            let now = Instant::now();
-            let end = now + Duration::from_millis(millis);
-            let is_free = |(of, until): &(String, Instant)| of != node && (*until <= now || stolen);
-            let free: Vec<usize> = (0..SHARDS)
-                .filter(|shard| tables.leases.get(shard).is_none_or(is_free))
-                .take(most)
-                .collect();
-            for shard in &free {
-                tables.leases.insert(*shard, (node.to_owned(), end));
+    async fn look(
+        &self,
+        me: &Member<'_>,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> Result<ClusterView, StoreError> {
+        let flaw = self.database.flaw;
+        self.call(|sharing| {
+            sharing.remember();
+            if me.retiring {
+                sharing.nodes.remove(me.name);
+            } else {
+                let (name, stamp) = (me.name.to_owned(), sharing.stamp().to_string());
+                sharing.nodes.insert(name.clone(), NodeRow { name, stamp, lasts: me.lasts });
             }
-            free.into_iter().map(name).collect()
+            let renewed = sharing.renew(me, held, confirmed);
+            ClusterView {
+                server: sharing.server.to_string(),
+                renewed,
+                leases: (0..SHARDS).map(|shard| sharing.row(shard, me, flaw)).collect(),
+                nodes: sharing.nodes.values().cloned().collect(),
+            }
+        })
+        .await
+    }
+
+    async fn take(
+        &self,
+        me: &Member<'_>,
+        server: &str,
+        free: &[LeaseRow],
+        most: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let flaw = self.database.flaw;
+        self.call(|sharing| {
+            if sharing.server.to_string() != server {
+                return Vec::new();
+            }
+            let unchanged = |wanted: &&LeaseRow| {
+                shard_of(&wanted.shard)
+                    .is_some_and(|shard| sharing.row(shard, me, flaw) == **wanted)
+            };
+            let shards: Vec<String> =
+                free.iter().filter(unchanged).take(most).map(|row| row.shard.clone()).collect();
+            for shard in shards.iter().filter_map(|name| shard_of(name)) {
+                sharing.write(shard, me.name, me.lasts);
+            }
+            shards
         })
         .await
     }
 
     async fn last_owed(&self) -> Result<u64, StoreError> {
-        self.call(|tables| tables.last).await
+        self.line.ask("lease").await?;
+        let last = self.database.tables().last;
+        self.line.answer("lease").await?;
+        Ok(last)
     }
 
-    async fn release(&self, node: &str, shards: &[String]) -> Result<(), StoreError> {
-        self.call(|tables| {
-            tables.leases.retain(|shard, (of, _)| of != node || !shards.contains(&name(*shard)));
-        })
-        .await
+    async fn release(&self, node: &str, server: &str, shards: &[String]) -> Result<(), StoreError> {
+        self.call(|sharing| sharing.release(node, server, shards)).await
+    }
+
+    async fn forget(&self, nodes: &[String]) -> Result<(), StoreError> {
+        self.call(|sharing| sharing.nodes.retain(|name, _| !nodes.contains(name))).await
+    }
+}
+
+impl LeaseServer {
+    fn stamp(&mut self) -> u64 {
+        self.stamps += 1;
+        self.stamps
+    }
+
+    /// What the database's wall clock shows.
+    fn clock(&self) -> Duration {
+        let since = self.start.map_or(Duration::ZERO, |start| start.elapsed());
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX / 2);
+        // Early enough that it can be set back.
+        Duration::from_millis((1_000_000_000_000 + millis + self.ahead).unsigned_abs())
+    }
+
+    fn write(&mut self, shard: usize, node: &str, lasts: Duration) {
+        let (stamp, server, until) = (self.stamp(), self.server, self.clock() + lasts);
+        let written = Instant::now();
+        Arc::make_mut(&mut self.leases)
+            .insert(shard, Lease { node: node.into(), stamp, server, until, written, lasts });
+    }
+
+    fn renew(&mut self, me: &Member<'_>, held: &[String], confirmed: Option<&str>) -> Vec<String> {
+        let (until, server) = (self.clock() + me.lasts, self.server);
+        let same = confirmed.is_some_and(|confirmed| confirmed == server.to_string());
+        let mut renewed = Vec::new();
+        for (shard, lease) in
+            Arc::make_mut(&mut self.leases).iter_mut().filter(|(_, lease)| *lease.node == *me.name)
+        {
+            if held.binary_search(&name(*shard)).is_err() {
+                continue;
+            }
+            self.stamps += 1;
+            lease.stamp = self.stamps;
+            lease.until = until;
+            lease.written = Instant::now();
+            lease.lasts = me.lasts;
+            if same {
+                lease.server = server;
+            }
+            renewed.push(name(*shard));
+        }
+        renewed
+    }
+
+    fn row(&self, shard: usize, me: &Member<'_>, flaw: Option<Flaw>) -> LeaseRow {
+        // `None`: no node has ever held it, as far as this server knows.
+        let lease = self.leases.get(&shard);
+        let (holder, stamp, server) =
+            lease.map_or(("", 0, 0), |lease| (&*lease.node, lease.stamp, lease.server));
+        let free = match flaw {
+            Some(Flaw::LeaseStolen) => *holder != *me.name,
+            Some(Flaw::LeaseByClock) => lease.is_none_or(|lease| lease.until <= self.clock()),
+            _ => false,
+        };
+        LeaseRow {
+            shard: name(shard),
+            holder: if free { String::new() } else { holder.to_owned() },
+            stamp: stamp.to_string(),
+            written_here: free || server == self.server,
+            // A row without its first take does not say how long that lease lasts.
+            lasts: lease.map_or(me.lasts, |lease| me.lasts.max(lease.lasts)),
+        }
+    }
+
+    fn release(&mut self, node: &str, server: &str, shards: &[String]) {
+        if self.server.to_string() != server {
+            return;
+        }
+        for shard in shards.iter().filter_map(|name| shard_of(name)) {
+            if let Some(lease) = self.leases.get(&shard).filter(|lease| *lease.node == *node) {
+                self.write(shard, "", lease.lasts);
+            }
+        }
+    }
+
+    /// A node leaves, and gives up the leases in its name. These are the leases that it held as
+    /// confirmed by that server. They also include leases that were taken or given up on this
+    /// server without the node receiving the answer.
+    pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
+        let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
+        let given_up = |(shard, lease): (&usize, &Lease)| {
+            let is_its_own = lease.server == here || (by_word && held.contains(&name(*shard)));
+            (*lease.node == *node && is_its_own).then_some((*shard, lease.lasts))
+        };
+        let given_up: Vec<_> = self.leases.iter().filter_map(given_up).collect();
+        for (shard, lasts) in given_up {
+            self.write(shard, "", lasts);
+        }
+        self.nodes.remove(node);
+    }
+
+    fn remember(&mut self) {
+        let now = Instant::now();
+        self.start.get_or_insert(now);
+        self.past.retain(|past| past.at + PAST > now);
+        self.past.push(Past { at: now, leases: self.leases.clone(), nodes: self.nodes.clone() });
+    }
+
+    /// Sets the database's wall clock ahead or back.
+    pub(super) fn step_clock(&mut self, millis: i64) {
+        self.ahead += millis;
+    }
+
+    /// Another server becomes the database. It lacks the lease changes of the last `lacks`.
+    pub(super) fn promote(&mut self, lacks: Duration) {
+        self.server += 1;
+        let now = Instant::now();
+        if let Some(past) = self.past.iter().rev().find(|past| past.at + lacks <= now).cloned() {
+            self.leases = past.leases;
+            self.nodes = past.nodes;
+        }
+        self.past.clear();
+    }
+
+    /// Which node has the lease for a conversation, as the table says.
+    pub(super) fn holder(&self, conversation: &ConversationId) -> Option<String> {
+        let shard = shard_of(conversation.as_str().get(1..3)?)?;
+        self.leases.get(&shard).map(|lease| lease.node.to_string()).filter(|node| !node.is_empty())
+    }
+
+    /// When the lease for a conversation was last taken, renewed or given up.
+    pub(super) fn written(&self, conversation: &ConversationId) -> Option<Instant> {
+        let shard = shard_of(conversation.as_str().get(1..3)?)?;
+        self.leases.get(&shard).map(|lease| lease.written)
+    }
+
+    /// How many shards a node has the lease for.
+    pub(super) fn shards(&self, node: &str) -> usize {
+        self.leases.values().filter(|lease| *lease.node == *node).count()
     }
 }
 
 impl Tables {
-    pub(super) fn leave(&mut self, node: &str) {
-        self.leases.retain(|_, (of, _)| of != node);
-        self.nodes.remove(node);
-        self.listeners.remove(node);
-    }
-
     /// Hints for this node go there from now on.
-    pub(super) fn hear(&mut self, node: &str, news: mpsc::Sender<News>) {
-        self.listeners.insert(node.to_owned(), news);
+    pub(super) fn hear(&mut self, node: &str, hints: mpsc::Sender<ConversationId>) {
+        self.listeners.insert(node.to_owned(), hints);
     }
 
     pub(super) fn hint(&self, conversation: &ConversationId) {
-        if let Some(news) = self.driver(conversation).and_then(|node| self.listeners.get(&node)) {
+        if let Some(hints) =
+            self.sharing.holder(conversation).and_then(|node| self.listeners.get(&node))
+        {
             // Best effort: what is lost is found by looking.
-            let _ = news.try_send(News::Inbox(conversation.clone()));
+            let _ = hints.try_send(conversation.clone());
         }
-    }
-
-    /// Which node has the lease for a conversation now.
-    pub(super) fn driver(&self, conversation: &ConversationId) -> Option<String> {
-        let shard = usize::from_str_radix(conversation.as_str().get(1..3)?, 16).ok()?;
-        let (node, until) = self.leases.get(&shard)?;
-        (*until > Instant::now()).then(|| node.clone())
-    }
-
-    /// How many shards a node has the lease for now.
-    pub(super) fn shards(&self, node: &str) -> usize {
-        let now = Instant::now();
-        self.leases.values().filter(|(of, until)| of == node && *until > now).count()
     }
 }
 
 fn name(shard: usize) -> String {
     format!("{shard:02x}")
+}
+
+fn shard_of(name: &str) -> Option<usize> {
+    usize::from_str_radix(name, 16).ok()
 }

@@ -1,29 +1,36 @@
-//! A store in memory, for the simulation: a [`Database`] that outlives its nodes, and a [`MemoryStore`] for each of them.
+//! A store in memory, for the simulation: a [`Database`] that outlives its nodes, and a
+//! [`MemoryStore`] for each of them.
 //!
-//! It passes the suite that every store must pass, shares out conversations like the one on PostgreSQL, and loses nothing
-//! that it answered for. Everything between a node and the database goes over a [`Line`], where the simulation delays,
-//! refuses, cuts and kills.
+//! It passes the suite that every store must pass, shares out conversations like the one on
+//! PostgreSQL, and loses nothing that it answered for. Everything between a node and the database
+//! goes over a [`SimulatedLink`], where the simulation delays, refuses, cuts and kills.
 
 mod accept;
 mod append;
+mod clock;
 mod lease;
 mod prune;
 mod read;
 mod tables;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use conversation::{ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
-use crate::drive::Leases;
+use crate::drive::{HeldLeases, SHARDS};
+use crate::observe::Observer;
+use crate::share::LeaseKeeper;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, Handled, InboxItem, Loaded,
-    MessageRow, NewMessage, News, OutboxItem, Store, StoreError, Stored, Watched,
+    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Direction, Dossier, Due, InboxItem,
+    LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, OwnershipEvent, Store,
+    StoreClock, StoreError, WatchedConversation,
 };
 use tables::Tables;
 
@@ -32,7 +39,7 @@ const WAITING: usize = 100;
 
 /// The way between a node and the database.
 #[async_trait]
-pub trait Line: Send + Sync + 'static {
+pub trait SimulatedLink: Send + Sync + 'static {
     /// A request is on its way. An error: it never comes there.
     async fn ask(&self, what: &'static str) -> Result<(), StoreError>;
 
@@ -45,7 +52,7 @@ pub trait Line: Send + Sync + 'static {
 pub struct Direct;
 
 #[async_trait]
-impl Line for Direct {
+impl SimulatedLink for Direct {
     async fn ask(&self, _: &'static str) -> Result<(), StoreError> {
         Ok(())
     }
@@ -58,7 +65,7 @@ impl Line for Direct {
 /// A deliberate mistake of the database, to see whether a simulation finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Whoever appends is let in, whatever the conversation's sequence number is by now.
+    /// Every append is accepted, whatever the conversation's sequence number is by now.
     NoFence,
     /// What came in is remembered by the node that took it, for as long as it runs.
     DedupeInMemory,
@@ -74,17 +81,22 @@ pub enum Flaw {
     InboxBackwards,
     /// The outbox forgets who was told before this node had the right to.
     NoDoubt,
-    /// A lease that has not run out yet is given to whoever asks.
+    /// A lease that has not expired is given to any node that asks.
     LeaseStolen,
-    /// A webhook is answered before it is durable; the database forgets it with the node that took it.
+    /// A lease runs out by the database's wall clock.
+    LeaseByClock,
+    /// A webhook is answered before it is durable; the database forgets it with the node that took
+    /// it.
     AnsweredBeforeDurable,
     /// A message that comes with its step is taken although it was here before.
     RepeatedWithStep,
+    /// A node counts only its own customers who wait for Genesys.
+    CountsOwnShards,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::NoFence,
         Self::DedupeInMemory,
         Self::OutboxForgotten,
@@ -94,8 +106,10 @@ impl Flaw {
         Self::InboxBackwards,
         Self::NoDoubt,
         Self::LeaseStolen,
+        Self::LeaseByClock,
         Self::AnsweredBeforeDurable,
         Self::RepeatedWithStep,
+        Self::CountsOwnShards,
     ];
 }
 
@@ -106,13 +120,20 @@ pub type Journaled = dyn Fn(&ConversationId, u64, Timestamp, &[Record]) + Send +
 pub struct Database {
     tables: Mutex<Tables>,
     watcher: Mutex<Option<Arc<Journaled>>>,
+    /// What each node knows of its leases, by the node's name.
+    nodes: Mutex<BTreeMap<String, Weak<HeldLeases>>>,
     flaw: Option<Flaw>,
 }
 
 impl Database {
     /// An empty one.
     pub fn new(flaw: Option<Flaw>) -> Arc<Self> {
-        Arc::new(Self { tables: Mutex::default(), watcher: Mutex::default(), flaw })
+        Arc::new(Self {
+            tables: Mutex::default(),
+            watcher: Mutex::default(),
+            nodes: Mutex::default(),
+            flaw,
+        })
     }
 
     /// Tells of each step that becomes durable, in order.
@@ -120,14 +141,68 @@ impl Database {
         *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
     }
 
-    /// Which node has the lease for a conversation now.
-    pub fn driver(&self, conversation: &ConversationId) -> Option<String> {
-        self.tables().driver(conversation)
+    /// Which node has the lease for a conversation, as the table says.
+    pub fn holder(&self, conversation: &ConversationId) -> Option<String> {
+        self.tables().sharing.holder(conversation)
+    }
+
+    /// When the lease for a conversation was taken, renewed or given up last, as the table says.
+    pub fn lease_written(&self, conversation: &ConversationId) -> Option<Instant> {
+        self.tables().sharing.written(conversation)
+    }
+
+    /// The names of the nodes that rely on a lease for a conversation at this moment, each by its
+    /// own clock.
+    pub fn relying(&self, conversation: &ConversationId) -> Vec<String> {
+        self.relied_on()
+            .into_iter()
+            .filter(|(_, leases)| leases.relies_on(conversation))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// Whether this node relies on its lease for a conversation at this moment, by its own clock.
+    pub fn relies(&self, node: &str, conversation: &ConversationId) -> bool {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.get(node).and_then(Weak::upgrade).is_some_and(|leases| leases.relies_on(conversation))
+    }
+
+    /// The shards that two nodes rely on at this moment, each by its own clock; `runs` says which
+    /// nodes count.
+    pub fn relied_on_twice(&self, runs: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut owners = [None; SHARDS];
+        let mut twice = Vec::new();
+        let nodes = self.relied_on();
+        for (name, leases) in nodes.iter().filter(|(name, _)| runs(name)) {
+            for shard in leases.relied_on() {
+                if let Some(other) = owners[shard].replace(name) {
+                    twice.push(format!("{other} and {name} rely on shard {shard:02x}"));
+                }
+            }
+        }
+        twice
+    }
+
+    fn relied_on(&self) -> Vec<(String, Arc<HeldLeases>)> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|_, leases| leases.strong_count() > 0);
+        nodes.iter().filter_map(|(name, leases)| Some((name.clone(), leases.upgrade()?))).collect()
+    }
+
+    /// Steps the database's wall clock, ahead or back.
+    pub fn step_clock(&self, millis: i64) {
+        self.tables().sharing.step_clock(millis);
+    }
+
+    /// Another server takes the database's place, which lacks what happened to the leases in so
+    /// long a time.
+    pub fn promote(&self, lacks: Duration) {
+        self.tables().sharing.promote(lacks);
     }
 
     /// How many of the shards a node has the lease for now.
     pub fn shards(&self, node: &str) -> usize {
-        self.tables().shards(node)
+        self.tables().sharing.shards(node)
     }
 
     /// Whether nothing waits in it: no input, nothing that Genesys is owed.
@@ -165,30 +240,34 @@ impl Database {
 /// One node's connection to the database.
 pub struct MemoryStore {
     database: Arc<Database>,
-    line: Arc<dyn Line>,
+    line: Arc<dyn SimulatedLink>,
     node: String,
-    sharing: Option<Sharing>,
+    sharing: Option<ClusterNode>,
     /// What this node has taken in; of use only to [`Flaw::DedupeInMemory`].
     seen: Mutex<std::collections::HashSet<String>>,
 }
 
 /// A node's part among several.
-struct Sharing {
-    leases: Arc<Leases>,
-    news: tokio::sync::Mutex<mpsc::Receiver<News>>,
-    bell: Arc<Notify>,
+struct ClusterNode {
+    leases: Arc<HeldLeases>,
+    /// The hints of other nodes.
+    hints: tokio::sync::Mutex<mpsc::Receiver<ConversationId>>,
     renewing: AbortHandle,
+    takeover: Duration,
+    /// Keeping the store's clock, once somebody goes by it.
+    keeping: OnceLock<AbortHandle>,
 }
 
-impl Drop for Sharing {
+impl Drop for ClusterNode {
     fn drop(&mut self) {
         self.renewing.abort();
+        self.keeping.get().into_iter().for_each(AbortHandle::abort);
     }
 }
 
 impl MemoryStore {
     /// A node that has the database for itself.
-    pub fn alone(database: &Arc<Database>, line: Arc<dyn Line>) -> Self {
+    pub fn alone(database: &Arc<Database>, line: Arc<dyn SimulatedLink>) -> Self {
         Self {
             database: Arc::clone(database),
             line,
@@ -201,24 +280,27 @@ impl MemoryStore {
     /// One of several nodes. It needs a tokio runtime.
     pub fn shared(
         database: &Arc<Database>,
-        line: Arc<dyn Line>,
+        line: Arc<dyn SimulatedLink>,
         node: &str,
         takeover: Duration,
     ) -> Self {
-        let (tell, news) = mpsc::channel(WAITING);
-        let (leases, bell) = (Leases::none(), Arc::new(Notify::new()));
-        database.tables().hear(node, tell.clone());
-        let share = lease::Share {
-            database: Arc::clone(database),
-            line: Arc::clone(&line),
-            node: node.to_owned(),
+        let (tell, hints) = mpsc::channel(WAITING);
+        let leases = HeldLeases::none();
+        database.tables().hear(node, tell);
+        let mut nodes = database.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.insert(node.to_owned(), Arc::downgrade(&leases));
+        drop(nodes);
+        let share = LeaseKeeper {
+            table: lease::MemoryLeases { database: Arc::clone(database), line: Arc::clone(&line) },
+            node: node.into(),
             leases: Arc::clone(&leases),
-            news: tell,
             takeover,
-            bell: Arc::clone(&bell),
+            observer: Observer::default(),
+            keeps_until: None,
         };
-        let renewing = tokio::spawn(share.run()).abort_handle();
-        let sharing = Some(Sharing { leases, news: tokio::sync::Mutex::new(news), bell, renewing });
+        let renewing = tokio::spawn(share.run(Duration::ZERO)).abort_handle();
+        let (hints, keeping) = (tokio::sync::Mutex::new(hints), OnceLock::new());
+        let sharing = Some(ClusterNode { leases, hints, renewing, takeover, keeping });
         Self {
             database: Arc::clone(database),
             line,
@@ -226,6 +308,22 @@ impl MemoryStore {
             sharing,
             seen: Mutex::default(),
         }
+    }
+
+    /// The store's clock, as [`Store::clock`], at once. It needs a tokio runtime.
+    pub fn go_by(&self, machine: Arc<dyn Machine>) -> Arc<StoreClock> {
+        let clock = self.database.clock(Arc::clone(&machine));
+        if let Some(sharing) = &self.sharing {
+            sharing.leases.go_by(machine);
+            let (database, line, every) =
+                (Arc::clone(&self.database), Arc::clone(&self.line), sharing.takeover / 8);
+            let keep =
+                clock::keep(database, line, Arc::clone(&clock), Arc::clone(&sharing.leases), every);
+            if let Err(second) = sharing.keeping.set(tokio::spawn(keep).abort_handle()) {
+                second.abort();
+            }
+        }
+        clock
     }
 
     /// One request and its answer.
@@ -244,7 +342,7 @@ impl MemoryStore {
         self.database.flaw == Some(flaw)
     }
 
-    /// The shards to answer for; all, where nobody shares.
+    /// The shards of this node; all, if it does not share the store.
     fn shards(&self) -> Option<Vec<String>> {
         self.sharing.as_ref().map(|sharing| sharing.leases.names())
     }
@@ -252,7 +350,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
+    async fn accept(&self, arrival: Arrival) -> Result<Acceptance, StoreError> {
         if self.has(Flaw::DedupeInMemory) {
             let new = self
                 .seen
@@ -260,10 +358,9 @@ impl Store for MemoryStore {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(accept::key_of(&arrival));
             return self
-                .call(
-                    "accept",
-                    |tables| if new { tables.accept_anew(arrival) } else { Stored::Repeated },
-                )
+                .call("accept", |tables| {
+                    if new { tables.accept_anew(arrival) } else { Acceptance::Repeated }
+                })
                 .await;
         }
         if self.has(Flaw::AnsweredBeforeDurable) {
@@ -277,7 +374,7 @@ impl Store for MemoryStore {
                         database.tables().accept(arrival);
                     }
                 });
-                return Ok(Stored::New(conversation));
+                return Ok(Acceptance::New(conversation));
             }
         }
         self.call("accept", |tables| tables.accept(arrival)).await
@@ -301,12 +398,12 @@ impl Store for MemoryStore {
         &self,
         message: NewMessage,
         append: Append,
-    ) -> Result<Handled, StoreError> {
+    ) -> Result<AtomicOutcome, StoreError> {
         self.line.ask("accept with step").await?;
         let handled = {
             let mut tables = self.database.tables();
             let handled = tables.accept_with_step(message, &append, self.database.flaw);
-            if matches!(handled, Handled::Whole { .. }) {
+            if matches!(handled, AtomicOutcome::Whole { .. }) {
                 self.database.tell(&append);
             }
             handled
@@ -396,10 +493,42 @@ impl Store for MemoryStore {
         integration: &IntegrationName,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<Watched>, StoreError> {
+    ) -> Result<Vec<WatchedConversation>, StoreError> {
         let shards = self.shards();
         self.call("watched", |tables| tables.watched(shards.as_deref(), integration, after, limit))
             .await
+    }
+
+    async fn in_touch(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        self.call("in touch", |tables| tables.in_touch(integration, after, limit)).await
+    }
+
+    async fn undelivered_besides(
+        &self,
+        integration: &IntegrationName,
+        besides: &ConversationId,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        let shards = if self.has(Flaw::CountsOwnShards) { self.shards() } else { None };
+        self.call("undelivered", |tables| {
+            tables.undelivered_besides(shards.as_deref(), integration, besides).min(enough)
+        })
+        .await
+    }
+
+    /// It is asked for people alone, so no fault of the line is played on it.
+    async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
+        Ok(self.database.tables().dead_letters())
+    }
+
+    async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
+        let key = (integration.clone(), id.to_owned());
+        self.call("has event", |tables| tables.events.contains_key(&key)).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -408,6 +537,10 @@ impl Store for MemoryStore {
 
     async fn ready(&self) -> Result<(), StoreError> {
         self.call("ready", |_| ()).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.call("probe", |_| ()).await
     }
 
     async fn conversations(
@@ -422,29 +555,46 @@ impl Store for MemoryStore {
         self.call("dossier", |tables| tables.dossier(conversation)).await
     }
 
+    async fn clock(&self, machine: Arc<dyn Machine>) -> Result<Arc<StoreClock>, StoreError> {
+        Ok(self.go_by(machine))
+    }
+
     async fn close(&self) {
         let Some(sharing) = &self.sharing else { return };
         sharing.renewing.abort();
+        sharing.keeping.get().into_iter().for_each(AbortHandle::abort);
+        let (held, confirmed) = sharing.leases.held();
         sharing.leases.clear();
-        // Where it does not come through, the others wait for the leases to run out.
-        let _ = self.call("leave", |tables| tables.leave(&self.node)).await;
+        // If it gets lost, the others wait for the leases to expire.
+        let _ = self
+            .call("leave", |tables| {
+                tables.sharing.leave(&self.node, &held, confirmed.as_deref());
+                tables.listeners.remove(&self.node);
+            })
+            .await;
     }
 
     fn is_shared(&self) -> bool {
         self.sharing.is_some()
     }
 
-    fn drive(&self, conversation: &ConversationId) -> Option<Drive> {
+    fn drive(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
         match &self.sharing {
             Some(sharing) => sharing.leases.drive(conversation),
-            None => Some(Drive::always()),
+            None => Some(LeaseGuard::always()),
+        }
+    }
+
+    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        match &self.sharing {
+            Some(sharing) => sharing.leases.finish(conversation),
+            None => Some(LeaseGuard::always()),
         }
     }
 
     fn retire(&self) {
         if let Some(sharing) = &self.sharing {
             sharing.leases.retire();
-            sharing.bell.notify_one();
         }
     }
 
@@ -460,12 +610,10 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn news(&self) -> News {
-        if let Some(sharing) = &self.sharing
-            && let Some(news) = sharing.news.lock().await.recv().await
-        {
-            return news;
+    async fn news(&self) -> OwnershipEvent {
+        match &self.sharing {
+            Some(sharing) => sharing.leases.next_event(&sharing.hints).await,
+            None => std::future::pending().await,
         }
-        std::future::pending().await
     }
 }

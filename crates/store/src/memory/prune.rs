@@ -1,4 +1,4 @@
-//! What goes after the retention time.
+//! Removes what is older than the retention time.
 
 use std::collections::HashSet;
 
@@ -52,7 +52,8 @@ impl Tables {
         row.messages.len() as u64
     }
 
-    /// Cuts where a snapshot stands for what is removed, and never behind the first record of a message that is still open.
+    /// Cuts the journal only as far as a snapshot replaces it, and never past the first record of a
+    /// message that is still open.
     fn cut_journal(&mut self, id: &ConversationId, before: Timestamp) {
         let Some(row) = self.conversations.get_mut(id) else { return };
         let open: HashSet<&MessageId> = row
@@ -75,7 +76,7 @@ impl Tables {
         }
     }
 
-    /// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
+    /// Removes messages that ended long ago and that the rest of the journal no longer mentions.
     fn remove_old_messages(&mut self, id: &ConversationId, before: Timestamp) -> u64 {
         if self.owes(id) {
             return 0;

@@ -1,13 +1,15 @@
 //! Queries.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use conversation::{Conversation, ConversationId, IntegrationName, MessageId};
+use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Owed};
 use jiff::Timestamp;
 
 use super::tables::{Tables, set};
 use crate::{
-    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, Watched,
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem,
+    WatchedConversation,
 };
 
 impl Tables {
@@ -36,6 +38,16 @@ impl Tables {
             .take(limit)
             .map(|((_, seq), (_, input))| InboxItem { seq: *seq, input: input.clone() })
             .collect()
+    }
+
+    pub(super) fn dead_letters(&self) -> BTreeMap<IntegrationName, u64> {
+        let mut counts = BTreeMap::new();
+        for ((integration, direction, _), message) in &self.messages {
+            if *direction == Direction::Inbound && message.row.state == "refused" {
+                *counts.entry(integration.clone()).or_default() += 1;
+            }
+        }
+        counts
     }
 
     pub(super) fn message(
@@ -107,20 +119,56 @@ impl Tables {
         mine.take(limit).map(item).collect()
     }
 
+    pub(super) fn undelivered_besides(
+        &self,
+        shards: Option<&[String]>,
+        integration: &IntegrationName,
+        besides: &ConversationId,
+    ) -> usize {
+        let shards = set(shards);
+        let undelivered = self.outbox.values().filter(|debt| {
+            debt.integration == *integration
+                && matches!(debt.owed, Owed::Inbound { .. })
+                && debt.conversation != *besides
+                && Self::is_of(shards.as_ref(), &debt.conversation)
+        });
+        undelivered.map(|debt| &debt.conversation).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) fn in_touch(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Vec<ConversationId> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        self.conversations
+            .range((from, Bound::Unbounded))
+            .filter(|(_, row)| {
+                row.integration == *integration && (row.watched.is_some() || row.due.is_some())
+            })
+            .map(|(id, _)| id.clone())
+            .take(limit)
+            .collect()
+    }
+
     pub(super) fn watched(
         &self,
         shards: Option<&[String]>,
         integration: &IntegrationName,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Vec<Watched> {
+    ) -> Vec<WatchedConversation> {
         let shards = set(shards);
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
         self.conversations
             .range((from, Bound::Unbounded))
             .filter(|(id, row)| row.integration == *integration && Self::is_of(shards.as_ref(), id))
             .filter_map(|(id, row)| {
-                Some(Watched { conversation: id.clone(), genesys: row.watched.clone()? })
+                Some(WatchedConversation {
+                    conversation: id.clone(),
+                    genesys: row.watched.clone()?,
+                })
             })
             .take(limit)
             .collect()

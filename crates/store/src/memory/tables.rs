@@ -1,4 +1,4 @@
-//! The tables, as the other stores have them.
+//! The tables, equivalent to those of the other stores.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::lease::LeaseServer;
 use crate::drive::SHARDS;
-use crate::{Direction, MessageRow, News};
+use crate::{Direction, MessageRow};
 
 /// A message of one integration, in one direction.
 pub(super) type MessageKey = (IntegrationName, Direction, MessageId);
@@ -18,19 +19,21 @@ pub(super) type MessageKey = (IntegrationName, Direction, MessageId);
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) conversations: BTreeMap<ConversationId, Row>,
-    pub(super) messages: HashMap<MessageKey, Message>,
-    /// What a chat service calls a message.
+    pub(super) messages: HashMap<MessageKey, MessageEntry>,
+    /// The chat service's name for a message.
     pub(super) named: HashMap<(IntegrationName, String), MessageId>,
     pub(super) events: HashMap<(IntegrationName, String), Timestamp>,
     pub(super) early: Vec<EarlyReport>,
     pub(super) inbox: BTreeMap<(ConversationId, u64), (bool, Input)>,
     pub(super) outbox: BTreeMap<u64, Debt>,
     pub(super) owed: HashMap<(ConversationId, String), u64>,
-    /// The last place in the inbox, the outbox or among the messages that was given out.
+    /// The last place that was assigned in the inbox, the outbox or among the messages.
     pub(super) last: u64,
-    pub(super) nodes: BTreeMap<String, Instant>,
-    pub(super) leases: BTreeMap<usize, (String, Instant)>,
-    pub(super) listeners: BTreeMap<String, mpsc::Sender<News>>,
+    pub(super) sharing: LeaseServer,
+    pub(super) listeners: BTreeMap<String, mpsc::Sender<ConversationId>>,
+    pub(super) clock: Option<super::clock::Pair>,
+    /// When the database's clock began.
+    pub(super) begun: Option<Instant>,
 }
 
 pub(super) struct Row {
@@ -47,7 +50,7 @@ pub(super) struct Row {
     pub(super) messages: Vec<MessageKey>,
 }
 
-pub(super) struct Message {
+pub(super) struct MessageEntry {
     pub(super) row: MessageRow,
     pub(super) settled: Option<Timestamp>,
 }
@@ -86,9 +89,9 @@ impl Tables {
     }
 }
 
-/// For looking up.
+/// A set of shards for lookups.
 pub(super) fn set(shards: Option<&[String]>) -> Option<HashSet<&str>> {
-    // Whoever has all of them need not look.
+    // A node that has all shards need not look.
     shards
         .filter(|shards| shards.len() < SHARDS)
         .map(|shards| shards.iter().map(String::as_str).collect())

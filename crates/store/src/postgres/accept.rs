@@ -1,4 +1,4 @@
-//! What comes in at the door: deduplicated, then put into the inbox, a batch in one transaction.
+//! Accepting arrivals: deduplicates them and puts them into the inbox, a batch in one transaction.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,11 +10,15 @@ use tokio_postgres::types::Type;
 use super::link::Error;
 use super::text::{escape, key};
 use crate::json::json;
-use crate::{Arrival, Direction, NewMessage, Stored};
+use crate::mistake::{self, Mistake};
+use crate::{Acceptance, Arrival, Direction, NewMessage};
 
-/// Answers each arrival, in order. The transaction is the caller's.
-pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<Stored>, Error> {
-    let mut answers = vec![Stored::Repeated; arrivals.len()];
+/// Answers each arrival, in order. The caller owns the transaction.
+pub(super) async fn accept(
+    client: &Client,
+    arrivals: &[Arrival],
+) -> Result<Vec<Acceptance>, Error> {
+    let mut answers = vec![Acceptance::Repeated; arrivals.len()];
     let mut seen = HashSet::new();
     let mut messages = Vec::new();
     for (place, arrival) in arrivals.iter().enumerate() {
@@ -25,7 +29,7 @@ pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<
         }
     }
     accept_messages(client, &messages, &mut answers).await?;
-    // One after the other, in the order in which they came.
+    // One after the other, in order of arrival.
     for (place, arrival) in arrivals.iter().enumerate() {
         answers[place] = match arrival {
             Arrival::Message(_) => continue,
@@ -49,6 +53,9 @@ pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<
                 accept_report_by_name(client, integration, id, *received, service_id, report)
                     .await?
             }
+            Arrival::Noted { integration, id, received } => {
+                note_event(client, integration, id, *received).await?
+            }
         };
     }
     Ok(answers)
@@ -57,7 +64,7 @@ pub(super) async fn accept(client: &Client, arrivals: &[Arrival]) -> Result<Vec<
 async fn accept_messages(
     client: &Client,
     messages: &[(usize, &NewMessage)],
-    answers: &mut [Stored],
+    answers: &mut [Acceptance],
 ) -> Result<(), Error> {
     if messages.is_empty() {
         return Ok(());
@@ -75,6 +82,8 @@ async fn accept_messages(
         messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
     let rows = client
         .query_typed(
+            &mistake::sql(
+                Mistake::Dedupe,
             "with arriving as materialized (
                 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int8[], $7::text[],
                                      $8::bytea[], $9::text[], $10::bool[])
@@ -92,6 +101,9 @@ async fn accept_messages(
                 where input is not null order by place
              )
              select place from arriving join new using (id, direction, integration)",
+                "on conflict do nothing",
+                "on conflict (id, direction, integration) do update set received = excluded.received",
+            ),
             &[
                 (&column(|m| m.integration.as_str()), Type::TEXT_ARRAY),
                 (&column(|m| m.direction.as_str()), Type::TEXT_ARRAY),
@@ -114,9 +126,9 @@ async fn accept_messages(
             usize::try_from(place - 1).ok().and_then(|place| messages.get(place))
         {
             answers[*answer] = if message.input.is_some() {
-                Stored::New(message.conversation.clone())
+                Acceptance::New(message.conversation.clone())
             } else {
-                Stored::Kept
+                Acceptance::Kept
             };
             new.push(*message);
         }
@@ -124,7 +136,7 @@ async fn accept_messages(
     know_customers(client, &new).await
 }
 
-/// What the customer says of himself is better than what Genesys repeats.
+/// What customers say about themselves is better than what Genesys repeats.
 async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Error> {
     for (direction, conflict) in [
         (
@@ -170,13 +182,15 @@ async fn accept_event(
     received: Timestamp,
     conversation: &ConversationId,
     input: &Input,
-) -> Result<Stored, Error> {
+) -> Result<Acceptance, Error> {
     let id = key(id);
-    // A stranger's id may hold anything; of ours, none changes by this.
+    // A foreign id may contain anything; escaping changes none of our own ids.
     let named = escape(conversation.as_str());
     let rows = client
         .query_typed(
-            "with known as (
+            &mistake::sql(
+                Mistake::EventDedupe,
+                "with known as (
                 select 1 from tidegate.conversation where id = $4 and integration = $2
              ), new as (
                 insert into tidegate.event (id, integration, received) select $1, $2, $3 from known
@@ -185,6 +199,9 @@ async fn accept_event(
                 insert into tidegate.inbox (conversation, customers, input) select $4, $5, $6 from new
              )
              select exists (select from known), exists (select from new)",
+                "on conflict do nothing",
+                "on conflict (id, integration) do update set received = excluded.received",
+            ),
             &[
                 (&id.as_str(), Type::TEXT),
                 (&integration.as_str(), Type::TEXT),
@@ -196,13 +213,34 @@ async fn accept_event(
         )
         .await?;
     Ok(match (rows[0].try_get(0)?, rows[0].try_get(1)?) {
-        (false, _) => Stored::Unknown,
-        (true, false) => Stored::Repeated,
-        (true, true) => Stored::New(conversation.clone()),
+        (false, _) => Acceptance::Unknown,
+        (true, false) => Acceptance::Repeated,
+        (true, true) => Acceptance::New(conversation.clone()),
     })
 }
 
-/// A report on a message that is known by our name.
+async fn note_event(
+    client: &Client,
+    integration: &IntegrationName,
+    id: &str,
+    received: Timestamp,
+) -> Result<Acceptance, Error> {
+    let id = key(id);
+    let sql = "insert into tidegate.event (id, integration, received) values ($1, $2, $3)
+               on conflict do nothing returning 1";
+    let params = [
+        (&id.as_str() as _, Type::TEXT),
+        (&integration.as_str() as _, Type::TEXT),
+        (&received.as_millisecond() as _, Type::INT8),
+    ];
+    Ok(if client.query_typed(sql, &params).await?.is_empty() {
+        Acceptance::Repeated
+    } else {
+        Acceptance::Kept
+    })
+}
+
+/// Accepts a report on a message that it names by our id.
 async fn accept_report(
     client: &Client,
     integration: &IntegrationName,
@@ -210,19 +248,19 @@ async fn accept_report(
     received: Timestamp,
     message: &MessageId,
     report: &Report,
-) -> Result<Stored, Error> {
+) -> Result<Acceptance, Error> {
     let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' and integration = $2";
     let named = escape(message.as_str());
     let params = [(&named.as_ref() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
     let Some(row) = client.query_typed(sql, &params).await?.pop() else {
-        return Ok(Stored::Unknown);
+        return Ok(Acceptance::Unknown);
     };
     let conversation = ConversationId::new(row.try_get::<_, &str>(0)?);
     let input = Input::Reported { message: message.clone(), report: report.clone() };
     accept_event(client, integration, event, received, &conversation, &input).await
 }
 
-/// A report on a message that only the chat service's name says.
+/// Accepts a report on a message that it names only by the chat service's id.
 async fn accept_report_by_name(
     client: &Client,
     integration: &IntegrationName,
@@ -230,9 +268,10 @@ async fn accept_report_by_name(
     received: Timestamp,
     service_id: &str,
     report: &Report,
-) -> Result<Stored, Error> {
+) -> Result<Acceptance, Error> {
     let name = key(service_id);
-    // Whoever is about to give the message that name is waited for here, or waits for us.
+    // This waits for a transaction that is about to give the message that name, or makes that one
+    // wait for us.
     let rows = client
         .query_typed(
             "insert into tidegate.service_name (service_id, integration, received) values ($1, $2, $3)
@@ -256,7 +295,7 @@ async fn accept_report_by_name(
         )
         .await;
     }
-    // The report has overtaken the answer that tells us the service's name for the message.
+    // The report came before the answer that tells us the service's name for the message.
     let id = key(event);
     let rows = client
         .query_typed(
@@ -277,5 +316,5 @@ async fn accept_report_by_name(
             ],
         )
         .await?;
-    Ok(if rows[0].try_get(0)? { Stored::Early } else { Stored::Repeated })
+    Ok(if rows[0].try_get(0)? { Acceptance::Early } else { Acceptance::Repeated })
 }

@@ -1,4 +1,4 @@
-//! What conversations decided: fence, journal, inbox, projections and outbox, a batch in one transaction.
+//! Appending steps: fence, journal, inbox, projections and outbox, a batch in one transaction.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,17 +11,18 @@ use tokio_postgres::types::Type;
 use super::link::Error;
 use super::text::{escape, key};
 use crate::json::{from_json, json};
+use crate::mistake::{self, Mistake};
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
 use crate::{Append, Direction, StoreError};
 
-/// An append, and what makes it known again when its answer was lost and it is asked for once more.
-pub(super) struct Step {
+/// An append, with a token that identifies it if its answer was lost and it is sent again.
+pub(super) struct TokenedAppend {
     append: Append,
     token: String,
 }
 
-impl Step {
+impl TokenedAppend {
     pub(super) fn new(append: Append, process: &str) -> Self {
         let mut hash = DefaultHasher::new();
         (append.after, append.at.as_nanosecond(), json(&append.records), &append.taken)
@@ -34,13 +35,16 @@ impl Step {
     }
 }
 
-/// Answers each step, in order: none, where the fence did not hold, else whether the inbox got something by it. The
-/// transaction is the caller's.
-pub(super) async fn append(client: &Client, steps: &[Step]) -> Result<Vec<Option<bool>>, Error> {
+/// Answers each step, in order: `None` if the fence did not hold, else whether the inbox got
+/// something by it. The caller owns the transaction.
+pub(super) async fn append(
+    client: &Client,
+    steps: &[TokenedAppend],
+) -> Result<Vec<Option<bool>>, Error> {
     let mut answers = Vec::with_capacity(steps.len());
     let mut rest = steps;
     while !rest.is_empty() {
-        // One statement changes a row once.
+        // One statement can change a row only once.
         let mut seen = HashSet::new();
         let distinct =
             rest.iter().take_while(|step| seen.insert(&step.append.conversation)).count();
@@ -51,12 +55,21 @@ pub(super) async fn append(client: &Client, steps: &[Step]) -> Result<Vec<Option
     Ok(answers)
 }
 
-async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<bool>>, Error> {
+async fn append_distinct(
+    client: &Client,
+    steps: &[TokenedAppend],
+) -> Result<Vec<Option<bool>>, Error> {
     let ids: Vec<&str> = steps.iter().map(|step| step.append.conversation.as_str()).collect();
-    // Held until the commit; in one order for all nodes, so that none waits for another that waits for it.
+    // The locks are held until the commit. All nodes take them in the same order, so that they
+    // cannot deadlock.
     let rows = client
         .query_typed(
-            "select id, seq, token from tidegate.conversation where id = any($1) order by id for update",
+            &mistake::sql(
+                Mistake::RowLock,
+                "select id, seq, token from tidegate.conversation where id = any($1) order by id for update",
+                "for update",
+                "",
+            ),
             &[(&ids, Type::TEXT_ARRAY)],
         )
         .await?;
@@ -68,11 +81,11 @@ async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<b
     let mut held = Vec::new();
     for step in steps {
         answers.push(match found.get(step.append.conversation.as_str()) {
-            Some((seq, _)) if *seq == step.append.after => {
+            Some((seq, _)) if *seq == step.append.after || mistake::is_made(Mistake::Fence) => {
                 held.push(step);
                 Some(false)
             }
-            // It was committed, and only the answer did not come: whoever asks again looks into the inbox.
+            // It was committed, and only the answer was lost. The caller then looks into the inbox.
             Some((seq, Some(token))) if *seq == step.last() && *token == step.token => Some(true),
             Some(_) | None => None,
         });
@@ -85,12 +98,9 @@ async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<b
     let taken: Vec<i64> =
         held.iter().flat_map(|step| &step.append.taken).map(|seq| signed(*seq)).collect();
     if !taken.is_empty() {
-        client
-            .query_typed(
-                "delete from tidegate.inbox where seq = any($1)",
-                &[(&taken, Type::INT8_ARRAY)],
-            )
-            .await?;
+        let sql = "delete from tidegate.inbox where seq = any($1)";
+        let sql = mistake::sql(Mistake::InboxKept, sql, "where seq", "where -seq");
+        client.query_typed(&sql, &[(&taken, Type::INT8_ARRAY)]).await?;
     }
     let early = project(client, &held).await?;
     for (answer, step) in answers.iter_mut().zip(steps) {
@@ -101,7 +111,7 @@ async fn append_distinct(client: &Client, steps: &[Step]) -> Result<Vec<Option<b
     Ok(answers)
 }
 
-async fn write_conversations(client: &Client, held: &[&Step]) -> Result<(), Error> {
+async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result<(), Error> {
     let ids: Vec<&str> = held.iter().map(|step| step.append.conversation.as_str()).collect();
     let lasts: Vec<i64> = held.iter().map(|step| signed(step.last())).collect();
     let dues: Vec<Option<i64>> =
@@ -140,7 +150,7 @@ pub(super) struct About {
     pub(super) message: Option<String>,
 }
 
-async fn write_journal(client: &Client, held: &[&Step]) -> Result<(), Error> {
+async fn write_journal(client: &Client, held: &[&TokenedAppend]) -> Result<(), Error> {
     let (mut ids, mut seqs, mut ats, mut about, mut records) =
         (vec![], vec![], vec![], vec![], vec![]);
     for step in held {
@@ -172,27 +182,27 @@ async fn write_journal(client: &Client, held: &[&Step]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What becomes of one row of the outbox.
+/// What happens to one row of the outbox.
 enum Fate {
     Put(Owed),
     Delete,
-    /// Unless it is another by now.
+    /// Deletes it unless it has been replaced.
     DeleteExactly(Owed),
 }
 
-/// Columns of what is changed beside the journal.
+/// Columns of the changes outside the journal.
 #[derive(Default)]
 struct Changes<'a> {
-    ended: Vec<(&'a MessageId, Direction, &'a Step, &'static str, Option<String>)>,
-    receipted: Vec<(&'a MessageId, &'a Step, &'static str)>,
-    /// By name and integration, in one order for all nodes.
-    named: BTreeMap<(String, &'a str), (&'a MessageId, &'a Step)>,
+    ended: Vec<(&'a MessageId, Direction, &'a TokenedAppend, &'static str, Option<String>)>,
+    receipted: Vec<(&'a MessageId, &'a TokenedAppend, &'static str)>,
+    /// By name and integration, in the same order on all nodes.
+    named: BTreeMap<(String, &'a str), (&'a MessageId, &'a TokenedAppend)>,
     /// By conversation and key.
-    outbox: BTreeMap<(&'a str, String), (&'a Step, Fate)>,
+    outbox: BTreeMap<(&'a str, String), (&'a TokenedAppend, Fate)>,
 }
 
 /// Returns the conversations whose inbox got something by it.
-async fn project(client: &Client, held: &[&Step]) -> Result<HashSet<String>, Error> {
+async fn project(client: &Client, held: &[&TokenedAppend]) -> Result<HashSet<String>, Error> {
     let mut all = Changes::default();
     for step in held {
         for change in step.append.records.iter().flat_map(changes) {
@@ -206,7 +216,7 @@ async fn project(client: &Client, held: &[&Step]) -> Result<HashSet<String>, Err
 }
 
 impl<'a> Changes<'a> {
-    fn add(&mut self, step: &'a Step, change: Change<'a>) {
+    fn add(&mut self, step: &'a TokenedAppend, change: Change<'a>) {
         let at = |owed: &Owed| (step.append.conversation.as_str(), owed.key());
         match change {
             Change::Ended { direction, message, state, reason } => {
@@ -260,6 +270,27 @@ impl<'a> Changes<'a> {
                     (&reasons, Type::TEXT_ARRAY),
                     (&ats, Type::INT8_ARRAY),
                 ],
+            )
+            .await?;
+        self.keep_dead_letters(client).await
+    }
+
+    async fn keep_dead_letters(&self, client: &Client) -> Result<(), Error> {
+        let dead = || self.ended.iter().filter(|(_, way, _, state, _)| is_dead_letter(*way, state));
+        let ids: Vec<&str> = dead().map(|(id, ..)| id.as_str()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let integrations: Vec<&str> =
+            dead().map(|(_, _, step, ..)| step.append.integration.as_str()).collect();
+        client
+            .query_typed(
+                "insert into tidegate.dead_letter (id, direction, integration)
+                 select m.id, m.direction, m.integration
+                 from unnest($1::text[], $2::text[]) as a (id, integration)
+                 join tidegate.message as m on m.id = a.id and m.integration = a.integration and m.direction = 'inbound'
+                 on conflict do nothing",
+                &[(&ids, Type::TEXT_ARRAY), (&integrations, Type::TEXT_ARRAY)],
             )
             .await?;
         Ok(())
@@ -329,7 +360,7 @@ impl<'a> Changes<'a> {
         let owed: Vec<String> = puts.iter().map(|(.., owed)| json(owed)).collect();
         client
             .query_typed(
-                // What replaces another comes behind everything that was read.
+                // A replacement comes after everything that was read.
                 "insert into tidegate.outbox (integration, conversation, key, lazy, since, owed)
                  select * from unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::text[])
                  on conflict (conversation, key) do update
@@ -347,7 +378,8 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
-    /// Learns what the chat service calls messages, and puts the reports that came before into the inbox.
+    /// Stores the chat service's names for messages, and puts reports that came before them into
+    /// the inbox.
     async fn name_messages(&self, client: &Client) -> Result<HashSet<String>, Error> {
         if self.named.is_empty() {
             return Ok(HashSet::new());
@@ -407,11 +439,16 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Sequence numbers as the database keeps them; no store will ever count so far.
+/// Sequence numbers as the database stores them; no store will ever count that far.
 pub(super) fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 pub(super) fn unsigned(seq: i64) -> Result<u64, StoreError> {
     u64::try_from(seq).map_err(|_| StoreError::Corrupt(format!("a sequence number is {seq}")))
+}
+
+/// Whether a message with this final state is a customer's message that Genesys will never have.
+fn is_dead_letter(direction: Direction, state: &str) -> bool {
+    direction == Direction::Inbound && state == "refused"
 }

@@ -1,5 +1,6 @@
-//! Hints from node to node that a conversation's inbox has something new, by `NOTIFY`. They make things faster and nothing
-//! else: behind a pooler they are lost, and looking into the inbox finds what they would have told.
+//! Hints between nodes that a conversation's inbox has something new, by `NOTIFY`. They only speed
+//! things up. Behind a pooler they are lost, and polling the inbox finds what they would have
+//! reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +11,20 @@ use tokio::sync::mpsc;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
-use super::link::{Error, Link};
-use crate::drive::{Leases, News};
+use super::link::{Error, PgConnection};
+use crate::drive::HeldLeases;
 
 const CHANNEL: &str = "tidegate";
-/// How many hints may wait; what finds no room is found by looking.
+/// How many hints may wait; polling finds what does not fit.
 pub(super) const WAITING: usize = 1_000;
 /// How many conversations one notification names: the database takes 8,000 bytes.
 const NAMED: usize = 200;
 /// The pause before a new connection.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Sends what is named, as many at once as have gathered: a notification takes a lock of the whole database.
-pub(super) async fn send(link: Link, mut named: mpsc::Receiver<ConversationId>) {
+/// Sends hints in batches of whatever has gathered: a notification takes a lock on the whole
+/// database.
+pub(super) async fn send(link: PgConnection, mut named: mpsc::Receiver<ConversationId>) {
     let mut all = Vec::with_capacity(NAMED);
     while named.recv_many(&mut all, NAMED).await > 0 {
         all.sort_unstable();
@@ -41,10 +43,14 @@ pub(super) async fn send(link: Link, mut named: mpsc::Receiver<ConversationId>) 
     }
 }
 
-/// Hears what other nodes name, and passes on what this one drives.
-pub(super) async fn listen(config: Config, leases: Arc<Leases>, news: mpsc::Sender<News>) {
+/// Receives hints from other nodes, and passes on those for conversations that this node drives.
+pub(super) async fn listen(
+    config: Config,
+    leases: Arc<HeldLeases>,
+    hints: mpsc::Sender<ConversationId>,
+) {
     loop {
-        if let Err(error) = hear(&config, &leases, &news).await {
+        if let Err(error) = hear(&config, &leases, &hints).await {
             tracing::debug!(%error, "no hints from other nodes; looking goes on");
         }
         tokio::time::sleep(PAUSE).await;
@@ -53,8 +59,8 @@ pub(super) async fn listen(config: Config, leases: Arc<Leases>, news: mpsc::Send
 
 async fn hear(
     config: &Config,
-    leases: &Arc<Leases>,
-    news: &mpsc::Sender<News>,
+    leases: &Arc<HeldLeases>,
+    hints: &mpsc::Sender<ConversationId>,
 ) -> Result<(), Error> {
     let (client, mut connection) = config.connect(NoTls).await?;
     let mut messages =
@@ -70,8 +76,8 @@ async fn hear(
             for id in notification.payload().split(',') {
                 let id = ConversationId::new(id);
                 if leases.drive(&id).is_some() {
-                    // Where there is no room, it is found by looking.
-                    let _ = news.try_send(News::Inbox(id));
+                    // If the queue is full, the next scan finds it.
+                    let _ = hints.try_send(id);
                 }
             }
         }

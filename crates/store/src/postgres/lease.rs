@@ -1,164 +1,267 @@
-//! Which shards of the conversations this node drives: leases on the database's own clock, renewed by one statement,
-//! shared out evenly among the nodes that live. What a round does is in `share`.
+//! Which shards of the conversations this node drives, as stored in the database. `share` describes
+//! what a round does; `observe` explains why no clock of the database's machine counts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::append::unsigned;
-use super::link::{Error, Link};
-use crate::drive::{Leases, News};
-use crate::share::{self, Round, Table};
+use super::link::{Error, PgConnection};
+use super::writer::transaction;
+use crate::StoreError;
+use crate::observe::{ClusterView, LeaseRow, NodeRow};
+use crate::share::{LeaseTable, Member};
 
-/// One node's part in the sharing.
-pub(super) struct Share {
-    pub(super) link: Link,
-    pub(super) node: Arc<str>,
-    pub(super) leases: Arc<Leases>,
-    pub(super) news: mpsc::Sender<News>,
-    /// How soon another node has a dead node's conversations.
-    pub(super) takeover: Duration,
-    /// Rung when this node retires, so that the others need not wait for the next round.
-    pub(super) bell: Arc<Notify>,
+/// Identifies the answering server and its current start: a number that is only compared. A server
+/// that replaces another, or was restarted, may lack the newest changes.
+macro_rules! server {
+    () => {
+        "(select extract(epoch from pg_postmaster_start_time())::text)"
+    };
+}
+pub(super) use server;
+
+/// Changes with each renewal and each take. Nodes of an older build renew only the time.
+macro_rules! stamp {
+    () => {
+        "(l.renewal || ' ' || extract(epoch from l.until))"
+    };
 }
 
-impl Share {
-    /// Renews, takes and hands over until it is dropped.
-    pub(super) async fn run(self) {
-        let mut ticks = tokio::time::interval(self.takeover / 8);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.bell.notified() => {}
-            }
-            match tokio::time::timeout(share::lasts(self.takeover) / 2, self.turn()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the leases"),
-                Err(_) => tracing::warn!("cannot renew the leases: the database does not answer"),
-            }
-        }
-    }
-
-    /// One round of the sharing, on one connection.
-    pub(super) async fn turn(&self) -> Result<(), Error> {
-        self.link
-            .alone(async |client| {
-                let round =
-                    Round { node: &self.node, leases: &self.leases, takeover: self.takeover };
-                if round.run(&Database(&client)).await? {
-                    // Whoever reads them looks at everything anyway; where too many wait, one of them says so.
-                    let _ = self.news.try_send(News::Gained);
-                }
-                Ok(())
-            })
-            .await
-    }
+/// One node's access to the lease tables. Each change must be durable before it is believed. A
+/// lease that was granted and then forgotten would be granted to another node.
+pub(super) struct PostgresLeases {
+    pub(super) link: PgConnection,
 }
 
-/// The tables of the leases.
-struct Database<'a>(&'a Client);
-
-impl Table for Database<'_> {
+impl LeaseTable for PostgresLeases {
     type Error = Error;
 
-    async fn live(&self, node: &str, millis: u64) -> Result<(usize, usize), Error> {
-        live(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX)).await
+    async fn look(
+        &self,
+        me: &Member<'_>,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> Result<ClusterView, Error> {
+        transaction(&self.link, async |client| {
+            live(client, me).await?;
+            let renewed = renew(client, me, held, confirmed).await?;
+            read(client, renewed, me.lasts).await
+        })
+        .await
     }
 
-    async fn renew(&self, node: &str, millis: u64) -> Result<Vec<String>, Error> {
-        renew(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX)).await
-    }
-
-    async fn take(&self, node: &str, millis: u64, most: usize) -> Result<Vec<String>, Error> {
-        take(self.0, node, i64::try_from(millis).unwrap_or(i64::MAX), most).await
+    async fn take(
+        &self,
+        me: &Member<'_>,
+        server: &str,
+        free: &[LeaseRow],
+        most: usize,
+    ) -> Result<Vec<String>, Error> {
+        let shards: Vec<&str> = free.iter().map(|row| row.shard.as_str()).collect();
+        let holders: Vec<&str> = free.iter().map(|row| row.holder.as_str()).collect();
+        let stamps: Vec<&str> = free.iter().map(|row| row.stamp.as_str()).collect();
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        transaction(&self.link, async |client| {
+            let rows = client
+                .query_typed(
+                    concat!(
+                        "with free as (
+                            select l.shard from tidegate.lease as l
+                            join unnest($3::text[], $4::text[], $5::text[]) as seen (shard, node, stamp)
+                              on l.shard = seen.shard and l.node = seen.node and ",
+                        stamp!(),
+                        " = seen.stamp
+                            where ",
+                        server!(),
+                        " = $6 order by l.shard limit $7 for update of l skip locked
+                         )
+                         update tidegate.lease as l
+                         set node = $1, renewal = l.renewal + 1, server = $6, lasts = $2,
+                             until = clock_timestamp() + $2 * interval '1 millisecond'
+                         from free where l.shard = free.shard returning l.shard"
+                    ),
+                    &[
+                        (&me.name, Type::TEXT),
+                        (&millis(me.lasts), Type::INT8),
+                        (&shards, Type::TEXT_ARRAY),
+                        (&holders, Type::TEXT_ARRAY),
+                        (&stamps, Type::TEXT_ARRAY),
+                        (&server, Type::TEXT),
+                        (&most, Type::INT8),
+                    ],
+                )
+                .await?;
+            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        })
+        .await
     }
 
     async fn last_owed(&self) -> Result<u64, Error> {
-        let sql = "select last_value from tidegate.outbox_seq";
-        Ok(unsigned(self.0.query_typed(sql, &[]).await?[0].try_get(0)?)?)
+        self.link
+            .alone(async |client| {
+                let rows =
+                    client.query_typed("select last_value from tidegate.outbox_seq", &[]).await?;
+                Ok(unsigned(rows[0].try_get(0)?)?)
+            })
+            .await
     }
 
-    async fn release(&self, node: &str, shards: &[String]) -> Result<(), Error> {
-        release(self.0, node, shards).await
+    async fn release(&self, node: &str, server: &str, shards: &[String]) -> Result<(), Error> {
+        transaction(&self.link, async |client| {
+            client
+                .query_typed(
+                    concat!(
+                        "update tidegate.lease as l
+                         set node = '', renewal = l.renewal + 1, server = $2, until = clock_timestamp()
+                         where l.node = $1 and l.shard = any($3) and ",
+                        server!(),
+                        " = $2"
+                    ),
+                    &[(&node, Type::TEXT), (&server, Type::TEXT), (&shards, Type::TEXT_ARRAY)],
+                )
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn forget(&self, nodes: &[String]) -> Result<(), Error> {
+        transaction(&self.link, async |client| {
+            let sql = "delete from tidegate.node where name = any($1)";
+            client.query_typed(sql, &[(&nodes, Type::TEXT_ARRAY)]).await?;
+            Ok(())
+        })
+        .await
     }
 }
 
-/// Says that this node lives. Returns how many do, and how many of them come before it by name.
-async fn live(client: &Client, node: &str, millis: i64) -> Result<(usize, usize), Error> {
+/// Records that this node lives, or removes its row if it is leaving. The times are for people and
+/// for nodes of an older build.
+async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
+    if me.retiring {
+        client
+            .query_typed("delete from tidegate.node where name = $1", &[(&me.name, Type::TEXT)])
+            .await?;
+        return Ok(());
+    }
     client
         .query_typed(
-            "insert into tidegate.node (name, until) values ($1, now() + $2 * interval '1 millisecond')
-             on conflict (name) do update set until = excluded.until",
-            &[(&node, Type::TEXT), (&millis, Type::INT8)],
-        )
-        .await?;
-    let sql = "delete from tidegate.node where name in
-                  (select name from tidegate.node where until < now() - interval '1 minute' for update skip locked)";
-    client.query_typed(sql, &[]).await?;
-    let sql =
-        "select count(*), count(*) filter (where name < $1) from tidegate.node where until > now()";
-    let rows = client.query_typed(sql, &[(&node, Type::TEXT)]).await?;
-    let (nodes, before) = (unsigned(rows[0].try_get(0)?)?, unsigned(rows[0].try_get(1)?)?);
-    Ok((
-        usize::try_from(nodes).unwrap_or(usize::MAX),
-        usize::try_from(before).unwrap_or(usize::MAX),
-    ))
-}
-
-/// Renews what this node has. What another has taken meanwhile is not among it.
-async fn renew(client: &Client, node: &str, millis: i64) -> Result<Vec<String>, Error> {
-    let rows = client
-        .query_typed(
-            // In one order for all nodes, so that none waits for another that waits for it.
-            "with mine as (select shard from tidegate.lease where node = $1 order by shard for update)
-             update tidegate.lease as l set until = now() + $2 * interval '1 millisecond'
-             from mine where l.shard = mine.shard returning l.shard",
-            &[(&node, Type::TEXT), (&millis, Type::INT8)],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-/// Takes up to so many that nobody has.
-async fn take(client: &Client, node: &str, millis: i64, most: usize) -> Result<Vec<String>, Error> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = client
-        .query_typed(
-            "with free as (
-                select shard from tidegate.lease where until <= now() and node <> $1
-                order by shard limit $3 for update skip locked
-             )
-             update tidegate.lease as l set node = $1, until = now() + $2 * interval '1 millisecond'
-             from free where l.shard = free.shard returning l.shard",
-            &[(&node, Type::TEXT), (&millis, Type::INT8), (&most, Type::INT8)],
-        )
-        .await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
-}
-
-async fn release(client: &Client, node: &str, shards: &[String]) -> Result<(), Error> {
-    client
-        .query_typed(
-            "update tidegate.lease set node = '', until = now() where node = $1 and shard = any($2)",
-            &[(&node, Type::TEXT), (&shards, Type::TEXT_ARRAY)],
+            "insert into tidegate.node (name, until, beat, lasts)
+             values ($1, clock_timestamp() + $2 * interval '1 millisecond', 1, $2)
+             on conflict (name) do update set until = excluded.until, beat = node.beat + 1, lasts = excluded.lasts",
+            &[(&me.name, Type::TEXT), (&millis(me.lasts), Type::INT8)],
         )
         .await?;
     Ok(())
 }
 
-/// Gives everything back, so that the other nodes need not wait.
-pub(super) async fn leave(link: &Link, node: &str) -> Result<(), Error> {
-    link.alone(async |client| {
-        let of = [(&node as _, Type::TEXT)];
+/// Renews what this node holds, without what another node has taken meanwhile. A row is marked as
+/// written on this server only if this server confirmed the lease to this node: see `observe`.
+async fn renew(
+    client: &Client,
+    me: &Member<'_>,
+    held: &[String],
+    confirmed: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let rows = client
+        .query_typed(
+            concat!(
+                // All nodes lock in the same order, so that they cannot deadlock.
+                "with mine as (
+                    select shard from tidegate.lease where node = $1 and shard = any($3) order by shard for update
+                 ), here as (select ",
+                server!(),
+                " as server)
+                 update tidegate.lease as l
+                 set renewal = l.renewal + 1, lasts = $2, until = clock_timestamp() + $2 * interval '1 millisecond',
+                     server = case when here.server = $4 then here.server else l.server end
+                 from mine, here where l.shard = mine.shard returning l.shard"
+            ),
+            &[
+                (&me.name, Type::TEXT),
+                (&millis(me.lasts), Type::INT8),
+                (&held, Type::TEXT_ARRAY),
+                (&confirmed, Type::TEXT),
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Reads who holds what, and which nodes there are. A node of an older build does not say how long
+/// its leases last: it is assumed to be configured like this one.
+async fn read(
+    client: &Client,
+    renewed: Vec<String>,
+    lasts: Duration,
+) -> Result<ClusterView, Error> {
+    let sql = concat!("select ", server!(), ", pg_is_in_recovery()");
+    let of = client.query_typed(sql, &[]).await?;
+    if of[0].try_get(1)? {
+        return Err(StoreError::Unavailable(
+            "this server is a standby, which takes no writes".to_owned(),
+        )
+        .into());
+    }
+    let server: String = of[0].try_get(0)?;
+    let sql = concat!(
+        "select l.shard, l.node, ",
+        stamp!(),
+        ", l.server, l.lasts from tidegate.lease as l order by l.shard"
+    );
+    let rows = client.query_typed(sql, &[]).await?;
+    let lease = |row: &tokio_postgres::Row| {
+        let written_here = row.try_get::<_, Option<&str>>(3)? == Some(server.as_str());
+        let (shard, holder, stamp) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(LeaseRow { shard, holder, stamp, written_here, lasts: lasts.max(time(row.try_get(4)?)) })
+    };
+    let leases = rows.iter().map(lease).collect::<Result<_, Error>>()?;
+    let sql = "select name, beat || ' ' || extract(epoch from until), lasts from tidegate.node";
+    let rows = client.query_typed(sql, &[]).await?;
+    let node = |row: &tokio_postgres::Row| {
+        let (name, stamp) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(NodeRow { name, stamp, lasts: lasts.max(time(row.try_get(2)?)) })
+    };
+    let nodes = rows.iter().map(node).collect::<Result<_, Error>>()?;
+    Ok(ClusterView { server, renewed, leases, nodes })
+}
+
+/// Gives up the leases in this node's name, so that the other nodes need not wait. These are the
+/// leases that it held as confirmed by that server. They also include leases that were taken or
+/// given up on this server without the node receiving the answer.
+pub(super) async fn leave(
+    link: &PgConnection,
+    node: &str,
+    held: &[String],
+    confirmed: Option<&str>,
+) -> Result<(), Error> {
+    transaction(link, async |client| {
         client
-            .query_typed("update tidegate.lease set node = '', until = now() where node = $1", &of)
+            .query_typed(
+                concat!(
+                    "update tidegate.lease as l
+                     set node = '', renewal = l.renewal + 1, server = here.server, until = clock_timestamp()
+                     from (select ",
+                    server!(),
+                    " as server) as here
+                     where l.node = $1
+                       and (l.server = here.server or (here.server = $2 and l.shard = any($3)))"
+                ),
+                &[(&node, Type::TEXT), (&confirmed, Type::TEXT), (&held, Type::TEXT_ARRAY)],
+            )
             .await?;
-        client.query_typed("delete from tidegate.node where name = $1", &of).await?;
+        client.query_typed("delete from tidegate.node where name = $1", &[(&node, Type::TEXT)]).await?;
         Ok(())
     })
     .await
+}
+
+fn time(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+fn millis(lasts: Duration) -> i64 {
+    i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,7 +1,7 @@
-//! Connections: made when they are needed, thrown away when they do not answer.
+//! Connections: opened when needed, discarded when they do not answer.
 //!
-//! Statements are sent unprepared, with the types of their parameters, so that they also work through a pooler that hands
-//! each transaction to another session.
+//! Statements are sent unprepared, with the types of their parameters. So they also work through a
+//! pooler that hands each transaction to another session.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::StoreError;
 
-/// How long a connection may take, and how long an answer. A database that is slower than this is away.
+/// Time limits for connecting and for an answer. A slower database counts as unavailable.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(8);
-/// How many connections read: each takes several queries at a time.
+/// How many connections read; each takes several queries at a time.
 const READERS: usize = 4;
 
 /// A parameter and its type.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// One place for a connection.
-pub(super) struct Link {
+/// A slot for one connection.
+pub(super) struct PgConnection {
     config: Config,
     client: Mutex<Option<Arc<Client>>>,
 }
 
-impl Link {
+impl PgConnection {
     pub(super) fn new(config: &Config) -> Self {
         let mut config = config.clone();
         config
@@ -42,7 +42,7 @@ impl Link {
         Self { config, client: Mutex::new(None) }
     }
 
-    /// Runs `work` on a connection of its own for as long as it takes, within the time for an answer.
+    /// Runs `work` with exclusive use of the connection, within the time limit for an answer.
     pub(super) async fn alone<T, F: Future<Output = Result<T, Error>>>(
         &self,
         work: impl FnOnce(Arc<Client>) -> F,
@@ -55,14 +55,15 @@ impl Link {
         let done = tokio::time::timeout(ANSWER, work(Arc::clone(&client)))
             .await
             .unwrap_or(Err(Error::NoAnswer));
-        // After an error nobody knows what state the session is in. Dropped, its transaction is rolled back.
+        // After an error the state of the session is unknown. Dropping the connection rolls its
+        // transaction back.
         if done.is_ok() {
             *place = Some(client);
         }
         done
     }
 
-    /// Runs `work` on a connection made for it, however long it takes.
+    /// Runs `work` on a new connection, however long it takes.
     pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
         &self,
         work: impl FnOnce(Arc<Client>) -> F,
@@ -100,14 +101,17 @@ impl Link {
 }
 
 /// The connections that read.
-pub(super) struct Readers {
-    links: [Link; READERS],
+pub(super) struct PgReaders {
+    links: [PgConnection; READERS],
     next: AtomicUsize,
 }
 
-impl Readers {
+impl PgReaders {
     pub(super) fn new(config: &Config) -> Self {
-        Self { links: std::array::from_fn(|_| Link::new(config)), next: AtomicUsize::new(0) }
+        Self {
+            links: std::array::from_fn(|_| PgConnection::new(config)),
+            next: AtomicUsize::new(0),
+        }
     }
 
     pub(super) async fn query(
@@ -120,7 +124,7 @@ impl Readers {
     }
 }
 
-/// What went wrong between us and the database.
+/// A failure between us and the database.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("the database does not answer")]
@@ -132,21 +136,22 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Another transaction was in the way: the same one again may work.
+    /// Another transaction was in the way: a retry may work.
     pub(super) fn is_conflict(&self) -> bool {
         use tokio_postgres::error::SqlState;
         matches!(self, Self::Postgres(error)
             if [Some(&SqlState::T_R_DEADLOCK_DETECTED), Some(&SqlState::T_R_SERIALIZATION_FAILURE)].contains(&error.code()))
     }
 
-    /// The database refused what it was given (SQLSTATE 22 and 23), and will again.
+    /// The database refused the data (SQLSTATE 22 and 23), and will refuse it again.
     pub(super) fn is_of_the_data(&self) -> bool {
         matches!(self, Self::Postgres(error)
             if error.code().is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("23")))
     }
 }
 
-/// The server's own words where it has said something; what they are about may hold a customer's words and is left out.
+/// The server's own message, if there is one. The details may contain a customer's words and are
+/// left out.
 fn said(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", said.message(), said.code().code());

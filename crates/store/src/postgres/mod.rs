@@ -1,10 +1,13 @@
-//! The store in a PostgreSQL database: for several nodes, and for those who have a database that is looked after already.
+//! The store in a PostgreSQL database: for several nodes, and for operators who already maintain a
+//! database.
 //!
-//! Any node takes what comes in; each drives the conversations of the shards that it has leases for. The journal's fence
-//! holds whatever the clocks say.
+//! Any node accepts arrivals; each node drives the conversations of the shards that it holds leases
+//! for. The journal's fence holds whatever the clocks say.
 
 mod accept;
+mod alive;
 mod append;
+mod clock;
 mod hint;
 mod lease;
 mod link;
@@ -15,118 +18,156 @@ mod read;
 mod text;
 mod writer;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::drive::Leases;
+use crate::drive::HeldLeases;
+use crate::observe::Observer;
+use crate::share::LeaseKeeper;
 use crate::{
-    Append, AppendError, Arrival, Direction, Dossier, Drive, Due, InboxItem, Loaded, MessageRow,
-    News, OpenError, OutboxItem, Store, StoreError, Stored, Watched,
+    Acceptance, Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, LeaseGuard,
+    Loaded, Machine, MessageRow, OpenError, OutboxItem, OwnershipEvent, Store, StoreClock,
+    StoreError, WatchedConversation,
 };
-use append::Step;
-use lease::Share;
-use link::{Link, Readers};
+use alive::Alive;
+use append::TokenedAppend;
+use link::{PgConnection, PgReaders};
 use writer::{Lane, transaction};
 
 /// The store in a PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
-/// What grows and shrinks.
+/// The tables that grow and shrink.
 const TABLES: [&str; 8] =
     ["message", "journal", "conversation", "outbox", "inbox", "event", "service_name", "early"];
 
 struct Inner {
-    readers: Readers,
-    /// For what needs a transaction and nobody waits for.
-    aside: Link,
-    /// `None` where the database was opened only to be read.
-    writer: Option<Writer>,
+    readers: PgReaders,
+    /// The connection for transactions that no caller waits for.
+    aside: Arc<PgConnection>,
+    /// The connection that checks whether the database takes writes; nothing else uses it.
+    probe: PgConnection,
+    /// `None` if the database was opened only for reading.
+    writer: Option<WritingNode>,
 }
 
-struct Writer {
+struct WritingNode {
+    alive: Alive,
     node: Arc<str>,
     arrivals: Lane<Arrival>,
-    steps: Lane<Step>,
-    leases: Arc<Leases>,
-    news: Mutex<mpsc::Receiver<News>>,
+    steps: Lane<TokenedAppend>,
+    leases: Arc<HeldLeases>,
+    /// The hints of other nodes.
+    heard: Mutex<mpsc::Receiver<ConversationId>>,
     hints: mpsc::Sender<ConversationId>,
-    bell: Arc<Notify>,
-    /// Renewing the leases, sending hints and hearing them.
+    takeover: Duration,
+    /// The task that keeps the store's clock, once the clock is in use.
+    keeping: OnceLock<AbortHandle>,
+    /// The tasks that renew the leases, send hints and receive them.
     tasks: [JoinHandle<()>; 3],
 }
 
-impl Drop for Writer {
+impl Drop for WritingNode {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+        self.keeping.get().into_iter().for_each(AbortHandle::abort);
     }
 }
 
 impl PostgresStore {
-    /// Opens `url` to be filled from another store, migrating it as needed; no node of a gateway.
+    /// Opens `url` to be filled from another store, migrating it as needed. It does not act as a
+    /// node of a gateway.
     pub async fn open_to_fill(url: &str) -> Result<Self, OpenError> {
-        let config = open::config(url)?;
-        let aside = Link::new(&config);
+        let config = open::config_to_write(url)?;
+        let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
         open::migrate(&aside).await?;
-        Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: None })))
+        Ok(Self(Arc::new(Inner { readers: PgReaders::new(&config), aside, probe, writer: None })))
     }
 
-    /// Gives back the room of what was removed, and brings the planner's figures up to date.
+    async fn write_probe(&self, link: &PgConnection) -> Result<(), StoreError> {
+        let sql = "insert into tidegate.probe (id, at) values (1, now()) on conflict (id) do update set at = now()";
+        Ok(transaction(link, async |client| Ok(client.batch_execute(sql).await?)).await?)
+    }
+
+    /// Returns the space of removed rows to the system, and updates the planner's statistics.
     pub async fn compact(&self) -> Result<(), StoreError> {
         for table in TABLES {
-            // The statement is alone: the database does not take it within a transaction.
+            // Each statement runs alone: the database does not allow it within a transaction.
             let sql = format!("vacuum (full, analyze) tidegate.{table}");
             self.0.aside.patiently(async |client| Ok(client.batch_execute(&sql).await?)).await?;
         }
         Ok(())
     }
 
-    /// Whether `url` says where a database is. It may name several hosts, each with a port of its own.
+    /// Whether `url` says where a database is. It may name several hosts, each with its own port.
     pub fn is_url(url: &str) -> bool {
         open::config(url).is_ok_and(|config| !config.get_hosts().is_empty())
     }
 
-    /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, as one node of any number. `takeover` is how
-    /// soon another node drives the conversations of one that died.
+    /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, as one of any number
+    /// of nodes. `takeover` is how soon another node drives the conversations of a node that died.
     pub async fn open(url: &str, takeover: Duration) -> Result<Self, OpenError> {
-        let config = open::config(url)?;
-        let aside = Link::new(&config);
+        let config = open::config_to_write(url)?;
+        let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
         open::migrate(&aside).await?;
-        let (node, leases) = (open::node_name(), Leases::none());
-        let (news, heard) = mpsc::channel(hint::WAITING);
+        let (node, leases) = (open::node_name(), HeldLeases::none());
+        let (tell, heard) = mpsc::channel(hint::WAITING);
         let (hints, named) = mpsc::channel(hint::WAITING);
-        let (link, of, tell) = (Link::new(&config), Arc::clone(&node), news.clone());
-        let bell = Arc::new(Notify::new());
-        let ring = Arc::clone(&bell);
-        let share =
-            Share { link, node: of, leases: Arc::clone(&leases), news: tell, takeover, bell: ring };
-        share.turn().await.map_err(|error| OpenError::Database(error.to_string()))?;
+        let mut share = LeaseKeeper {
+            table: lease::PostgresLeases { link: PgConnection::new(&config) },
+            node: Arc::clone(&node),
+            leases: Arc::clone(&leases),
+            takeover,
+            observer: Observer::default(),
+            keeps_until: None,
+        };
+        let next = share.round().await.map_err(|error| OpenError::Database(error.to_string()))?;
+        let alive = Alive::new();
         let tasks = [
-            tokio::spawn(share.run()),
-            tokio::spawn(hint::send(Link::new(&config), named)),
-            tokio::spawn(hint::listen(config.clone(), Arc::clone(&leases), news)),
+            alive.spawn("leases", share.run(next)),
+            alive.spawn("hints", hint::send(PgConnection::new(&config), named)),
+            alive.spawn("news", hint::listen(config.clone(), Arc::clone(&leases), tell)),
         ];
-        let (arrivals, steps) = (Lane::start(&config), Lane::start(&config));
-        let news = Mutex::new(heard);
-        let writer = Writer { node, arrivals, steps, leases, news, hints, bell, tasks };
-        Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: Some(writer) })))
+        let (arrivals, steps) = (Lane::start(&config, &alive), Lane::start(&config, &alive));
+        let heard = Mutex::new(heard);
+        let keeping = OnceLock::new();
+        let writer = WritingNode {
+            alive,
+            node,
+            arrivals,
+            steps,
+            leases,
+            heard,
+            hints,
+            takeover,
+            keeping,
+            tasks,
+        };
+        Ok(Self(Arc::new(Inner {
+            readers: PgReaders::new(&config),
+            aside,
+            probe,
+            writer: Some(writer),
+        })))
     }
 
-    /// Opens `url` only to read it, beside the nodes that work on it.
+    /// Opens `url` only for reading, beside the nodes that use it.
     pub async fn open_read_only(url: &str) -> Result<Self, OpenError> {
         let config = open::config(url)?;
-        let aside = Link::new(&config);
+        let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
         open::check_version(&aside).await?;
-        Ok(Self(Arc::new(Inner { readers: Readers::new(&config), aside, writer: None })))
+        Ok(Self(Arc::new(Inner { readers: PgReaders::new(&config), aside, probe, writer: None })))
     }
 
-    fn writer(&self) -> Result<&Writer, StoreError> {
+    fn writer(&self) -> Result<&WritingNode, StoreError> {
         let none = || StoreError::Unavailable("it was opened only to be read".into());
         self.0.writer.as_ref().ok_or_else(none)
     }
@@ -139,13 +180,13 @@ impl PostgresStore {
 
 #[async_trait]
 impl Store for PostgresStore {
-    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
+    async fn accept(&self, arrival: Arrival) -> Result<Acceptance, StoreError> {
         self.writer()?.arrivals.ask(arrival).await
     }
 
     async fn append(&self, append: Append) -> Result<bool, AppendError> {
         let writer = self.writer()?;
-        let appended = writer.steps.ask(Step::new(append, &writer.node)).await?;
+        let appended = writer.steps.ask(TokenedAppend::new(append, &writer.node)).await?;
         appended.ok_or(AppendError::Fenced)
     }
 
@@ -210,8 +251,34 @@ impl Store for PostgresStore {
         integration: &IntegrationName,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<Watched>, StoreError> {
+    ) -> Result<Vec<WatchedConversation>, StoreError> {
         read::watched(&self.0.readers, &self.shards(), integration, after, limit).await
+    }
+
+    async fn in_touch(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        read::in_touch(&self.0.readers, integration, after, limit).await
+    }
+
+    async fn undelivered_besides(
+        &self,
+        integration: &IntegrationName,
+        besides: &ConversationId,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        read::undelivered_besides(&self.0.readers, integration, besides, enough).await
+    }
+
+    async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
+        read::dead_letters(&self.0.readers).await
+    }
+
+    async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
+        read::has_event(&self.0.readers, integration, id).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -236,8 +303,12 @@ impl Store for PostgresStore {
         let writer = self.writer()?;
         writer.arrivals.settled().await?;
         writer.steps.settled().await?;
-        let sql = "insert into tidegate.probe (id, at) values (1, now()) on conflict (id) do update set at = now()";
-        Ok(transaction(&self.0.aside, async |client| Ok(client.batch_execute(sql).await?)).await?)
+        self.write_probe(&self.0.aside).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer()?;
+        self.write_probe(&self.0.probe).await
     }
 
     async fn conversations(
@@ -260,14 +331,45 @@ impl Store for PostgresStore {
         Ok(read.await?)
     }
 
+    async fn clock(&self, machine: Arc<dyn Machine>) -> Result<Arc<StoreClock>, StoreError> {
+        let writer = self.writer()?;
+        // A node updates the pair once in each such interval. A node that missed several is gone.
+        let every = writer.takeover / 8;
+        writer.leases.go_by(Arc::clone(&machine));
+        let clock = StoreClock::starting_at(
+            machine,
+            clock::start(&self.0.aside, &writer.node, writer.takeover).await?,
+        );
+        let keep = clock::keep(
+            Arc::clone(&self.0.aside),
+            Arc::clone(&clock),
+            Arc::clone(&writer.leases),
+            every,
+        );
+        if let Err(second) = writer.keeping.set(writer.alive.spawn("clock", keep).abort_handle()) {
+            second.abort();
+        }
+        Ok(clock)
+    }
+
     async fn close(&self) {
         let Some(writer) = &self.0.writer else { return };
+        writer.keeping.get().into_iter().for_each(AbortHandle::abort);
         writer.arrivals.stop().await;
         writer.steps.stop().await;
         writer.tasks.iter().for_each(JoinHandle::abort);
+        let (held, confirmed) = writer.leases.held();
         writer.leases.clear();
-        if let Err(error) = lease::leave(&self.0.aside, &writer.node).await {
+        let left = lease::leave(&self.0.aside, &writer.node, &held, confirmed.as_deref());
+        if let Err(error) = left.await {
             tracing::debug!(%error, "the database was not told that this node leaves");
+        }
+    }
+
+    async fn broken(&self) {
+        match &self.0.writer {
+            Some(writer) => writer.alive.broken().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -275,30 +377,31 @@ impl Store for PostgresStore {
         true
     }
 
-    fn drive(&self, conversation: &ConversationId) -> Option<Drive> {
+    fn drive(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
         self.0.writer.as_ref()?.leases.drive(conversation)
+    }
+
+    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.0.writer.as_ref()?.leases.finish(conversation)
     }
 
     fn retire(&self) {
         if let Some(writer) = &self.0.writer {
             writer.leases.retire();
-            writer.bell.notify_one();
         }
     }
 
     fn hint(&self, conversation: &ConversationId) {
         if let Some(writer) = &self.0.writer {
-            // Where there is no room, it is found by looking.
+            // If the channel is full, polling finds it.
             let _ = writer.hints.try_send(conversation.clone());
         }
     }
 
-    async fn news(&self) -> News {
-        if let Some(writer) = &self.0.writer
-            && let Some(news) = writer.news.lock().await.recv().await
-        {
-            return news;
+    async fn news(&self) -> OwnershipEvent {
+        match &self.0.writer {
+            Some(writer) => writer.leases.next_event(&writer.heard).await,
+            None => std::future::pending().await,
         }
-        std::future::pending().await
     }
 }

@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::Type;
 
-use super::link::{Error, Link};
+use super::link::{Error, PgConnection};
 use crate::OpenError;
 
-/// In the order in which they are applied; one that was released is never changed.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("leases.sql")];
+/// In the order in which they are applied; a released migration is never changed.
+const MIGRATIONS: [&str; 5] = [
+    include_str!("schema.sql"),
+    include_str!("leases.sql"),
+    include_str!("clock.sql"),
+    include_str!("renewals.sql"),
+    include_str!("dead_letters.sql"),
+];
 
 pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -20,15 +27,24 @@ pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     })
 }
 
-/// How often a schema is made that another node makes at the same time.
+/// The same for writing: of several named servers, it picks the one that takes writes. A lone hot
+/// standby is refused, because its data may be out of date.
+pub(super) fn config_to_write(url: &str) -> Result<Config, OpenError> {
+    let mut config = config(url)?;
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    Ok(config)
+}
+
+/// How often to retry creating the schema while another node creates it.
 const TRIES: u32 = 5;
 
 fn known() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// Brings the schema to this version. Nodes that do so at once wait for each other on the version's table.
-pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
+/// Brings the schema to this version. Nodes that do so at once wait for each other on the version's
+/// table.
+pub(super) async fn migrate(link: &PgConnection) -> Result<(), OpenError> {
     let found = version(link).await?;
     if found >= known() {
         return check(found);
@@ -37,15 +53,16 @@ pub(super) async fn migrate(link: &Link) -> Result<(), OpenError> {
     loop {
         match apply(link).await {
             Ok(found) => return check(found),
-            // Another node made the schema at the same moment: `if not exists` does not see what is not committed.
+            // Another node created the schema at the same moment: `if not exists` does not see
+            // uncommitted tables.
             Err(error) if error.is_of_the_data() && tries < TRIES => tries += 1,
             Err(error) => return Err(OpenError::Database(error.to_string())),
         }
     }
 }
 
-/// Applies what is missing. Returns how much there was.
-async fn apply(link: &Link) -> Result<i32, Error> {
+/// Applies the missing migrations. Returns how many the database had.
+async fn apply(link: &PgConnection) -> Result<i32, Error> {
     link.alone(async |client| {
         client
             .batch_execute(
@@ -70,7 +87,7 @@ async fn apply(link: &Link) -> Result<i32, Error> {
 }
 
 /// Refuses a database that this version cannot read, without changing it.
-pub(super) async fn check_version(link: &Link) -> Result<(), OpenError> {
+pub(super) async fn check_version(link: &PgConnection) -> Result<(), OpenError> {
     match version(link).await? {
         0 => Err(OpenError::Database("it holds no tidegate store".to_owned())),
         found => check(found),
@@ -78,7 +95,7 @@ pub(super) async fn check_version(link: &Link) -> Result<(), OpenError> {
 }
 
 /// How many migrations the database has had.
-async fn version(link: &Link) -> Result<i32, OpenError> {
+async fn version(link: &PgConnection) -> Result<i32, OpenError> {
     link.alone(async |client| {
         let there =
             client.query_typed("select to_regclass('tidegate.version') is not null", &[]).await?;
@@ -102,7 +119,7 @@ fn check(found: i32) -> Result<(), OpenError> {
 pub(super) fn node_name() -> Arc<str> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "host" } else { host.trim() };
-    // The hasher's keys are random: that is all that is wanted of it here.
+    // The hasher's keys are random, which is all that is needed here.
     let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host);
     format!("{host}/{}/{random:016x}", std::process::id()).into()
 }

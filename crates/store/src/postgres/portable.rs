@@ -1,4 +1,4 @@
-//! Copying out of the database and into it.
+//! Copying out of and into the database.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,10 @@ use super::text::{escape, unescape};
 use super::writer::transaction;
 use crate::StoreError;
 use crate::json::from_json;
-use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen};
+use crate::portable::{
+    ConversationExport, Early, EventCursor, ExportedMessage, Fingerprint, OutboxRow, Portable,
+    SeenEvent,
+};
 
 #[async_trait]
 impl Portable for PostgresStore {
@@ -23,14 +26,14 @@ impl Portable for PostgresStore {
         Ok(self.0.readers.query(sql, &[]).await?[0].try_get(0)?)
     }
 
-    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Mark>, StoreError> {
+    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Fingerprint>, StoreError> {
         let sql = "select seq, pruned_seq, (select count(*) from tidegate.message where conversation = $1),
                           (select count(*) from tidegate.inbox where conversation = $1)
                    from tidegate.conversation where id = $1";
         let rows = self.0.readers.query(sql, &[(&conversation.as_str(), Type::TEXT)]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let number = |column| unsigned(row.try_get(column)?);
-        Ok(Some(Mark {
+        Ok(Some(Fingerprint {
             seq: number(0)?,
             pruned_seq: number(1)?,
             messages: number(2)?,
@@ -38,7 +41,10 @@ impl Portable for PostgresStore {
         }))
     }
 
-    async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError> {
+    async fn export(
+        &self,
+        conversation: &ConversationId,
+    ) -> Result<Option<ConversationExport>, StoreError> {
         let read = self.0.aside.alone(async |client| {
             client
                 .batch_execute("begin transaction isolation level repeatable read read only")
@@ -52,12 +58,12 @@ impl Portable for PostgresStore {
 
     async fn import(
         &self,
-        bundles: Vec<(ConversationId, Option<Bundle>)>,
+        bundles: Vec<(ConversationId, Option<ConversationExport>)>,
     ) -> Result<(), StoreError> {
         let done = transaction(&self.0.aside, async |client| {
             let ids: Vec<&str> = bundles.iter().map(|(id, _)| id.as_str()).collect();
             remove(client, &ids).await?;
-            let new: Vec<&Bundle> =
+            let new: Vec<&ConversationExport> =
                 bundles.iter().filter_map(|(_, bundle)| bundle.as_ref()).collect();
             import(client, &new).await
         });
@@ -66,9 +72,9 @@ impl Portable for PostgresStore {
 
     async fn events(
         &self,
-        after: &Place,
+        after: &EventCursor,
         limit: usize,
-    ) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<SeenEvent>, Option<EventCursor>), StoreError> {
         let (id, integration) = after;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "select id, integration, received from tidegate.event where (id, integration) > ($1, $2)
@@ -77,7 +83,7 @@ impl Portable for PostgresStore {
             [(id as _, Type::TEXT), (integration as _, Type::TEXT), (&limit as _, Type::INT8)];
         let rows = self.0.readers.query(sql, &params).await?;
         let seen = rows.iter().map(|row| {
-            Ok(Seen {
+            Ok(SeenEvent {
                 id: row.try_get(0)?,
                 integration: row.try_get(1)?,
                 received: row.try_get(2)?,
@@ -88,7 +94,7 @@ impl Portable for PostgresStore {
         Ok((events, next))
     }
 
-    async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError> {
+    async fn import_events(&self, events: Vec<SeenEvent>) -> Result<(), StoreError> {
         let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
         let integrations: Vec<&str> =
             events.iter().map(|event| event.integration.as_str()).collect();
@@ -143,12 +149,12 @@ impl Portable for PostgresStore {
     }
 }
 
-async fn export(client: &Client, id: &str) -> Result<Option<Bundle>, Error> {
+async fn export(client: &Client, id: &str) -> Result<Option<ConversationExport>, Error> {
     let of = [(&id as _, Type::TEXT)];
     let sql = "select integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq
                from tidegate.conversation where id = $1";
     let Some(row) = client.query_typed(sql, &of).await?.pop() else { return Ok(None) };
-    let mut bundle = Bundle {
+    let mut bundle = ConversationExport {
         id: id.to_owned(),
         integration: row.try_get(0)?,
         customer: row.try_get(1)?,
@@ -172,7 +178,7 @@ async fn export(client: &Client, id: &str) -> Result<Option<Bundle>, Error> {
                from tidegate.message where conversation = $1 order by place";
     for row in client.query_typed(sql, &of).await? {
         let (direction, id): (String, String) = (row.try_get(1)?, row.try_get(2)?);
-        bundle.messages.push(Message {
+        bundle.messages.push(ExportedMessage {
             integration: row.try_get(0)?,
             service_id: names.get(&id).filter(|_| direction == "outbound").cloned(),
             direction,
@@ -222,7 +228,7 @@ async fn remove(client: &Client, ids: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn import(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
+async fn import(client: &Client, bundles: &[&ConversationExport]) -> Result<(), Error> {
     if bundles.is_empty() {
         return Ok(());
     }
@@ -273,11 +279,14 @@ async fn import(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
     Ok(())
 }
 
-async fn import_conversations(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
-    let column = |of: fn(&Bundle) -> &str| -> Vec<&str> {
+async fn import_conversations(
+    client: &Client,
+    bundles: &[&ConversationExport],
+) -> Result<(), Error> {
+    let column = |of: fn(&ConversationExport) -> &str| -> Vec<&str> {
         bundles.iter().map(|bundle| of(bundle)).collect()
     };
-    let number = |of: fn(&Bundle) -> u64| -> Vec<i64> {
+    let number = |of: fn(&ConversationExport) -> u64| -> Vec<i64> {
         bundles.iter().map(|bundle| signed(of(bundle))).collect()
     };
     let due: Vec<Option<i64>> = bundles.iter().map(|bundle| bundle.due).collect();
@@ -308,13 +317,13 @@ async fn import_conversations(client: &Client, bundles: &[&Bundle]) -> Result<()
     Ok(())
 }
 
-async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
-    let all: Vec<(&str, &Message)> = bundles
+async fn import_messages(client: &Client, bundles: &[&ConversationExport]) -> Result<(), Error> {
+    let all: Vec<(&str, &ExportedMessage)> = bundles
         .iter()
         .flat_map(|bundle| bundle.messages.iter().map(|message| (bundle.id.as_str(), message)))
         .collect();
     let ids: Vec<&str> = all.iter().map(|(id, _)| *id).collect();
-    let column = |of: fn(&Message) -> &str| -> Vec<&str> {
+    let column = |of: fn(&ExportedMessage) -> &str| -> Vec<&str> {
         all.iter().map(|(_, message)| of(message)).collect()
     };
     let foreign: Vec<_> = all.iter().map(|(_, message)| escape(&message.foreign_id)).collect();
@@ -352,6 +361,10 @@ async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Err
             ],
         )
         .await?;
+    let dead = "insert into tidegate.dead_letter (id, direction, integration)
+                select id, direction, integration from tidegate.message
+                where conversation = any($1) and direction = 'inbound' and state = 'refused' on conflict do nothing";
+    client.query_typed(dead, &[(&ids, Type::TEXT_ARRAY)]).await?;
     let named = || {
         all.iter().filter_map(|(id, message)| Some((id, message, message.service_id.as_deref()?)))
     };
@@ -380,7 +393,7 @@ async fn import_messages(client: &Client, bundles: &[&Bundle]) -> Result<(), Err
     Ok(())
 }
 
-async fn import_journals(client: &Client, bundles: &[&Bundle]) -> Result<(), Error> {
+async fn import_journals(client: &Client, bundles: &[&ConversationExport]) -> Result<(), Error> {
     let rows = || {
         bundles
             .iter()

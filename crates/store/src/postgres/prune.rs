@@ -1,4 +1,4 @@
-//! What goes after the retention time, a few conversations at a time.
+//! Removes what is older than the retention time, a few conversations at a time.
 
 use jiff::Timestamp;
 use tokio_postgres::Client;
@@ -6,20 +6,21 @@ use tokio_postgres::types::Type;
 
 use super::link::Error;
 
-/// How many conversations one transaction looks at.
+/// How many conversations one transaction checks.
 const PAGE: i64 = 50;
 /// How many events one transaction forgets.
 const EVENTS: i64 = 500;
 
-/// Prunes the next conversations behind `after`. Returns how many messages went, and where to go on; none where all were
-/// looked at. The transaction is the caller's.
+/// Prunes the next conversations after `after`. Returns how many messages went, and the cursor to
+/// continue from; `None` if all were checked. The caller owns the transaction.
 pub(super) async fn prune(
     client: &Client,
     before: Timestamp,
     after: &str,
 ) -> Result<(u64, Option<String>), Error> {
     let before = before.as_millisecond();
-    // Whoever drives one of them, or prunes it on another node, goes first; the next hour prunes it.
+    // A conversation that is being driven, or pruned on another node, is skipped; the next hour
+    // prunes it.
     let rows = client
         .query_typed(
             "select id, due is null, snapshot_seq from tidegate.conversation where id > $1 order by id limit $2
@@ -43,8 +44,8 @@ pub(super) async fn prune(
     Ok((gone, Some(last)))
 }
 
-/// Forgets the ids of old events, reports that never found their message, and names that no message has. Returns how
-/// many.
+/// Forgets the ids of old events, reports that never found their message, and names that no message
+/// has. Returns how many.
 pub(super) async fn forget_events(client: &Client, before: Timestamp) -> Result<u64, Error> {
     let mut gone = 0;
     for (table, key, also) in [
@@ -63,7 +64,8 @@ pub(super) async fn forget_events(client: &Client, before: Timestamp) -> Result<
     Ok(gone)
 }
 
-/// Whether nothing is open in a conversation and nothing has happened for so long: then it goes as a whole.
+/// Whether nothing is open in a conversation and nothing has happened since `before`: then the
+/// whole conversation is removed.
 async fn is_over(client: &Client, id: &str, before: i64) -> Result<bool, Error> {
     let rows = client
         .query_typed(
@@ -91,8 +93,8 @@ async fn remove(client: &Client, id: &str) -> Result<u64, Error> {
     Ok(messages as u64)
 }
 
-/// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
-/// still open.
+/// Cuts a journal only as far as a snapshot replaces it, and never past the first record of a
+/// message that is still open.
 async fn cut_journal(
     client: &Client,
     id: &str,
@@ -120,7 +122,7 @@ async fn cut_journal(
     Ok(())
 }
 
-/// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
+/// Removes messages that ended long ago and that the rest of the journal no longer mentions.
 async fn remove_old_messages(client: &Client, id: &str, before: i64) -> Result<u64, Error> {
     let rows = client
         .query_typed(

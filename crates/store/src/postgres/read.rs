@@ -1,4 +1,6 @@
-//! Queries. Each is one statement, and sees one commit; only a dossier needs several.
+//! Queries. Each is one statement and sees one commit; only a dossier needs several statements.
+
+use std::collections::BTreeMap;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
@@ -6,32 +8,38 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::append::{signed, unsigned};
-use super::link::{Error, Readers};
-use super::text::unescape;
+use super::link::{Error, PgReaders};
+use super::text::{key, unescape};
 use crate::json::from_json;
+use crate::mistake::{self, Mistake};
 use crate::{
     Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
-    Watched,
+    WatchedConversation,
 };
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
-        // A column of another type than the schema says.
+        // A column does not have the type that the schema says.
         Self::Corrupt(error.to_string())
     }
 }
 
 pub(super) async fn load(
-    readers: &Readers,
+    readers: &PgReaders,
     id: &ConversationId,
 ) -> Result<Option<Loaded>, StoreError> {
     let rows = readers
         .query(
-            "select c.integration, c.customer, c.snapshot_seq, c.seq, j.seq, j.at, j.record,
-                    case when j.seq is null or j.seq = c.snapshot_seq + 1 then c.snapshot end
-             from tidegate.conversation as c
-             left join tidegate.journal as j on j.conversation = c.id and j.seq > c.snapshot_seq
-             where c.id = $1 order by j.seq",
+            &mistake::sql(
+                Mistake::JournalOrder,
+                "select c.integration, c.customer, c.snapshot_seq, c.seq, j.seq, j.at, j.record,
+                        case when j.seq is null or j.seq = c.snapshot_seq + 1 then c.snapshot end
+                 from tidegate.conversation as c
+                 left join tidegate.journal as j on j.conversation = c.id and j.seq > c.snapshot_seq
+                 where c.id = $1 order by j.seq",
+                "order by j.seq",
+                "order by j.seq desc",
+            ),
             &[(&id.as_str(), Type::TEXT)],
         )
         .await?;
@@ -59,7 +67,7 @@ const INBOX: &str =
                      order by seq limit $3";
 
 pub(super) async fn inbox(
-    readers: &Readers,
+    readers: &PgReaders,
     id: &ConversationId,
     customers: bool,
     limit: usize,
@@ -69,7 +77,8 @@ pub(super) async fn inbox(
         (&customers as _, Type::BOOL),
         (&most(limit) as _, Type::INT8),
     ];
-    readers.query(INBOX, &params).await?.iter().map(|row| inbox_item(row, id)).collect()
+    let sql = mistake::sql(Mistake::InboxOrder, INBOX, "order by seq", "order by seq desc");
+    readers.query(&sql, &params).await?.iter().map(|row| inbox_item(row, id)).collect()
 }
 
 fn inbox_item(row: &Row, id: &ConversationId) -> Result<InboxItem, StoreError> {
@@ -80,7 +89,7 @@ fn inbox_item(row: &Row, id: &ConversationId) -> Result<InboxItem, StoreError> {
 }
 
 pub(super) async fn message(
-    readers: &Readers,
+    readers: &PgReaders,
     integration: &IntegrationName,
     direction: Direction,
     id: &MessageId,
@@ -121,9 +130,9 @@ fn ids(rows: &[Row]) -> Result<Vec<ConversationId>, StoreError> {
     rows.iter().map(|row| Ok(ConversationId::new(row.try_get::<_, &str>(0)?))).collect()
 }
 
-// Ids are plain ASCII; the order has to be that of their bytes whatever the database's language is.
+// Ids are plain ASCII; they must be ordered by their bytes, whatever the database's language is.
 pub(super) async fn waiting(
-    readers: &Readers,
+    readers: &PgReaders,
     shards: &[String],
     after: Option<&ConversationId>,
     limit: usize,
@@ -140,7 +149,7 @@ pub(super) async fn waiting(
 }
 
 pub(super) async fn conversations(
-    readers: &Readers,
+    readers: &PgReaders,
     after: Option<&ConversationId>,
     limit: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
@@ -150,7 +159,7 @@ pub(super) async fn conversations(
 }
 
 pub(super) async fn due(
-    readers: &Readers,
+    readers: &PgReaders,
     shards: &[String],
     after: Option<&Due>,
     until: Timestamp,
@@ -159,9 +168,14 @@ pub(super) async fn due(
     let (at, id) = Due::place(after);
     let rows = readers
         .query(
-            "select id, due from tidegate.conversation
-             where due >= $1 and (due, id) > ($1, $2) and due <= $3 and substr(id, 2, 2) = any($5)
-             order by due, id limit $4",
+            &mistake::sql(
+                Mistake::DueOrder,
+                "select id, due from tidegate.conversation
+                 where due >= $1 and (due, id) > ($1, $2) and due <= $3 and substr(id, 2, 2) = any($5)
+                 order by due, id limit $4",
+                "order by due",
+                "order by due desc",
+            ),
             &[
                 (&at, Type::INT8),
                 (&id, Type::TEXT),
@@ -178,7 +192,7 @@ pub(super) async fn due(
 }
 
 pub(super) async fn outbox(
-    readers: &Readers,
+    readers: &PgReaders,
     shards: &[String],
     integration: &IntegrationName,
     urgent: bool,
@@ -187,9 +201,14 @@ pub(super) async fn outbox(
 ) -> Result<Vec<OutboxItem>, StoreError> {
     let rows = readers
         .query(
-            "select seq, conversation, since, owed from tidegate.outbox
-             where integration = $1 and lazy = $2 and seq > $3 and substr(conversation, 2, 2) = any($5)
-             order by seq limit $4",
+            &mistake::sql(
+                Mistake::OutboxOrder,
+                "select seq, conversation, since, owed from tidegate.outbox
+                 where integration = $1 and lazy = $2 and seq > $3 and substr(conversation, 2, 2) = any($5)
+                 order by seq limit $4",
+                "order by seq",
+                "order by seq desc",
+            ),
             &[
                 (&integration.as_str(), Type::TEXT),
                 (&!urgent, Type::BOOL),
@@ -212,12 +231,12 @@ fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
 }
 
 pub(super) async fn watched(
-    readers: &Readers,
+    readers: &PgReaders,
     shards: &[String],
     integration: &IntegrationName,
     after: Option<&ConversationId>,
     limit: usize,
-) -> Result<Vec<Watched>, StoreError> {
+) -> Result<Vec<WatchedConversation>, StoreError> {
     let after = after.map_or("", ConversationId::as_str);
     let rows = readers
         .query(
@@ -234,12 +253,76 @@ pub(super) async fn watched(
         .await?;
     let watched = |row: &Row| {
         let genesys = unescape(row.try_get(1)?).into();
-        Ok(Watched { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), genesys })
+        Ok(WatchedConversation {
+            conversation: ConversationId::new(row.try_get::<_, &str>(0)?),
+            genesys,
+        })
     };
     rows.iter().map(watched).collect()
 }
 
-/// Within a transaction that sees one commit.
+/// A conversation with a session is watched, and one that asks for a session wants to be woken.
+pub(super) async fn in_touch(
+    readers: &PgReaders,
+    integration: &IntegrationName,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = readers
+        .query(
+            "select id from tidegate.conversation
+             where integration = $1 and id > $2 and (watched is not null or due is not null) order by id limit $3",
+            &[(&integration.as_str(), Type::TEXT), (&after, Type::TEXT), (&most(limit), Type::INT8)],
+        )
+        .await?;
+    rows.iter().map(|row| Ok(ConversationId::new(row.try_get::<_, &str>(0)?))).collect()
+}
+
+pub(super) async fn undelivered_besides(
+    readers: &PgReaders,
+    integration: &IntegrationName,
+    besides: &ConversationId,
+    enough: usize,
+) -> Result<usize, StoreError> {
+    let sql = "select count(*) from (
+                   select distinct conversation from tidegate.outbox
+                   where integration = $1 and not lazy and key like 'inbound/%' and conversation <> $2 limit $3
+               ) as other";
+    let params = [
+        (&integration.as_str() as _, Type::TEXT),
+        (&besides.as_str() as _, Type::TEXT),
+        (&most(enough) as _, Type::INT8),
+    ];
+    let rows = readers.query(sql, &params).await?;
+    let count: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+pub(super) async fn dead_letters(
+    readers: &PgReaders,
+) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
+    let sql = "select integration, count(*) from tidegate.dead_letter group by integration";
+    let rows = readers.query(sql, &[]).await?;
+    let count = |row: &Row| -> Result<_, Error> {
+        let (name, count): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok((IntegrationName::new(name), u64::try_from(count).unwrap_or_default()))
+    };
+    Ok(rows.iter().map(count).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn has_event(
+    readers: &PgReaders,
+    integration: &IntegrationName,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let id = key(id);
+    let sql = "select 1 from tidegate.event where id = $1 and integration = $2";
+    let params = [(&id.as_str() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
+    Ok(!readers.query(sql, &params).await?.is_empty())
+}
+
+/// Runs within a transaction that sees one commit.
 pub(super) async fn dossier(
     client: &Client,
     id: &ConversationId,

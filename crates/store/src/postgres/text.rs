@@ -1,11 +1,11 @@
-//! Foreign text in a database that takes no NUL in a text, and no long text in an index.
+//! Foreign text for a database that allows no NUL in a text, and no long text in an index.
 
 use std::borrow::Cow;
 
-/// What stands before text that was escaped.
+/// The prefix of escaped text.
 const ESCAPED: char = '\u{1}';
 
-/// The text as the database takes it.
+/// The text in a form that the database accepts.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if text.contains('\0') || text.starts_with(ESCAPED) {
         Cow::Owned(format!("{ESCAPED}{}", text.replace('%', "%25").replace('\0', "%00")))
@@ -14,7 +14,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text as it was.
+/// The original text.
 pub(super) fn unescape(text: String) -> String {
     match text.strip_prefix(ESCAPED) {
         Some(escaped) => escaped.replace("%00", "\0").replace("%25", "%"),

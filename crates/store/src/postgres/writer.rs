@@ -1,5 +1,6 @@
-//! Two lanes that write, one for what comes in and one for what is decided. Each commits whatever has gathered while the
-//! last commit was on its way (group commit without a timer), and answers nobody before the commit has returned.
+//! Two lanes that write, one for arrivals and one for decisions. Each commits whatever has gathered
+//! during the last commit (group commit without a timer). It sends no answer before the commit has
+//! returned.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -9,19 +10,22 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config};
 
 use super::accept::accept;
-use super::append::{Step, append};
-use super::link::{Error, Link};
-use crate::{Arrival, StoreError, Stored};
+use super::alive::Alive;
+use super::append::{TokenedAppend, append};
+use super::link::{Error, PgConnection};
+use crate::mistake::{self, Mistake};
+use crate::{Acceptance, Arrival, StoreError, failpoint};
 
 /// The most that one commit takes.
 const BATCH: usize = 512;
-/// How many may wait before callers have to.
+/// How many jobs may wait before callers must wait too.
 const QUEUE: usize = 4_096;
-/// How often a batch is tried where another transaction is in its way.
+/// How often a batch is tried if another transaction is in its way.
 const CONFLICTS: usize = 5;
 
-/// Begins a transaction whose commit is on the disk when it returns, whatever the database's default is. A node that is
-/// paused or cut off in the middle of one holds locks that others wait for: the database ends it after a while.
+/// Begins a transaction whose commit is on disk when it returns, whatever the database's default
+/// is. A node that is paused or cut off during a transaction holds locks that others wait for. So
+/// the database ends an idle transaction after a while.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s';
                      select set_config('synchronous_commit', 'on', true)
                      where current_setting('synchronous_commit') = 'off'";
@@ -30,7 +34,10 @@ const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s'
 pub(super) trait Job: Sized + Send + Sync + 'static {
     type Answer: Send + 'static;
 
-    /// Writes all of it within the transaction, and answers each in order.
+    /// The lane's name.
+    const LANE: &'static str;
+
+    /// Writes the batch within the transaction, and answers each job in order.
     fn write(
         client: &Client,
         batch: &[Self],
@@ -38,15 +45,17 @@ pub(super) trait Job: Sized + Send + Sync + 'static {
 }
 
 impl Job for Arrival {
-    type Answer = Stored;
+    type Answer = Acceptance;
+    const LANE: &'static str = "arrivals";
 
-    async fn write(client: &Client, batch: &[Self]) -> Result<Vec<Stored>, Error> {
+    async fn write(client: &Client, batch: &[Self]) -> Result<Vec<Acceptance>, Error> {
         accept(client, batch).await
     }
 }
 
-impl Job for Step {
+impl Job for TokenedAppend {
     type Answer = Option<bool>;
+    const LANE: &'static str = "steps";
 
     async fn write(client: &Client, batch: &[Self]) -> Result<Vec<Option<bool>>, Error> {
         append(client, batch).await
@@ -57,7 +66,7 @@ type Answer<J> = oneshot::Sender<Result<<J as Job>::Answer, StoreError>>;
 
 enum Asked<J: Job> {
     Write(J, Answer<J>),
-    /// Wants to know when all that came before is durable or refused.
+    /// Asks to be told when all earlier requests are durable or refused.
     Settled(oneshot::Sender<()>),
 }
 
@@ -67,9 +76,9 @@ pub(super) struct Lane<J: Job> {
 }
 
 impl<J: Job> Lane<J> {
-    pub(super) fn start(config: &Config) -> Self {
+    pub(super) fn start(config: &Config, alive: &Alive) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(run(Link::new(config), queue));
+        let task = alive.spawn(J::LANE, run(PgConnection::new(config), queue));
         Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) }
     }
 
@@ -79,7 +88,7 @@ impl<J: Job> Lane<J> {
         answered.await.map_err(|_| closed())?
     }
 
-    /// Waits until whatever was asked before is durable or refused.
+    /// Waits until all earlier requests are durable or refused.
     pub(super) async fn settled(&self) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.put(Asked::Settled(answer)).await?;
@@ -91,7 +100,7 @@ impl<J: Job> Lane<J> {
         jobs.send(asked).await.map_err(|_| closed())
     }
 
-    /// Lets what is queued be committed, then ends the lane.
+    /// Commits what is queued, then ends the lane.
     pub(super) async fn stop(&self) {
         if let Ok(mut jobs) = self.jobs.lock() {
             jobs.take();
@@ -107,7 +116,7 @@ fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".into())
 }
 
-async fn run<J: Job>(link: Link, mut queue: mpsc::Receiver<Asked<J>>) {
+async fn run<J: Job>(link: PgConnection, mut queue: mpsc::Receiver<Asked<J>>) {
     let mut asked = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut asked, BATCH).await > 0 {
         let (mut jobs, mut answers, mut settled) = (Vec::new(), Vec::new(), Vec::new());
@@ -127,14 +136,15 @@ async fn run<J: Job>(link: Link, mut queue: mpsc::Receiver<Asked<J>>) {
     }
 }
 
-async fn write<J: Job>(link: &Link, jobs: &[J], answers: Vec<Answer<J>>) {
+async fn write<J: Job>(link: &PgConnection, jobs: &[J], answers: Vec<Answer<J>>) {
     if jobs.is_empty() {
         return;
     }
+    failpoint::reached(J::LANE);
     match commit(link, jobs).await {
         Ok(all) => tell(answers, all.into_iter().map(Ok)),
         Err(error) if error.is_of_the_data() => {
-            // One of them cannot be written, ever: it must not keep the others from it.
+            // One of the jobs can never be written: it must not block the others.
             for (job, answer) in jobs.iter().zip(answers) {
                 let one = commit(link, std::slice::from_ref(job)).await;
                 let _ = answer
@@ -149,19 +159,19 @@ async fn write<J: Job>(link: &Link, jobs: &[J], answers: Vec<Answer<J>>) {
     }
 }
 
-/// Whoever asked may have gone; the commit stands all the same.
+/// The caller may have gone; the commit is still valid.
 fn tell<T>(answers: Vec<oneshot::Sender<T>>, all: impl IntoIterator<Item = T>) {
     for (answer, one) in answers.into_iter().zip(all) {
         drop(answer.send(one));
     }
 }
 
-/// What the database does not take now, it may later; what it says of the data itself stays true.
+/// An unavailable database may take the write later; an error about the data itself is permanent.
 fn refused(error: Error) -> StoreError {
     if error.is_of_the_data() { StoreError::Corrupt(error.to_string()) } else { error.into() }
 }
 
-async fn commit<J: Job>(link: &Link, jobs: &[J]) -> Result<Vec<J::Answer>, Error> {
+async fn commit<J: Job>(link: &PgConnection, jobs: &[J]) -> Result<Vec<J::Answer>, Error> {
     let mut tries = 1;
     loop {
         let done = transaction(link, async |client| J::write(client, jobs).await).await;
@@ -172,13 +182,14 @@ async fn commit<J: Job>(link: &Link, jobs: &[J]) -> Result<Vec<J::Answer>, Error
     }
 }
 
-/// Runs `work` in a transaction of its own.
+/// Runs `work` in its own transaction.
 pub(super) async fn transaction<T>(
-    link: &Link,
+    link: &PgConnection,
     work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
 ) -> Result<T, Error> {
     link.alone(async |client| {
-        client.batch_execute(BEGIN).await?;
+        let sql = mistake::sql(Mistake::NotSynced, BEGIN, "= 'off'", "= 'never'");
+        client.batch_execute(&sql).await?;
         let done = work(&client).await?;
         client.batch_execute("commit").await?;
         Ok(done)

@@ -1,20 +1,21 @@
-//! What comes in at the door: deduplicated, then put into the inbox, in the writer's transaction.
+//! Accepting arrivals: deduplicates them and puts them into the inbox, in the writer's transaction.
 
 use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Report};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::recent::Change;
-use super::written::Written;
+use super::recent::InboxChange;
+use super::written::TxState;
 use crate::json::json;
+use crate::mistake::{self, Mistake};
 use crate::portable::key;
-use crate::{Arrival, Direction, NewMessage, Stored};
+use crate::{Acceptance, Arrival, Direction, NewMessage};
 
 pub(super) fn accept(
     connection: &Connection,
     arrival: Arrival,
-    written: &mut Written,
-) -> rusqlite::Result<Stored> {
+    written: &mut TxState,
+) -> rusqlite::Result<Acceptance> {
     match arrival {
         Arrival::Message(message) => accept_message(connection, message, written),
         Arrival::Event { integration, id, received, conversation, input } => {
@@ -22,16 +23,20 @@ pub(super) fn accept(
                 .prepare_cached("select 1 from conversation where id = ?1 and integration = ?2")?
                 .exists(params![conversation.as_str(), integration.as_str()])?;
             if !known {
-                return Ok(Stored::Unknown);
+                return Ok(Acceptance::Unknown);
             }
             if !is_new_event(connection, &integration, &id, received)? {
-                return Ok(Stored::Repeated);
+                return Ok(Acceptance::Repeated);
             }
             put_into_inbox(connection, &conversation, input, written)?;
-            Ok(Stored::New(conversation))
+            Ok(Acceptance::New(conversation))
         }
         Arrival::Report { integration, id, received, of, report } => {
             accept_report(connection, &integration, &id, received, (of, report), written)
+        }
+        Arrival::Noted { integration, id, received } => {
+            let new = is_new_event(connection, &integration, &id, received)?;
+            Ok(if new { Acceptance::Kept } else { Acceptance::Repeated })
         }
     }
 }
@@ -39,28 +44,32 @@ pub(super) fn accept(
 fn accept_message(
     connection: &Connection,
     message: NewMessage,
-    written: &mut Written,
-) -> rusqlite::Result<Stored> {
+    written: &mut TxState,
+) -> rusqlite::Result<Acceptance> {
     if !keep_message(connection, &message)? {
-        return Ok(Stored::Repeated);
+        return Ok(Acceptance::Repeated);
     }
-    let Some(input) = message.input else { return Ok(Stored::Kept) };
+    let Some(input) = message.input else { return Ok(Acceptance::Kept) };
     put_into_inbox(connection, &message.conversation, input, written)?;
-    Ok(Stored::New(message.conversation))
+    Ok(Acceptance::New(message.conversation))
 }
 
-/// Writes a message and its conversation down. Returns whether it is new; nothing is changed where it is not.
+/// Stores a message and its conversation. Returns whether the message is new; if not, nothing is
+/// changed.
 pub(super) fn keep_message(
     connection: &Connection,
     message: &NewMessage,
 ) -> rusqlite::Result<bool> {
     let state = if message.input.is_some() { "accepted" } else { "kept" };
     let new = connection
-        .prepare_cached(
+        .prepare_cached(&mistake::sql(
+            Mistake::Dedupe,
             "insert into message (integration, direction, id, foreign_id, conversation, received, state, before)
              values (?1, ?2, ?3, ?4, ?5, ?6, ?7, (select message from conversation where id = ?5))
              on conflict do nothing",
-        )?
+            "values (?1, ?2, ?3,",
+            "values (?1, ?2, ?3 || hex(randomblob(4)),",
+        ))?
         .execute(params![
             message.integration.as_str(),
             message.direction.as_str(),
@@ -74,7 +83,7 @@ pub(super) fn keep_message(
         return Ok(false);
     }
     let seq = keep_body(connection, &message.body)?;
-    // What the customer says of himself is better than what Genesys repeats.
+    // What customers say about themselves is better than what Genesys repeats.
     let sql = match message.direction {
         Direction::Inbound => {
             "insert into conversation (id, integration, customer, message) values (?1, ?2, ?3, ?4)
@@ -94,7 +103,7 @@ pub(super) fn keep_message(
     Ok(true)
 }
 
-/// Keeps the body of the message that was just inserted. Returns their number.
+/// Stores the body of the message that was just inserted. Returns the number that they share.
 pub(super) fn keep_body(connection: &Connection, body: &[u8]) -> rusqlite::Result<i64> {
     let seq = connection.last_insert_rowid();
     connection
@@ -109,8 +118,8 @@ fn accept_report(
     event: &str,
     received: Timestamp,
     (of, report): (MessageRef, Report),
-    written: &mut Written,
-) -> rusqlite::Result<Stored> {
+    written: &mut TxState,
+) -> rusqlite::Result<Acceptance> {
     let found: Option<(String, String)> = match &of {
         MessageRef::Ours(id) => connection
             .prepare_cached(
@@ -124,30 +133,30 @@ fn accept_report(
             .optional()?,
     };
     if found.is_none() && matches!(of, MessageRef::Ours(_)) {
-        return Ok(Stored::Unknown);
+        return Ok(Acceptance::Unknown);
     }
     if !is_new_event(connection, integration, event, received)? {
-        return Ok(Stored::Repeated);
+        return Ok(Acceptance::Repeated);
     }
     match (found, of) {
         (Some((conversation, message)), _) => {
             let input = Input::Reported { message: MessageId::new(message), report };
             let conversation = ConversationId::new(conversation);
             put_into_inbox(connection, &conversation, input, written)?;
-            Ok(Stored::New(conversation))
+            Ok(Acceptance::New(conversation))
         }
-        // The report has overtaken the answer that tells us the service's name for the message.
+        // The report came before the answer that tells us the service's name for the message.
         (None, MessageRef::Service(service_id)) => {
             connection
                 .prepare_cached("insert into early (service_id, integration, event_id, received, report) values (?1, ?2, ?3, ?4, ?5)")?
                 .execute(params![key(&service_id).as_str(), integration.as_str(), key(event).as_str(), received.as_millisecond(), json(&report)])?;
-            Ok(Stored::Early)
+            Ok(Acceptance::Early)
         }
-        (None, MessageRef::Ours(_)) => Ok(Stored::Unknown),
+        (None, MessageRef::Ours(_)) => Ok(Acceptance::Unknown),
     }
 }
 
-/// Remembers an event's id. Returns whether it was seen for the first time.
+/// Stores an event's id. Returns whether it is new.
 fn is_new_event(
     connection: &Connection,
     integration: &IntegrationName,
@@ -155,7 +164,12 @@ fn is_new_event(
     received: Timestamp,
 ) -> rusqlite::Result<bool> {
     let new = connection
-        .prepare_cached("insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing")?
+        .prepare_cached(&mistake::sql(
+            Mistake::EventDedupe,
+            "insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing",
+            "do nothing",
+            "do update set received = excluded.received",
+        ))?
         .execute(params![key(id).as_str(), integration.as_str(), received.as_millisecond()])?;
     Ok(new > 0)
 }
@@ -164,7 +178,7 @@ pub(super) fn put_into_inbox(
     connection: &Connection,
     conversation: &ConversationId,
     input: Input,
-    written: &mut Written,
+    written: &mut TxState,
 ) -> rusqlite::Result<()> {
     let seq = written.next_in_inbox();
     connection
@@ -177,6 +191,6 @@ pub(super) fn put_into_inbox(
             matches!(input, Input::CustomerMessage { .. }),
             json(&input)
         ])?;
-    written.changes.push(Change::Came(conversation.clone(), seq, input));
+    written.changes.push(InboxChange::Came(conversation.clone(), seq, input));
     Ok(())
 }

@@ -1,35 +1,41 @@
-//! What a conversation decided: fence, journal, inbox, projections and outbox in the writer's transaction.
+//! Appending a step: fence, journal, inbox, projections and outbox in the writer's transaction.
 
 use conversation::{Input, IntegrationName, MessageId, Owed, Report};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{keep_message, put_into_inbox};
-use super::recent::Change as InboxChange;
-use super::written::Written;
+use super::recent::InboxChange;
+use super::written::TxState;
 use crate::json::{from_json, json};
+use crate::mistake::{self, Mistake};
 use crate::portable::key;
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, Direction, Handled, NewMessage};
+use crate::{Append, AtomicOutcome, Direction, NewMessage};
 
-/// Writes a step down, and first the message that it handles, where that came with it.
+/// Writes a step, and before it the message that it handles, if that came with it.
 pub(super) fn append(
     connection: &Connection,
     message: Option<&NewMessage>,
     append: &Append,
-    written: &mut Written,
-) -> rusqlite::Result<Handled> {
+    written: &mut TxState,
+) -> rusqlite::Result<AtomicOutcome> {
     let conversation = append.conversation.as_str();
     let last = append.after + append.records.len() as u64;
     let before: Option<Option<i64>> = connection
-        .prepare_cached("select step from conversation where id = ?1 and seq = ?2")?
+        .prepare_cached(&mistake::sql(
+            Mistake::Fence,
+            "select step from conversation where id = ?1 and seq = ?2",
+            "seq = ?2",
+            "?2 >= 0",
+        ))?
         .query_row(params![conversation, append.after], |row| row.get(0))
         .optional()?;
-    let Some(before) = before else { return Ok(Handled::Fenced) };
+    let Some(before) = before else { return Ok(AtomicOutcome::Fenced) };
     if let Some(message) = message
         && !keep_message(connection, message)?
     {
-        return Ok(Handled::Repeated);
+        return Ok(AtomicOutcome::Repeated);
     }
     let at = append.at.as_millisecond();
     let step = write_step(
@@ -57,7 +63,9 @@ pub(super) fn append(
     }
     let early = project(connection, append, written)?;
     for seq in &append.taken {
-        connection.prepare_cached("delete from inbox where seq = ?1")?.execute([seq])?;
+        let sql =
+            mistake::sql(Mistake::InboxKept, "delete from inbox where seq = ?1", "= ?1", "= -?1");
+        connection.prepare_cached(&sql)?.execute([seq])?;
         written.changes.push(InboxChange::Went(append.conversation.clone(), *seq));
     }
     if let Some(state) = &append.snapshot {
@@ -67,10 +75,11 @@ pub(super) fn append(
             )?
             .execute(params![conversation, last, json(state)])?;
     }
-    Ok(Handled::Whole { early })
+    Ok(AtomicOutcome::Whole { early })
 }
 
-/// Writes the records of one step, of which the first has the sequence number `seq`. Returns the conversation's last step.
+/// Writes the records of one step, the first of which has the sequence number `seq`. Returns the id
+/// of the conversation's last step.
 pub(super) fn write_step(
     connection: &Connection,
     conversation: &str,
@@ -94,11 +103,12 @@ pub(super) fn write_step(
         .map(Some)
 }
 
-/// Carries a step into what people, dedupe and the outbox ask. Returns whether the inbox got something by it.
+/// Applies a step to what people, dedupe and the outbox query. Returns whether the inbox got
+/// something by it.
 fn project(
     connection: &Connection,
     append: &Append,
-    written: &mut Written,
+    written: &mut TxState,
 ) -> rusqlite::Result<bool> {
     let Append { integration, conversation, at, records, .. } = append;
     let all: Vec<Change<'_>> = records.iter().flat_map(changes).collect();
@@ -132,20 +142,20 @@ fn project(
                     .execute(params![message.as_str(), integration.as_str(), word])?;
             }
             Change::Named { message, service_id } => {
-                // Nearly always it comes to its end in the same step, which writes both at once.
+                // Nearly always the message ends in the same step, which writes both at once.
                 if !ends_in(&all, message) {
                     name_message(connection, integration, message, service_id)?;
                 }
                 early |= take_early(connection, append, message, service_id, written)?;
             }
             Change::Owe(owed) => owe(connection, append, owed, written.next_in_outbox())?,
-            // Whatever stands there under the key of `owed`.
+            // Removes any item under the key of `owed`.
             Change::Paid(owed) => {
                 connection
                     .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
                     .execute(params![conversation.as_str(), owed.key()])?;
             }
-            // Unless it was replaced.
+            // Removes it unless it was replaced.
             Change::PaidExactly(owed) => {
                 connection
                     .prepare_cached(
@@ -158,7 +168,7 @@ fn project(
     Ok(early)
 }
 
-/// What the chat service calls a message, if it says so in this step.
+/// The chat service's name for a message, if this step contains it.
 fn name_in<'a>(
     all: &'a [Change<'_>],
     direction: Direction,
@@ -174,7 +184,7 @@ fn name_in<'a>(
     })
 }
 
-/// Whether an agent's message comes to its end in this step.
+/// Whether an agent's message ends in this step.
 fn ends_in(all: &[Change<'_>], message: &MessageId) -> bool {
     all.iter().any(|change| match change {
         Change::Ended { direction: Direction::Outbound, message: of, .. } => *of == message,
@@ -182,7 +192,7 @@ fn ends_in(all: &[Change<'_>], message: &MessageId) -> bool {
     })
 }
 
-/// Learns what the chat service calls a message.
+/// Stores the chat service's name for a message.
 fn name_message(
     connection: &Connection,
     integration: &IntegrationName,
@@ -197,16 +207,18 @@ fn name_message(
     Ok(())
 }
 
-/// Puts the reports that came before their message had its name into the inbox. Returns whether there were any.
+/// Puts reports that came before their message had its name into the inbox. Returns whether there
+/// were any.
 fn take_early(
     connection: &Connection,
     append: &Append,
     message: &MessageId,
     service_id: &str,
-    written: &mut Written,
+    written: &mut TxState,
 ) -> rusqlite::Result<bool> {
     let Append { integration, conversation, .. } = append;
-    // There are none, nearly always; a `delete … returning` would build a table in memory to say so.
+    // There are almost never any; a `delete … returning` would build a table in memory to find that
+    // out.
     let early: Vec<String> = connection
         .prepare_cached("select report from early where service_id = ?1 and integration = ?2")?
         .query_map(params![key(service_id).as_str(), integration.as_str()], |row| row.get(0))?
@@ -226,7 +238,7 @@ fn take_early(
     Ok(true)
 }
 
-/// Puts into the outbox what Genesys is owed, in the place of what stands there under its key.
+/// Puts what Genesys is owed into the outbox, replacing the item under the same key.
 fn owe(connection: &Connection, append: &Append, owed: &Owed, seq: u64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

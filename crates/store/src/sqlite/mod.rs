@@ -2,6 +2,9 @@
 
 mod accept;
 mod append;
+mod checkpoint;
+mod clock;
+mod lock;
 mod open;
 mod portable;
 mod prune;
@@ -9,9 +12,11 @@ mod queue;
 mod read;
 mod reader;
 mod recent;
+mod rights;
 mod writer;
 mod written;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,74 +25,81 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Append, AppendError, Arrival, Body, Direction, Dossier, Due, Handled, InboxItem, Loaded,
-    MessageRow, NewMessage, OpenError, OutboxItem, Store, StoreError, Stored, Watched,
+    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Body, Direction, Dossier, Due, Health,
+    InboxItem, Loaded, Machine, MessageRow, NewMessage, OpenError, OutboxItem, Store, StoreClock,
+    StoreError, WatchedConversation, failpoint,
 };
-use reader::Readers;
-use recent::{Answer, Recent};
-use writer::{Job, Writer};
-use written::Written;
+use checkpoint::Log;
+pub use lock::Holder;
+use open::Opened;
+use reader::ReaderPool;
+use recent::{CachedInbox, HotCache};
+use writer::{Shared, Writer, WriterJob};
+use written::TxState;
 
 /// The embedded store.
 #[derive(Clone)]
 pub struct SqliteStore {
-    readers: Arc<Readers>,
-    /// `None` where the file was opened only to be read.
+    readers: Arc<ReaderPool>,
+    /// `None` if the file was opened only for reading.
     writer: Option<Arc<Writer>>,
-    recent: Arc<Recent>,
-    /// What stands in the outbox up to this place was owed by the last process.
+    log: Arc<Log>,
+    recent: Arc<HotCache>,
+    /// Outbox items up to this place were owed by the last process.
     left_behind: u64,
     path: PathBuf,
 }
 
 impl SqliteStore {
-    /// Opens `url` (`sqlite:PATH`), creating or migrating it as needed. One process at a time may have it.
+    /// Opens `url` (`sqlite:PATH`), creating or migrating it as needed. Only one process at a time
+    /// may hold it.
     pub fn open(url: &str) -> Result<Self, OpenError> {
-        let path = path_of(url)?;
-        let (connection, lock) = open::for_writing(&path)?;
+        let Opened { connection, path, lock } = open::for_writing(&path_of(url)?)?;
+        let lock = Arc::new(lock);
         let io =
             |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
         open::set_cache(&connection, open::WRITER_CACHE).map_err(io)?;
-        let written = Written::new(&connection).map_err(io)?;
+        let written = TxState::new(&connection).map_err(io)?;
         let left_behind = written.last_in_outbox();
-        let readers = Arc::new(Readers::open(&path)?);
+        let readers = Arc::new(ReaderPool::open(&path, Some(Arc::clone(&lock)))?);
         let checkpoints = open::connect(&path)?;
-        let recent = Arc::new(Recent::new());
-        let writer = Writer::start(connection, written, checkpoints, lock, Arc::clone(&recent))
+        let recent = Arc::new(HotCache::new());
+        let log = Arc::new(Log::of(&path));
+        let shared = Shared { lock, log: Arc::clone(&log), recent: Arc::clone(&recent) };
+        let writer = Writer::start(connection, written, checkpoints, shared)
             .map_err(|cause| OpenError::Io { path: path.clone(), cause: cause.to_string() })?;
-        Ok(Self { readers, writer: Some(Arc::new(writer)), recent, left_behind, path })
+        Ok(Self { readers, writer: Some(Arc::new(writer)), log, recent, left_behind, path })
     }
 
-    /// Opens `url` only to read it, beside the process that writes it.
+    /// Opens `url` only for reading, beside the process that writes it.
     pub fn open_read_only(url: &str) -> Result<Self, OpenError> {
-        let path = path_of(url)?;
-        if !path.exists() {
-            return Err(OpenError::Missing(path));
-        }
+        let path = lock::resolve(&path_of(url)?)?;
         open::check_version(&path)?;
-        let (readers, recent) = (Arc::new(Readers::open(&path)?), Arc::new(Recent::new()));
-        Ok(Self { readers, writer: None, recent, left_behind: 0, path })
+        let (readers, recent) =
+            (Arc::new(ReaderPool::open(&path, None)?), Arc::new(HotCache::new()));
+        let log = Arc::new(Log::of(&path));
+        Ok(Self { readers, writer: None, log, recent, left_behind: 0, path })
     }
 
-    /// Folds the log back into the file, and gives back the room of what was removed. Nobody else may have it meanwhile.
+    /// Checkpoints the log into the file, and frees the space of removed rows. No other process may
+    /// hold the file meanwhile.
     pub fn compact(url: &str) -> Result<(), OpenError> {
         let path = path_of(url)?;
         if !path.exists() {
             return Err(OpenError::Missing(path));
         }
-        let (connection, _lock) = open::for_writing(&path)?;
-        let done = connection.execute_batch(
-            "pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)",
-        );
+        let opened = open::for_writing(&path)?;
+        let sql = "pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)";
+        let done = opened.connection.execute_batch(sql);
         done.map_err(|cause| OpenError::Io { path, cause: cause.to_string() })
     }
 
-    /// Does something that belongs to no conversation's life, in a transaction.
+    /// Runs work that is part of no single conversation, in a transaction.
     async fn work(
         &self,
-        work: impl FnOnce(&rusqlite::Connection, &mut Written) -> rusqlite::Result<()> + Send + 'static,
+        work: impl FnOnce(&rusqlite::Connection, &mut TxState) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.writer()?.run(|answer| Job::Work(Box::new(work), answer)).await
+        self.writer()?.run(|answer| WriterJob::Work(Box::new(work), answer)).await
     }
 
     fn writer(&self) -> Result<&Writer, StoreError> {
@@ -104,7 +116,7 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// What is kept of a message in memory, and under what.
+/// What memory keeps of a message, and its key.
 fn body_of(message: &NewMessage) -> (recent::Key, Body) {
     let bytes = message.body.clone();
     let body = Body { foreign_id: message.foreign_id.clone(), received: message.received, bytes };
@@ -113,22 +125,23 @@ fn body_of(message: &NewMessage) -> (recent::Key, Body) {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn accept(&self, arrival: Arrival) -> Result<Stored, StoreError> {
+    async fn accept(&self, arrival: Arrival) -> Result<Acceptance, StoreError> {
         let Arrival::Message(message) = &arrival else {
-            return self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await;
+            return self.writer()?.run(|answer| WriterJob::Accept(Box::new(arrival), answer)).await;
         };
         let (key, body) = body_of(message);
-        let stored = self.writer()?.run(|answer| Job::Accept(Box::new(arrival), answer)).await?;
-        if matches!(stored, Stored::New(_)) {
+        let stored =
+            self.writer()?.run(|answer| WriterJob::Accept(Box::new(arrival), answer)).await?;
+        if matches!(stored, Acceptance::New(_)) {
             self.recent.keep(key, body);
         }
         Ok(stored)
     }
 
     async fn append(&self, append: Append) -> Result<bool, AppendError> {
-        match self.writer()?.run(|answer| Job::Append(Box::new(append), answer)).await? {
-            Handled::Whole { early } => Ok(early),
-            Handled::Fenced | Handled::Repeated => Err(AppendError::Fenced),
+        match self.writer()?.run(|answer| WriterJob::Append(Box::new(append), answer)).await? {
+            AtomicOutcome::Whole { early } => Ok(early),
+            AtomicOutcome::Fenced | AtomicOutcome::Repeated => Err(AppendError::Fenced),
         }
     }
 
@@ -136,13 +149,13 @@ impl Store for SqliteStore {
         &self,
         message: NewMessage,
         append: Append,
-    ) -> Result<Handled, StoreError> {
+    ) -> Result<AtomicOutcome, StoreError> {
         let (key, body) = body_of(&message);
         let handled = self
             .writer()?
-            .run(|answer| Job::AcceptWithStep(Box::new((message, append)), answer))
+            .run(|answer| WriterJob::AcceptWithStep(Box::new((message, append)), answer))
             .await?;
-        if matches!(handled, Handled::Whole { .. }) {
+        if matches!(handled, AtomicOutcome::Whole { .. }) {
             self.recent.keep(key, body);
         }
         Ok(handled)
@@ -164,8 +177,8 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> Result<Vec<InboxItem>, StoreError> {
         let last = match self.recent.inbox(conversation, customers, limit) {
-            Answer::Whole(items) => return Ok(items),
-            Answer::Ask(last) => last,
+            CachedInbox::Whole(items) => return Ok(items),
+            CachedInbox::Ask(last) => last,
         };
         let (conversation, recent) = (conversation.clone(), Arc::clone(&self.recent));
         let ask = move |connection: &rusqlite::Connection| {
@@ -231,6 +244,7 @@ impl Store for SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
+        failpoint::reached("outbox");
         let integration = integration.clone();
         let read =
             move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
@@ -246,31 +260,70 @@ impl Store for SqliteStore {
         integration: &IntegrationName,
         after: Option<&ConversationId>,
         limit: usize,
-    ) -> Result<Vec<Watched>, StoreError> {
+    ) -> Result<Vec<WatchedConversation>, StoreError> {
         let (integration, after) = (integration.clone(), after.cloned());
         self.readers
             .run(move |connection| read::watched(connection, &integration, after.as_ref(), limit))
             .await
     }
 
+    async fn in_touch(
+        &self,
+        integration: &IntegrationName,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let (integration, after) = (integration.clone(), after.cloned());
+        self.readers
+            .run(move |connection| read::in_touch(connection, &integration, after.as_ref(), limit))
+            .await
+    }
+
+    async fn undelivered_besides(
+        &self,
+        integration: &IntegrationName,
+        besides: &ConversationId,
+        enough: usize,
+    ) -> Result<usize, StoreError> {
+        let (integration, besides) = (integration.clone(), besides.clone());
+        let ask = move |connection: &_| {
+            read::undelivered_besides(connection, &integration, &besides, enough)
+        };
+        self.readers.run(ask).await
+    }
+
+    async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
+        self.readers.run(read::dead_letters).await
+    }
+
+    async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
+        let (integration, id) = (integration.clone(), id.to_owned());
+        self.readers.run(move |connection| read::has_event(connection, &integration, &id)).await
+    }
+
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         let writer = self.writer()?;
-        let (mut gone, mut after) = (0, prune::Place::default());
+        let (mut gone, mut after) = (0, prune::PruneCursor::default());
         while let Some((old, last)) =
             self.readers.run(move |connection| prune::candidates(connection, before, after)).await?
         {
             self.recent.drop_bodies();
             for page in old.chunks(prune::PAGE) {
-                gone += writer.run(|answer| Job::Prune(before, page.to_vec(), answer)).await?;
+                gone +=
+                    writer.run(|answer| WriterJob::Prune(before, page.to_vec(), answer)).await?;
             }
             after = last;
         }
-        while writer.run(|answer| Job::ForgetEvents(before, answer)).await? > 0 {}
+        while writer.run(|answer| WriterJob::ForgetEvents(before, answer)).await? > 0 {}
         Ok(gone)
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.writer()?.run(Job::Probe).await
+        self.writer()?.run(WriterJob::Probe).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer()?.probe().await
     }
 
     async fn conversations(
@@ -289,9 +342,95 @@ impl Store for SqliteStore {
         self.readers.run(move |connection| read::dossier(connection, &conversation)).await
     }
 
+    fn health(&self) -> Option<Health> {
+        self.writer.is_some().then(|| self.log.health())
+    }
+
+    async fn broken(&self) {
+        match &self.writer {
+            Some(writer) => writer.broken().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn clock(&self, machine: Arc<dyn Machine>) -> Result<Arc<StoreClock>, StoreError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let of = Arc::clone(&machine);
+        let start = move |connection: &rusqlite::Connection, _: &mut TxState| {
+            let _ = tell.send(StoreClock::starting_at(
+                Arc::clone(&of),
+                clock::start(connection, of.as_ref())?,
+            ));
+            Ok(())
+        };
+        self.work(start).await?;
+        told.await.map_err(|_| StoreError::Unavailable("its clock could not be read".into()))
+    }
+
     async fn close(&self) {
         if let Some(writer) = &self.writer {
             writer.stop().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_probe_goes_ahead_of_what_waits() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", dir.path().join("tidegate.db").display());
+        let store = SqliteStore::open(&url).expect("it opens");
+        // The first of three thousand blocks the writer until all have been queued, the last until
+        // the probe is answered.
+        let (start, begun) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (mut first, mut last) = (Some(begun), Some(ended));
+        let mut waiting = Vec::new();
+        for number in 1..=3_000 {
+            let gate = match number {
+                1 => first.take(),
+                3_000 => last.take(),
+                _ => None,
+            };
+            waiting.push(Box::pin(store.work(move |_, _| {
+                // An error means that the test has already failed.
+                let _ = gate.map(|gate| gate.recv());
+                Ok(())
+            })));
+        }
+        for asked in &mut waiting {
+            assert!(tokio::task::unconstrained(asked.as_mut()).now_or_never().is_none());
+        }
+        let mut probe = Box::pin(store.probe());
+        assert!(probe.as_mut().now_or_never().is_none());
+        start.send(()).expect("the first waits for it");
+        let answered = tokio::time::timeout(Duration::from_secs(30), probe).await;
+        assert!(matches!(answered, Ok(Ok(()))), "the probe is behind all of them: {answered:?}");
+        end.send(()).expect("the last waits for it");
+        assert!(futures_util::future::join_all(waiting).await.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_panic_of_the_writer_is_told_and_nobody_else_gets_the_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", dir.path().join("tidegate.db").display());
+        let store = SqliteStore::open(&url).expect("it opens");
+        store.ready().await.expect("it works");
+        let quiet = tokio::time::timeout(Duration::from_millis(50), store.broken()).await;
+        assert!(quiet.is_err(), "nothing is broken");
+        let asked = store.work(|_, _| panic!("a mistake in the writer")).await;
+        assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
+        let told = tokio::time::timeout(Duration::from_secs(10), store.broken()).await;
+        assert!(told.is_ok(), "the process would answer 503 for ever");
+        assert!(store.ready().await.is_err());
+        let second = SqliteStore::open(&url);
+        assert!(matches!(second, Err(OpenError::InUse { .. })), "the process has not ended yet");
     }
 }

@@ -1,26 +1,42 @@
-//! Opening the file: settings that make a commit durable, migrations, and the lock against a second process.
+//! Opening the file: settings that make a commit durable, and migrations.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::lock::StoreLock;
+use super::rights;
 use crate::OpenError;
+use crate::mistake::{self, Mistake};
 
-/// How long a statement waits for another program that has the file.
+/// How long a statement waits for another program that holds the file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// In the order in which they are applied; one that was released is never changed. How many a file has had stands in
-/// its `user_version`.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// The value of `synchronous = FULL` when read back: a commit returns once it is on disk.
+const FULL: u8 = 2;
 
-/// The connection that writes, and the lock that it holds for as long as the process has the store.
-pub(super) fn for_writing(path: &Path) -> Result<(Connection, File), OpenError> {
-    let lock = lock(path)?;
-    let had = if path.exists() { inspect(path)? } else { 0 };
-    let mut connection = connect(path)?;
+/// In the order in which they are applied; a released migration is never changed. The file's
+/// `user_version` says how many have been applied.
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema.sql"), include_str!("clock.sql"), include_str!("dead_letters.sql")];
+
+/// What a process that serves a file holds.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// The file's name with links resolved.
+    pub(super) path: PathBuf,
+    /// Last, so that it outlives the connection.
+    pub(super) lock: StoreLock,
+}
+
+/// Opens the file for the only process that writes it, creating or migrating it as needed.
+pub(super) fn for_writing(path: &Path) -> Result<Opened, OpenError> {
+    let (lock, path) = StoreLock::take(path)?;
+    let had = inspect(&path)?;
+    let mut connection = connect(&path)?;
+    is_durable(&connection, &path)?;
     if had < MIGRATIONS.len() {
         let mut migrate = || {
             let migration = connection.transaction()?;
@@ -31,12 +47,35 @@ pub(super) fn for_writing(path: &Path) -> Result<(Connection, File), OpenError> 
             migration.commit()
         };
         migrate()
-            .map_err(|error| OpenError::Io { path: path.to_owned(), cause: error.to_string() })?;
+            .map_err(|error| OpenError::Io { path: path.clone(), cause: error.to_string() })?;
     }
-    Ok((connection, lock))
+    rights::restrict(&path);
+    Ok(Opened { connection, path, lock })
 }
 
-/// A further connection.
+/// Refuses a file on which commits would not be as durable as promised. If SQLite cannot change the
+/// journal mode, it keeps the old one and reports no error.
+fn is_durable(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let unsafe_because = |cause: String| OpenError::NotDurable { path: path.to_owned(), cause };
+    let read = |error: rusqlite::Error| unsafe_because(error.to_string());
+    let journal: String =
+        connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(read)?;
+    if !journal.eq_ignore_ascii_case("wal") {
+        return Err(unsafe_because(format!(
+            "its journal mode stays `{journal}` and cannot become `wal`"
+        )));
+    }
+    let synchronous: u8 =
+        connection.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(read)?;
+    if synchronous < FULL {
+        return Err(unsafe_because(format!(
+            "`synchronous` stays {synchronous} and cannot become {FULL}"
+        )));
+    }
+    Ok(())
+}
+
+/// Opens a further connection.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let io =
         |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
@@ -45,23 +84,33 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
-    connection.pragma_update(None, "journal_mode", "wal").map_err(io)?;
-    // A commit returns when it is on the disk.
-    connection.pragma_update(None, "synchronous", "full").map_err(io)?;
-    // Checkpoints have a thread of their own: inside a commit they would be a pause for everyone.
+    connection.pragma_update(None, "journal_mode", "wal").map_err(|error| {
+        let cause = format!("its journal mode cannot become `wal`: {error}");
+        OpenError::NotDurable { path: path.to_owned(), cause }
+    })?;
+    // A commit returns when it is on disk.
+    connection
+        .pragma_update(
+            None,
+            "synchronous",
+            &*mistake::sql(Mistake::NotSynced, "full", "full", "off"),
+        )
+        .map_err(io)?;
+    // Checkpoints have their own thread: inside a commit they would pause every caller.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(io)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(io)?;
-    // A statement is planned once; else SQLite may plan it anew for each value that is bound, at many times its price.
+    // Plans each statement once. Otherwise SQLite may plan it again for each bound value, at many
+    // times the cost.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(io)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
-/// How many pages (of 4 KiB) the writer keeps in memory: what it changes is spread over the trees, and a page that it must
-/// read again costs a call. They take room only once they are in use.
+/// How many pages (of 4 KiB) the writer caches. Its changes are spread over the trees, and reading
+/// a page again costs a call. The pages take memory only once they are in use.
 pub(super) const WRITER_CACHE: u32 = 4_096;
 
-/// Says how many pages a connection keeps in memory.
+/// Sets how many pages a connection caches.
 pub(super) fn set_cache(connection: &Connection, pages: u32) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", pages)
 }
@@ -74,8 +123,8 @@ pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// How many migrations the file has had. A mistyped path may lead to somebody else's database, so this looks without
-/// changing a byte of it.
+/// How many migrations the file has had. A mistyped path may name an unrelated database, so this
+/// does not change a byte of it.
 fn inspect(path: &Path) -> Result<usize, OpenError> {
     let io =
         |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
@@ -84,7 +133,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     connection.busy_timeout(BUSY).map_err(io)?;
     let found: usize =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
-    // Builds before the first release had other columns.
+    // Builds before the first release had different columns.
     let tables =
         "select count(*), (select count(*) from pragma_table_info('message') where name = 'before')
                   from sqlite_schema where type = 'table'";
@@ -101,22 +150,36 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
     }
 }
 
-/// Whether another process has the file for writing.
-pub(super) fn is_locked(path: &Path) -> bool {
-    // Held only for this moment; whoever starts in it tries again.
-    matches!(lock(path), Err(OpenError::InUse(_)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Two processes that drive the same conversations would fence each other off, so the second one is told at once.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let io =
-        |error: std::io::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
-    let file = File::create(PathBuf::from(name)).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(io(error)),
+    #[test]
+    fn a_file_that_does_not_take_the_log_is_refused() {
+        let path = Path::new("tidegate.db");
+        // A database in memory keeps its own journal mode, and reports it without an error.
+        let memory = Connection::open_in_memory().expect("it opens");
+        memory.pragma_update(None, "journal_mode", "wal").expect("SQLite sees no error in it");
+        let refused =
+            is_durable(&memory, path).expect_err("what is answered would be lost").to_string();
+        assert!(refused.contains("its journal mode stays `memory`"), "{refused}");
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = connect(&dir.path().join("tidegate.db")).expect("it opens");
+        is_durable(&file, path).expect("a file of ours");
+        file.pragma_update(None, "synchronous", "normal").expect("set");
+        let refused = is_durable(&file, path).expect_err("a commit is not synced").to_string();
+        assert!(refused.contains("`synchronous` stays 1"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_another_program_reads_in_its_old_mode_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("tidegate.db");
+        let other = Connection::open(&path).expect("it opens");
+        other
+            .execute_batch("create table other (x); begin; select * from other;")
+            .expect("it reads");
+        let refused = connect(&path).expect_err("it stays as it is").to_string();
+        assert!(refused.contains("its journal mode cannot become `wal`"), "{refused}");
     }
 }

@@ -1,4 +1,4 @@
-//! Copying out of the file and into it.
+//! Copying out of and into the file.
 
 use async_trait::async_trait;
 use conversation::ConversationId;
@@ -10,23 +10,30 @@ use super::accept::keep_body;
 use super::append::write_step;
 use super::prune::{remove_messages, remove_steps};
 use super::read::{CHAIN, has_every_message, steps};
-use super::written::Written;
+use super::written::TxState;
 use crate::StoreError;
-use crate::portable::{Bundle, Early, Mark, Message, OutboxRow, Place, Portable, Seen, as_key};
+use crate::portable::{
+    ConversationExport, Early, EventCursor, ExportedMessage, Fingerprint, OutboxRow, Portable,
+    SeenEvent, as_key,
+};
 
 #[async_trait]
 impl Portable for SqliteStore {
     async fn is_in_use(&self) -> Result<bool, StoreError> {
-        // Whoever may write holds the lock; this one either has it itself or only reads.
-        Ok(self.writer.is_none() && super::open::is_locked(&self.path))
+        // A process that may write holds the lock; this process either holds it itself or only
+        // reads.
+        Ok(self.writer.is_none() && super::lock::is_held(&self.path))
     }
 
-    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Mark>, StoreError> {
+    async fn mark(&self, conversation: &ConversationId) -> Result<Option<Fingerprint>, StoreError> {
         let id = conversation.clone();
         self.readers.run(move |connection| Ok(mark(connection, id.as_str())?)).await
     }
 
-    async fn export(&self, conversation: &ConversationId) -> Result<Option<Bundle>, StoreError> {
+    async fn export(
+        &self,
+        conversation: &ConversationId,
+    ) -> Result<Option<ConversationExport>, StoreError> {
         let id = conversation.clone();
         self.readers
             .run(move |connection| {
@@ -39,7 +46,7 @@ impl Portable for SqliteStore {
 
     async fn import(
         &self,
-        bundles: Vec<(ConversationId, Option<Bundle>)>,
+        bundles: Vec<(ConversationId, Option<ConversationExport>)>,
     ) -> Result<(), StoreError> {
         self.work(move |connection, written| {
             for (id, bundle) in bundles {
@@ -55,9 +62,9 @@ impl Portable for SqliteStore {
 
     async fn events(
         &self,
-        after: &Place,
+        after: &EventCursor,
         limit: usize,
-    ) -> Result<(Vec<Seen>, Option<Place>), StoreError> {
+    ) -> Result<(Vec<SeenEvent>, Option<EventCursor>), StoreError> {
         let (id, integration) = after.clone();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.readers
@@ -67,9 +74,13 @@ impl Portable for SqliteStore {
                      order by id, integration limit ?3",
                 )?;
                 let rows = statement.query_map(params![id, integration, limit], |row| {
-                    Ok(Seen { id: row.get(0)?, integration: row.get(1)?, received: row.get(2)? })
+                    Ok(SeenEvent {
+                        id: row.get(0)?,
+                        integration: row.get(1)?,
+                        received: row.get(2)?,
+                    })
                 })?;
-                let mut events: Vec<Seen> = rows.collect::<rusqlite::Result<_>>()?;
+                let mut events: Vec<SeenEvent> = rows.collect::<rusqlite::Result<_>>()?;
                 let next = events.last().map(|last| (last.id.clone(), last.integration.clone()));
                 for event in &mut events {
                     event.id = as_key(std::mem::take(&mut event.id));
@@ -79,7 +90,7 @@ impl Portable for SqliteStore {
             .await
     }
 
-    async fn import_events(&self, events: Vec<Seen>) -> Result<(), StoreError> {
+    async fn import_events(&self, events: Vec<SeenEvent>) -> Result<(), StoreError> {
         self.work(move |connection, _| {
             for event in events {
                 connection
@@ -137,7 +148,7 @@ impl Portable for SqliteStore {
     }
 }
 
-fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
+fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Fingerprint>> {
     let sql = format!(
         "{CHAIN} select seq, pruned_seq, (select count(*) from chain),
                 (select count(*) from inbox where conversation = ?1)
@@ -146,7 +157,7 @@ fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
     connection
         .prepare_cached(&sql)?
         .query_row([id], |row| {
-            Ok(Mark {
+            Ok(Fingerprint {
                 seq: row.get(0)?,
                 pruned_seq: row.get(1)?,
                 messages: row.get(2)?,
@@ -156,7 +167,7 @@ fn mark(connection: &Connection, id: &str) -> rusqlite::Result<Option<Mark>> {
         .optional()
 }
 
-fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>> {
+fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<ConversationExport>> {
     let bundle = connection
         .prepare_cached(
             "select integration, customer, conversation.seq, due, watched, snapshot.state, coalesce(snapshot.seq, 0),
@@ -164,7 +175,7 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
              from conversation left join snapshot on snapshot.conversation = id where id = ?1",
         )?
         .query_row([id], |row| {
-            Ok(Bundle {
+            Ok(ConversationExport {
                 id: id.to_owned(),
                 integration: row.get(0)?,
                 customer: row.get(1)?,
@@ -190,7 +201,7 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Bundle>>
     bundle.messages = connection
         .prepare_cached(&sql)?
         .query_map([id], |row| {
-            Ok(Message {
+            Ok(ExportedMessage {
                 integration: row.get(0)?,
                 direction: row.get(1)?,
                 id: row.get(2)?,
@@ -241,9 +252,14 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn import(connection: &Connection, b: &Bundle, written: &mut Written) -> rusqlite::Result<()> {
+fn import(
+    connection: &Connection,
+    b: &ConversationExport,
+    written: &mut TxState,
+) -> rusqlite::Result<()> {
     let mut step = None;
-    // What was decided at one moment may have been several steps; nobody can tell, and nobody has to.
+    // Records with the same time may have been several steps. The difference is lost, and does not
+    // matter.
     for records in b.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
         let (seq, at, _) = records[0];
         step = write_step(

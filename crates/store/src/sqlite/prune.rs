@@ -1,4 +1,5 @@
-//! What goes after the retention time, a few conversations at a time: the writer has other work between.
+//! Removes what is older than the retention time, a few conversations at a time, because the writer
+//! has other work in between.
 
 use std::collections::HashSet;
 
@@ -6,33 +7,35 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::read::{CHAIN, Step, missing_message, steps};
+use super::read::{CHAIN, JournalStep, missing_message, steps};
 use crate::StoreError;
 
 /// How many conversations one transaction prunes.
 pub(super) const PAGE: usize = 20;
-/// How many conversations are looked at for that in one query.
+/// How many conversations one query examines.
 const LOOKED_AT: usize = 1_000;
 /// How many events one transaction forgets.
 const EVENTS: usize = 500;
 
-/// When a conversation's first record was decided, and its id: the order in which they are looked at.
-pub(super) type Place = (i64, String);
+/// The time of a conversation's first record, and its id: the order in which conversations are
+/// examined.
+pub(super) type PruneCursor = (i64, String);
 
-/// Conversations behind `after` that may have something to prune, and where to go on looking; none where all were looked
-/// at. Those that have nothing so old are not touched: there may be millions.
+/// Conversations after `after` that may have something to prune, and the cursor to continue from;
+/// `None` if all were examined. Conversations without old records are not touched: there may be
+/// millions.
 pub(super) fn candidates(
     connection: &Connection,
     before: Timestamp,
-    (oldest, id): Place,
-) -> Result<Option<(Vec<ConversationId>, Place)>, StoreError> {
+    (oldest, id): PruneCursor,
+) -> Result<Option<(Vec<ConversationId>, PruneCursor)>, StoreError> {
     let mut statement = connection.prepare_cached(
         "select oldest, id from conversation where oldest >= ?1 and (oldest, id) > (?1, ?2) and oldest < ?3
          order by oldest, id limit ?4",
     )?;
     let params = params![oldest, id, before.as_millisecond(), LOOKED_AT];
     let rows = statement.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let rows = rows.collect::<rusqlite::Result<Vec<Place>>>()?;
+    let rows = rows.collect::<rusqlite::Result<Vec<PruneCursor>>>()?;
     let Some(last) = rows.last().cloned() else { return Ok(None) };
     Ok(Some((rows.into_iter().map(|(_, id)| ConversationId::new(id)).collect(), last)))
 }
@@ -46,7 +49,7 @@ pub(super) fn prune(
     let mut gone = 0;
     for conversation in conversations {
         let id = conversation.as_str();
-        // What is behind a gap may be open, and must stay as it is for whoever looks into it.
+        // Messages behind a gap may be open, and must stay unchanged for an investigation.
         if missing_message(connection, id)?.is_some() {
             continue;
         }
@@ -74,7 +77,8 @@ pub(super) fn forget_events(connection: &Connection, before: Timestamp) -> rusql
     Ok(gone as u64)
 }
 
-/// Whether nothing is open in a conversation and nothing has happened for so long: then it goes as a whole.
+/// Whether nothing is open in a conversation and nothing has happened since `before`: then the
+/// whole conversation is removed.
 fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<bool> {
     let sql = format!(
         "{CHAIN} select 1 from conversation where id = ?1 and due is null
@@ -95,9 +99,13 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     Ok(messages)
 }
 
-/// Cuts a journal where a snapshot stands for what is removed, and never behind the first record of a message that is
-/// still open. A step goes as a whole. Returns what stays.
-fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<Vec<Step>> {
+/// Cuts a journal only as far as a snapshot replaces it, and never past the first record of a
+/// message that is still open. Steps are removed whole. Returns the remaining steps.
+fn cut_journal(
+    connection: &Connection,
+    id: &str,
+    before: i64,
+) -> rusqlite::Result<Vec<JournalStep>> {
     let snapshot: u64 = connection
         .prepare_cached("select coalesce((select seq from snapshot where conversation = ?1), 0)")?
         .query_row([id], |row| row.get(0))?;
@@ -108,16 +116,16 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
         open.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<String>>>()?;
     let is_open =
         |record: &Vec<u8>| message_of(record).is_some_and(|message| open.contains(&message));
-    let goes = |step: &Step| {
+    let goes = |step: &JournalStep| {
         step.last() <= snapshot && step.at < before && !step.records.iter().any(is_open)
     };
     let mut going = steps(connection, id, 0)?;
     let staying = going.split_off(going.iter().take_while(|step| goes(step)).count());
-    let Some(last) = going.last().map(Step::last) else { return Ok(staying) };
+    let Some(last) = going.last().map(JournalStep::last) else { return Ok(staying) };
     for step in going {
         connection.prepare_cached("delete from journal where step = ?1")?.execute([step.id])?;
     }
-    // Where none is left, the number of the last may be given to another conversation's step.
+    // If no step remains, the number of the last one may be reused for another conversation's step.
     connection
         .prepare_cached(
             "update conversation set pruned_seq = ?2, oldest = ?3, step = ?4 where id = ?1",
@@ -131,12 +139,12 @@ fn cut_journal(connection: &Connection, id: &str, before: i64) -> rusqlite::Resu
     Ok(staying)
 }
 
-/// Removes messages that ended long ago and that the rest of the journal does not speak of any more.
+/// Removes messages that ended long ago and that the rest of the journal no longer mentions.
 fn remove_old_messages(
     connection: &Connection,
     id: &str,
     before: i64,
-    rest: &[Step],
+    rest: &[JournalStep],
 ) -> rusqlite::Result<usize> {
     let spoken_of: HashSet<String> =
         rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
@@ -158,7 +166,7 @@ fn remove_old_messages(
                 connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
             continue;
         }
-        // The one that it named is gone.
+        // The message that `before` named is gone.
         if before != last {
             connection
                 .prepare_cached("update message set before = ?2 where seq = ?1")?
@@ -188,7 +196,7 @@ pub(super) fn remove_steps(connection: &Connection, id: &str) -> rusqlite::Resul
     Ok(())
 }
 
-/// Which message a record is about; none where it is about none, or cannot be read.
+/// Which message a record is about; `None` if it is about no message, or cannot be read.
 fn message_of(record: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct About {

@@ -1,30 +1,36 @@
-//! What the writer does next.
+//! Chooses what the writer does next.
 
 use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 
-use super::writer::Job;
+use super::writer::WriterJob;
 
-/// The most that one commit takes; past this a batch gains nothing and everyone in it waits longer.
+/// The most that one commit takes. A larger batch gains nothing, and every caller in it waits
+/// longer.
 pub(super) const BATCH: usize = 512;
-/// How many of those that nobody waits for a commit takes at least, if there are so many, whatever else there is to do.
+/// The minimum number of lazy appends that a commit takes, if that many wait, whatever else is
+/// queued.
 const LAZY: usize = 64;
-/// How many may wait for the thread before callers have to.
+/// How many jobs may wait for the thread before callers must wait too.
 pub(super) const QUEUE: usize = 4_096;
 
 /// What waits for the next commit.
 #[derive(Default)]
 pub(super) struct Waiting {
-    jobs: VecDeque<Job>,
-    /// Appends that nobody waits for.
-    lazy: VecDeque<Job>,
+    jobs: VecDeque<WriterJob>,
+    /// Appends that no caller waits for.
+    lazy: VecDeque<WriterJob>,
 }
 
 impl Waiting {
-    /// Chooses what the next commit takes: in the order in which it came, but that what nobody waits for lets others go first.
-    /// Returns whether there is anything; waits where there is nothing yet.
-    pub(super) fn fill(&mut self, queue: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) -> bool {
+    /// Fills the next batch in order of arrival, except that lazy appends let others go first.
+    /// Returns false once the queue is empty and closed; blocks while it is only empty.
+    pub(super) fn fill(
+        &mut self,
+        queue: &mut mpsc::Receiver<WriterJob>,
+        batch: &mut Vec<WriterJob>,
+    ) -> bool {
         if self.jobs.is_empty() && self.lazy.is_empty() {
             match queue.blocking_recv() {
                 Some(job) => self.push(job),
@@ -42,14 +48,21 @@ impl Waiting {
         true
     }
 
-    fn push(&mut self, job: Job) {
+    fn push(&mut self, job: WriterJob) {
         match job {
-            Job::Append(append, answer) if append.lazy => {
-                self.lazy.push_back(Job::Append(append, answer))
+            WriterJob::Append(append, answer) if append.lazy => {
+                self.lazy.push_back(WriterJob::Append(append, answer));
             }
-            Job::Accept(..) | Job::Append(..) | Job::AcceptWithStep(..) => self.jobs.push_back(job),
-            // Whoever asks whether the store is ready, or changes more than one conversation, comes behind all others.
-            Job::Prune(..) | Job::ForgetEvents(..) | Job::Probe(_) | Job::Work(..) => {
+            WriterJob::Accept(..) | WriterJob::Append(..) | WriterJob::AcceptWithStep(..) => {
+                self.jobs.push_back(job);
+            }
+            WriterJob::Look => {}
+            // Readiness checks, and jobs that change more than one conversation, come after all
+            // others.
+            WriterJob::Prune(..)
+            | WriterJob::ForgetEvents(..)
+            | WriterJob::Probe(_)
+            | WriterJob::Work(..) => {
                 self.jobs.append(&mut self.lazy);
                 self.jobs.push_back(job);
             }
@@ -66,7 +79,7 @@ mod tests {
     use super::*;
     use crate::Append;
 
-    fn append(after: u64, lazy: bool) -> Job {
+    fn append(after: u64, lazy: bool) -> WriterJob {
         let append = Append {
             conversation: ConversationId::new("c"),
             integration: IntegrationName::new("acme"),
@@ -79,13 +92,16 @@ mod tests {
             snapshot: None,
             lazy,
         };
-        Job::Append(Box::new(append), oneshot::channel().0)
+        WriterJob::Append(Box::new(append), oneshot::channel().0)
     }
 
-    /// A number for an append, negative where nobody waits for it; 0 for whoever asks whether the store is ready.
-    fn told(jobs: &[Job]) -> Vec<i64> {
+    /// A number for each job: positive for an append, negative for a lazy append, 0 for a readiness
+    /// check.
+    fn told(jobs: &[WriterJob]) -> Vec<i64> {
         let told = jobs.iter().map(|job| match job {
-            Job::Append(append, _) => append.after.cast_signed() * if append.lazy { -1 } else { 1 },
+            WriterJob::Append(append, _) => {
+                append.after.cast_signed() * if append.lazy { -1 } else { 1 }
+            }
             _ => 0,
         });
         told.collect()
@@ -119,7 +135,7 @@ mod tests {
         let send = |job| jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
         send(append(1, true));
         send(append(2, false));
-        send(Job::Probe(oneshot::channel().0));
+        send(WriterJob::Probe(oneshot::channel().0));
         send(append(3, false));
         let (mut waiting, mut batch) = (Waiting::default(), Vec::new());
         assert!(waiting.fill(&mut queue, &mut batch));

@@ -1,13 +1,17 @@
-//! Queries. Each sees one commit, whole.
+//! Queries. Each sees exactly one commit.
+
+use std::collections::BTreeMap;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::json::from_json;
+use crate::mistake::{self, Mistake};
+use crate::portable::key;
 use crate::{
     Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
-    Watched,
+    WatchedConversation,
 };
 
 impl From<rusqlite::Error> for StoreError {
@@ -25,7 +29,7 @@ pub(super) fn load(
     connection: &Connection,
     id: &ConversationId,
 ) -> Result<Option<Loaded>, StoreError> {
-    // One statement more than one, so that a transaction keeps them on the same commit.
+    // There are several statements, so a transaction keeps them on the same commit.
     let reading = connection.unchecked_transaction()?;
     let found = reading
         .prepare_cached(
@@ -69,9 +73,12 @@ pub(super) fn inbox(
     customers: bool,
     limit: usize,
 ) -> Result<Vec<InboxItem>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&mistake::sql(
+        Mistake::InboxOrder,
         "select seq, input from inbox where conversation = ?1 and customers <= ?2 order by seq limit ?3",
-    )?;
+        "order by seq",
+        "order by seq desc",
+    ))?;
     let rows = statement
         .query_map(params![conversation.as_str(), customers, most(limit)], |row| {
             Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))
@@ -86,7 +93,7 @@ pub(super) fn inbox(
     .collect()
 }
 
-/// Whether any inbox has a row up to this one.
+/// Whether any inbox has a row with at most this number.
 pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached("select 1 from inbox where seq <= ?1 limit 1")?.exists([last])?)
 }
@@ -94,7 +101,7 @@ pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool
 const MESSAGE: &str =
     "select id, direction, conversation, foreign_id, received, state, reason, receipt,
                               (select body from body where seq = message.seq) as body from message";
-/// Without the body, but whether there is one.
+/// Without the body, but with whether there is one.
 const MESSAGE_HEAD: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'',
                                    exists (select 1 from body where seq = message.seq) from message";
 
@@ -126,8 +133,9 @@ pub(super) fn message(
     Ok(found.optional()?)
 }
 
-/// Begins a statement that reads from `chain`: the numbers of the messages of the conversation `?1`, found from the last to the
-/// first, as each names the one before it. Through nobody else's messages, whatever a damaged file says.
+/// The start of a statement that reads from `chain`: the numbers of the messages of the
+/// conversation `?1`. They are found from the last to the first, as each names the one before it.
+/// The chain never enters another conversation's messages, even in a damaged file.
 pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
     select seq, before from message where seq = (select message from conversation where id = ?1) and conversation = ?1
     union all
@@ -135,7 +143,8 @@ pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
         where message.seq < chain.seq and message.conversation = ?1
 )";
 
-/// The number of a message of a conversation that is named and is not there: those before it are not found either.
+/// The number of a conversation's message that is named but missing. The messages before it cannot
+/// be found either.
 pub(super) fn missing_message(
     connection: &Connection,
     conversation: &str,
@@ -147,7 +156,7 @@ pub(super) fn missing_message(
     connection.prepare_cached(&sql)?.query_row([conversation], |row| row.get(0)).optional()
 }
 
-/// Says so where not every message of a conversation is found.
+/// Returns an error if some message of a conversation cannot be found.
 pub(super) fn has_every_message(
     connection: &Connection,
     conversation: &str,
@@ -200,10 +209,13 @@ pub(super) fn due(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&mistake::sql(
+        Mistake::DueOrder,
         "select id, due from conversation where due >= ?1 and (due, id) > (?1, ?2) and due <= ?3
          order by due, id limit ?4",
-    )?;
+        "order by due",
+        "order by due desc",
+    ))?;
     let (at, id) = Due::place(after);
     let rows =
         statement.query_map(params![at, id, until.as_millisecond(), most(limit)], |row| {
@@ -222,10 +234,13 @@ pub(super) fn outbox(
     after: u64,
     limit: usize,
 ) -> Result<Vec<OutboxItem>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&mistake::sql(
+        Mistake::OutboxOrder,
         "select seq, conversation, since, owed from outbox
          where integration = ?1 and lazy = ?2 and seq > ?3 order by seq limit ?4",
-    )?;
+        "order by seq",
+        "order by seq desc",
+    ))?;
     let rows = statement
         .query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
     rows.map(outbox_item).collect()
@@ -236,7 +251,7 @@ pub(super) fn watched(
     integration: &IntegrationName,
     after: Option<&ConversationId>,
     limit: usize,
-) -> Result<Vec<Watched>, StoreError> {
+) -> Result<Vec<WatchedConversation>, StoreError> {
     let mut statement = connection.prepare_cached(
         "select id, watched from conversation
          where integration = ?1 and id > ?2 and watched is not null order by id limit ?3",
@@ -244,12 +259,71 @@ pub(super) fn watched(
     let after = after.map_or("", ConversationId::as_str);
     let rows = statement.query_map(params![integration.as_str(), after, most(limit)], |row| {
         let genesys: String = row.get(1)?;
-        Ok(Watched {
+        Ok(WatchedConversation {
             conversation: ConversationId::new(row.get::<_, String>(0)?),
             genesys: genesys.into(),
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A conversation with a session is watched, and one that asks for a session wants to be woken.
+pub(super) fn in_touch(
+    connection: &Connection,
+    integration: &IntegrationName,
+    after: Option<&ConversationId>,
+    limit: usize,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select id from conversation
+         where integration = ?1 and id > ?2 and (watched is not null or due is not null) order by id limit ?3",
+    )?;
+    let after = after.map_or("", ConversationId::as_str);
+    let rows = statement.query_map(params![integration.as_str(), after, most(limit)], |row| {
+        row.get::<_, String>(0)
+    })?;
+    Ok(rows.map(|id| Ok(ConversationId::new(id?))).collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn undelivered_besides(
+    connection: &Connection,
+    integration: &IntegrationName,
+    besides: &ConversationId,
+    enough: usize,
+) -> Result<usize, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select count(*) from (
+             select distinct conversation from outbox
+             where integration = ?1 and lazy = 0 and key like 'inbound/%' and conversation <> ?2 limit ?3
+         )",
+    )?;
+    Ok(statement
+        .query_row(params![integration.as_str(), besides.as_str(), most(enough)], |row| {
+            row.get(0)
+        })?)
+}
+
+/// Uses an index that contains only dead letters.
+pub(super) fn dead_letters(
+    connection: &Connection,
+) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "select integration, count(*) from message indexed by message_refused
+         where direction = 'inbound' and state = 'refused' group by integration",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    rows.map(|row| row.map(|(name, count)| (IntegrationName::new(name), count)).map_err(Into::into))
+        .collect()
+}
+
+pub(super) fn has_event(
+    connection: &Connection,
+    integration: &IntegrationName,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let mut statement =
+        connection.prepare_cached("select 1 from event where id = ?1 and integration = ?2")?;
+    Ok(statement.exists(params![key(id).as_str(), integration.as_str()])?)
 }
 
 fn owed(
@@ -342,7 +416,7 @@ fn rows_of_journal(
         let at = Timestamp::from_millisecond(step.at)
             .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, step.at))?;
         for (seq, record) in (step.seq..).zip(step.records).filter(|(seq, _)| *seq > after) {
-            // Damaged bytes are this record's trouble alone: whoever audits must be able to read the others.
+            // Damaged bytes affect only this record: an audit must be able to read the others.
             let record =
                 serde_json::from_slice::<Record>(&record).map_err(|error| error.to_string());
             rows.push(JournalRow { seq, at, record });
@@ -351,8 +425,8 @@ fn rows_of_journal(
     Ok(rows)
 }
 
-/// What a conversation decided at once, as it stands in the journal.
-pub(super) struct Step {
+/// One step's decisions, as the journal stores them.
+pub(super) struct JournalStep {
     pub(super) id: i64,
     /// The sequence number of the first record.
     pub(super) seq: u64,
@@ -360,20 +434,21 @@ pub(super) struct Step {
     pub(super) records: Vec<Vec<u8>>,
 }
 
-impl Step {
+impl JournalStep {
     /// The sequence number of the last record.
     pub(super) fn last(&self) -> u64 {
         self.seq + self.records.len() as u64 - 1
     }
 }
 
-/// The steps of a conversation that have records behind `after`, in order.
+/// The steps of a conversation that have records after `after`, in order.
 pub(super) fn steps(
     connection: &Connection,
     conversation: &str,
     after: u64,
-) -> rusqlite::Result<Vec<Step>> {
-    let mut statement = connection.prepare_cached(
+) -> rusqlite::Result<Vec<JournalStep>> {
+    let mut statement = connection.prepare_cached(&mistake::sql(
+        Mistake::JournalOrder,
         "with recursive steps (step, before, seq, at, records) as (
             select step, before, seq, at, records from journal
                 where step = (select step from conversation where id = ?1 and seq > ?2) and conversation = ?1
@@ -383,11 +458,13 @@ pub(super) fn steps(
                 from steps join journal on journal.step = steps.before
                 where steps.seq > ?2 + 1 and journal.step < steps.step and journal.conversation = ?1
          ) select step, seq, at, records from steps order by seq",
-    )?;
+        "from steps order by seq",
+        "from steps order by seq desc",
+    ))?;
     let steps = statement.query_map(params![conversation, after], |row| {
         let records =
             row.get_ref(3)?.as_bytes()?.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
-        Ok(Step { id: row.get(0)?, seq: row.get(1)?, at: row.get(2)?, records })
+        Ok(JournalStep { id: row.get(0)?, seq: row.get(1)?, at: row.get(2)?, records })
     })?;
     steps.collect()
 }

@@ -7,26 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::lock::StoreLock;
 use super::open;
 use crate::{OpenError, StoreError};
 
-/// Enough that a slow listing does not hold up a load.
+/// Enough connections that a slow listing does not hold up a load.
 const READERS: usize = 4;
-/// How many pages (of 4 KiB) each keeps in memory: with every commit it has to read anew what it has anyway.
+/// How many pages (of 4 KiB) each connection caches: after every commit it must read its cached
+/// pages again anyway.
 const CACHE: u32 = 128;
 
-pub(super) struct Readers {
+pub(super) struct ReaderPool {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
-    /// For threads that belong to the store: those of the runtime may all be waiting for names to be looked up.
+    /// Queries for the store's own threads: the runtime's threads may all be blocked on name
+    /// lookups.
     queries: mpsc::Sender<Query>,
+    /// The lock of the process that writes. It is the last field, so that it outlives the
+    /// connections.
+    _lock: Option<Arc<StoreLock>>,
 }
 
 type Query = Box<dyn FnOnce() + Send>;
 
-/// A connection that comes back even if its query panics.
+/// A connection that is returned to the pool even if its query panics.
 struct Taken<'a> {
-    readers: &'a Readers,
+    readers: &'a ReaderPool,
     connection: Option<Connection>,
     _permit: OwnedSemaphorePermit,
 }
@@ -37,8 +43,8 @@ impl Drop for Taken<'_> {
     }
 }
 
-impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+impl ReaderPool {
+    pub(super) fn open(path: &Path, lock: Option<Arc<StoreLock>>) -> Result<Self, OpenError> {
         let connect = || {
             let connection = open::connect(path)?;
             open::set_cache(&connection, CACHE).map_err(|error| OpenError::Io {
@@ -59,11 +65,17 @@ impl Readers {
                 cause: error.to_string(),
             })?;
         }
-        Ok(Self { idle: Mutex::new(idle), free: Arc::new(Semaphore::new(READERS)), queries })
+        Ok(Self {
+            idle: Mutex::new(idle),
+            free: Arc::new(Semaphore::new(READERS)),
+            queries,
+            _lock: lock,
+        })
     }
 
-    /// Runs a query of a few pages, which were written a moment ago, right here: to have another thread do it takes several
-    /// times as long as the query. Where every connection is busy it waits for its turn elsewhere.
+    /// Runs a query of a few recently written pages on the current thread. Handing it to another
+    /// thread would take several times as long as the query. If every connection is busy, the query
+    /// waits for its turn on another thread.
     pub(super) async fn glance<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -85,7 +97,7 @@ impl Readers {
         let readers = Arc::clone(self);
         let (answer, answered) = oneshot::channel();
         let query = move || {
-            // Whoever asked may have gone; the connection is taken until the query has ended all the same.
+            // The caller may have gone; the connection stays in use until the query has ended.
             let connection = readers.idle().pop();
             let _ = answer.send(readers.ask(connection, permit, query));
         };
@@ -101,7 +113,7 @@ impl Readers {
         query: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let taken = Taken { readers: self, connection, _permit: permit };
-        // There are as many as permits.
+        // There are as many connections as permits.
         let none = || StoreError::Unavailable("every reader is busy".into());
         query(taken.connection.as_ref().ok_or_else(none)?)
     }
@@ -111,12 +123,12 @@ impl Readers {
     }
 }
 
-/// What a thread does, until the store is gone.
+/// The loop of a reader thread, until the store is gone.
 fn answer_all(asked: &Mutex<mpsc::Receiver<Query>>) {
     loop {
         let query = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(query) = query else { return };
-        // Whoever asked hears it by the dropped answer; others go on.
+        // The dropped answer tells the caller; the thread goes on.
         if std::panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
             tracing::error!("a query of the store broke");
         }

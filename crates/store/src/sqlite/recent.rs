@@ -1,9 +1,9 @@
-//! What came a moment ago, in memory. Nearly every message is handled, forwarded and receipted at once, and to read it back
-//! from the file three times would cost more than to write it.
+//! A memory cache of recent data. Nearly every message is handled, forwarded and receipted at once.
+//! Reading it back from the file three times would cost more than writing it.
 //!
-//! The file is the truth. Of the inbox the writer tells here what each commit changed, in the order of the commits, so that
-//! what a conversation has here is what it has in the file; where that is not sure, the file is asked. Bodies never
-//! change. Both are bounded (I12).
+//! The file is authoritative. The writer reports the inbox changes of each commit here, in commit
+//! order. So the cache holds for a conversation exactly what the file holds; if that is uncertain,
+//! the file is read. Bodies never change. Both caches are bounded (I12).
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -14,23 +14,23 @@ use lru::LruCache;
 
 use crate::{Body, Direction, InboxItem};
 
-/// How many rows of the inbox are kept; past this all are left to the file.
+/// How many inbox rows are cached; beyond this, all are left to the file.
 const ROWS: usize = 32_768;
-/// How much is kept of bodies, in bytes.
+/// The most bytes of bodies that are cached.
 const BYTES: usize = 4 << 20;
-/// How many bodies are kept.
+/// The most bodies that are cached.
 const BODIES: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 
 /// What a commit changed in the inbox.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum InboxChange {
     Came(ConversationId, u64, Input),
     Went(ConversationId, u64),
-    /// Nobody says what.
+    /// What changed is unknown.
     Anything,
 }
 
-pub(super) struct Recent {
+pub(super) struct HotCache {
     inbox: Mutex<Inbox>,
     bodies: Mutex<Bodies>,
 }
@@ -38,26 +38,26 @@ pub(super) struct Recent {
 struct Inbox {
     conversations: HashMap<ConversationId, BTreeMap<u64, Input>>,
     rows: usize,
-    /// What the file may have beside them.
+    /// Rows that the file may have in addition.
     older: Older,
 }
 
-/// Rows of the inbox that only the file has.
+/// Inbox rows that only the file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Older {
     /// There are none.
     None,
-    /// There may be some up to this one.
+    /// There may be some with numbers up to this one.
     UpTo(u64),
-    /// There may be some up to whatever comes next.
+    /// There may be some with numbers below the next row's.
     UpToNext,
 }
 
 /// Whether memory can answer for the inbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum CachedInbox {
     Whole(Vec<InboxItem>),
-    /// The file has to be asked; also whether it still has rows up to this one.
+    /// The file must be read; with a number, also check whether it still has rows up to that one.
     Ask(Option<u64>),
 }
 
@@ -66,45 +66,46 @@ struct Bodies {
     bytes: usize,
 }
 
-/// Whose, which way, and its id.
+/// The integration, the direction and the id.
 pub(super) type Key = (IntegrationName, Direction, MessageId);
 
-impl Recent {
+impl HotCache {
     pub(super) fn new() -> Self {
         let inbox = Inbox { conversations: HashMap::new(), rows: 0, older: Older::UpToNext };
         let bodies = Bodies { newest: LruCache::new(BODIES), bytes: 0 };
         Self { inbox: Mutex::new(inbox), bodies: Mutex::new(bodies) }
     }
 
-    /// A commit has returned, which changed this.
-    pub(super) fn committed(&self, changes: impl IntoIterator<Item = Change>) {
+    /// Applies the changes of a commit that has returned.
+    pub(super) fn committed(&self, changes: impl IntoIterator<Item = InboxChange>) {
         let mut inbox = self.lock();
         for change in changes {
             match change {
-                Change::Came(conversation, seq, input) => inbox.came(conversation, seq, input),
-                Change::Went(conversation, seq) => inbox.went(&conversation, seq),
-                Change::Anything => inbox.forget(),
+                InboxChange::Came(conversation, seq, input) => inbox.came(conversation, seq, input),
+                InboxChange::Went(conversation, seq) => inbox.went(&conversation, seq),
+                InboxChange::Anything => inbox.forget(),
             }
         }
     }
 
-    /// What a conversation has in its inbox, oldest first, at most `limit`; customers' messages only where they are asked for.
+    /// What a conversation has in its inbox, oldest first, at most `limit`; customers' messages
+    /// only on request.
     pub(super) fn inbox(
         &self,
         conversation: &ConversationId,
         customers: bool,
         limit: usize,
-    ) -> Answer {
+    ) -> CachedInbox {
         let inbox = self.lock();
         match inbox.older {
             Older::None => {}
-            Older::UpTo(last) => return Answer::Ask(Some(last)),
-            Older::UpToNext => return Answer::Ask(None),
+            Older::UpTo(last) => return CachedInbox::Ask(Some(last)),
+            Older::UpToNext => return CachedInbox::Ask(None),
         }
         let rows = inbox.conversations.get(conversation).into_iter().flatten();
         let asked_for =
             rows.filter(|(_, input)| customers || !matches!(input, Input::CustomerMessage { .. }));
-        Answer::Whole(
+        CachedInbox::Whole(
             asked_for
                 .take(limit)
                 .map(|(&seq, input)| InboxItem { seq, input: input.clone() })
@@ -112,7 +113,7 @@ impl Recent {
         )
     }
 
-    /// The file has no rows of the inbox up to this one any more.
+    /// The file no longer has inbox rows up to this one.
     pub(super) fn has_none_up_to(&self, last: u64) {
         let mut inbox = self.lock();
         if inbox.older == Older::UpTo(last) {
@@ -120,12 +121,12 @@ impl Recent {
         }
     }
 
-    /// Somebody may have changed the inbox without telling what: the file has to be asked.
+    /// The inbox may have changed in an unknown way: the file must be read.
     pub(super) fn forget(&self) {
         self.lock().forget();
     }
 
-    /// Keeps a body that is in the file.
+    /// Caches a body that is in the file.
     pub(super) fn keep(&self, key: Key, body: Body) {
         let mut bodies = self.bodies();
         bodies.bytes += body.bytes.len();
@@ -201,20 +202,20 @@ impl Inbox {
 mod tests {
     use super::*;
 
-    fn came(conversation: &str, seq: u64) -> Change {
-        Change::Came(ConversationId::new(conversation), seq, Input::CustomerTyping)
+    fn came(conversation: &str, seq: u64) -> InboxChange {
+        InboxChange::Came(ConversationId::new(conversation), seq, Input::CustomerTyping)
     }
 
-    fn seqs(recent: &Recent, conversation: &str) -> Result<Vec<u64>, Option<u64>> {
+    fn seqs(recent: &HotCache, conversation: &str) -> Result<Vec<u64>, Option<u64>> {
         match recent.inbox(&ConversationId::new(conversation), true, 10) {
-            Answer::Whole(items) => Ok(items.into_iter().map(|item| item.seq).collect()),
-            Answer::Ask(up_to) => Err(up_to),
+            CachedInbox::Whole(items) => Ok(items.into_iter().map(|item| item.seq).collect()),
+            CachedInbox::Ask(up_to) => Err(up_to),
         }
     }
 
     #[test]
     fn the_file_is_asked_until_it_has_nothing_that_is_not_here() {
-        let recent = Recent::new();
+        let recent = HotCache::new();
         assert_eq!(seqs(&recent, "a"), Err(None), "the last process may have left something");
         recent.committed(vec![came("a", 8), came("b", 9)]);
         assert_eq!(seqs(&recent, "a"), Err(Some(7)));
@@ -225,9 +226,9 @@ mod tests {
             (seqs(&recent, "a"), seqs(&recent, "b"), seqs(&recent, "c")),
             (Ok(vec![8]), Ok(vec![9]), Ok(vec![]))
         );
-        recent.committed(vec![Change::Went(ConversationId::new("a"), 8), came("a", 10)]);
+        recent.committed(vec![InboxChange::Went(ConversationId::new("a"), 8), came("a", 10)]);
         assert_eq!(seqs(&recent, "a"), Ok(vec![10]));
-        recent.committed(vec![Change::Anything]);
+        recent.committed(vec![InboxChange::Anything]);
         assert_eq!(seqs(&recent, "a"), Err(None));
         recent.committed(vec![came("a", 12)]);
         assert_eq!(seqs(&recent, "a"), Err(Some(11)), "10 is in the file only");
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_left_to_the_file() {
-        let recent = Recent::new();
+        let recent = HotCache::new();
         recent.committed(vec![came("a", 1)]);
         recent.has_none_up_to(0);
         recent.committed((2..=ROWS as u64 + 1).map(|seq| came("a", seq)));
@@ -252,17 +253,23 @@ mod tests {
 
     #[test]
     fn customers_messages_are_left_out_where_nobody_asks_for_them() {
-        let recent = Recent::new();
+        let recent = HotCache::new();
         let customers = Input::CustomerMessage { message: MessageId::new("m") };
-        recent.committed(vec![Change::Came(ConversationId::new("a"), 1, customers), came("a", 2)]);
+        recent.committed(vec![
+            InboxChange::Came(ConversationId::new("a"), 1, customers),
+            came("a", 2),
+        ]);
         recent.has_none_up_to(0);
         let answer = recent.inbox(&ConversationId::new("a"), false, 1);
-        assert_eq!(answer, Answer::Whole(vec![InboxItem { seq: 2, input: Input::CustomerTyping }]));
+        assert_eq!(
+            answer,
+            CachedInbox::Whole(vec![InboxItem { seq: 2, input: Input::CustomerTyping }])
+        );
     }
 
     #[test]
     fn bodies_have_so_much_room_and_no_more() {
-        let recent = Recent::new();
+        let recent = HotCache::new();
         let (acme, id) =
             (IntegrationName::new("acme"), |number: usize| MessageId::new(format!("m{number}")));
         let big = Body {

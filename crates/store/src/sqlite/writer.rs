@@ -1,92 +1,134 @@
-//! The one thread that writes. It commits whatever has gathered while the last commit was on its way to the disk (group
-//! commit without a timer), and answers nobody before the commit has returned.
+//! The only thread that writes. It commits whatever has gathered during the last commit (group
+//! commit without a timer). It sends no answer before the commit has returned.
 
-use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc as std_mpsc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpoint::{self, Log};
+use super::lock::StoreLock;
 use super::queue::{BATCH, QUEUE, Waiting};
-use super::recent::{Change, Recent};
-use super::written::Written;
-use super::{accept, append, open, prune};
-use crate::{Append, Arrival, Handled, NewMessage, StoreError, Stored};
+use super::recent::{HotCache, InboxChange};
+use super::written::TxState;
+use super::{accept, append, prune};
+use crate::{Acceptance, Append, Arrival, AtomicOutcome, NewMessage, StoreError, failpoint};
 
-/// With so many pages (of 4 KiB) in the log that are not in the file yet, the writer pauses for the checkpoint to end it;
-/// under a load that never pauses it would grow for ever.
-const LOG_MOST: i64 = 65_536;
-/// Once so many rows have changed the log is worth to be folded back: the more at once, the longer commits wait behind it.
+/// After this many changed rows a checkpoint is worthwhile. With more at once, commits wait longer
+/// behind it.
 const WORTH: u64 = 600;
-/// How long less may wait: what came behind a pause longer than `REST`, and is not worth it.
-const AT_LEAST: Duration = Duration::from_secs(5);
-/// How long what came meanwhile may wait where no more comes; twice as long each time that not all could be folded back. Once
-/// all is, the log begins anew, and to write over what is there takes the disk a third less than to make a file longer.
-const REST: Duration = Duration::from_millis(20);
-/// After each time it pauses for twice as long as that took, but no longer than this: commits have most of a slow disk.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How long the writer waits for readers when it ends the log. Past that the log grows until the next time.
-const READERS: Duration = Duration::from_millis(100);
 
-type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-pub(super) enum Job {
-    Accept(Box<Arrival>, Answer<Stored>),
-    Append(Box<Append>, Answer<Handled>),
-    AcceptWithStep(Box<(NewMessage, Append)>, Answer<Handled>),
-    Prune(Timestamp, Vec<ConversationId>, Answer<u64>),
-    ForgetEvents(Timestamp, Answer<u64>),
-    Probe(Answer<()>),
-    Work(Work, Answer<()>),
+pub(super) enum WriterJob {
+    Accept(Box<Arrival>, Reply<Acceptance>),
+    Append(Box<Append>, Reply<AtomicOutcome>),
+    AcceptWithStep(Box<(NewMessage, Append)>, Reply<AtomicOutcome>),
+    Prune(Timestamp, Vec<ConversationId>, Reply<u64>),
+    ForgetEvents(Timestamp, Reply<u64>),
+    Probe(Reply<()>),
+    Work(Work, Reply<()>),
+    /// Wakes the thread, which then looks at the probes that go ahead.
+    Look,
 }
 
-/// Something that only this thread may do.
-pub(super) type Work = Box<dyn FnOnce(&Connection, &mut Written) -> rusqlite::Result<()> + Send>;
+/// Probes that go ahead of the queue.
+#[derive(Default)]
+struct Ahead(Mutex<Vec<Reply<()>>>);
+
+impl Ahead {
+    fn push(&self, answer: Reply<()>) {
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Callers that have gone while a disk hangs must not pile up here.
+        waiting.retain(|answer| !answer.is_closed());
+        waiting.push(answer);
+    }
+
+    fn take(&self) -> Vec<Reply<()>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A job that only this thread may run.
+pub(super) type Work = Box<dyn FnOnce(&Connection, &mut TxState) -> rusqlite::Result<()> + Send>;
 
 /// What a job will answer once its commit has returned.
 enum Outcome {
-    Accept(Stored, Answer<Stored>),
-    Append(Handled, Answer<Handled>),
-    Prune(u64, Answer<u64>),
-    Probe(Answer<()>),
+    Accept(Acceptance, Reply<Acceptance>),
+    Append(AtomicOutcome, Reply<AtomicOutcome>),
+    Prune(u64, Reply<u64>),
+    Probe(Reply<()>),
+    Nothing,
 }
 
 pub(super) struct Writer {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Mutex<Option<mpsc::Sender<WriterJob>>>,
+    ahead: Arc<Ahead>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// True once a thread has panicked.
+    broken: watch::Receiver<bool>,
+}
+
+/// What the writer's threads share with others.
+pub(super) struct Shared {
+    pub(super) lock: Arc<StoreLock>,
+    pub(super) log: Arc<Log>,
+    pub(super) recent: Arc<HotCache>,
 }
 
 impl Writer {
     pub(super) fn start(
         connection: Connection,
-        written: Written,
+        written: TxState,
         checkpoints: Connection,
-        lock: File,
-        recent: Arc<Recent>,
+        shared: Shared,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (worth_it, much) = std_mpsc::sync_channel(1);
-        let log = Arc::new(AtomicBool::new(false));
-        let full = Arc::clone(&log);
+        let (breaks, broken) = watch::channel(false);
+        let Shared { lock, log, recent } = shared;
+        let (of_writer, breaks_too) = (Arc::clone(&log), breaks.clone());
+        let ahead = Arc::<Ahead>::default();
+        let probes = Arc::clone(&ahead);
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
-            // Held as long as the thread lives.
-            let _lock = lock;
-            write(&connection, written, queue, &worth_it, &full, &recent);
+            let done = or_say(&breaks, || {
+                write(&connection, written, queue, &probes, &worth_it, &of_writer, &recent);
+            });
+            drop(connection);
+            // After a panic the process ends; until then no other process may have the file.
+            if done.is_some() {
+                lock.release();
+            }
         })?;
-        let checkpoints = std::thread::Builder::new()
-            .name("store-checkpoint".into())
-            .spawn(move || checkpoint(&checkpoints, &much, &log))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(vec![writes, checkpoints]) })
+        let checkpoints =
+            std::thread::Builder::new().name("store-checkpoint".into()).spawn(move || {
+                or_say(&breaks_too, || checkpoint::run(&checkpoints, &much, &log));
+            })?;
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            ahead,
+            threads: Mutex::new(vec![writes, checkpoints]),
+            broken,
+        })
     }
 
-    pub(super) async fn run<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
+    /// Waits until a thread has panicked; forever, if none does.
+    pub(super) async fn broken(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(|broken| *broken).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    pub(super) async fn run<T>(
+        &self,
+        job: impl FnOnce(Reply<T>) -> WriterJob,
+    ) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("it is closed".into());
         let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
         let (answer, answered) = oneshot::channel();
@@ -96,7 +138,25 @@ impl Writer {
             .map_err(|_| StoreError::Unavailable("it could not write; the log says why".into()))?
     }
 
-    /// Lets what is queued be committed, then ends the threads.
+    /// Makes a write durable with the next commit, ahead of the queue.
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        let closed = || StoreError::Unavailable("it is closed".into());
+        let jobs = self.jobs.lock().map_err(|_| closed())?.clone().ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        self.ahead.push(answer);
+        match jobs.try_send(WriterJob::Look) {
+            // If the queue is full, the thread has work and checks for probes before each commit.
+            Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed()),
+        }
+        // A clone that is kept would keep the thread from ending.
+        drop(jobs);
+        answered
+            .await
+            .map_err(|_| StoreError::Unavailable("it could not write; the log says why".into()))?
+    }
+
+    /// Commits what is queued, then ends the threads.
     pub(super) async fn stop(&self) {
         if let Ok(mut jobs) = self.jobs.lock() {
             jobs.take();
@@ -117,21 +177,40 @@ impl Writer {
     }
 }
 
+/// Runs the work of a thread that the store cannot work without. A panic is reported, so that the
+/// process can end.
+fn or_say<T>(breaks: &watch::Sender<bool>, work: impl FnOnce() -> T) -> Option<T> {
+    // Its half-done work is not used again, and not committed.
+    let done = catch_unwind(AssertUnwindSafe(work)).ok();
+    if done.is_none() {
+        let thread = std::thread::current();
+        tracing::error!(thread = thread.name(), "a thread of the store panicked");
+        breaks.send_replace(true);
+    }
+    done
+}
+
 fn write(
     connection: &Connection,
-    mut written: Written,
-    mut queue: mpsc::Receiver<Job>,
+    mut written: TxState,
+    mut queue: mpsc::Receiver<WriterJob>,
+    ahead: &Ahead,
     worth_it: &std_mpsc::SyncSender<()>,
-    full: &AtomicBool,
-    recent: &Recent,
+    log: &Log,
+    recent: &HotCache,
 ) {
     let (mut batch, mut waiting) = (Vec::with_capacity(BATCH), Waiting::default());
     let mut told = 0;
     while waiting.fill(&mut queue, &mut batch) {
+        batch.extend(ahead.take().into_iter().map(WriterJob::Probe));
+        if batch.is_empty() {
+            continue;
+        }
+        failpoint::reached("sqlite-commit");
         let mut outcomes = Vec::with_capacity(batch.len());
         match commit(connection, &mut batch, &mut outcomes, &mut written) {
             Ok(()) => {
-                // Before anybody can ask for it.
+                // This happens before any caller can ask for it.
                 recent.committed(written.changes.drain(..));
                 outcomes.into_iter().for_each(Outcome::tell);
             }
@@ -142,31 +221,31 @@ fn write(
                 {
                     tracing::error!(%error, "the store cannot roll back");
                 }
-                // It may have come true all the same, as far as anybody knows.
+                // The commit may still have taken effect.
                 recent.forget();
                 written.changes.clear();
-                // Nothing of the batch is durable: those who asked hear it by their dropped answers.
+                // No job of the batch is acknowledged as durable: the dropped answers tell its
+                // callers.
                 batch.clear();
             }
         }
         if connection.total_changes() - told >= WORTH {
             told = connection.total_changes();
-            // Where that was said before and the checkpoint has not begun, it will find this too.
+            // If this was signalled before and the checkpoint has not begun, it will include these
+            // changes too.
             let _ = worth_it.try_send(());
         }
-        if full.swap(false, Ordering::Relaxed) {
-            end_log(connection);
-        }
+        log.end_if_full(connection);
     }
 }
 
-/// One transaction for the whole batch. A job that is refused (a repeat, a lost fence) changes nothing; only the disk
-/// can make a batch fail.
+/// One transaction for the whole batch. A refused job (a repeat, a lost fence) changes nothing;
+/// only the disk can make a batch fail.
 fn commit(
     connection: &Connection,
-    batch: &mut Vec<Job>,
+    batch: &mut Vec<WriterJob>,
     outcomes: &mut Vec<Outcome>,
-    written: &mut Written,
+    written: &mut TxState,
 ) -> rusqlite::Result<()> {
     connection.prepare_cached("begin immediate")?.execute([])?;
     for job in batch.drain(..) {
@@ -176,50 +255,8 @@ fn commit(
     Ok(())
 }
 
-/// Folds the rest of the log back into the file, and starts it anew. Most of it has been folded back already. The log keeps
-/// its length: to write over what is there takes the disk less than to make a file longer.
-fn end_log(connection: &Connection) {
-    // Whoever reads for long must not stop those who write.
-    let _ = connection.busy_timeout(READERS);
-    let _ = connection.query_row("pragma wal_checkpoint(restart)", [], |_| Ok(()));
-    let _ = connection.busy_timeout(open::BUSY);
-}
-
-/// Folds the log back into the file, beside the writer, whenever it is worth it; at once first, because a process that is
-/// killed again and again would otherwise find an ever longer log to read when it starts. Ends with the writer.
-fn checkpoint(connection: &Connection, much: &std_mpsc::Receiver<()>, full: &AtomicBool) {
-    // Pages in the log, and those of them that are in the file too; nothing where it cannot be done now.
-    let pages = |how: &str| {
-        connection
-            .query_row(how, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))
-            .unwrap_or_default()
-    };
-    let mut rest = REST;
-    loop {
-        let begun = Instant::now();
-        let (log, _) = pages("pragma wal_checkpoint(passive)");
-        if log > LOG_MOST {
-            full.store(true, Ordering::Relaxed);
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "only that others have had the disk is waited for"
-        )]
-        std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
-        match much.recv_timeout(rest) {
-            Ok(()) => rest = REST,
-            Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
-            Err(std_mpsc::RecvTimeoutError::Timeout) => {
-                // Something may have come meanwhile; and whoever reads for hours keeps the log from being folded back.
-                let (log, folded) = pages("pragma wal_checkpoint(noop)");
-                rest = if folded == log { AT_LEAST } else { (rest * 2).min(AT_LEAST) };
-            }
-        }
-    }
-}
-
-impl Job {
-    fn run(self, connection: &Connection, written: &mut Written) -> rusqlite::Result<Outcome> {
+impl WriterJob {
+    fn run(self, connection: &Connection, written: &mut TxState) -> rusqlite::Result<Outcome> {
         Ok(match self {
             Self::Accept(arrival, answer) => {
                 Outcome::Accept(accept::accept(connection, *arrival, written)?, answer)
@@ -244,9 +281,11 @@ impl Job {
                 )?;
                 Outcome::Probe(answer)
             }
+            // The queue never passes it on.
+            Self::Look => Outcome::Nothing,
             Self::Work(work, answer) => {
                 work(connection, written)?;
-                written.changes.push(Change::Anything);
+                written.changes.push(InboxChange::Anything);
                 Outcome::Probe(answer)
             }
         })
@@ -254,13 +293,14 @@ impl Job {
 }
 
 impl Outcome {
-    /// Whoever asked may have gone; the commit stands all the same.
+    /// The caller may have gone; the commit is still valid.
     fn tell(self) {
         match self {
             Self::Accept(stored, answer) => drop(answer.send(Ok(stored))),
             Self::Append(appended, answer) => drop(answer.send(Ok(appended))),
             Self::Prune(gone, answer) => drop(answer.send(Ok(gone))),
             Self::Probe(answer) => drop(answer.send(Ok(()))),
+            Self::Nothing => {}
         }
     }
 }

@@ -1,26 +1,27 @@
-//! What the writer's transaction has written so far, for those who do not read it in the file.
+//! What the writer's transaction has written so far, for users that do not read it from the file.
 
 use rusqlite::Connection;
 
-use super::recent::Change;
+use super::recent::InboxChange;
 
-/// What the jobs of a batch leave behind them for the next one and for memory.
-pub(super) struct Written {
+/// What the jobs of a batch leave for the next job and for the memory cache.
+pub(super) struct TxState {
     /// What the batch changed in the inbox.
-    pub(super) changes: Vec<Change>,
+    pub(super) changes: Vec<InboxChange>,
     last: Last,
 }
 
-/// The last numbers in the inbox and in the outbox. They are given here and never again while the process lives, even where
-/// the row that had one is gone: whoever still holds that number must not remove another's row by it. SQLite's
-/// `autoincrement` would write down the last one with every row.
+/// The last numbers in the inbox and in the outbox. They are assigned here and never reused while
+/// the process lives, even if the row with the number is gone. A caller that still holds the number
+/// must not remove another row by it. SQLite's `autoincrement` would write the last number with
+/// every row.
 struct Last {
     inbox: u64,
     outbox: u64,
 }
 
-impl Written {
-    /// Goes on behind what is in the file.
+impl TxState {
+    /// Continues after the numbers in the file.
     pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = "select coalesce((select max(seq) from inbox), 0), coalesce((select max(seq) from outbox), 0)";
         let last = connection
@@ -28,7 +29,7 @@ impl Written {
         Ok(Self { changes: Vec::new(), last })
     }
 
-    /// The last place in the outbox that is taken.
+    /// The last assigned place in the outbox.
     pub(super) fn last_in_outbox(&self) -> u64 {
         self.last.outbox
     }

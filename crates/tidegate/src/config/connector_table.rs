@@ -1,6 +1,6 @@
 //! `[integration.connector]`: the chat service.
 //!
-//! The reading of an integration calls this. A further connector adds its type and its keys here.
+//! The code that reads an integration calls this. A new connector adds its type and its keys here.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::walk::{Field, Table};
 pub(super) fn connector(field: &Field<'_>) -> Option<HttpConfig> {
     field.table(|table| {
         if !field.is_given() {
-            // That all of it is missing is enough to know.
+            // It is enough to report that the whole table is missing.
             table.leave();
         }
         let kind = table.field("type").required("type = \"http\"").parsed(|kind| match kind {
@@ -25,7 +25,7 @@ pub(super) fn connector(field: &Field<'_>) -> Option<HttpConfig> {
             )),
         });
         if kind.is_none() && table.field("type").is_given() {
-            // The other keys belong to a connector that nobody knows here.
+            // The other keys belong to an unknown connector.
             table.leave();
             return None;
         }

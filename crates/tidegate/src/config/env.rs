@@ -1,7 +1,8 @@
-//! Environment variables that override keys of the file: `TIDEGATE_SERVER__LISTEN` is `server.listen`.
+//! Environment variables that override keys of the file: `TIDEGATE_SERVER__LISTEN` is
+//! `server.listen`.
 //!
-//! They change the tree before it is read, so that every rule for the file holds for them too. A variable's value is
-//! never part of a problem that is found here.
+//! They change the tree before it is read, so that every rule for the file applies to them too. No
+//! problem found here contains a variable's value.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +12,12 @@ use super::tree::{Entries, Node, Value};
 const PREFIX: &str = "TIDEGATE_";
 
 /// The sections of the file.
-pub(super) const SECTIONS: [&str; 4] = ["server", "store", "console", "integration"];
+pub(super) const SECTIONS: [&str; 5] = ["server", "admin", "store", "console", "integration"];
 
-/// No key lies deeper than this.
+/// No key is nested deeper than this.
 const DEEPEST: usize = 8;
 
-/// A step on the way to a key. In this order, the elements of a list come one after the other.
+/// A step on the path to a key. This order sorts the elements of a list by index.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Index(usize),
@@ -29,7 +30,8 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
-/// Does this variable mean a key? Others that begin with `TIDEGATE_`, such as `TIDEGATE_LOG`, are somebody else's.
+/// The path to the key that this variable overrides, if any. Other variables that begin with
+/// `TIDEGATE_`, such as `TIDEGATE_LOG`, have other purposes.
 fn way(name: &str) -> Option<Vec<Step>> {
     let name = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
     let section = name.split('_').next().is_some_and(|word| SECTIONS.contains(&word));
@@ -37,7 +39,18 @@ fn way(name: &str) -> Option<Vec<Step>> {
     (name.contains("__") || section).then(|| name.split("__").map(step).collect())
 }
 
-/// Puts each variable that means a key into the tree.
+/// Whether the variables name an integration, and so may form a whole configuration.
+pub(super) fn are_a_configuration(variables: &BTreeMap<String, String>) -> bool {
+    let is_one = |way: Vec<Step>| way.len() > 1 && way[0] == Step::Key("integration".to_owned());
+    variables.keys().filter_map(|name| way(name)).any(is_one)
+}
+
+/// The value without a trailing line break, which many tools leave there.
+pub(super) fn without_line_break(value: &str) -> &str {
+    value.strip_suffix('\n').map_or(value, |value| value.strip_suffix('\r').unwrap_or(value))
+}
+
+/// Puts each variable that overrides a key into the tree.
 pub(super) fn override_keys(
     root: &mut Entries,
     variables: &BTreeMap<String, String>,
@@ -47,7 +60,7 @@ pub(super) fn override_keys(
     ways.sort();
     let mut problems = Vec::new();
     for (way, name, value) in ways {
-        let put = Put { name, value };
+        let put = Put { name, value: without_line_break(value) };
         let done =
             match &way[..] {
                 [Step::Key(section), rest @ ..]
@@ -69,7 +82,7 @@ pub(super) fn override_keys(
     problems
 }
 
-/// A variable on its way to its key.
+/// A variable that is being put into the tree.
 struct Put<'v> {
     name: &'v str,
     value: &'v str,
@@ -113,7 +126,7 @@ impl Put<'_> {
         }
     }
 
-    /// A value of the file that is in the way of a deeper key gives way, one of another variable does not.
+    /// A value of the file gives way to a deeper key; a value of another variable does not.
     fn make_room(&self, node: &mut Node, step: &Step) -> Result<(), String> {
         let empty = match &node.value {
             Value::List(_) => return Ok(()),

@@ -1,6 +1,7 @@
-//! `[[integration]]`: who it is at Genesys, and its policies.
+//! `[[integration]]`: its identity at Genesys, and its policies.
 //!
-//! The reading of a configuration calls this. Each table asks for all of its keys before it gives up on one.
+//! The code that reads a configuration calls this. Each table asks for all of its keys before it
+//! gives up on one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,11 +9,13 @@ use std::time::Duration;
 use connector::http::HttpConfig;
 use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
-    InboundPolicy, IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
+    InboundLimits, InboundPolicy, IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy,
+    SendReceipts,
 };
 use gateway::{DetectEnd, NoticeTexts};
 use genesys::region::REGIONS;
 use genesys::{Credentials, Hosts, Secret};
+use url::Url;
 
 use super::connector_table;
 use super::report::{nearest, quoted};
@@ -24,21 +27,21 @@ use super::walk::{Field, Table};
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "Genesys calls it the integration id")]
 pub(crate) struct Integration {
-    /// What it is called in URLs, logs and metrics.
+    /// Its name in URLs, logs and metrics.
     pub(crate) name: IntegrationName,
-    /// Where its org is.
+    /// The hosts of its Genesys org.
     pub(crate) hosts: Hosts,
-    /// Genesys's id of it.
+    /// Its id at Genesys.
     pub(crate) integration_id: String,
     /// The OAuth clients that share its load: at least one.
     pub(crate) clients: Vec<Credentials>,
-    /// What signs its webhooks: one secret, or two while they are rotated.
+    /// The secrets that sign its webhooks: one, or two while they are rotated.
     pub(crate) webhook_secrets: Vec<Secret>,
     /// How its conversations are driven.
     pub(crate) policy: Policy,
-    /// What the agent is told.
+    /// The texts of notices to the agent.
     pub(crate) notices: NoticeTexts,
-    /// How the end of a chat is learnt.
+    /// How the end of a chat is detected.
     pub(crate) detect_end: DetectEnd,
     /// The chat service.
     pub(crate) connector: HttpConfig,
@@ -47,7 +50,7 @@ pub(crate) struct Integration {
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// The names are in `seen`, each with the index of its integration.
+/// `seen` holds the names so far, each with the index of its integration.
 pub(super) fn integration(
     table: &Table<'_>,
     index: usize,
@@ -76,6 +79,7 @@ pub(super) fn integration(
         hold: table.field("hold").table(hold),
         delivery: table.field("delivery").table(delivery),
         receipts: table.field("receipts").table(receipts),
+        inbound: table.field("inbound").table(inbound),
         ..Policy::default()
     };
     let notices;
@@ -135,8 +139,10 @@ fn hosts(table: &Table<'_>) -> Option<Hosts> {
     let hosts_of_region =
         region.parsed(|region| Hosts::of_region(region).ok_or_else(|| unknown_region(region)));
     let urls = (
-        api.http_url("https://api.mypurecloud.com"),
-        login.http_url("https://login.mypurecloud.com"),
+        api.http_url("https://api.mypurecloud.com").map(|url| without(url, &["api", "v2"])),
+        login
+            .http_url("https://login.mypurecloud.com")
+            .map(|url| without(url, &["oauth", "token"])),
     );
     match (region.is_given(), api.is_given(), login.is_given()) {
         (true, false, false) => hosts_of_region,
@@ -163,6 +169,18 @@ fn hosts(table: &Table<'_>) -> Option<Hosts> {
             None
         }
     }
+}
+
+/// A base URL without the path that each call adds: the whole URL of a call may have been written
+/// instead.
+fn without(mut url: Url, path: &[&str]) -> Url {
+    let segments: Vec<_> = url.path_segments().into_iter().flatten().collect();
+    let segments = segments.strip_suffix(&[""]).unwrap_or(&segments);
+    if let Some(rest) = segments.strip_suffix(path) {
+        let rest = rest.join("/");
+        url.set_path(&rest);
+    }
+    url
 }
 
 fn unknown_region(region: &str) -> String {
@@ -250,6 +268,20 @@ fn delivery(table: &Table<'_>) -> DeliveryPolicy {
         ));
     }
     policy
+}
+
+fn inbound(table: &Table<'_>) -> InboundLimits {
+    let default = InboundLimits::default();
+    let tries = table.field("give_up_tries").count(1..=10_000);
+    InboundLimits {
+        give_up_after: table
+            .field("give_up_after")
+            .duration(MILLISECOND..=7 * DAY)
+            .unwrap_or(default.give_up_after),
+        give_up_tries: tries
+            .and_then(|tries| u32::try_from(tries).ok())
+            .unwrap_or(default.give_up_tries),
+    }
 }
 
 fn receipts(table: &Table<'_>) -> ReceiptPolicy {

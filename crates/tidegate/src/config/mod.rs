@@ -1,7 +1,7 @@
 //! The configuration: one TOML file, overridden by environment variables (docs/configuration.md).
 //!
-//! The program reads it before anything else. All that is wrong is found and reported at once, with the place and the
-//! way out; a secret is never shown.
+//! The program reads it before anything else. All problems are found and reported at once, each
+//! with its place and its remedy. A secret is never shown.
 
 mod connector_table;
 mod env;
@@ -26,9 +26,12 @@ pub(crate) use self::report::ConfigErrors;
     expect(unused_imports, reason = "the console, which asks for roles, comes later")
 )]
 pub(crate) use self::sections::Role;
-pub(crate) use self::sections::{ConsoleUser, Server, StoreSection, TAKEOVER};
+pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection, TAKEOVER};
 
 use self::walk::{Table, Walk};
+
+/// The file that is read if none is named.
+pub(crate) const DEFAULT_FILE: &str = "tidegate.toml";
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
@@ -48,11 +51,13 @@ const LEAST: &str = r#"
     secret = { env = "ACME_CONNECTOR_SECRET" }
 "#;
 
-/// All that the operator chose, with the defaults for what they did not.
+/// Everything that the operator chose, with defaults for the rest.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// Where Tidegate listens.
     pub(crate) server: Server,
+    /// Where operators query the gateway.
+    pub(crate) admin: Admin,
     /// Where messages are kept.
     pub(crate) store: StoreSection,
     /// Who may use the console and the API.
@@ -63,27 +68,39 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads the file at `path`, and the variables of `env` that mean keys or secrets.
+    /// Reads the file at `path`, and the variables of `env` that name keys or secrets. Variables
+    /// alone suffice only if no file was named, since a mistyped file name must not go unnoticed.
     pub(crate) fn load(
         path: &Path,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
         let file = path.display().to_string();
-        let text = secrets::read_text(path, LARGEST).map_err(|cause| {
-            let text = match cause.kind() {
-                ErrorKind::NotFound => format!(
+        let variables: BTreeMap<String, String> = env.collect();
+        let text = match secrets::read_text(path, LARGEST) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                if path == Path::new(DEFAULT_FILE) && env::are_a_configuration(&variables) {
+                    let file = format!("{file} (which is not there)");
+                    return Self::parse(&file, Path::new(""), "", variables.into_iter());
+                }
+                let text = format!(
                     "there is no such file. Name another with --config FILE, or write one; \
                      tidegate.example.toml has every key, and this is the least:\n{LEAST}"
-                ),
-                _ => format!("the file cannot be read: {cause}"),
-            };
-            ConfigErrors::of_file(&file, text)
-        })?;
+                );
+                return Err(ConfigErrors::of_file(&file, text));
+            }
+            Err(cause) => {
+                return Err(ConfigErrors::of_file(
+                    &file,
+                    format!("the file cannot be read: {cause}"),
+                ));
+            }
+        };
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&file, directory, &text, env)
+        Self::parse(&file, directory, &text, variables.into_iter())
     }
 
-    /// Reads `text` as if it stood in `file`, with the files of secrets relative to `directory`.
+    /// Reads `text` as if it were in `file`, with the files of secrets relative to `directory`.
     pub(crate) fn parse(
         file: &str,
         directory: &Path,
@@ -93,7 +110,7 @@ impl Config {
         let (config, walk) = read(directory, text, env);
         match ConfigErrors::of(file, walk.problems()) {
             Some(errors) => Err(errors),
-            // Whoever finds no value notes why, so this is never the case.
+            // A missing value is always noted as a problem, so this never happens.
             None => config.ok_or_else(|| ConfigErrors::of_file(file, "cannot be read".to_owned())),
         }
     }
@@ -140,6 +157,7 @@ fn known_keys() -> BTreeSet<String> {
 
 fn config(root: &Table<'_>) -> Option<Config> {
     let server = root.field("server").table(sections::server);
+    let admin = root.field("admin").table(|table| sections::admin(table, server.listen));
     let store = root.field("store").table(sections::store);
     let console = root.field("console").table(sections::console);
     let integrations =
@@ -155,6 +173,7 @@ fn config(root: &Table<'_>) -> Option<Config> {
     }
     Some(Config {
         server,
+        admin,
         store,
         console: console?,
         integrations: read.into_iter().collect::<Option<_>>()?,

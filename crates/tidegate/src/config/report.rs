@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, as one report.
 //!
-//! The other files of this module collect problems, [`ConfigErrors`] shows them. No text here ever holds the value of
-//! a secret.
+//! The other files of this module collect problems; [`ConfigErrors`] shows them. No text here ever
+//! contains the value of a secret.
 
 use std::fmt;
 
@@ -22,13 +22,14 @@ pub(crate) enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) origin: Origin,
-    /// The key with the way to it, such as `integration[0].hold.for`; empty where there is none.
+    /// The key with its path, such as `integration[0].hold.for`; empty if there is none.
     pub(super) key: String,
-    /// What is wrong, and the way out.
+    /// What is wrong, and the remedy.
     pub(super) text: String,
 }
 
-/// Everything that is wrong with a configuration, in the order of the file. Its `Display` has a line for each.
+/// Everything that is wrong with a configuration, in the order of the file. Its `Display` has a
+/// line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigErrors {
     file: String,
@@ -65,7 +66,8 @@ impl fmt::Display for ConfigErrors {
             match origin {
                 Origin::File => write!(f, "{}: ", self.file)?,
                 Origin::Line(line) => write!(f, "{}:{line}: ", self.file)?,
-                // A name may hold anything but an equals sign; a line of the report is one line all the same.
+                // A name may contain anything except an equals sign, but a line of the report must
+                // stay one line.
                 Origin::Variable(name) => write!(f, "{}: ", name.escape_debug())?,
             }
             // A variable's name already says which key it is.
@@ -79,7 +81,8 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// A value from the configuration as it is quoted in a problem: in quotes, escaped, and not too long.
+/// A value from the configuration as a problem quotes it: in quotes, escaped, and shortened if too
+/// long.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
@@ -88,7 +91,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// The one of `known` that somebody who wrote `unknown` may have meant.
+/// The one of `known` that `unknown` may be a mistyping of.
 pub(super) fn nearest<'k>(
     unknown: &str,
     known: impl IntoIterator<Item = &'k str>,

@@ -1,6 +1,7 @@
-//! Secrets: written as they are, or found in an environment variable or a file.
+//! Secrets: written literally, or found in an environment variable or a file.
 //!
-//! The sections ask by these. The value of a secret never gets into a problem, nor what may be one by mistake.
+//! The sections read secrets through these. Neither the value of a secret nor anything that may be
+//! one by mistake ever gets into a problem.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use genesys::Secret;
 
+use super::env::without_line_break;
 use super::tree::Value;
 use super::walk::{Field, Table};
 
@@ -17,7 +19,7 @@ const LONGEST: u64 = 64 * 1024;
 const WAYS: &str = "write it as a text, or as { env = \"NAME\" } or { file = \"PATH\" }";
 
 impl Field<'_> {
-    /// A secret, of which `check` may say what is wrong.
+    /// A secret; `check` validates it.
     pub(super) fn secret<T>(&self, check: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let value = match self.read(|node| match &node.value {
             Value::Text(text) => Ok(Some(text.clone())),
@@ -72,7 +74,11 @@ impl Field<'_> {
                             .to_owned(),
                     );
                 }
-                let value = self.walk().variables.get(name).cloned();
+                let value = self
+                    .walk()
+                    .variables
+                    .get(name)
+                    .map(|value| without_line_break(value).to_owned());
                 value.ok_or_else(|| {
                     format!("the environment variable {name} is not set: set it, or name another")
                 })
@@ -80,19 +86,13 @@ impl Field<'_> {
             (false, true) => file.parsed(|path| {
                 let path = self.walk().directory.join(path);
                 let read = read_text(&path, LONGEST);
-                let mut value = read.map_err(|cause| {
+                let value = read.map_err(|cause| {
                     format!(
                         "the file {} cannot be read ({cause}): make it readable, or name another",
                         path.display()
                     )
                 })?;
-                if value.ends_with('\n') {
-                    value.pop();
-                    if value.ends_with('\r') {
-                        value.pop();
-                    }
-                }
-                Ok(value)
+                Ok(without_line_break(&value).to_owned())
             }),
             (true, true) => {
                 table.problem("has both env and file: keep one of the two");

@@ -1,6 +1,7 @@
-//! `[server]`, `[store]` and `[console]`.
+//! `[server]`, `[admin]`, `[store]` and `[console]`.
 //!
-//! The reading of a configuration calls these. Each section asks for all of its keys before it gives up on one.
+//! The code that reads a configuration calls these. Each section asks for all of its keys before it
+//! gives up on one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,16 +21,24 @@ use super::walk::Table;
 pub(crate) struct Server {
     /// The address that it listens on.
     pub(crate) listen: SocketAddr,
-    /// What Genesys and chat services are told.
+    /// The address that Genesys and chat services are given.
     pub(crate) public_url: Option<Url>,
-    /// The largest body that it takes, in bytes.
+    /// The largest body that it accepts, in bytes.
     pub(crate) max_body: usize,
+}
+
+/// `[admin]`: where operators query the gateway.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    /// A separate address for operators. Without it, they are answered at the server's address,
+    /// only from this machine.
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// `[store]`: where messages are kept.
 #[derive(Clone)]
 pub(crate) struct StoreSection {
-    /// `sqlite:` and a path, or `postgres://…`. A password may stand in it, so it is not shown.
+    /// `sqlite:` and a path, or `postgres://…`. It may contain a password, so it is never shown.
     pub(crate) url: String,
     /// How long a finished conversation is kept.
     pub(crate) retention: Duration,
@@ -48,19 +57,19 @@ impl fmt::Debug for StoreSection {
     }
 }
 
-/// Somebody who may use the console and the API.
+/// A user of the console and the API.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "the console comes later"))]
 pub(crate) struct ConsoleUser {
-    /// What they log in as.
+    /// The login name.
     pub(crate) name: String,
     /// The hash of their password, as `$algorithm$…`.
     pub(crate) password_hash: Secret,
-    /// What they may do.
+    /// The user's role.
     pub(crate) role: Role,
 }
 
-/// What somebody may do.
+/// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// See everything, retry and discard messages, reload.
@@ -69,20 +78,13 @@ pub(crate) enum Role {
     Viewer,
 }
 
-/// How soon another node drives the conversations of one that died, where nothing else is said.
+/// The default for how soon another node drives the conversations of one that died.
 pub(crate) const TAKEOVER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn server(table: &Table<'_>) -> Server {
-    let listen = table.field("listen").parsed(|text| {
-        text.parse().map_err(|_| {
-            format!(
-                "{} is no address with a port: write for example \"127.0.0.1:8080\" or \"[::1]:8080\"",
-                quoted(text)
-            )
-        })
-    });
+    let listen = table.field("listen").parsed(|text| address(text, "127.0.0.1:8080"));
     Server {
         listen: listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
         public_url: table.field("public_url").http_url("https://gateway.example.com"),
@@ -90,12 +92,35 @@ pub(super) fn server(table: &Table<'_>) -> Server {
     }
 }
 
+/// `server` is the address of the server.
+pub(super) fn admin(table: &Table<'_>, server: SocketAddr) -> Admin {
+    let field = table.field("listen");
+    let listen = field.parsed(|text| address(text, "127.0.0.1:9090"));
+    // Port 0 means a new port each time.
+    if listen == Some(server) && server.port() != 0 {
+        field.problem(
+            "is the address of server.listen too: give operators another port, or leave this out",
+        );
+    }
+    Admin { listen }
+}
+
+fn address(text: &str, example: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let (_, port) = example.rsplit_once(':').unwrap_or_default();
+        format!(
+            "{} is no address with a port: write for example \"{example}\" or \"[::1]:{port}\"",
+            quoted(text)
+        )
+    })
+}
+
 pub(super) fn store(table: &Table<'_>) -> StoreSection {
     let url = table.field("url").parsed(|text| {
         match text.strip_prefix("sqlite:") {
             Some(path) if !path.trim().is_empty() => Ok(text.to_owned()),
             None if PostgresStore::is_url(text) => Ok(text.to_owned()),
-            // A password may stand in it, so it is not repeated.
+            // It may contain a password, so it is not repeated.
             _ => Err(
                 "is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""
                     .to_owned(),

@@ -1,6 +1,7 @@
-//! The configuration as it was written: a tree of values that know where they come from.
+//! The configuration as it was written: a tree of values with their origins.
 //!
-//! The file makes it, environment variables change it, the walk reads it. Nothing here knows what a key means.
+//! It is built from the file, changed by environment variables, and read by the walk. Nothing here
+//! knows what a key means.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +16,14 @@ pub(super) struct Node {
     pub(super) origin: Origin,
 }
 
-/// What can be written. A variable's value is always a text.
+/// The types of values. A variable's value is always a text.
 pub(super) enum Value {
     Text(String),
     Integer(i64),
     Flag(bool),
     List(Vec<Node>),
     Table(Entries),
-    /// What no key takes, by its name.
+    /// A type that no key takes, by its name.
     Other(&'static str),
 }
 
@@ -30,7 +31,7 @@ pub(super) enum Value {
 pub(super) type Entries = BTreeMap<String, Node>;
 
 impl Value {
-    /// What it is, for people.
+    /// Its type, for people.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
@@ -43,11 +44,12 @@ impl Value {
     }
 }
 
-/// Reads TOML. A file that is not TOML is not read any further: what is missing in it may be there.
+/// Reads TOML. A file that is not valid TOML is not read any further: a key that seems missing may
+/// be in it.
 ///
-/// The keys of the problems are what stands where a key should be. It may be a piece of a secret.
+/// The keys of the problems are the texts in the place of a key, which may be a piece of a secret.
 pub(super) fn parse(text: &str) -> Result<Entries, Vec<Problem>> {
-    let lines = Lines::of(text);
+    let lines = LineStarts::of(text);
     let (root, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return Ok(entries(&lines, root.get_ref()));
@@ -56,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Entries, Vec<Problem>> {
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
         let origin = Origin::Line(lines.at(start));
-        // One slip makes several errors; the first of a line is the one that helps.
+        // One slip causes several errors; the first of a line is the helpful one.
         if problems.iter().all(|problem| problem.origin != origin) {
             let what = error.message().trim().replace('\n', ", ");
             let key = lines.key_at(text, start).unwrap_or_default().to_owned();
@@ -77,7 +79,7 @@ fn way_out(what: &str, has_key: bool) -> &'static str {
     }
 }
 
-fn entries(lines: &Lines, table: &DeTable<'_>) -> Entries {
+fn entries(lines: &LineStarts, table: &DeTable<'_>) -> Entries {
     let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
         let key: &Spanned<std::borrow::Cow<'_, str>> = key;
         (key.get_ref().to_string(), node(lines, value, key.span().start))
@@ -85,7 +87,7 @@ fn entries(lines: &Lines, table: &DeTable<'_>) -> Entries {
     table.iter().map(entry).collect()
 }
 
-fn node(lines: &Lines, value: &Spanned<DeValue<'_>>, start: usize) -> Node {
+fn node(lines: &LineStarts, value: &Spanned<DeValue<'_>>, start: usize) -> Node {
     let read = match value.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -102,9 +104,9 @@ fn node(lines: &Lines, value: &Spanned<DeValue<'_>>, start: usize) -> Node {
 }
 
 /// Where each line begins.
-struct Lines(Vec<usize>);
+struct LineStarts(Vec<usize>);
 
-impl Lines {
+impl LineStarts {
     fn of(text: &str) -> Self {
         let breaks =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
@@ -116,7 +118,7 @@ impl Lines {
         self.0.partition_point(|start| *start <= byte)
     }
 
-    /// What the line of this byte has before its equals sign, if that is a plain word.
+    /// The text before the equals sign in the line of this byte, if it is a plain word.
     fn key_at<'t>(&self, text: &'t str, byte: usize) -> Option<&'t str> {
         let line = text[self.0[self.at(byte) - 1]..].lines().next()?;
         let key = line.split_once('=')?.0.trim();

@@ -1,7 +1,7 @@
-//! How a value is written: texts, numbers, durations, sizes, choices, lists, URLs.
+//! The forms of values: texts, numbers, durations, sizes, choices, lists, URLs.
 //!
-//! The sections ask by these. Each says in its problem what was written and what to write instead; URLs are not
-//! repeated, since a password may stand in them.
+//! The sections read values through these. Each problem says what was written and what to write
+//! instead. URLs are not repeated, since they may contain a password.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -93,7 +93,8 @@ impl Field<'_> {
         self.parsed(|text| choose(text, choices))
     }
 
-    /// A list of texts, of each of which `parse` makes something. A variable parts them by commas.
+    /// A list of texts, each of which is parsed by `parse`. In a variable they are separated by
+    /// commas.
     pub(super) fn list<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let whole = self.read(|node| match &node.value {
             Value::Text(text) if is_variable(node) => {
@@ -114,7 +115,8 @@ impl Field<'_> {
         }
     }
 
-    /// The base URL of something that speaks HTTP, without a user, a password, a query or a fragment.
+    /// The base URL of something that speaks HTTP, without a user, a password, a query or a
+    /// fragment.
     pub(super) fn http_url(&self, example: &str) -> Option<Url> {
         self.parsed(|text| {
             let url =
@@ -143,7 +145,7 @@ pub(super) fn choose<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, St
     Err(format!("{} is none of {}{near}", quoted(word), names.join(", ")))
 }
 
-/// A number of one or several units, largest first or not: `500ms`, `1m30s`, `30d`.
+/// Numbers with one or more units, in any order: `500ms`, `1m30s`, `30d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
@@ -169,7 +171,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// A number of bytes, or of a unit of 1000 or 1024.
+/// A number of bytes, or a number with a unit based on 1000 or 1024.
 pub(super) fn size(text: &str) -> Option<usize> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -187,7 +189,8 @@ pub(super) fn size(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(unit)
 }
 
-/// The duration as it is written here, in its largest unit that makes it whole.
+/// The duration as it is written in the configuration, in the largest unit that gives a whole
+/// number.
 pub(super) fn shown(duration: Duration) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let millis = duration.as_millis();

@@ -1,7 +1,9 @@
-//! The way through the tree: tables are entered, keys are asked for, and what nobody asked for is unknown.
+//! The walk through the tree: it enters tables and asks for keys. A key that is never asked for is
+//! unknown.
 //!
-//! The sections walk. A key is known because a section asks for it, so that no second list of keys can be wrong.
-//! Nothing stops at a problem: it is noted, and the walk goes on.
+//! The sections do the walking. A key is known because a section asks for it, so that there is no
+//! second list of keys that can be wrong. A problem stops nothing: it is noted, and the walk
+//! continues.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,14 +17,14 @@ use super::tree::{Entries, Node, Value};
 pub(super) struct Walk {
     /// Every environment variable.
     pub(super) variables: BTreeMap<String, String>,
-    /// Where the files of secrets are looked for.
+    /// The directory in which the files of secrets are looked for.
     pub(super) directory: PathBuf,
     problems: RefCell<Vec<Problem>>,
     asked: RefCell<BTreeSet<String>>,
     unknown: RefCell<Vec<Unknown>>,
 }
 
-/// A key that nobody asked for.
+/// A key that was never asked for.
 struct Unknown {
     origin: Origin,
     table: String,
@@ -35,7 +37,7 @@ pub(super) struct Table<'a> {
     path: String,
     origin: &'a Origin,
     entries: Option<&'a Entries>,
-    /// Nothing more is said about what is missing or unknown here, since something larger is wrong.
+    /// Set if missing or unknown keys are not reported here, since a larger problem is.
     quiet: Cell<bool>,
 }
 
@@ -79,13 +81,13 @@ impl Walk {
         result
     }
 
-    /// What is wrong, once all has been read.
+    /// The problems, once everything has been read.
     pub(super) fn problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         let asked = self.asked.into_inner();
         for Unknown { origin, table, key } in self.unknown.into_inner() {
             let (key, text) = match &origin {
-                // Its name is all that there is of it.
+                // Only its name is known.
                 Origin::Variable(name) => (String::new(), unknown_variable(name, &asked)),
                 _ => (under(&table, &key), unknown_key(&table, &key, &asked)),
             };
@@ -101,7 +103,7 @@ impl Walk {
 }
 
 impl<'a> Table<'a> {
-    /// The key, which is known from now on.
+    /// The field of this key, which is known from now on.
     pub(super) fn field(&self, key: &str) -> Field<'a> {
         let path = under(&self.path, key);
         self.walk.asked.borrow_mut().insert(path.clone());
@@ -117,7 +119,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Leaves the rest unread and unjudged.
+    /// Leaves the rest of the table unread, and reports no more missing or unknown keys of it.
     pub(super) fn leave(&self) {
         self.quiet.set(true);
     }
@@ -145,12 +147,12 @@ impl<'a> Table<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Was it written?
+    /// Whether it was written.
     pub(super) fn is_given(&self) -> bool {
         self.node.is_some()
     }
 
-    /// Notes that it is missing if it is; `example` is what to write.
+    /// Notes a problem if it is missing; `example` is what to write.
     pub(super) fn required(self, example: &str) -> Self {
         if self.node.is_none() {
             self.problem(format!("is missing: write for example {example}"));
@@ -165,12 +167,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// What `read` makes of it; `None` if it was not written, or is wrong, which is then noted.
+    /// The result of `read`; `None` if it was not written, or is wrong, which is then noted.
     pub(super) fn read<T>(&self, read: impl FnOnce(&'a Node) -> Result<T, String>) -> Option<T> {
         read(self.node?).map_err(|text| self.problem(text)).ok()
     }
 
-    /// Its keys. One that was not written has none, but its keys are known all the same.
+    /// Reads it as a table. If it was not written, it is empty, but its keys are still known.
     pub(super) fn table<R>(&self, read: impl FnOnce(&Table<'a>) -> R) -> R {
         let entries = self.read(|node| match &node.value {
             Value::Table(entries) => Ok(entries),
@@ -198,7 +200,7 @@ impl<'a> Field<'a> {
         result
     }
 
-    /// Its elements; `None` if it was not written, or is no list, which is then noted.
+    /// Its elements; `None` if it was not written, or is not a list, which is then noted.
     pub(super) fn elements(&self) -> Option<Vec<Field<'a>>> {
         let list = self.read(|node| match &node.value {
             Value::List(list) => Ok(list),

@@ -1,6 +1,6 @@
-//! The demo's chat service: a small one that speaks the connector protocol, with a handshake that takes its time.
+//! The demo's chat service: a small one that speaks the connector protocol, with a slow handshake.
 //!
-//! It is a stranger to the gateway: all it knows of it are the protocol's calls and the shared secret.
+//! It knows nothing about the gateway except the protocol's calls and the shared secret.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +18,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::customers::{Customers, Handshake, Line};
+use super::customers::{Customers, Handshake, Line, Wanted};
 use super::page;
 use super::stage::HANDSHAKE;
 use super::transcript::line;
 use crate::failure::Failure;
 use crate::wiring;
 
-/// How long a message takes to the customer's screen.
+/// How long a message takes to reach the customer's screen.
 const TO_SCREEN: Duration = Duration::from_millis(400);
 
 pub(super) struct Chat {
@@ -51,7 +51,7 @@ impl Chat {
         events: String,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Failure> {
-        let client = wiring::connector_client()?;
+        let client = wiring::connector_clients()?.here();
         let (state, changes) = (Mutex::default(), watch::Sender::new(0));
         Ok(Arc::new(Self { secrets, events, clock, client, state, changes }))
     }
@@ -70,7 +70,7 @@ impl Chat {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        // It is set before anybody can ask.
+        // It is set before anyone can ask.
         self.state().address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
@@ -99,7 +99,7 @@ impl Chat {
         self.tell(&json!({ "type": "typing", "id": id, "customer": customer, "state": "on" })).await
     }
 
-    /// What the customer sees of the agent's words, in order.
+    /// The agent's texts on the customer's screen, in order.
     pub(super) fn screen(&self, customer: &str) -> Vec<String> {
         self.state().customers.screen(customer)
     }
@@ -134,7 +134,8 @@ impl Chat {
         }
     }
 
-    /// Nobody hears of an event that the gateway did not take, so the demo says so.
+    /// Sends an event, and prints an error if the gateway did not accept it. Otherwise the loss
+    /// would go unnoticed.
     async fn tell_or_say(&self, event: Value) {
         if let Err(error) = self.tell(&event).await {
             line("chat", format!("cannot tell the gateway: {error}"));
@@ -151,7 +152,7 @@ impl Chat {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what the customers' page shows, and says so to whoever looks at it.
+    /// Changes what the customers' page shows, and notifies the open pages.
     fn change<T>(&self, what: impl FnOnce(&mut Customers) -> T) -> T {
         let answer = what(&mut self.state().customers);
         self.changes.send_modify(|count| *count += 1);
@@ -168,34 +169,37 @@ impl Chat {
     }
 }
 
-/// `never-ready` is called Never ready.
+/// The nickname of `never-ready` is "Never ready".
 fn nickname(customer: &str) -> String {
     let words = customer.replace(['-', '_'], " ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-type Answer = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
+type ChatReply = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
 
-/// The gateway asks for a session. It may ask again while the handshake goes on.
+/// The gateway asks for a session. It may ask again while the handshake is pending.
 async fn open(
     State(chat): State<Arc<Chat>>,
     Path(conversation): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
+) -> ChatReply {
     let call = chat.check(&headers, &body)?;
     let customer = call["customer"]["id"].as_str().unwrap_or("?").to_owned();
     let now = chat.clock.now();
-    let new = chat.change(|customers| customers.begin_handshake(&conversation, &customer, now));
-    if new {
-        line("chat", format!("handshake with {customer} begins"));
+    match chat.change(|customers| customers.wanted(&conversation, &customer, now)) {
+        Wanted::IsThere(session) => {
+            return Ok((StatusCode::OK, Json(json!({ "session": session }))));
+        }
+        Wanted::GoesOn => return Ok((StatusCode::ACCEPTED, Json(json!({})))),
+        Wanted::Begins => line("chat", format!("handshake with {customer} begins")),
     }
-    if new && Handshake::ends_for(&customer) {
+    if Handshake::ends_for(&customer) {
         tokio::spawn(async move {
             tokio::time::sleep(HANDSHAKE).await;
             let session = chat.next_id("session");
-            chat.change(|customers| customers.named(&customer).handshake = Handshake::Open);
+            chat.change(|customers| customers.opened(&customer, &session));
             line("chat", format!("handshake with {customer} ends: the session is open"));
             let id = chat.next_id("evt");
             chat.tell_or_say(json!({
@@ -213,7 +217,7 @@ async fn message(
     Path(conversation): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
+) -> ChatReply {
     let mut call = chat.check(&headers, &body)?;
     let key = headers
         .get("idempotency-key")
@@ -253,7 +257,7 @@ async fn typing(
     Path(conversation): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
+) -> ChatReply {
     let call = chat.check(&headers, &body)?;
     let span = if call["state"] == "on" {
         call["duration_ms"].as_u64().unwrap_or(5_000).min(30_000)
@@ -271,7 +275,7 @@ async fn close(
     Path(conversation): Path<String>,
     headers: HeaderMap,
     body: Bytes,
-) -> Answer {
+) -> ChatReply {
     chat.check(&headers, &body)?;
     chat.change(|customers| customers.close(&conversation));
     Ok((StatusCode::OK, Json(json!({}))))

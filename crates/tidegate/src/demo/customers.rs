@@ -1,4 +1,5 @@
-//! Who writes to the demo's chat service: each one's lines, in both directions, and how far the handshake is.
+//! The customers of the demo's chat service: the lines of each, in both directions, and the state
+//! of the handshake.
 //!
 //! Plain data behind the chat service's lock.
 
@@ -11,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::stage::HANDSHAKE;
 
-/// Who is there from the beginning, so that a person only has to choose.
+/// The customers that exist from the beginning, so that a person only has to choose.
 const AT_HAND: [&str; 4] = ["noor", "emil", "mei", "never-ready"];
 /// The most customers; a page of another program must not fill the memory.
 const MOST: usize = 1_000;
 
-/// How far a customer's handshake is.
+/// The state of a customer's handshake.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Handshake {
-    /// Nobody asked for a session yet.
+    /// No session was asked for yet.
     #[default]
     None,
     Opening {
@@ -31,20 +32,28 @@ pub(super) enum Handshake {
 }
 
 impl Handshake {
-    /// For some it never ends, so that one can see what becomes of the agent's words then.
+    /// Whether the handshake ever ends. For some customers it does not, to show what then happens
+    /// to the agent's messages.
     pub(super) fn ends_for(customer: &str) -> bool {
         !customer.starts_with("never")
     }
 }
 
-/// Something that was said.
+/// The result of asking for a session.
+pub(super) enum Wanted {
+    Begins,
+    GoesOn,
+    IsThere(String),
+}
+
+/// One message of a chat.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Line {
     /// The idempotency key, or the id of the customer's event.
     pub(super) id: String,
     pub(super) agent: bool,
     pub(super) text: String,
-    /// Genesys's content elements, as they came.
+    /// Genesys's content elements, unchanged.
     pub(super) content: Value,
     pub(super) at: Timestamp,
 }
@@ -53,16 +62,18 @@ pub(super) struct Line {
 #[derive(Debug, Default)]
 pub(super) struct Customer {
     pub(super) handshake: Handshake,
+    /// The name of the last session while it is open.
+    session: Option<String>,
     pub(super) lines: Vec<Line>,
-    /// Until when the agent counts as typing.
+    /// The time until which the agent counts as typing.
     typing: Option<Timestamp>,
 }
 
-/// All of them, by name.
+/// All customers, by name.
 #[derive(Debug)]
 pub(super) struct Customers {
     by_name: BTreeMap<String, Customer>,
-    /// Customer by the gateway's conversation.
+    /// Maps the gateway's conversations to customers.
     conversations: HashMap<String, String>,
 }
 
@@ -79,7 +90,7 @@ impl Customers {
         self.by_name.get(name)
     }
 
-    /// Whether there is this customer, or room for one more.
+    /// Whether this customer exists, or there is room for one more.
     pub(super) fn takes(&self, name: &str) -> bool {
         self.by_name.contains_key(name) || self.by_name.len() < MOST
     }
@@ -88,23 +99,28 @@ impl Customers {
         self.by_name.entry(name.to_owned()).or_default()
     }
 
-    /// Returns whether a handshake begins: not while one goes on.
-    pub(super) fn begin_handshake(
-        &mut self,
-        conversation: &str,
-        name: &str,
-        now: Timestamp,
-    ) -> bool {
+    /// A session is wanted, perhaps again: one is open, a handshake is pending, or a new one
+    /// begins.
+    pub(super) fn wanted(&mut self, conversation: &str, name: &str, now: Timestamp) -> Wanted {
         self.conversations.insert(conversation.to_owned(), name.to_owned());
         let customer = self.named(name);
-        if matches!(customer.handshake, Handshake::Opening { .. }) {
-            return false;
+        match (customer.handshake, &customer.session) {
+            (Handshake::Opening { .. }, _) => Wanted::GoesOn,
+            (Handshake::Open, Some(session)) => Wanted::IsThere(session.clone()),
+            _ => {
+                customer.handshake = Handshake::Opening { since: now };
+                Wanted::Begins
+            }
         }
-        customer.handshake = Handshake::Opening { since: now };
-        true
     }
 
-    /// Shows the agent's words: to whom, and whether they were new. None without a session.
+    /// A handshake has succeeded.
+    pub(super) fn opened(&mut self, name: &str, session: &str) {
+        let customer = self.named(name);
+        (customer.handshake, customer.session) = (Handshake::Open, Some(session.to_owned()));
+    }
+
+    /// Shows the agent's text. Returns to whom, and whether it was new; `None` without a session.
     pub(super) fn show(&mut self, conversation: &str, said: Line) -> Option<(String, bool)> {
         let name = self.conversations.get(conversation)?.clone();
         let customer = self.named(&name);
@@ -127,7 +143,8 @@ impl Customers {
 
     pub(super) fn close(&mut self, conversation: &str) {
         if let Some(name) = self.conversations.get(conversation).cloned() {
-            self.named(&name).handshake = Handshake::Closed;
+            let customer = self.named(&name);
+            (customer.handshake, customer.session) = (Handshake::Closed, None);
         }
     }
 
@@ -137,7 +154,7 @@ impl Customers {
         lines.filter(|line| line.agent).map(|line| line.text.clone()).collect()
     }
 
-    /// What the page shows: each customer with all that was said.
+    /// The contents of the page: each customer with all messages.
     pub(super) fn shown(&self, now: Timestamp) -> Value {
         let one = |(name, customer): (&String, &Customer)| {
             let left = customer
@@ -150,7 +167,7 @@ impl Customers {
                 "typing_ms": left.map_or(0, |left| left.as_millis()),
             })
         };
-        // Those at hand in their own order, then the others by name.
+        // Those of `AT_HAND` in their own order, then the others by name.
         let first = AT_HAND.iter().filter_map(|name| self.by_name.get_key_value(*name));
         let others = self.by_name.iter().filter(|(name, _)| !AT_HAND.contains(&name.as_str()));
         json!(first.chain(others).map(one).collect::<Vec<_>>())

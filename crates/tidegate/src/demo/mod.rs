@@ -1,4 +1,5 @@
-//! `tidegate demo`: Genesys Cloud, the gateway and a chat service in one process, each spoken to over HTTP as ever.
+//! `tidegate demo`: Genesys Cloud, the gateway and a chat service in one process, which talk over
+//! HTTP as usual.
 
 mod chat;
 mod customers;
@@ -18,7 +19,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<(), Failure> {
         script::play(&stage).await
     } else {
         println!("{}", stage.invitation());
-        // An error says that nobody can stop it by a signal; it still runs.
+        // On an error, no signal can stop the demo, but it still runs.
         let _ = tokio::signal::ctrl_c().await;
         Ok(())
     };

@@ -1,4 +1,5 @@
-//! The customers' page of the demo's chat service, and the calls by which a person, or a script, is a customer.
+//! The customers' page of the demo's chat service, and the calls with which a person or a script
+//! acts as a customer.
 //!
 //! The files of `page/` are built into the program.
 
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::chat::Chat;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame.
+/// No resources from other origins, nothing inline, and no framing.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -81,7 +82,7 @@ async fn customers(State(chat): State<Arc<Chat>>) -> Json<Value> {
     Json(chat.state().customers.shown(now))
 }
 
-/// Tells the page that something changed; it reads what.
+/// Tells the page that something changed; the page then reads what.
 async fn events(
     State(chat): State<Arc<Chat>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -94,10 +95,14 @@ async fn events(
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-type Answer = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
+type PageReply = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
 
-/// A person is the customer.
-async fn say(State(chat): State<Arc<Chat>>, Path(customer): Path<String>, body: Bytes) -> Answer {
+/// A person writes as the customer.
+async fn say(
+    State(chat): State<Arc<Chat>>,
+    Path(customer): Path<String>,
+    body: Bytes,
+) -> PageReply {
     let said: Value = serde_json::from_slice(&body)
         .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
     let text =
@@ -113,12 +118,12 @@ async fn say(State(chat): State<Arc<Chat>>, Path(customer): Path<String>, body: 
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 
-async fn typing(State(chat): State<Arc<Chat>>, Path(customer): Path<String>) -> Answer {
+async fn typing(State(chat): State<Arc<Chat>>, Path(customer): Path<String>) -> PageReply {
     chat.customer_types(&customer).await.map_err(|error| (StatusCode::BAD_GATEWAY, error))?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 
-/// What the customer sees of the agent's words.
+/// The agent's texts on the customer's screen.
 async fn screen(State(chat): State<Arc<Chat>>, Path(customer): Path<String>) -> Json<Value> {
     Json(json!(chat.screen(&customer)))
 }

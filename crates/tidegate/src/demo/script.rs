@@ -1,4 +1,5 @@
-//! The demo's fixed scenes. Each step is checked; the first that does not hold ends the demo with 1.
+//! The demo's fixed scenes. Each step is checked; the first that fails ends the demo with exit code
+//! 1.
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use super::stage::{HANDSHAKE, HOLD, NAME, Stage};
 use super::transcript::line;
 use crate::failure::Failure;
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const LOOK: Duration = Duration::from_millis(20);
-/// How long a step may take beyond what it has to.
+/// How long a step may take beyond its minimum.
 const SLACK: Duration = Duration::from_secs(10);
 
 pub(super) async fn play(stage: &Stage) -> Result<(), Failure> {
@@ -56,7 +57,8 @@ async fn too_early(stage: &Stage) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A message for a customer whose handshake never ends fails in time, says why, and is never forwarded.
+/// A message for a customer whose handshake never ends fails in time, says why, and is never
+/// forwarded.
 async fn never_ready(stage: &Stage) -> Result<(), Failure> {
     println!("\nScene two: the handshake never ends.\n");
     let customer = "never-ready";
@@ -100,7 +102,7 @@ fn answer(stage: &Stage, customer: &str, text: &str) -> Result<String, Failure> 
     sent.map(|sent| sent.id).map_err(|error| Failure::failed("the agent cannot answer", error))
 }
 
-/// Waits for what has to become true.
+/// Waits until a condition becomes true.
 async fn until(what: &str, at_least: Duration, is_true: impl Fn() -> bool) -> Result<(), Failure> {
     let end = Instant::now() + at_least + SLACK;
     while !is_true() {
@@ -115,7 +117,7 @@ async fn until(what: &str, at_least: Duration, is_true: impl Fn() -> bool) -> Re
     Ok(())
 }
 
-/// What has to be true now.
+/// Checks a condition that must be true now.
 fn hold(what: &str, is_true: bool) -> Result<(), Failure> {
     if !is_true {
         return Err(Failure::found(format!("the demo failed: it is not true that {what}")));

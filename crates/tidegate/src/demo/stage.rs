@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::http::{BaseUrl, HttpConfig, Secret, Secrets};
+use connector::{ContentKinds, MediaRange};
 use conversation::{Clock, IntegrationName, Policy};
-use gateway::{DetectEnd, Gateway, Limits, NoticeTexts, SystemClock};
+use gateway::{DetectEnd, Gateway, Limits, Listeners, NoticeTexts, SystemClock, ThisMachine};
 use genesys::{Credentials, Hosts};
 use sandbox::{Handle, NewIntegration, Running, Sandbox, SandboxConfig};
 use tokio::net::TcpListener;
@@ -23,10 +24,11 @@ use crate::wiring;
 pub(super) const NAME: &str = "demo";
 /// How long the chat service's handshake takes.
 pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the gateway holds a message: shorter than usual, so that nobody has to wait long for the second scene.
+/// How long the gateway holds a message: shorter than usual, so that the second scene does not take
+/// long.
 pub(super) const HOLD: Duration = Duration::from_secs(10);
 
-// Between programs of one process on loopback, so anybody may know them.
+// They are used only between the parts of one process on loopback, so they need not be secret.
 const WEBHOOK_SECRET: &str = "demo-webhook-secret-0123456789";
 const CONNECTOR_SECRET: &str = "whsec_dGlkZWdhdGUtZGVtby1jb25uZWN0b3Itc2VjcmV0";
 
@@ -99,21 +101,29 @@ impl Stage {
             policy,
             notices: NoticeTexts::default(),
             detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
-            connector: HttpConfig { reports_delivery: true, ..HttpConfig::new(base, secrets) },
+            // Its page shows everything.
+            connector: HttpConfig {
+                reports_delivery: true,
+                media: vec![MediaRange::any()],
+                content: ContentKinds::Any,
+                ..HttpConfig::new(base, secrets)
+            },
         };
         let integration = wiring::integration(
             integration,
-            &wiring::genesys_client()?,
-            &wiring::connector_client()?,
+            &wiring::genesys_clients()?,
+            &wiring::connector_clients()?,
             &clock,
         );
+        let listeners = Listeners { public: for_gateway, admin: None };
+        let of_store = wiring::clock_of(store.as_ref(), Arc::new(ThisMachine)).await?;
         let gateway =
-            Gateway::start(for_gateway, vec![integration], store, clock, Limits::default())
+            Gateway::start(listeners, vec![integration], store, of_store, Limits::default())
                 .map_err(|error| Failure::failed("the gateway does not start", error))?;
         Ok(Self { genesys, chat, store: url, gateway, sandbox, listener })
     }
 
-    /// What somebody can do with a demo that runs.
+    /// What a person can do with a running demo.
     pub(super) fn invitation(&self) -> String {
         let (gateway, sandbox, chat) =
             (self.gateway.address, self.sandbox.url(), &self.chat.address());
@@ -137,7 +147,7 @@ impl Stage {
     }
 }
 
-/// What signs between the gateway and the demo's chat service.
+/// The secrets for signatures between the gateway and the demo's chat service.
 fn secrets() -> Result<Secrets, Failure> {
     let secret: Secret = CONNECTOR_SECRET
         .parse()
@@ -145,7 +155,7 @@ fn secrets() -> Result<Secrets, Failure> {
     Ok(Secrets::from(secret))
 }
 
-/// A file of its own for each run, which is left for the audit.
+/// A new file for each run, which is kept for the audit.
 fn new_store(clock: &Arc<dyn Clock>) -> String {
     let name = format!("tidegate-demo-{}.db", clock.now().as_millisecond());
     format!("sqlite:{}", std::env::temp_dir().join(name).display())

@@ -1,5 +1,5 @@
-//! What the demo prints: a line for each thing that happens, with the time, who it concerns, and the ticks that an agent
-//! sees.
+//! What the demo prints: one line per event, with the time, whom it concerns, and the message
+//! states that an agent sees.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -9,13 +9,13 @@ use sandbox::{Handle, Kind};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-/// Prints one line: seconds since the demo began, whose it is, what happened.
+/// Prints one line: the seconds since the demo began, whom it concerns, and what happened.
 pub(super) fn line(who: &str, what: impl AsRef<str>) {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = START.get_or_init(Instant::now);
-    // The time is read while no other line can come before this one.
+    // The time is read under the lock, so that no other line can come before this one.
     let mut out = io::stdout().lock();
-    // Whoever read it may be gone; the demo goes on.
+    // The reader of stdout may be gone; the demo goes on.
     let _ = writeln!(out, "{:>7.3}s  {who:<12}  {}", start.elapsed().as_secs_f64(), what.as_ref());
 }
 

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::SandboxOptions;
 use crate::failure::Failure;
 
-/// Runs until it is told to stop, or until its time is over; then gives its verdict, if it is to.
+/// Runs until it is told to stop, or until its time is over. Then gives its verdict, if asked to.
 pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
     let config = SandboxConfig {
         listen: options.listen,
@@ -29,7 +29,7 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
         Some(to) => Some(transcript::Writer::start(to, running.handle.clone())?),
         None => None,
     };
-    // Whoever wants JSON on stdout reads it by program.
+    // If stdout carries JSON, a program reads it.
     let lines_on_stdout = writer.as_ref().is_some_and(|writer| writer.on_stdout);
     let greeting = greeting(&running, &clients);
     if options.json || lines_on_stdout {
@@ -71,7 +71,7 @@ fn greeting(running: &Running, clients: &[(String, String)]) -> String {
     )
 }
 
-/// Ends when it is time to stop: Ctrl-C, SIGTERM, or that much later.
+/// Resolves when it is time to stop: on Ctrl-C, on SIGTERM, or `after` this time.
 fn stop(after: Option<Duration>) -> Result<impl Future<Output = ()>, Failure> {
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::failed("cannot wait for signals", error))?;
@@ -83,7 +83,7 @@ fn stop(after: Option<Duration>) -> Result<impl Future<Output = ()>, Failure> {
             }
         };
         tokio::select! {
-            // An error says that nobody can stop it so; it still runs.
+            // On an error, Ctrl-C cannot stop it, but it still runs.
             Ok(()) = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
             () = time => {}

@@ -17,7 +17,7 @@ const BATCH: usize = 1_000;
 
 /// Writes until it is told to finish.
 pub(super) struct Writer {
-    /// Whether stdout is where it writes.
+    /// Whether it writes to stdout.
     pub(super) on_stdout: bool,
     path: PathBuf,
     finish: oneshot::Sender<()>,
@@ -25,7 +25,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A file that is there is begun anew.
+    /// Starts the writer. An existing file is overwritten.
     pub(super) fn start(path: &Path, handle: Handle) -> Result<Self, Failure> {
         let on_stdout = path == Path::new("-");
         let out: Box<dyn Write + Send> = if on_stdout {
@@ -67,7 +67,8 @@ async fn write(
     mut out: Box<dyn Write + Send>,
     mut finished: oneshot::Receiver<()>,
 ) -> io::Result<()> {
-    // Only a bell: the entries themselves are read in order, so that none is missed by falling behind.
+    // The subscription is only a wake-up: the entries themselves are read in order, so that falling
+    // behind misses none.
     let mut bell = handle.subscribe();
     let mut last = 0;
     let mut over = false;
@@ -76,7 +77,7 @@ async fn write(
             let entries = handle.transcript(last, BATCH);
             let Some(newest) = entries.last() else { break };
             last = newest.n;
-            // A disk or a pipe may be slow; the sandbox is not to wait for it.
+            // A disk or a pipe may be slow; the sandbox must not wait for it.
             out =
                 spawn_blocking(move || lines(out, &entries)).await.map_err(io::Error::other)??;
         }

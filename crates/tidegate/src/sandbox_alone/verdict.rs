@@ -1,38 +1,30 @@
 //! The verdict on a middleware, for people and for programs.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
-use sandbox::{ReceiptFault, RefusedCall, Verdict, WebhookFault};
+use sandbox::{Verdict, VerdictRow};
 use serde_json::{Value, json};
 
-/// Rows of one kind; the rest is only counted.
+/// The most rows of one kind; the rest is only counted.
 const MAX_ROWS: usize = 20;
-
-/// One row: about what, what was wrong, and when.
-type Row = [String; 3];
-
-/// One kind of fault.
-struct Kind {
-    name: &'static str,
-    rows: Vec<Row>,
-}
 
 /// How many faults the middleware has.
 pub(super) fn count(verdict: &Verdict) -> usize {
-    kinds(verdict).iter().map(|kind| kind.rows.len()).sum()
+    faults(verdict).count()
 }
 
 /// `{"passed": …, "faults": …, "verdict": …}`, on one line.
 pub(super) fn json(verdict: &Verdict) -> String {
-    let faults: serde_json::Map<String, Value> = kinds(verdict)
-        .into_iter()
-        .map(|kind| (kind.name.to_owned(), kind.rows.len().into()))
-        .collect();
-    let passed = count(verdict) == 0;
-    format!("{}\n", json!({"passed": passed, "faults": faults, "verdict": verdict}))
+    let mut kinds = serde_json::Map::<String, Value>::new();
+    for (kind, count) in by_kind(verdict) {
+        kinds.insert(kind.to_owned(), count.into());
+    }
+    let passed = kinds.is_empty();
+    format!("{}\n", json!({"passed": passed, "faults": kinds, "verdict": verdict}))
 }
 
-/// A table with a row for each fault.
+/// A table with a row for each fault, in order of time.
 pub(super) fn table(verdict: &Verdict) -> String {
     let count = count(verdict);
     let (to, from) = (verdict.messages, verdict.inbound);
@@ -41,19 +33,7 @@ pub(super) fn table(verdict: &Verdict) -> String {
         out.push_str("It did nothing wrong.\n");
         return out;
     }
-    let kinds = kinds(verdict);
-    let rows: Vec<[String; 4]> = kinds
-        .into_iter()
-        .flat_map(|kind| {
-            let over = kind.rows.len().saturating_sub(MAX_ROWS);
-            let rest = (over > 0).then(|| {
-                [kind.name.to_owned(), format!("and {over} more"), String::new(), String::new()]
-            });
-            let rows = kind.rows.into_iter().take(MAX_ROWS);
-            rows.map(move |[about, what, when]| [kind.name.to_owned(), about, what, when])
-                .chain(rest)
-        })
-        .collect();
+    let rows = rows(verdict);
     let head = ["FAULT", "MESSAGE OR PATH", "WHAT", "WHEN"].map(str::to_owned);
     let width = |column: usize| {
         rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0)
@@ -70,43 +50,40 @@ pub(super) fn table(verdict: &Verdict) -> String {
     out
 }
 
-/// What counts against the middleware. That a webhook got no answer may be anybody's doing.
-fn kinds(verdict: &Verdict) -> Vec<Kind> {
-    let receipts = |name, faults: &[ReceiptFault]| Kind {
-        name,
-        rows: faults.iter().map(of_receipt).collect(),
+/// The first rows of each kind, and how many more there are of it.
+fn rows(verdict: &Verdict) -> Vec<[String; 4]> {
+    let mut shown = HashMap::<&str, usize>::new();
+    let first = faults(verdict).filter(|row| {
+        let shown = shown.entry(row.fault).or_default();
+        *shown += 1;
+        *shown <= MAX_ROWS
+    });
+    let row = |row: &VerdictRow| {
+        [row.fault.to_owned(), row.about.clone(), row.what.clone(), row.at.clone()]
     };
-    let calls =
-        |name, calls: &[RefusedCall]| Kind { name, rows: calls.iter().map(of_call).collect() };
-    let open = |id: &String| [id.clone(), String::new(), String::new()];
-    let kinds = vec![
-        Kind {
-            name: "no final receipt",
-            rows: verdict.without_final_receipt.iter().map(open).collect(),
-        },
-        receipts("receipt after the final one", &verdict.receipts_after_final),
-        receipts("receipt takes an earlier one back", &verdict.receipts_backwards),
-        receipts("receipt names another customer", &verdict.wrong_customer),
-        receipts("receipt for an unknown message", &verdict.unknown_ids),
-        Kind {
-            name: "webhook answer is no 2xx",
-            rows: verdict.webhook_not_2xx.iter().map(of_webhook).collect(),
-        },
-        calls("request over the limit", &verdict.rate_limited),
-        calls("invalid request", &verdict.invalid_bodies),
-    ];
-    kinds.into_iter().filter(|kind| !kind.rows.is_empty()).collect()
+    let mut rows: Vec<_> = first.map(row).collect();
+    for (kind, count) in by_kind(verdict) {
+        if let Some(more) = count.checked_sub(MAX_ROWS).filter(|more| *more > 0) {
+            rows.push([kind.to_owned(), format!("and {more} more"), String::new(), String::new()]);
+        }
+    }
+    rows
 }
 
-fn of_receipt(fault: &ReceiptFault) -> Row {
-    [fault.message.clone(), fault.status.clone(), fault.at.clone()]
+/// The number of faults of each kind, in order of first appearance.
+fn by_kind(verdict: &Verdict) -> Vec<(&'static str, usize)> {
+    let mut kinds: Vec<(&'static str, usize)> = Vec::new();
+    for row in faults(verdict) {
+        match kinds.iter_mut().find(|(kind, _)| *kind == row.fault) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((row.fault, 1)),
+        }
+    }
+    kinds
 }
 
-fn of_webhook(fault: &WebhookFault) -> Row {
-    let status = fault.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-    [fault.message.clone(), format!("{status}, attempt {}", fault.attempt), fault.at.clone()]
-}
-
-fn of_call(call: &RefusedCall) -> Row {
-    [call.path.clone(), call.reason.clone().unwrap_or_default(), call.at.clone()]
+/// The faults that count against the middleware. A webhook without an answer, for example, may have
+/// any cause.
+fn faults(verdict: &Verdict) -> impl Iterator<Item = &VerdictRow> {
+    verdict.rows.iter().filter(|row| row.counts)
 }

@@ -91,11 +91,26 @@ subject('inbound', (test) => {
 			'an attachment without url': { ...good, content: [{ attachment: { mediaType: 'Image', mime: 'a/b' } }] },
 			'no JSON object': [good],
 		};
-		for (const [what, body] of Object.entries(wrong)) {
+		const fields = [
+			'channel',
+			'channel.from',
+			'channel.from.id',
+			'channel.from.idType',
+			'channel.from.idType',
+			'channel.time',
+			'channel.time',
+			'text',
+			'text',
+			'metadata.shop',
+			'content[0].attachment.url',
+			'body',
+		];
+		for (const [n, [what, body]] of Object.entries(wrong).entries()) {
 			const error = await t.refused(400, 'bad.request', () => post(t, integration, body)).catch((failure) => {
 				throw new Error(what, { cause: failure });
 			});
-			assert.deepEqual(error.body.details, [], what);
+			assert.deepEqual(error.body.details.map((each) => each.fieldName), [fields[n]], what);
+			assert.ok(error.body.messageParams.reason.startsWith(fields[n]), what);
 		}
 	});
 

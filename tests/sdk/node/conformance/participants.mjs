@@ -68,6 +68,19 @@ subject('participants', (test) => {
 		for (const each of participants) assert.equal(each.state, 'disconnected', each.purpose);
 	});
 
+	test('a conversation is torn down, once and for all', async (t) => {
+		const { conversation } = await t.talk();
+		const open = await t.api.getConversation(conversation);
+		assert.deepEqual([open.id, open.endTime], [conversation, undefined]);
+		await t.api.postConversationDisconnect(conversation);
+		assert.ok([202, 204].includes(t.sdk.last.status));
+		assert.deepEqual(await left(t, conversation), ['system', 'system']);
+		const ended = await t.api.getConversation(conversation);
+		assert.ok(isMoment(ended.endTime));
+		await t.api.postConversationDisconnect(conversation);
+		assert.deepEqual(await t.api.getConversation(conversation), ended);
+	});
+
 	for (const disconnectType of TRANSFERS) {
 		test(`a ${disconnectType} brings the next agent`, async (t) => {
 			const talk = await t.talk();
@@ -137,6 +150,7 @@ subject('participants', (test) => {
 	test('what is wrong', async (t) => {
 		const { conversation, agent } = await t.talk();
 		await t.refused(404, 'not.found', () => patch(t, NOWHERE, agent));
+		await t.refused(404, 'not.found', () => t.api.postConversationDisconnect(NOWHERE));
 		await t.refused(404, 'not.found', () => patch(t, conversation, NOWHERE));
 		await t.refused(400, 'bad.request', () => patch(t, conversation, agent, 'asleep'));
 		const whole = (where, state) => () => t.api.patchConversationsMessage(where, { state });

@@ -34,6 +34,16 @@ subject('reads', (test) => {
 		assert.equal(customer.name, 'Noor');
 	});
 
+	test('a conversation by all of its media', async (t) => {
+		const { conversation, agent } = await t.talk();
+		const found = await t.api.getConversation(conversation);
+		assert.ok(isMoment(found.startTime));
+		assert.deepEqual(found.participants.map((each) => each.purpose), ['customer', 'workflow', 'acd', 'agent']);
+		const person = found.participants.at(-1);
+		assert.deepEqual([person.id, person.messages[0].state], [agent, 'connected']);
+		assert.equal(found.participants[0].messages[0].messages.length, 1);
+	});
+
 	test('messages stand with who wrote them', async (t) => {
 		const talk = await t.talk();
 		const { id } = await t.says(talk);
@@ -82,6 +92,7 @@ subject('reads', (test) => {
 		const missing = '0'.repeat(32);
 		for (const call of [
 			() => t.api.getConversationsMessage(NOWHERE),
+			() => t.api.getConversation(NOWHERE),
 			() => t.api.getConversationsMessageDetails(missing),
 			() => t.api.getConversationsMessageMessage(talk.conversation, missing),
 			() => t.api.getConversationsMessageMessage(NOWHERE, id),

@@ -97,10 +97,25 @@ class Inbound(Case):
             "metadata that is not flat": {**good, "metadata": {"shop": {"name": "harbour"}}},
             "an attachment without url": {**good, "content": [{"attachment": {"mediaType": "Image", "mime": "a/b"}}]},
         }
-        for what, body in wrong.items():
+        fields = [
+            "channel",
+            "channel.from",
+            "channel.from.id",
+            "channel.from.idType",
+            "channel.from.idType",
+            "channel.time",
+            "channel.time",
+            "text",
+            "text",
+            "metadata.shop",
+            "content[0].attachment.url",
+        ]
+        for (what, body), field in zip(wrong.items(), fields, strict=True):
             with self.subTest(what):
                 error = self.refused(400, "bad.request", self.post, integration, body)
-                self.assertEqual(error.told.details, [])
+                (detail,) = error.told.details
+                self.assertEqual(detail.field_name, field)
+                self.assertTrue(error.told.message_params["reason"].startswith(field))
 
     def test_too_large_is_413(self):
         message = inbound("noor", "x" * 512_000)

@@ -123,9 +123,7 @@ class Media(Case):
             ("with another MD5", self.announced(md5=other), PIXEL),
         ):
             with self.subTest(what):
-                with self.assertRaises(HTTPError) as raised:
-                    upload("PUT", made.upload_url, made.upload_headers, data)
-                self.assertEqual(raised.exception.code, 400)
+                upload("PUT", made.upload_url, made.upload_headers, data)
                 self.assertEqual(self.found(made.id).status, "invalid")
                 self.refused(400, "bad.request", self.send, with_media(made.id))
 

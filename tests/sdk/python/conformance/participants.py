@@ -71,6 +71,19 @@ class Participants(Case):
         found = self.api.get_conversations_message(conversation)
         self.assertEqual({each.state for each in found.participants}, {"disconnected"})
 
+    def test_a_conversation_is_torn_down_once_and_for_all(self):
+        _, conversation, _ = self.talk()
+        self.assertIsNone(self.api.get_conversation(conversation).end_time)
+        self.api.post_conversation_disconnect(conversation)
+        self.assertIn(self.sdk.last_response.status, (202, 204))
+        (agent,), (customer,) = self.all(conversation, "agent"), self.all(conversation, "customer")
+        for each in (agent, customer):
+            self.assertEqual((each.state, each.disconnect_type), ("disconnected", "system"))
+        ended = self.api.get_conversation(conversation).end_time
+        self.assertMoment(ended)
+        self.api.post_conversation_disconnect(conversation)
+        self.assertEqual(self.api.get_conversation(conversation).end_time, ended)
+
     def test_a_transfer_brings_the_next_agent(self):
         for how in TRANSFERS:
             with self.subTest(how):
@@ -148,6 +161,7 @@ class Participants(Case):
         _, conversation, agent = self.talk()
         unknown = "00000000-0000-4000-8000-000000000000"
         self.refused(404, "not.found", self.leaves, unknown, agent)
+        self.refused(404, "not.found", self.api.post_conversation_disconnect, unknown)
         self.refused(404, "not.found", self.leaves, conversation, unknown)
         patch = self.api.patch_conversations_message_participant
         self.refused(400, "bad.request", patch, conversation, agent, body={"state": "asleep"})

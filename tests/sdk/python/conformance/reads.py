@@ -34,6 +34,16 @@ class Reads(Case):
         self.assertEqual(customer.to_address.address_normalized, integration.id)
         self.assertEqual(customer.name, "Noor")
 
+    def test_a_conversation_by_all_of_its_media(self):
+        _, conversation, agent = self.talk()
+        found = self.api.get_conversation(conversation)
+        self.assertIsInstance(found, genesys.Conversation)
+        self.assertMoment(found.start_time)
+        self.assertEqual([each.purpose for each in found.participants], ["customer", "workflow", "acd", "agent"])
+        person = found.participants[-1]
+        self.assertEqual((person.id, person.messages[0].state), (agent, "connected"))
+        self.assertEqual(len(found.participants[0].messages[0].messages), 1)
+
     def test_messages_stand_with_who_wrote_them(self):
         _, conversation, agent = self.talk()
         sent = self.says(conversation, agent)
@@ -90,6 +100,7 @@ class Reads(Case):
         unknown = "00000000-0000-4000-8000-000000000000"
         calls = {
             "the conversation": (self.api.get_conversations_message, unknown),
+            "the conversation by all of its media": (self.api.get_conversation, unknown),
             "the message's details": (self.api.get_conversations_message_details, "0" * 32),
             "the message": (self.api.get_conversations_message_message, conversation, "0" * 32),
             "the message's conversation": (self.api.get_conversations_message_message, unknown, sent),

@@ -1,4 +1,4 @@
-//! The documentation and the example are about the keys that there are, all of them, with their defaults.
+//! The documentation and the example cover exactly the existing keys, with their defaults.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,20 +15,24 @@ use std::time::Duration;
 const PAGE: &str = include_str!("../../../../../docs/configuration.md");
 const EXAMPLE: &str = include_str!("../../../../../tidegate.example.toml");
 
-const SECRETS: [(&str, &str); 4] = [
-    ("OPS_HASH", "$argon2id$x"),
+const SECRETS: [(&str, &str); 3] = [
     ("ACME_CLIENT_SECRET", "x"),
     ("ACME_WEBHOOK_SECRET", "0123456789abcdef"),
     ("ACME_CONNECTOR_SECRET", CONNECTOR_SECRET),
 ];
 
 fn secrets() -> impl Iterator<Item = (String, String)> {
-    SECRETS.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()))
+    SECRETS
+        .into_iter()
+        .chain([("OPS_HASH", "$argon2id$x")])
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-/// Every key that the program asks for, without the tables and without the ways to a secret.
+/// Every key that the program asks for, without the tables and without the forms of a secret.
 fn known() -> BTreeSet<String> {
-    let (_, walk) = read(Path::new(""), EXAMPLE, secrets());
+    // The keys of a console user are known only if there is one.
+    let with_users = EXAMPLE.replace("# users ", "users ");
+    let (_, walk) = read(Path::new(""), &with_users, secrets());
     let known = walk.known();
     let is_leaf = |key: &String| {
         key.contains('.') && !known.iter().any(|other| other.starts_with(&format!("{key}.")))

@@ -1,4 +1,4 @@
-//! What a person sees of the configuration: its defaults, its reports, its documentation.
+//! The configuration as a person sees it: its defaults, its reports, its documentation.
 
 mod documents;
 mod rules;
@@ -44,7 +44,7 @@ fn report(text: &str, variables: &[(&str, &str)]) -> String {
     load(text, variables).expect_err("the file is wrong").to_string()
 }
 
-/// What the report says of the only thing that is wrong, without the place.
+/// The report's text about the only problem, without its place.
 fn complaint(text: &str) -> String {
     let report = report(text, &[]);
     assert!(!report.contains('\n'), "one thing is wrong: {report}");

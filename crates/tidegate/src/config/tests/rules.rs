@@ -182,9 +182,9 @@ fn unknown_keys_name_the_nearest_or_their_own_section_or_all() {
         ("server", "listne = 1", "server.listne: there is no such key; did you mean \"listen\"?"),
         (
             "integration.hold",
-            "give_up_after = \"1s\"",
-            "integration[0].hold.give_up_after: there is no such key here; it belongs to its own section, as \
-             integration.delivery.give_up_after",
+            "retry_max = \"1s\"",
+            "integration[0].hold.retry_max: there is no such key here; it belongs to its own section, as \
+             integration.delivery.retry_max",
         ),
         (
             "store",
@@ -255,6 +255,16 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
         (both.api.as_str(), both.login.as_str()),
         ("http://127.0.0.1:1/", "http://127.0.0.1:2/x")
     );
+    // The whole URL of a call, as Genesys's own documentation has it.
+    for (login, base) in [
+        ("https://login.x/oauth/token", "https://login.x/"),
+        ("https://login.x/oauth/token/", "https://login.x/"),
+        ("https://gw.x/genesys/oauth/token", "https://gw.x/genesys"),
+        ("https://login.x/oauth", "https://login.x/oauth"),
+    ] {
+        let hosts = hosts(&format!("api_url = \"https://api.x/api/v2\"\nlogin_url = \"{login}\""));
+        assert_eq!((hosts.api.as_str(), hosts.login.as_str()), ("https://api.x/", base));
+    }
 
     let cases = [
         (

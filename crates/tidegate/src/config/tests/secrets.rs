@@ -1,11 +1,11 @@
-//! Where secrets come from, and that they stay there.
+//! Where secrets come from, and that they are not repeated anywhere.
 
 use std::path::Path;
 
 use super::super::Config;
 use super::{CONNECTOR, INTEGRATION, complaint, load, report, with};
 
-/// The least, with this as `webhook_secret`.
+/// The minimal file, with this as `webhook_secret`.
 fn webhook(secret: &str) -> String {
     with("").replace("\"hunter2-webhook-secret\"", secret)
 }
@@ -15,6 +15,21 @@ fn from_a_variable() {
     let text = webhook("{ env = \"ACME\" }");
     let config = load(&text, &[("ACME", "0123456789abcdef")]).unwrap();
     assert_eq!(config.integrations[0].webhook_secrets, ["0123456789abcdef".into()]);
+    for (given, secret) in [
+        ("0123456789abcdef\n", "0123456789abcdef"),
+        ("0123456789abcdef\r\n", "0123456789abcdef"),
+        ("0123456789abcdef\n\n", "0123456789abcdef\n"),
+    ] {
+        for variable in ["ACME", "TIDEGATE_INTEGRATION__0__WEBHOOK_SECRET"] {
+            let given = [("ACME", "another-secret-of-acme"), (variable, given)];
+            let config = load(&text, &given).unwrap();
+            assert_eq!(
+                config.integrations[0].webhook_secrets[0].expose(),
+                secret,
+                "{variable}: {given:?}"
+            );
+        }
+    }
     assert_eq!(
         report(&text, &[]),
         "tidegate.toml:7: integration[0].webhook_secret.env: the environment variable ACME is not set: set it, or name \
@@ -115,7 +130,7 @@ fn none_is_ever_shown() {
         !format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("MfKQ9r8G")
     );
 
-    // Wherever one stands by mistake, the report does not repeat it.
+    // Wherever a secret is written by mistake, the report does not repeat it.
     for broken in [
         webhook("{ env = \"hunter2 hunter2\" }"),
         webhook("{ env = \"hunter2/hunter2\", fil = 1 }"),

@@ -1,4 +1,4 @@
-//! Whole files: the least, and one full of mistakes.
+//! Whole files: the minimal one, and one full of mistakes.
 
 use std::time::Duration;
 
@@ -113,6 +113,9 @@ fn every_key_is_heard() {
         send = "all"
         delivered_on = "reported"
         report_timeout = "7s"
+        [integration.inbound]
+        give_up_after = "2h"
+        give_up_tries = 7
         [integration.agent_notice]
         on = ["held", "failed", "held"]
         held = "H"
@@ -179,6 +182,10 @@ fn every_key_is_heard() {
             notices: {
                 Held,
                 Failed,
+            },
+            inbound: InboundLimits {
+                give_up_after: 7200s,
+                give_up_tries: 7,
             },
             on_customer_left: Ignore,
             service_reports: true,
@@ -375,7 +382,7 @@ fn a_file_that_is_not_there_says_how_to_write_one_that_works() {
         ("ACME_CONNECTOR_SECRET", CONNECTOR_SECRET),
     ];
     let secrets = secrets.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    // The placeholder for Genesys's id is the one thing that is left to fill in.
+    // Only the placeholder for Genesys's id is left to fill in.
     let report = Config::load(&path, secrets.clone().into_iter()).unwrap_err().to_string();
     assert!(
         report.ends_with("integration[0].integration_id: \"…\" is not an id of Genesys's"),

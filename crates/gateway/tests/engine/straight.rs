@@ -1,5 +1,5 @@
-//! The order of one conversation's messages, some of which become durable together with what is decided about them, on a
-//! store that answers when the test says so.
+//! The order of one conversation's messages, if some of them become durable together with the
+//! decision about them. The store answers when the test says so.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -7,26 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, StatusCode};
-use connector::http::{Inbound, Secret, Secrets};
-use connector::{Capabilities, CheckError, Connector, ContentKinds, Forward, Open, Typing};
-use conversation::{
-    AttemptOutcome, Clock, ConversationId, IntegrationName, OpenOutcome, Policy, Record, SessionId,
-};
-use gateway::{DetectEnd, Inside, Integration, Limits, NoticeTexts, SystemClock};
-use genesys::{
-    Budget, BudgetConfig, CallError, Client, Credentials, Exchange, Hosts, Transport, signature,
-};
-use serde_json::json;
+use axum::http::StatusCode;
+use connector::{Forward, Open};
+use conversation::{AttemptOutcome, OpenOutcome, Record, SessionId};
+use gateway::{GatewayCore, Limits, SystemClock};
 use store::StoreError;
-use store::memory::{Database, Line, MemoryStore};
+use store::memory::{Database, MemoryStore, SimulatedLink};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-const SECRET: &str = "a-webhook-secret-of-these-tests";
-/// What the store is asked where a message goes straight.
+use crate::support::{Service, acme, until, webhook};
+
+/// The request to the store for a message on the fast path.
 const STRAIGHT: &str = "accept with step";
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +64,7 @@ async fn none_goes_straight_past_one_whose_caller_hung_up_until_the_store_has_be
     place.until_idle().await;
     let looked = place.line.asked("waiting");
     place.line.release("ready");
-    // Now whatever was asked of the store before has been done, and the inbox is looked through.
+    // By now, all earlier requests to the store are done, and the inbox is scanned.
     place.line.until_asked("waiting", looked + 1).await;
     place.until_idle().await;
     assert_eq!(
@@ -93,12 +86,12 @@ async fn one_that_came_later_by_the_inbox_does_not_go_before_the_one_that_goes_s
     place.until_accepted(&["first", "second"]).await;
 }
 
-/// A gateway on a store in memory, whose one conversation has a session.
+/// A gateway on an in-memory store, whose one conversation has a session.
 struct Place {
     line: Arc<SlowLine>,
     router: Router,
     journal: Arc<Mutex<Vec<Record>>>,
-    _inside: Inside,
+    _inside: GatewayCore,
 }
 
 impl Place {
@@ -110,8 +103,8 @@ impl Place {
             told.lock().expect("nobody panicked").extend_from_slice(records);
         }));
         let store = MemoryStore::alone(&database, Arc::<SlowLine>::clone(&line));
-        let inside = Inside::start(
-            vec![Arc::new(acme())],
+        let inside = GatewayCore::start(
+            vec![Arc::new(acme(Arc::new(Chat)))],
             Arc::new(store),
             Arc::new(SystemClock),
             Limits::default(),
@@ -125,26 +118,12 @@ impl Place {
 
     /// Posts a webhook in a task of its own.
     fn webhook(&self, id: &str) -> JoinHandle<StatusCode> {
-        let body = json!({
-            "id": id,
-            "channel": {
-                "id": "b3f0", "platform": "Open", "type": "Private", "messageId": id,
-                "to": { "id": "noor", "idType": "Opaque" }, "from": { "id": "b3f0", "idType": "Opaque" },
-                "time": SystemClock.now().to_string(),
-            },
-            "type": "Text", "text": id, "originatingEntity": "Human", "direction": "Outbound",
-        });
-        let body = body.to_string().into_bytes();
-        let signed = signature::sign(&SECRET.into(), &body);
-        let request =
-            Request::post("/genesys/acme").header(signature::HEADER, signed).body(Body::from(body));
-        let router = self.router.clone();
-        tokio::spawn(async move {
-            router.oneshot(request.expect("a request")).await.expect("an answer").status()
-        })
+        let (router, request) = (self.router.clone(), webhook(id, "noor"));
+        tokio::spawn(async move { router.oneshot(request).await.expect("an answer").status() })
     }
 
-    /// Until every message that was accepted has been delivered, and the conversation's task has ended.
+    /// Waits until every accepted message has been delivered, and the conversation's task has
+    /// ended.
     async fn until_idle(&self) {
         let open = || {
             let journal = self.journal.lock().expect("nobody panicked");
@@ -155,11 +134,11 @@ impl Place {
             count(|record| matches!(record, Record::Accepted { .. })) - settled
         };
         until("the conversation is idle", || open() == 0).await;
-        // Everything that can run has run before simulated time goes on.
+        // Everything that can run has run before simulated time advances.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Until these have been accepted, which must be in this order, behind the one for the handshake.
+    /// Waits until these have been accepted, after the handshake's message, and checks their order.
     async fn until_accepted(&self, ids: &[&str]) {
         let accepted = || {
             let journal = self.journal.lock().expect("nobody panicked");
@@ -174,18 +153,7 @@ impl Place {
     }
 }
 
-/// Simulated time goes on until it is so.
-async fn until(what: &str, is: impl Fn() -> bool) {
-    for _ in 0..60_000 {
-        if is() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("not within a simulated minute: {what}");
-}
-
-/// A way to the database on which some requests are held.
+/// A connection to the database on which some requests are held back.
 #[derive(Default)]
 struct SlowLine {
     held: Mutex<HashSet<&'static str>>,
@@ -213,7 +181,7 @@ impl SlowLine {
 }
 
 #[async_trait]
-impl Line for SlowLine {
+impl SimulatedLink for SlowLine {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
         self.asked.lock().expect("nobody panicked").push(what);
         loop {
@@ -230,71 +198,16 @@ impl Line for SlowLine {
     }
 }
 
-fn acme() -> Integration {
-    let host = url::Url::parse("https://genesys.invalid").expect("a URL");
-    let hosts = Hosts { api: host.clone(), login: host };
-    let client = Client::over(
-        Arc::new(NoGenesys),
-        hosts,
-        Credentials { id: "id".into(), secret: "secret".into() },
-    );
-    let mut policy = Policy::default();
-    // Nobody has to be told anything, so that a conversation whose messages are delivered is idle.
-    policy.receipts.send = conversation::SendReceipts::Failures;
-    let secret: Secret = "whsec_c3RyYWlnaHQtc3RyYWlnaHQtc3RyYWlnaHQ=".parse().expect("a secret");
-    Integration {
-        name: IntegrationName::new("acme"),
-        genesys_id: "b3f0".to_owned(),
-        webhook_secrets: vec![SECRET.into()],
-        budget: Budget::new(vec![client], BudgetConfig::default(), fastrand::Rng::with_seed(1)),
-        policy,
-        notices: NoticeTexts::default(),
-        detect_end: DetectEnd::Off,
-        connector: Arc::new(Chat(Capabilities {
-            reports_delivery: false,
-            idempotent: true,
-            typing: false,
-            max_text: None,
-            media: Vec::new(),
-            content: ContentKinds::Any,
-        })),
-        events: Inbound::new(
-            Secrets::new(vec![secret]).expect("one secret"),
-            Arc::new(SystemClock),
-        ),
-    }
-}
-
 /// A chat service that takes everything at once.
-struct Chat(Capabilities);
+struct Chat;
 
 #[async_trait]
-impl Connector for Chat {
-    fn capabilities(&self) -> &Capabilities {
-        &self.0
-    }
-
+impl Service for Chat {
     async fn open(&self, _: &Open) -> OpenOutcome {
         OpenOutcome::Opened(SessionId::new("session"))
     }
 
     async fn forward(&self, _: &Forward) -> AttemptOutcome {
         AttemptOutcome::Delivered { service_id: None }
-    }
-
-    async fn typing(&self, _: &ConversationId, _: Typing) {}
-
-    async fn close(&self, _: &ConversationId, _: &str) {}
-
-    async fn check(&self) -> Result<String, CheckError> {
-        Ok("it is there".to_owned())
-    }
-}
-
-struct NoGenesys;
-
-impl Transport for NoGenesys {
-    fn exchange(&self, _: Request<Vec<u8>>, _: Duration) -> Exchange<'_> {
-        Box::pin(async { Err(CallError::NotSent { cause: "there is no Genesys here".to_owned() }) })
     }
 }

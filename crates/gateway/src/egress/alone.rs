@@ -1,0 +1,126 @@
+//! Whether it is one customer's message alone that Genesys does not take: only then a failed try
+//! counts towards giving the message up. While Genesys takes no customer's message, nothing is
+//! given up, however long that lasts.
+
+use std::sync::{MutexGuard, PoisonError};
+
+use conversation::mutant::{self, Mutant};
+use genesys::{CallError, Lane};
+use store::OutboxItem;
+use tokio::time::Instant;
+
+use super::others::Others;
+use super::post::{Final, Post};
+use crate::to_genesys;
+
+/// An integration that no organisation has. A post to it is answered, and reaches no person.
+const NOWHERE: &str = "00000000-0000-0000-0000-000000000000";
+
+/// How many customers may wait and each be taken for poisoned. If more wait and no message gets
+/// through, Genesys is at fault, whatever else it answers.
+const FEW: usize = 4;
+
+impl Post<'_> {
+    /// Records that Genesys has answered about a customer's message: it took it, or refused it for
+    /// good.
+    pub(super) fn note<T>(&self, item: &OutboxItem, answer: &Result<T, CallError>) {
+        let heard = match answer {
+            Ok(_) => true,
+            Err(CallError::Refused { status, .. }) => {
+                status.as_u16() == 409 || Final::Body.has(status.as_u16())
+            }
+            Err(_) => false,
+        };
+        if heard {
+            self.others().note(&item.conversation, Instant::now());
+        }
+    }
+
+    /// Whether a post failed while Genesys worked for others.
+    pub(super) async fn is_alone(&self, item: &OutboxItem, error: Option<&CallError>) -> bool {
+        let may_be_down = match error {
+            Some(CallError::Unknown { .. } | CallError::Unavailable { .. }) => true,
+            // A refusal that is not final may be a missing permission, which affects all customers.
+            Some(CallError::Refused { .. }) => false,
+            None
+            | Some(
+                CallError::NotSent { .. }
+                | CallError::RateLimited { .. }
+                | CallError::Unauthorized { .. },
+            ) => {
+                return false;
+            }
+        };
+        if mutant::is(Mutant::OutageCounts) {
+            return true;
+        }
+        let since = self.before.unwrap_or_else(Instant::now);
+        if self.others().heard_since(&item.conversation, since) {
+            return true;
+        }
+        if !may_be_down {
+            return false;
+        }
+        // On all nodes: each of them may know of few.
+        let name = &self.integration.name;
+        match self.store.undelivered_besides(name, &item.conversation, FEW).await {
+            Ok(0) => self.answers().await,
+            Ok(1..FEW) => self.takes_messages(item, since).await,
+            Ok(_) => false,
+            Err(error) => {
+                tracing::debug!(integration = %name, %error, "cannot count who waits for Genesys");
+                false
+            }
+        }
+    }
+
+    /// Whether Genesys answers a query, if no other customer's message shows whether it works.
+    async fn answers(&self) -> bool {
+        let id = &self.integration.genesys_id;
+        let read = async |client: genesys::Client| client.integration(id).await;
+        let answer = self.turn.call(Lane::Background, read).await;
+        answer.is_ok_and(|answer| answer.value.id.eq_ignore_ascii_case(id))
+    }
+
+    /// Whether Genesys reads customers' messages at all. This is asked if a few others wait as
+    /// well: either all of them are poisoned, or Genesys is down. A message to an integration that
+    /// does not exist is refused by the part that reads messages, and changes nothing.
+    async fn takes_messages(&self, item: &OutboxItem, since: Instant) -> bool {
+        if let Some(known) = self.others().read_since(since) {
+            return known;
+        }
+        let probe = to_genesys::probe(item.since);
+        let post =
+            async |client: genesys::Client| client.post_message(NOWHERE, &probe, false).await;
+        let read = match self.turn.call(Lane::Background, post).await {
+            Ok(_) => true,
+            // Not a 403: a client without the permission gets it whatever the state of the service.
+            Err(CallError::Refused { status, .. })
+                if matches!(status.as_u16(), 400 | 404 | 410 | 422) =>
+            {
+                self.turn.was_answered();
+                true
+            }
+            Err(
+                CallError::Refused { .. }
+                | CallError::Unknown { .. }
+                | CallError::Unavailable { .. },
+            ) => false,
+            // The question did not get there.
+            Err(
+                CallError::NotSent { .. }
+                | CallError::RateLimited { .. }
+                | CallError::Unauthorized { .. },
+            ) => {
+                return false;
+            }
+        };
+        self.others().note_read(read, Instant::now());
+        read
+    }
+
+    fn others(&self) -> MutexGuard<'_, Others> {
+        // Nothing panics while it is held, so what it guards is whole.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

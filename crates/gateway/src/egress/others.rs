@@ -1,0 +1,90 @@
+//! What Genesys said lately about other customers' messages. This distinguishes one message that
+//! Genesys never accepts from a Genesys that accepts none.
+
+use conversation::ConversationId;
+use tokio::time::Instant;
+
+/// What became of the posts of customers' messages on this node.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    heard: Latest,
+    /// When Genesys was last asked whether it reads messages, and whether it did.
+    read: Option<(Instant, bool)>,
+}
+
+/// The latest moments of two different conversations, the newest first: enough to look past any one
+/// of them.
+#[derive(Debug, Default)]
+struct Latest([Option<(ConversationId, Instant)>; 2]);
+
+impl Others {
+    /// Genesys took a message of this conversation, or refused it for good.
+    pub(super) fn note(&mut self, conversation: &ConversationId, at: Instant) {
+        self.heard.note(conversation, at);
+    }
+
+    /// Whether Genesys has answered about the messages of others than `conversation` since then.
+    pub(super) fn heard_since(&self, conversation: &ConversationId, since: Instant) -> bool {
+        self.heard.besides(conversation).is_some_and(|at| at > since)
+    }
+
+    /// Genesys was asked whether it reads messages.
+    pub(super) fn note_read(&mut self, read: bool, at: Instant) {
+        self.read = Some((at, read));
+    }
+
+    /// Whether it read messages when it was last asked, if that was since then.
+    pub(super) fn read_since(&self, since: Instant) -> Option<bool> {
+        self.read.filter(|(at, _)| *at > since).map(|(_, read)| read)
+    }
+}
+
+impl Latest {
+    fn note(&mut self, conversation: &ConversationId, at: Instant) {
+        let [first, second] = &mut self.0;
+        if first.as_ref().is_some_and(|(newest, _)| newest != conversation) {
+            *second = first.take();
+        }
+        *first = Some((conversation.clone(), at));
+    }
+
+    fn besides(&self, conversation: &ConversationId) -> Option<Instant> {
+        self.0.iter().flatten().find(|(one, _)| one != conversation).map(|(_, at)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn only_what_others_met_tells() {
+        let [a, b] = ["a", "b"].map(ConversationId::new);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut others = Others::default();
+        others.note(&a, at(1));
+        assert!(!others.heard_since(&a, at(0)), "its own words tell nothing");
+        assert!(others.heard_since(&b, at(0)));
+        assert!(!others.heard_since(&b, at(2)), "that was before");
+        others.note(&b, at(4));
+        others.note(&b, at(5));
+        assert!(others.heard_since(&a, at(2)));
+        assert!(!others.heard_since(&a, at(6)));
+        assert!(others.heard_since(&b, at(0)), "a's is still known behind b's own");
+    }
+
+    #[test]
+    fn an_old_answer_tells_nothing() {
+        let start = Instant::now();
+        let mut others = Others::default();
+        assert_eq!(others.read_since(start), None);
+        let asked = start + Duration::from_secs(1);
+        others.note_read(false, asked);
+        assert_eq!(others.read_since(start), Some(false));
+        // What the last try learnt counts for that one only.
+        assert_eq!(others.read_since(asked), None);
+    }
+}

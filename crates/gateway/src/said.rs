@@ -1,0 +1,193 @@
+//! Turns a customer's event into the messages to store: one for each message that Genesys will get.
+//!
+//! The events endpoint calls this for each `message.created`. Pure; nothing is stored until all
+//! parts have passed.
+
+use axum::body::Bytes;
+use connector::Customer;
+use conversation::{ConversationId, Input, IntegrationName, MessageId};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use store::{Arrival, Direction, NewMessage};
+
+use crate::customer_message::{self, Part, Plan};
+use crate::from_genesys;
+use crate::to_genesys::{self, Inbound};
+
+/// The largest body that Genesys takes, in bytes (`request.bytes.max` of its limits page).
+const MAX_BODY: usize = 512_000;
+
+/// The fields of a `message.created`.
+pub(crate) struct Said {
+    pub(crate) id: String,
+    pub(crate) customer: Customer,
+    pub(crate) text: Option<String>,
+    pub(crate) content: Vec<Value>,
+    pub(crate) time: Option<Timestamp>,
+}
+
+impl Said {
+    /// What to store, in order, and what was dropped. `raw` is the event as it came.
+    ///
+    /// An event of one message is stored as it came. An event of several messages becomes one event
+    /// per message, with ids derived from the original. So each part is recognized when the event
+    /// is repeated, and each is retried independently until Genesys has it.
+    pub(crate) fn arrivals(
+        self,
+        name: &IntegrationName,
+        raw: &Bytes,
+        received: Timestamp,
+    ) -> Result<(Vec<Arrival>, Vec<String>), String> {
+        let Plan { parts, notes } = customer_message::plan(self.text.as_deref(), &self.content)?;
+        let notes = [to_genesys::left_out(&self.customer), notes].concat();
+        let alone = parts.len() == 1;
+        let mut arrivals = Vec::with_capacity(parts.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            let id = if index == 0 {
+                self.id.clone()
+            } else {
+                format!("{}.part-{}", self.id, index + 1)
+            };
+            let body = if alone { raw.clone() } else { self.event(&id, &part) };
+            self.fits(&id, part, received)?;
+            arrivals.push(self.arrival(name, id, body, received));
+        }
+        Ok((arrivals, notes))
+    }
+
+    /// Checks that the message fits into one request to Genesys.
+    fn fits(&self, id: &str, part: Part, received: Timestamp) -> Result<(), String> {
+        let size =
+            match to_genesys::inbound(id, &self.customer, part, self.time.unwrap_or(received)) {
+                Inbound::Message(message) => serde_json::to_vec(&message),
+                Inbound::Response(response) => serde_json::to_vec(&response),
+            };
+        match size.map_or(usize::MAX, |body| body.len()) {
+            ..=MAX_BODY => Ok(()),
+            size => Err(format!(
+                "it has {size} bytes as Genesys gets it, and Genesys takes at most {MAX_BODY}"
+            )),
+        }
+    }
+
+    /// One part as an event of its own.
+    fn event(&self, id: &str, part: &Part) -> Bytes {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), "message.created".into());
+        event.insert("id".to_owned(), id.into());
+        event.insert("customer".to_owned(), json!(self.customer));
+        if let Some(time) = self.time {
+            event.insert("time".to_owned(), json!(time));
+        }
+        match part {
+            Part::Words { text, content } => {
+                event.insert("text".to_owned(), json!(text));
+                event.insert("content".to_owned(), json!(content));
+            }
+            Part::Tap { response, origin } => {
+                let element = json!({
+                    "contentType": "ButtonResponse", "buttonResponse": response, "originatingMessageId": origin,
+                });
+                event.insert("content".to_owned(), json!([element]));
+            }
+        }
+        Value::Object(event).to_string().into()
+    }
+
+    fn arrival(
+        &self,
+        name: &IntegrationName,
+        id: String,
+        body: Bytes,
+        received: Timestamp,
+    ) -> Arrival {
+        let message = MessageId::from_foreign(&id);
+        Arrival::Message(NewMessage {
+            integration: name.clone(),
+            direction: Direction::Inbound,
+            id: message.clone(),
+            foreign_id: id,
+            conversation: ConversationId::of(name, &self.customer.id),
+            customer: from_genesys::json(&self.customer),
+            received,
+            body,
+            input: Some(Input::CustomerMessage { message }),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connector::Event;
+
+    use super::*;
+
+    fn stored(event: &Value) -> Result<Vec<NewMessage>, String> {
+        let incoming =
+            connector::protocol::parse(event.to_string().as_bytes()).unwrap().remove(0).unwrap();
+        let Event::Message { id, customer, text, content, time } = incoming.event else {
+            panic!("{event}")
+        };
+        let said = Said { id, customer, text, content, time };
+        let (arrivals, _) =
+            said.arrivals(&IntegrationName::new("acme"), &incoming.raw, Timestamp::UNIX_EPOCH)?;
+        let message = |arrival| match arrival {
+            Arrival::Message(message) => message,
+            _ => panic!("no message"),
+        };
+        Ok(arrivals.into_iter().map(message).collect())
+    }
+
+    /// The parts that egress reads from what was stored.
+    fn found(message: &NewMessage) -> (String, Vec<Part>) {
+        let incoming = connector::protocol::parse(&message.body).unwrap().remove(0).unwrap();
+        let Event::Message { id, text, content, .. } = incoming.event else { panic!("no message") };
+        (id, customer_message::plan(text.as_deref(), &content).unwrap().parts)
+    }
+
+    fn event(text: &str, content: &Value) -> Value {
+        let customer = json!({"id": "noor", "nickname": "Noor", "id_type": "Email"});
+        json!({"type": "message.created", "id": "bt", "customer": customer, "text": text, "content": content,
+            "time": "2026-11-28T19:16:51.5Z"})
+    }
+
+    #[test]
+    fn an_event_of_one_message_is_kept_as_it_came() {
+        let event = event("hello", &json!([]));
+        let stored = stored(&event).unwrap();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(
+            (stored[0].foreign_id.as_str(), &stored[0].body[..]),
+            ("bt", event.to_string().as_bytes())
+        );
+    }
+
+    #[test]
+    fn each_part_is_stored_by_itself_and_means_the_same_when_it_is_read_again() {
+        let tap = json!({"contentType": "ButtonResponse", "originatingMessageId": "9f0c",
+            "buttonResponse": {"type": "QuickReply", "text": "Yes", "payload": "yes"}});
+        let file =
+            json!({"attachment": {"mime": "image/png", "url": "https://files.example/a.png"}});
+        let event = event(&"long ".repeat(1_000), &json!([tap, file]));
+        let stored = stored(&event).unwrap();
+        let content = event["content"].as_array().unwrap();
+        let expected = customer_message::plan(event["text"].as_str(), content).unwrap().parts;
+        assert_eq!(expected.len(), 4);
+        assert_eq!(stored.len(), expected.len());
+        let mut ids = std::collections::BTreeSet::new();
+        for (message, expected) in stored.iter().zip(expected) {
+            let (id, parts) = found(message);
+            assert_eq!((&id, parts), (&message.foreign_id, vec![expected]));
+            assert_eq!(message.conversation, stored[0].conversation);
+            ids.insert(message.id.clone());
+        }
+        assert_eq!(ids.len(), 4, "no two have one id");
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_whole() {
+        let file = |n: usize| json!({"attachment": {"mime": "a/b", "text": "x".repeat(6_000), "url": format!("https://f.example/{n}")}});
+        let files: Vec<Value> = (0..90).map(file).collect();
+        assert!(stored(&event("look", &json!(files))).unwrap_err().contains("512000"));
+    }
+}

@@ -1,0 +1,52 @@
+//! A post that waits for the rate limit must not hold anything that another node needs meanwhile.
+
+use std::time::Duration;
+
+use conversation::{ConversationId, IntegrationName, Policy};
+use serde_json::json;
+use store::Store;
+use store::memory::Database;
+use tokio::time::Instant;
+
+use crate::stage::{Said, Stage};
+
+const TAKEOVER: Duration = Duration::from_secs(8);
+
+/// Genesys answers a receipt with 429 and three minutes. When the node must hand over the
+/// conversation, it does so at once. It does not wait until work in progress is cancelled, an
+/// eighth of the takeover time later. The next node posts the receipt.
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_node() {
+    let database = Database::new(None);
+    let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
+    let first = Stage::node(&database, "first", TAKEOVER, Policy::default());
+    first.genesys.answer(|_| Said::Limited(180));
+    first.until("it drives the conversation", |first| first.store.drive(&noor).is_some()).await;
+    first.webhook("m1").await;
+    first.until("a receipt was refused", |first| first.genesys.count("POST receipt") == 1).await;
+    // Longer than the backoff after a failed call: the post waits for the budget then.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let second = Stage::node(&database, "second", TAKEOVER, Policy::default());
+    second.genesys.answer(|call| match call.what.as_str() {
+        "GET details" => Said::Json(200, json!({ "id": "m1", "normalizedReceipts": [] })),
+        _ => Said::Json(202, json!({ "id": "x" })),
+    });
+
+    let begun = Instant::now();
+    first.store.retire();
+    while database.holder(&noor).is_some_and(|node| node == "first") {
+        let held = begun.elapsed();
+        assert!(held < TAKEOVER / 16, "a post that waits has held its conversation for {held:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    second
+        .until("the next node posts the receipt", |second| {
+            second.genesys.count("POST receipt") == 1
+        })
+        .await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "it need not wait: {:?}", begun.elapsed());
+    second.until_done().await;
+    assert_eq!((first.genesys.count("POST receipt"), second.genesys.count("POST receipt")), (1, 1));
+    first.shutdown().await;
+    second.shutdown().await;
+}

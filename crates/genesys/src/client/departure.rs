@@ -1,0 +1,80 @@
+//! A request's body that knows whether the request has left, and stops it from leaving if it must
+//! not.
+//!
+//! hyper polls the body after the connection is ready, and before it writes the first byte of the
+//! head. So nothing has left if the body was never polled, and a body that refuses keeps the head
+//! back too.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{CallError, MayLeave};
+
+const WAITS: u8 = 0;
+const LEFT: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// The state of a request.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Departure(Arc<AtomicU8>);
+
+impl Departure {
+    /// Whether bytes may have left.
+    pub(super) fn has_left(&self) -> bool {
+        self.0.load(Ordering::Acquire) == LEFT
+    }
+
+    /// Whether the last check kept it back.
+    pub(super) fn was_refused(&self) -> bool {
+        self.0.load(Ordering::Acquire) == REFUSED
+    }
+
+    /// The body of this request.
+    pub(super) fn body(&self, bytes: Vec<u8>, may_leave: &MayLeave) -> reqwest::Body {
+        let body = Departing {
+            bytes: Some(bytes.into()),
+            may_leave: may_leave.clone(),
+            departure: self.clone(),
+        };
+        reqwest::Body::wrap(body)
+    }
+}
+
+struct Departing {
+    bytes: Option<Bytes>,
+    may_leave: MayLeave,
+    departure: Departure,
+}
+
+impl Body for Departing {
+    type Data = Bytes;
+    type Error = CallError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
+        let state = &self.departure.0;
+        if state.load(Ordering::Acquire) == WAITS {
+            let asked = self.may_leave.ask();
+            state.store(if asked.is_ok() { LEFT } else { REFUSED }, Ordering::Release);
+            if let Err(error) = asked {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}

@@ -1,0 +1,86 @@
+//! The store's clock, kept as the PostgreSQL store keeps it: beside a database whose own clock may
+//! be wrong or stepped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversation::Clock;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::tables::Tables;
+use super::{Database, SimulatedLink};
+use crate::drive::HeldLeases;
+use crate::store_clock::{Machine, Start, StoreClock};
+
+/// 2026-11-20T09:00:00Z: what the database's own clock shows at the first query.
+const BEGUN: Timestamp = Timestamp::constant(1_795_165_200, 0);
+
+/// What the store's clock said, and what the database's clock said at that moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pair {
+    time: Timestamp,
+    at: Timestamp,
+}
+
+impl Database {
+    /// The clock of a node that starts.
+    pub(super) fn clock(&self, machine: Arc<dyn Machine>) -> Arc<StoreClock> {
+        let mut tables = self.tables();
+        let at = tables.wall();
+        let time = match tables.clock {
+            None => at,
+            Some(last) => {
+                let gone_on = last.time.checked_add(at.duration_since(last.at)).ok();
+                Start { gone_on, latest: last.time, wall: at, idle: false }.time()
+            }
+        };
+        tables.clock = Some(Pair { time, at });
+        StoreClock::starting_at(machine, time)
+    }
+}
+
+impl Tables {
+    /// What the database's own clock shows.
+    fn wall(&mut self) -> Timestamp {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        let passed = SignedDuration::try_from(begun.elapsed()).unwrap_or(SignedDuration::MAX);
+        BEGUN.checked_add(passed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Updates the pair. If another node's clock is ahead, returns its time instead.
+    fn exchange(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let at = self.wall();
+        match self.clock {
+            Some(last) if last.time > now => Some(last.time),
+            Some(_) | None => {
+                self.clock = Some(Pair { time: now, at });
+                None
+            }
+        }
+    }
+}
+
+/// Updates the pair periodically, as the PostgreSQL store does.
+pub(super) async fn keep(
+    database: Arc<Database>,
+    line: Arc<dyn SimulatedLink>,
+    clock: Arc<StoreClock>,
+    leases: Arc<HeldLeases>,
+    every: Duration,
+) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if line.ask("clock").await.is_err() {
+            continue;
+        }
+        let ahead = database.tables().exchange(clock.now());
+        if line.answer("clock").await.is_ok()
+            && ahead.is_some_and(|ahead| clock.catch_up(ahead) > Duration::from_millis(250))
+        {
+            leases.ring_gained();
+        }
+    }
+}

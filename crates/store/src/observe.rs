@@ -1,0 +1,247 @@
+//! What a node has itself seen of other nodes and their leases. It takes a lease that was not
+//! released on this ground alone.
+//!
+//! No expiry time is compared, so no clock but the node's own monotonic one counts. The argument,
+//! for a lease that lasts L:
+//!
+//! * Each renewal and each take changes the row's stamp, and no stamp repeats. If a node saw the
+//!   same stamp twice on one server since it started, nothing was renewed or taken in between.
+//! * The holder relies on its lease for less than L from *before* it asked. Another takes it when L
+//!   has passed since it *had the answer* with that stamp, if the row is still the same when it
+//!   takes it: the holder's L is over by then.
+//! * A server that takes another's place may lack the last renewals, takes and releases. So nothing
+//!   that was seen on one server counts on the next: a whole L is watched there. A node that got a
+//!   lease from the old server asked for it before the new one answered any node. (Two servers that
+//!   take writes at once are beyond this, as they are for every table.)
+//! * A row that was last written on this server since it started tells the truth, since nothing
+//!   that came after it is missing: one that was given up is free at once. One that was given up
+//!   before is watched like any other.
+//!
+//! A server is told from others by the start of its process, compared for equality only. A restart
+//! makes it another: what it had not written to the disk may be gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use conversation::mutant::{self, Mutant};
+use tokio::time::Instant;
+
+/// A row of the leases as a node reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseRow {
+    pub(crate) shard: String,
+    /// Empty if the lease was released.
+    pub(crate) holder: String,
+    /// Another with each renewal and each take.
+    pub(crate) stamp: String,
+    /// It was last written on this server, since that started.
+    pub(crate) written_here: bool,
+    /// How long it lasts, as its holder says: nodes may be configured differently.
+    pub(crate) lasts: Duration,
+}
+
+/// A node, as another reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NodeRow {
+    pub(crate) name: String,
+    /// Another with each of its rounds.
+    pub(crate) stamp: String,
+    /// How long it lives without another round.
+    pub(crate) lasts: Duration,
+}
+
+/// What one round reads of the store, after it has renewed its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClusterView {
+    /// Which server answered, and which start of it.
+    pub(crate) server: String,
+    /// The shards that were renewed.
+    pub(crate) renewed: Vec<String>,
+    pub(crate) leases: Vec<LeaseRow>,
+    pub(crate) nodes: Vec<NodeRow>,
+}
+
+/// What was seen, and since when it is unchanged.
+#[derive(Debug)]
+struct Observation {
+    /// Empty, for a node.
+    holder: String,
+    stamp: String,
+    since: Instant,
+    lasts: Duration,
+}
+
+impl Observation {
+    /// When its writer no longer relies on it, if the row stays as it is.
+    fn over(&self) -> Instant {
+        self.since + self.lasts
+    }
+}
+
+/// One node's memory of what it has seen on one server.
+#[derive(Debug, Default)]
+pub(crate) struct Observer {
+    server: String,
+    leases: BTreeMap<String, Observation>,
+    nodes: BTreeMap<String, Observation>,
+}
+
+impl Observer {
+    /// Takes in what was read; the answer came at `at`.
+    pub(crate) fn note(&mut self, view: &ClusterView, at: Instant) {
+        if self.server != view.server && !mutant::is(Mutant::ObservationKept) {
+            self.leases.clear();
+            self.nodes.clear();
+        }
+        self.server.clone_from(&view.server);
+        let leases =
+            view.leases.iter().map(|row| (&row.shard, row.holder.as_str(), &row.stamp, row.lasts));
+        note(&mut self.leases, leases, at);
+        note(
+            &mut self.nodes,
+            view.nodes.iter().map(|row| (&row.name, "", &row.stamp, row.lasts)),
+            at,
+        );
+    }
+
+    /// When a node that is not the holder may take a lease, if it stays unchanged until then: at
+    /// once, if it is free.
+    pub(crate) fn free_at(&self, node: &str, row: &LeaseRow) -> Option<Instant> {
+        let seen = self.leases.get(&row.shard)?;
+        // A node finds its own name if it took or released the lease and the answer was lost.
+        let given_up = row.holder.is_empty() || row.holder == node;
+        let true_here = row.written_here || mutant::is(Mutant::FreeOnAnyServer);
+        Some(if given_up && true_here { seen.since } else { seen.over() })
+    }
+
+    /// How many nodes live, and how many of them come before this one by name; `node` is one of
+    /// them.
+    pub(crate) fn living(&self, node: &str, now: Instant) -> (usize, usize) {
+        let others = self.nodes.iter().filter(|(name, seen)| *name != node && now < seen.over());
+        others.fold((1, 0), |(nodes, before), (name, _)| {
+            (nodes + 1, before + usize::from(name.as_str() < node))
+        })
+    }
+
+    /// Nodes that have not been heard of for so long.
+    pub(crate) fn silent(&self, node: &str, long: Duration, now: Instant) -> Vec<String> {
+        let silent =
+            self.nodes.iter().filter(|(name, seen)| *name != node && now >= seen.since + long);
+        silent.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// A row as it was read: its key, who holds it, its stamp, and how long it lasts.
+type Read<'a> = (&'a String, &'a str, &'a String, Duration);
+
+fn note<'a>(
+    all: &mut BTreeMap<String, Observation>,
+    read: impl Iterator<Item = Read<'a>>,
+    at: Instant,
+) {
+    let mut before = std::mem::take(all);
+    for (key, holder, stamp, lasts) in read {
+        let unchanged = before
+            .remove_entry(key)
+            .filter(|(_, seen)| seen.stamp == *stamp && seen.holder == holder);
+        let new = || {
+            let (holder, stamp) = (holder.to_owned(), stamp.clone());
+            (key.clone(), Observation { holder, stamp, since: at, lasts })
+        };
+        let (key, seen) = unchanged.unwrap_or_else(new);
+        all.insert(key, seen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LASTS: Duration = Duration::from_secs(8);
+
+    fn row(holder: &str, stamp: &str, written_here: bool) -> LeaseRow {
+        LeaseRow {
+            shard: "00".into(),
+            holder: holder.into(),
+            stamp: stamp.into(),
+            written_here,
+            lasts: LASTS,
+        }
+    }
+
+    fn view(server: &str, row: &LeaseRow) -> ClusterView {
+        ClusterView { server: server.into(), leases: vec![row.clone()], ..ClusterView::default() }
+    }
+
+    /// How long after the last look the lease is free.
+    fn wait(observer: &Observer, row: &LeaseRow, now: Instant) -> Duration {
+        observer.free_at("me", row).expect("it was seen").saturating_duration_since(now)
+    }
+
+    #[test]
+    fn a_lease_is_free_when_it_was_seen_unchanged_for_as_long_as_it_lasts() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let held = row("other", "1", true);
+        observer.note(&view("a", &held), start);
+        observer.note(&view("a", &held), after(5));
+        assert_eq!(wait(&observer, &held, after(5)), Duration::from_secs(3));
+        let renewed = row("other", "2", true);
+        observer.note(&view("a", &renewed), after(7));
+        assert_eq!(wait(&observer, &renewed, after(7)), LASTS, "it was renewed");
+    }
+
+    #[test]
+    fn what_was_seen_on_one_server_counts_nothing_on_the_next() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        let later = start + Duration::from_secs(7);
+        let held = row("other", "1", true);
+        observer.note(&view("a", &held), start);
+        // It has the same row, since it lacks what came after it.
+        observer.note(&view("b", &held), later);
+        assert_eq!(wait(&observer, &held, later), LASTS);
+    }
+
+    #[test]
+    fn a_lease_that_was_given_up_is_free_at_once_where_nothing_can_be_missing_behind_it() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        for holder in ["", "me"] {
+            for (here, expected) in [(true, Duration::ZERO), (false, LASTS)] {
+                let free = row(holder, "1", here);
+                observer.note(&view("a", &row("other", "0", true)), start);
+                observer.note(&view("a", &free), start);
+                assert_eq!(wait(&observer, &free, start), expected, "{free:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_as_long_as_its_holder_says() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        let held = LeaseRow { lasts: LASTS * 5, ..row("other", "1", true) };
+        observer.note(&view("a", &held), start);
+        assert_eq!(wait(&observer, &held, start), LASTS * 5, "whatever this node is configured to");
+    }
+
+    #[test]
+    fn a_node_lives_for_as_long_as_it_is_heard_of() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        let nodes = |stamps: [(&str, &str); 3]| ClusterView {
+            server: "a".into(),
+            nodes: stamps
+                .map(|(name, stamp)| NodeRow {
+                    name: name.into(),
+                    stamp: stamp.into(),
+                    lasts: LASTS,
+                })
+                .into(),
+            ..ClusterView::default()
+        };
+        observer.note(&nodes([("a", "1"), ("me", "1"), ("z", "1")]), start);
+        assert_eq!(observer.living("me", start), (3, 1));
+        let later = start + LASTS;
+        observer.note(&nodes([("a", "1"), ("me", "2"), ("z", "2")]), later);
+        assert_eq!(observer.living("me", later), (2, 0));
+        assert_eq!(observer.silent("me", LASTS, later), ["a"]);
+    }
+}

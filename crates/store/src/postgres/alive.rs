@@ -1,0 +1,40 @@
+//! Tasks that a node cannot work without. If one panics, it is reported, so that the process can
+//! end.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Whether all tasks are alive.
+#[derive(Clone)]
+pub(super) struct Alive(watch::Sender<bool>);
+
+impl Alive {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(true))
+    }
+
+    /// Starts one.
+    pub(super) fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let Self(alive) = self.clone();
+        tokio::spawn(async move {
+            // Its half-done work is not used again.
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task of the store panicked");
+                alive.send_replace(false);
+            }
+        })
+    }
+
+    /// Waits until a task has panicked.
+    pub(super) async fn broken(&self) {
+        // `self` holds the sender, so this waits forever if no task panics.
+        let _ = self.0.subscribe().wait_for(|alive| !*alive).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! The store's clock where several nodes share a database. See `store_clock` for what it promises.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversation::Clock;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+
+use super::lease::server;
+use super::link::{Error, PgConnection};
+use crate::drive::HeldLeases;
+use crate::store_clock::{Start, StoreClock};
+
+/// A clock that was behind by more than this may have slept over deadlines.
+const SLEPT: Duration = Duration::from_millis(250);
+
+/// For how long a node that starts waits at most for the others.
+fn patience(takeover: Duration) -> Duration {
+    takeover / 2
+}
+
+/// How long it waits without a sign of life of any of them. A living node makes two rounds in a
+/// quarter of `takeover`. If the server is new, a living node may still hang on the old one, for
+/// half of a lease.
+fn without_a_sign(takeover: Duration, new_server: bool) -> Duration {
+    if new_server { patience(takeover) } else { takeover / 4 }
+}
+
+/// Decides what the time is for a node that starts.
+///
+/// A living node keeps the pair up to date. If the pair looks old although there are other nodes,
+/// either they are dead, or the database's clock was set ahead: a step, or a standby that was
+/// promoted. The living would repair the pair within two rounds, so this node waits for them: a
+/// clock that is an hour ahead would fail everything that waits. The rows of dead nodes stay for
+/// long and do not change. If no row changes, this node does not wait for its owner.
+pub(super) async fn start(
+    link: &PgConnection,
+    node: &str,
+    takeover: Duration,
+) -> Result<Timestamp, Error> {
+    let end = Instant::now() + patience(takeover);
+    let (mut others, mut patient) = (Others::default(), true);
+    loop {
+        match try_start(link, node, takeover, patient).await? {
+            Started::At(now) => return Ok(now),
+            Started::Old { stamps, new_server } => {
+                let now = Instant::now();
+                let seen = others.note(stamps, now);
+                patient = now < end && now < seen + without_a_sign(takeover, new_server);
+            }
+        }
+        tokio::time::sleep(takeover / 64).await;
+    }
+}
+
+/// The other nodes, as far as their rows tell.
+#[derive(Default)]
+struct Others {
+    stamps: BTreeSet<String>,
+    /// When one of them gave the last sign of life, or was first looked for.
+    seen: Option<Instant>,
+}
+
+impl Others {
+    /// Returns when the last sign of life was seen. A row that is gone is none: its node has left.
+    fn note(&mut self, stamps: BTreeSet<String>, at: Instant) -> Instant {
+        let seen = self.seen.filter(|_| stamps.is_subset(&self.stamps)).unwrap_or(at);
+        self.stamps = stamps;
+        self.seen = Some(seen);
+        seen
+    }
+}
+
+/// What came of a try to start.
+enum Started {
+    At(Timestamp),
+    /// The pair looks old, others may repair it, and this node still has patience.
+    Old {
+        /// One of each other node, which changes with each of its rounds.
+        stamps: BTreeSet<String>,
+        /// Leases were last written on another server, or before this one started.
+        new_server: bool,
+    },
+}
+
+async fn try_start(
+    link: &PgConnection,
+    node: &str,
+    takeover: Duration,
+    patient: bool,
+) -> Result<Started, Error> {
+    let fresh = i64::try_from(takeover.as_millis()).unwrap_or(i64::MAX);
+    link.alone(async |client| {
+        client.batch_execute("begin").await?;
+        let first = "insert into tidegate.clock (id, time, at)
+                     select 1, (extract(epoch from now) * 1000)::int8, now from clock_timestamp() as now
+                     on conflict (id) do nothing";
+        client.query_typed(first, &[]).await?;
+        // Idle: a row that no node has brought up to date for long, and nothing that waits. No node
+        // and no message goes by it.
+        let sql = concat!(
+            "select time, (extract(epoch from now - at) * 1000)::int8, (extract(epoch from now) * 1000)::int8,
+                          extract(epoch from now - at) * 1000 > $1
+                          and not exists (select 1 from tidegate.conversation where due is not null)
+                          and not exists (select 1 from tidegate.inbox),
+                          array(select name || ' ' || beat || ' ' || extract(epoch from until)
+                                from tidegate.node where name <> $2),
+                          exists (select 1 from tidegate.lease where server is distinct from ",
+            server!(),
+            ")
+                   from tidegate.clock, clock_timestamp() as now where id = 1 for update of clock"
+        );
+        let rows = client.query_typed(sql, &[(&fresh, Type::INT8), (&node, Type::TEXT)]).await?;
+        let (time, passed, wall): (i64, i64, i64) = (rows[0].try_get(0)?, rows[0].try_get(1)?, rows[0].try_get(2)?);
+        let (idle, stamps): (bool, Vec<String>) = (rows[0].try_get(3)?, rows[0].try_get(4)?);
+        if patient && !stamps.is_empty() && passed > fresh / 4 {
+            client.batch_execute("commit").await?;
+            let (stamps, new_server) = (stamps.into_iter().collect(), rows[0].try_get(5)?);
+            return Ok(Started::Old { stamps, new_server });
+        }
+        let latest = at(time);
+        let gone_on = latest.checked_add(SignedDuration::from_millis(passed)).ok();
+        let now = Start { gone_on, latest, wall: at(wall), idle }.time();
+        let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1";
+        client.query_typed(sql, &[(&now.as_millisecond(), Type::INT8)]).await?;
+        client.batch_execute("commit").await?;
+        Ok(Started::At(now))
+    })
+    .await
+}
+
+/// Keeps the pair up to date, and advances this node's clock if another's is ahead of
+/// it.
+pub(super) async fn keep(
+    link: Arc<PgConnection>,
+    clock: Arc<StoreClock>,
+    leases: Arc<HeldLeases>,
+    every: Duration,
+) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match exchange(&link, &clock).await {
+            Ok(behind) if behind > SLEPT => {
+                tracing::warn!(
+                    ?behind,
+                    "this node's clock was behind the other nodes'; it goes on with theirs"
+                );
+                // Deadlines may have passed meanwhile.
+                leases.ring_gained();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the store's clock could not be kept"),
+        }
+    }
+}
+
+/// Returns how far this node's clock was behind.
+async fn exchange(link: &PgConnection, clock: &StoreClock) -> Result<Duration, Error> {
+    link.alone(async |client| {
+        // It need not be on the disk, nor on a standby: an older pair is as good.
+        client.batch_execute("begin; set local synchronous_commit = off").await?;
+        // If another node is ahead, its pair stays: an old time must not be stored as the current
+        // one.
+        let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and time <= $1";
+        client.query_typed(sql, &[(&clock.now().as_millisecond(), Type::INT8)]).await?;
+        let rows = client.query_typed("select time from tidegate.clock where id = 1", &[]).await?;
+        client.batch_execute("commit").await?;
+        let behind = rows.first().map(|row| row.try_get(0)).transpose()?.map(|time| clock.catch_up(at(time)));
+        Ok(behind.unwrap_or_default())
+    })
+    .await
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,292 @@
+//! Whether every fate comes in time (I8), judged by the true time: within a second of the message's
+//! deadline, if the store and a node that could work on its conversation were available.
+//!
+//! Nothing here trusts the journal for a deadline, or a node for what delayed it. The deadline
+//! follows from the message's arrival and the policy. Excuses for a delay are observed from
+//! outside, twenty times a second. There are these: the database takes no writes, no node has the
+//! lease, or the node with the lease is dead, stopped, told to end, or cannot reach the database.
+//! If others could have taken over, this is an excuse only for `takeover` after the last node fell.
+//! One uninterrupted second is enough to decide a message's fate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversation::{AttemptOutcome, Fate, MessageId, Policy, ReasonCode, Record};
+
+use crate::node::Node;
+use crate::world::World;
+
+/// How much later than its deadline a fate may come, with a moment for the store.
+const SLACK: Duration = Duration::from_millis(1_100);
+/// How much longer than its call an attempt may stay open: its end must be recorded, or found by
+/// the next process.
+const LINGERS: Duration = Duration::from_secs(6);
+/// How often the possible excuses for a delay are checked.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What is known about deadlines. All times are true times since the beginning.
+#[derive(Default)]
+pub(crate) struct InTime {
+    customers: BTreeMap<usize, Customer>,
+    messages: BTreeMap<MessageId, Message>,
+    /// How long a hand-over may delay messages that wait in an inbox: a quarter of `takeover`.
+    hand_over: Duration,
+    /// How much later than its deadline each fate came that a deadline decided, not counting
+    /// excused time.
+    pub(crate) lateness: Vec<Duration>,
+}
+
+#[derive(Default)]
+struct Customer {
+    session: bool,
+    /// When the last session ended: from then on, messages may wait for the next one.
+    closed: Duration,
+    away: Away,
+}
+
+/// The times when no node could work on a conversation.
+#[derive(Default)]
+struct Away {
+    spans: Vec<(Duration, Duration)>,
+    since: Option<Duration>,
+    /// The holder of the lease, and when it was last renewed. For a node that is about to end: when
+    /// it got the lease.
+    lease: Option<(Option<String>, Duration)>,
+}
+
+struct Message {
+    customer: usize,
+    /// When a webhook about it left Genesys for the first time.
+    sent: Duration,
+    /// The latest time at which it can have arrived.
+    came: Duration,
+    /// When it was taken out of the inbox.
+    journaled: Duration,
+    /// Since when its attempt is open.
+    trying: Option<Duration>,
+    /// When its last attempt ended.
+    tried: Duration,
+    /// When the chat service took it, and will report on it.
+    taken: Option<Duration>,
+    settled: bool,
+}
+
+impl Message {
+    /// Its deadline, as long as nothing changes.
+    fn deadline(&self, policy: &Policy, customer: &Customer) -> Duration {
+        if let Some(taken) = self.taken {
+            return taken + policy.receipts.report_timeout;
+        }
+        let give_up = self.came + policy.delivery.give_up_after;
+        if customer.session || self.trying.is_some() {
+            return give_up;
+        }
+        // A message that returns from an attempt to a closed session waits no longer than the
+        // others.
+        let hold = self.came.max(customer.closed) + policy.hold.limit;
+        hold.max(self.tried).min(give_up)
+    }
+}
+
+impl Away {
+    /// The longest uninterrupted time between the two in which a node could have worked on it.
+    fn served(&self, from: Duration, to: Duration) -> Duration {
+        let open = self.since.map(|since| (since, to));
+        let (mut longest, mut begun) = (Duration::ZERO, from);
+        for (begin, end) in self.spans.iter().copied().chain(open) {
+            longest = longest.max(begin.min(to).saturating_sub(begun));
+            begun = begun.max(end);
+        }
+        longest.max(to.saturating_sub(begun))
+    }
+
+    fn look(&mut self, now: Duration, away: bool) {
+        match (self.since, away) {
+            (None, true) => self.since = Some(now.saturating_sub(LOOK)),
+            (Some(since), false) => {
+                self.spans.push((since, now));
+                self.since = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+}
+
+impl InTime {
+    /// Records that a message has arrived by now at the latest.
+    pub(crate) fn accepted(
+        &mut self,
+        message: &MessageId,
+        customer: usize,
+        sent: Duration,
+        came: Duration,
+        journaled: Duration,
+    ) {
+        let (tried, taken) = (Duration::ZERO, None);
+        let new =
+            Message { customer, sent, came, journaled, trying: None, tried, taken, settled: false };
+        self.messages.entry(message.clone()).or_insert(new);
+    }
+
+    /// Handles a record that became durable now. Returns what is wrong with its time.
+    pub(crate) fn read(
+        &mut self,
+        policy: &Policy,
+        number: usize,
+        now: Duration,
+        record: &Record,
+    ) -> Vec<String> {
+        let mut wrong = Vec::new();
+        match record {
+            Record::AttemptStarted { message, .. } => {
+                if let Some(message) = self.messages.get_mut(message) {
+                    message.trying = Some(now);
+                }
+            }
+            Record::AttemptEnded { message, outcome, .. } => {
+                wrong.extend(self.lingers(policy, message, now));
+                if let Some(message) = self.messages.get_mut(message) {
+                    (message.trying, message.tried) = (None, now);
+                    message.taken =
+                        matches!(outcome, AttemptOutcome::Accepted { .. }).then_some(now);
+                }
+            }
+            Record::SessionOpened { .. } => {
+                let waiting =
+                    self.messages.iter().filter(|(_, it)| it.customer == number && !it.settled);
+                let waiting: Vec<_> = waiting.map(|(id, _)| id.clone()).collect();
+                wrong.extend(waiting.iter().filter_map(|id| self.late(policy, id, now)));
+                self.customers.entry(number).or_default().session = true;
+            }
+            Record::SessionClosed { .. } => {
+                let customer = self.customers.entry(number).or_default();
+                (customer.session, customer.closed) = (false, now);
+            }
+            Record::Settled { message, fate, .. } => {
+                wrong.extend(self.late(policy, message, now));
+                wrong.extend(self.early(policy, message, now, fate));
+                self.settled(policy, message, now);
+            }
+            _ => {}
+        }
+        wrong
+    }
+
+    /// Checks whether a message still has no fate although it should have one by now.
+    fn late(&mut self, policy: &Policy, id: &MessageId, now: Duration) -> Option<String> {
+        let message = self.messages.get(id)?;
+        let customer = self.customers.entry(message.customer).or_default();
+        let deadline = message.deadline(policy, customer);
+        let late = customer.away.served(deadline, now);
+        let waited = message.journaled > deadline;
+        (late > SLACK + if waited { self.hand_over } else { Duration::ZERO }).then(|| {
+            format!("I8: {id} has no fate {late:.2?} after its time was up at {deadline:.2?}")
+        })
+    }
+
+    /// Checks whether an attempt that ends was open for longer than a call may last. The process
+    /// that made it may be dead; then the next one ends it.
+    fn lingers(&self, policy: &Policy, id: &MessageId, now: Duration) -> Option<String> {
+        let message = self.messages.get(id)?;
+        let end = message.trying? + policy.delivery.timeout;
+        let late = self.customers.get(&message.customer)?.away.served(end, now);
+        (late > LINGERS)
+            .then(|| format!("I7: an attempt for {id} is open {late:.2?} after its call is over"))
+    }
+
+    /// Checks whether a message is said to have expired before its time was up.
+    fn early(&self, policy: &Policy, id: &MessageId, now: Duration, fate: &Fate) -> Option<String> {
+        let message = self.messages.get(id)?;
+        let Fate::Failed { reason } = fate else { return None };
+        let least = message.sent + policy.hold.limit.min(policy.delivery.give_up_after);
+        let early = reason.code == ReasonCode::MessageExpired && now + SLACK < least;
+        early.then(|| {
+            format!(
+                "I6: {id} fails for its time at {now:.2?}, which cannot be up before {least:.2?}"
+            )
+        })
+    }
+
+    fn settled(&mut self, policy: &Policy, id: &MessageId, now: Duration) {
+        let Some(message) = self.messages.get_mut(id) else { return };
+        let customer = self.customers.entry(message.customer).or_default();
+        let deadline = message.deadline(policy, customer);
+        message.settled = true;
+        if now >= deadline {
+            self.lateness.push(customer.away.served(deadline, now));
+        }
+    }
+
+    /// The latest time at which a message may leave, if it leaves at all.
+    pub(crate) fn latest(&self, policy: &Policy, id: &MessageId) -> Option<Duration> {
+        self.messages.get(id).map(|message| message.came + policy.delivery.give_up_after + SLACK)
+    }
+}
+
+/// Checks periodically which node could work on each conversation.
+pub(crate) async fn watch(world: Arc<World>) {
+    let (mut before, mut fell) = (0, Duration::ZERO);
+    world.check().in_time.hand_over = world.plan.takeover / 4;
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = world.passed();
+        let refuses_writes = world.weather().database_full;
+        let fit: BTreeMap<String, Duration> = {
+            let mut nodes = world.nodes();
+            nodes
+                .iter_mut()
+                .filter_map(|node| Some((node.name(), node.fit_since(now, refuses_writes)?)))
+                .collect()
+        };
+        // How much each node takes over depends on how many nodes live: while a fallen node still
+        // counts, the others leave it its share.
+        if fit.len() < before {
+            fell = now;
+        }
+        before = fit.len();
+        let leaving: Vec<_> =
+            world.nodes().iter().filter(|node| node.leaves()).map(Node::name).collect();
+        for number in 0..world.plan.customers {
+            let conversation = &world.customers[number];
+            let holder = world.database.holder(conversation);
+            let written = world
+                .database
+                .lease_written(conversation)
+                .map_or(Duration::ZERO, |at| world.at(at));
+            let mut check = world.check();
+            let away = &mut check.in_time.customers.entry(number).or_default().away;
+            // A node that renews its lease rightly keeps the others from taking it, unless it is
+            // about to end.
+            let keeps = holder.as_ref().is_none_or(|holder| !leaving.contains(holder));
+            if keeps || away.lease.as_ref().is_none_or(|(before, _)| *before != holder) {
+                away.lease = Some((holder.clone(), written));
+            }
+            let driven = holder.is_some_and(|node| {
+                fit.contains_key(&node) && world.database.relies(&node, conversation)
+            });
+            let since = away.lease.as_ref().map_or(now, |(_, since)| *since);
+            // A node that could have done so all this time should have taken over.
+            let could = fit.values().any(|fit| {
+                now.saturating_sub(since.max(*fit).max(fell)) > world.plan.takeover + LOOK
+            });
+            away.look(now, refuses_writes || (!driven && !could));
+        }
+    }
+}
+
+/// A summary of how late the fates were that deadlines decided.
+pub(crate) fn summary(lateness: &mut [Duration]) -> String {
+    lateness.sort_unstable();
+    let at = |share: usize| {
+        lateness.get((lateness.len() * share / 100).min(lateness.len().saturating_sub(1)))
+    };
+    let millis = |at: Option<&Duration>| at.map_or(0, Duration::as_millis);
+    format!(
+        "{} fates were decided by a deadline, p50 {} ms, p99 {} ms, at most {} ms after it",
+        lateness.len(),
+        millis(at(50)),
+        millis(at(99)),
+        millis(lateness.last())
+    )
+}

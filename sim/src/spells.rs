@@ -1,0 +1,117 @@
+//! Lasting trouble at Genesys: for some seconds one kind of call fails in one way, while the others
+//! work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request};
+
+use crate::world::World;
+
+/// How long a kind of call works between two spells: longer than the longest pause before a retry.
+const REST: Duration = Duration::from_mins(1);
+/// The longest spell, in milliseconds.
+const LONGEST: u64 = 40_000;
+
+/// Calls that fail together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Endpoint {
+    Token,
+    Receipt,
+    Message,
+    Details,
+    Other,
+}
+
+impl Endpoint {
+    const ALL: [Self; 5] = [Self::Token, Self::Receipt, Self::Message, Self::Details, Self::Other];
+
+    pub(crate) fn of(request: &Request<Vec<u8>>) -> Self {
+        let path = request.uri().path();
+        match *request.method() {
+            _ if path == "/oauth/token" => Self::Token,
+            Method::POST if path.ends_with("/receipt") => Self::Receipt,
+            Method::POST if path.ends_with("/message") => Self::Message,
+            Method::GET if path.ends_with("/details") => Self::Details,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It answers 503, and the call is not done.
+    Away,
+    /// It never answers, and the call is not done.
+    Hangs,
+    /// The call is done, and the answer never comes.
+    Forgets,
+    /// The call may be done, and the connection breaks.
+    Breaks,
+    /// It answers 403, and the call is not done.
+    Forbidden,
+    /// It is not done; the answer is 200 with the page of an intermediary.
+    Page,
+    /// It is not done; the answer is 200 with an empty object.
+    Empty,
+    /// It answers 429.
+    Limits,
+}
+
+impl Trouble {
+    const ALL: [Self; 8] = [
+        Self::Away,
+        Self::Hangs,
+        Self::Forgets,
+        Self::Breaks,
+        Self::Forbidden,
+        Self::Page,
+        Self::Empty,
+        Self::Limits,
+    ];
+
+    /// Whether this trouble is possible here. For a post, 200 with an empty object means success,
+    /// and would be a lie.
+    fn suits(self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Details => true,
+            Endpoint::Receipt | Endpoint::Message => self != Self::Empty,
+            Endpoint::Token => !matches!(self, Self::Empty | Self::Forbidden),
+            Endpoint::Other => !matches!(self, Self::Empty | Self::Page | Self::Forbidden),
+        }
+    }
+}
+
+/// Which kinds of call are in trouble.
+#[derive(Debug, Default)]
+pub(crate) struct Spells(BTreeMap<Endpoint, (Trouble, Duration)>);
+
+impl Spells {
+    /// What is wrong with these calls at `now`.
+    pub(crate) fn at(&self, endpoint: Endpoint, now: Duration) -> Option<Trouble> {
+        self.0.get(&endpoint).filter(|(_, until)| now < *until).map(|(trouble, _)| *trouble)
+    }
+}
+
+/// Starts spells until it is told to stop.
+pub(crate) async fn run(world: Arc<World>) {
+    let every = world.plan.faults.spells_every;
+    if every == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(world.between(1, 2 * every)).await;
+        let endpoint = Endpoint::ALL[world.below(Endpoint::ALL.len())];
+        let trouble = Trouble::ALL[world.below(Trouble::ALL.len())];
+        let (now, lasts) = (world.passed(), world.between(500, LONGEST));
+        let mut genesys = world.genesys();
+        let rests = genesys.spells.0.get(&endpoint).is_none_or(|(_, until)| now >= *until + REST);
+        if rests && trouble.suits(endpoint) {
+            genesys.spells.0.insert(endpoint, (trouble, now + lasts));
+            drop(genesys);
+            world.tell(format_args!("genesys   {endpoint:?}: {trouble:?} for {lasts:?}"));
+        }
+    }
+}
