@@ -132,8 +132,10 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
     let all = Loop::start("", QUICK).await;
     all.sandbox.accept_unknown_receipts().await;
     let limit = 1 << 20;
-    let empty = webhook("large", "noor", "").to_string().len();
-    let at_limit = webhook("large", "noor", &"x".repeat(limit - empty)).to_string();
+    // One body, filled up: the time in another may be shorter by a digit.
+    let mut at_limit = webhook("large", "noor", "");
+    at_limit["text"] = "x".repeat(limit - at_limit.to_string().len()).into();
+    let at_limit = at_limit.to_string();
     assert_eq!(at_limit.len(), limit);
     assert_eq!(all.gateway.webhook(at_limit.as_bytes()).await, 200);
     let over = webhook("larger", "noor", &"x".repeat(limit + 1)).to_string();
