@@ -36,7 +36,7 @@ pub enum Mutant {
     NotCalledOff,
     /// A message that goes straight to its conversation does not check whether others wait in the
     /// inbox.
-    StraightOvertakes,
+    FastPathOvertakes,
     /// The check whether a call may still be made runs before its connection exists, and not again
     /// before the first byte.
     LookBeforeConnect,
@@ -73,7 +73,7 @@ impl Mutant {
         Self::NewestFirst,
         Self::StaleMemory,
         Self::NotCalledOff,
-        Self::StraightOvertakes,
+        Self::FastPathOvertakes,
         Self::LookBeforeConnect,
         Self::AttemptOutlivesMessage,
         Self::OrderByOurClock,

@@ -122,7 +122,7 @@ async fn take(
             Told::ForAll(event) => event.accept(engine).await,
             Told::Typing(conversation, on) => {
                 if on {
-                    engine.mention(&conversation, Input::CustomerTyping);
+                    engine.deliver_volatile(&conversation, Input::CustomerTyping);
                 }
                 answer.accepted += 1;
                 continue;

@@ -74,7 +74,7 @@ pub(crate) async fn webhook(
         }
         Webhook::Typing { conversation, on, duration } => {
             engine.metrics.webhook(&name, "typing");
-            engine.mention(&conversation, Input::AgentTyping { on, duration });
+            engine.deliver_volatile(&conversation, Input::AgentTyping { on, duration });
             return (StatusCode::OK, "".into());
         }
         Webhook::Message(message) => (message, None),

@@ -151,7 +151,7 @@ impl GatewayCore {
     async fn shutdown_after(self, requests: impl Future<Output = ()>) {
         let grace = self.engine.limits.shutdown;
         self.engine.stop.cancel();
-        self.engine.store.retire();
+        self.engine.store.step_down();
         self.engine.tasks.close();
         let ended = async {
             requests.await;

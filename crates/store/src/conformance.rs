@@ -160,7 +160,7 @@ async fn dedupes(store: &dyn Store) {
         Acceptance::Repeated,
         "the same id again"
     );
-    let waiting = store.waiting(None, 10).await.expect("a read");
+    let waiting = store.with_pending_input(None, 10).await.expect("a read");
     assert_eq!(waiting, [conversation()], "one conversation has something in its inbox");
     assert_eq!(
         store.inbox(&conversation(), true, 10).await.expect("a read").len(),
@@ -200,7 +200,10 @@ async fn dedupes(store: &dyn Store) {
 
 async fn settles_a_message(driver: &mut Driver<'_>) {
     let effects = driver.take_inbox().await;
-    assert!(driver.store.waiting(None, 10).await.expect("a read").is_empty(), "the inbox is empty");
+    assert!(
+        driver.store.with_pending_input(None, 10).await.expect("a read").is_empty(),
+        "the inbox is empty"
+    );
     let forwards = effects.iter().filter(|effect| matches!(effect, Effect::Forward { .. })).count();
     assert_eq!(forwards, 1, "the session of the event lets the message go: {effects:?}");
     let message = MessageId::new("m1");
@@ -348,7 +351,7 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     assert_eq!(handled.expect("an answer"), AtomicOutcome::Whole { early: false });
     driver.seq += count;
     assert!(
-        driver.store.waiting(None, 10).await.expect("a read").is_empty(),
+        driver.store.with_pending_input(None, 10).await.expect("a read").is_empty(),
         "what was in the inbox is taken, and it was never there"
     );
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");

@@ -8,10 +8,10 @@
 mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod drive;
 mod error;
 mod failpoint;
 mod json;
+mod lease;
 mod lease_clock;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -28,8 +28,8 @@ mod types;
 use std::collections::BTreeMap;
 
 pub use audit::{Audit, audit};
-pub use drive::{LeaseGuard, OwnershipEvent};
 pub use error::{AppendError, OpenError, StoreError};
+pub use lease::{LeaseGuard, OwnershipEvent};
 pub use portable::{
     ConversationExport, Copied, Early, EventCursor, Fingerprint, Portable, SeenEvent, copy,
 };
@@ -109,7 +109,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Conversations that have something in the inbox, ordered by id, after `after`.
-    async fn waiting(
+    async fn with_pending_input(
         &self,
         after: Option<&ConversationId>,
         limit: usize,
@@ -213,31 +213,31 @@ pub trait Store: Send + Sync + 'static {
     /// Whether other nodes may use it too. Then `waiting`, `due`, `outbox` and `watched` answer for
     /// the conversations that this node drives. Callers must poll them: another node may have left
     /// something there unnoticed.
-    fn is_shared(&self) -> bool {
+    fn is_clustered(&self) -> bool {
         false
     }
 
     /// The right to begin work in a conversation, if this node has it now.
-    fn drive(&self, _: &ConversationId) -> Option<LeaseGuard> {
-        Some(LeaseGuard::always())
+    fn acquire(&self, _: &ConversationId) -> Option<LeaseGuard> {
+        Some(LeaseGuard::exclusive())
     }
 
     /// The right to end what is open in a conversation, if this node has it now. It holds even
     /// while the conversation is about to be handed over and no new work may begin. A deadline in
     /// that time does not wait for the next node.
-    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.drive(conversation)
+    fn acquire_to_finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.acquire(conversation)
     }
 
     /// Gives up the right to drive each conversation as soon as nothing is under way in it: this
     /// process will end.
-    fn retire(&self) {}
+    fn step_down(&self) {}
 
     /// Tells the node that drives a conversation that its inbox has something new. Best effort.
-    fn hint(&self, _: &ConversationId) {}
+    fn notify_owner(&self, _: &ConversationId) {}
 
     /// Waits for an action of another node, or a timeout; one caller at a time.
-    async fn news(&self) -> OwnershipEvent {
+    async fn next_event(&self) -> OwnershipEvent {
         std::future::pending().await
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct LeaseRow {
     /// It was last written on this server, since that started.
     pub(crate) written_here: bool,
     /// How long it lasts, as its holder says: nodes may be configured differently.
-    pub(crate) lasts: Duration,
+    pub(crate) ttl: Duration,
 }
 
 /// A node, as another reads it.
@@ -47,7 +47,7 @@ pub(crate) struct NodeRow {
     /// Another with each of its rounds.
     pub(crate) stamp: String,
     /// How long it lives without another round.
-    pub(crate) lasts: Duration,
+    pub(crate) ttl: Duration,
 }
 
 /// What one round reads of the store, after it has renewed its own.
@@ -68,13 +68,13 @@ struct Observation {
     holder: String,
     stamp: String,
     since: Instant,
-    lasts: Duration,
+    ttl: Duration,
 }
 
 impl Observation {
     /// When its writer no longer relies on it, if the row stays as it is.
     fn over(&self) -> Instant {
-        self.since + self.lasts
+        self.since + self.ttl
     }
 }
 
@@ -95,11 +95,11 @@ impl Observer {
         }
         self.server.clone_from(&view.server);
         let leases =
-            view.leases.iter().map(|row| (&row.shard, row.holder.as_str(), &row.stamp, row.lasts));
+            view.leases.iter().map(|row| (&row.shard, row.holder.as_str(), &row.stamp, row.ttl));
         note(&mut self.leases, leases, at);
         note(
             &mut self.nodes,
-            view.nodes.iter().map(|row| (&row.name, "", &row.stamp, row.lasts)),
+            view.nodes.iter().map(|row| (&row.name, "", &row.stamp, row.ttl)),
             at,
         );
     }
@@ -140,13 +140,13 @@ fn note<'a>(
     at: Instant,
 ) {
     let mut before = std::mem::take(all);
-    for (key, holder, stamp, lasts) in read {
+    for (key, holder, stamp, ttl) in read {
         let unchanged = before
             .remove_entry(key)
             .filter(|(_, seen)| seen.stamp == *stamp && seen.holder == holder);
         let new = || {
             let (holder, stamp) = (holder.to_owned(), stamp.clone());
-            (key.clone(), Observation { holder, stamp, since: at, lasts })
+            (key.clone(), Observation { holder, stamp, since: at, ttl })
         };
         let (key, seen) = unchanged.unwrap_or_else(new);
         all.insert(key, seen);
@@ -165,7 +165,7 @@ mod tests {
             holder: holder.into(),
             stamp: stamp.into(),
             written_here,
-            lasts: LASTS,
+            ttl: LASTS,
         }
     }
 
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_lease_lasts_as_long_as_its_holder_says() {
         let (mut observer, start) = (Observer::default(), Instant::now());
-        let held = LeaseRow { lasts: LASTS * 5, ..row("other", "1", true) };
+        let held = LeaseRow { ttl: LASTS * 5, ..row("other", "1", true) };
         observer.note(&view("a", &held), start);
         assert_eq!(wait(&observer, &held, start), LASTS * 5, "whatever this node is configured to");
     }
@@ -229,11 +229,7 @@ mod tests {
         let nodes = |stamps: [(&str, &str); 3]| ClusterView {
             server: "a".into(),
             nodes: stamps
-                .map(|(name, stamp)| NodeRow {
-                    name: name.into(),
-                    stamp: stamp.into(),
-                    lasts: LASTS,
-                })
+                .map(|(name, stamp)| NodeRow { name: name.into(), stamp: stamp.into(), ttl: LASTS })
                 .into(),
             ..ClusterView::default()
         };

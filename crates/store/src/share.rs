@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::drive::{HeldLeases, SHARDS};
+use crate::lease::{HeldLeases, SHARDS};
 use crate::observe::{ClusterView, LeaseRow, Observer};
 
 /// What a shared store keeps about nodes and leases. Every change is durable, and records the
@@ -57,46 +57,46 @@ pub(crate) trait LeaseTable: Send + Sync {
 pub(crate) struct Member<'a> {
     pub(crate) name: &'a str,
     /// It will end, and no longer counts as a node.
-    pub(crate) retiring: bool,
+    pub(crate) stepping_down: bool,
     /// How long its leases last.
-    pub(crate) lasts: Duration,
+    pub(crate) ttl: Duration,
 }
 
 /// How long a lease lasts if it is not renewed.
-pub(crate) fn lasts(takeover: Duration) -> Duration {
+pub(crate) fn ttl(takeover: Duration) -> Duration {
     takeover * 3 / 4
 }
 
 /// How long a node relies on a lease after it asked: a shorter time, since clocks run at different
 /// rates.
-fn relied_on(takeover: Duration) -> Duration {
-    lasts(takeover) * 19 / 20
+fn trusted_for(takeover: Duration) -> Duration {
+    ttl(takeover) * 19 / 20
 }
 
 /// The time between two rounds.
-fn every(takeover: Duration) -> Duration {
+fn renewal_interval(takeover: Duration) -> Duration {
     takeover / 8
 }
 
 /// The same for a node that has too few shards and waits for others to hand over.
-fn soon(takeover: Duration) -> Duration {
+fn retry_interval(takeover: Duration) -> Duration {
     takeover / 16
 }
 
 /// How long work under way in a shard may hold up its hand-over. With the pause until the next node
 /// looks ([`soon`]) that is three sixteenths of `takeover`. A hand-over may stop a conversation for
 /// a quarter, and reading it takes time too.
-fn grace(takeover: Duration) -> Duration {
+fn release_grace(takeover: Duration) -> Duration {
     takeover / 8
 }
 
 /// How long a lease that was given up is reserved for nodes that have too few.
-fn unclaimed(takeover: Duration) -> Duration {
+fn claim_window(takeover: Duration) -> Duration {
     takeover / 4
 }
 
 /// How long a round that was requested waits for further requests.
-fn gather(takeover: Duration) -> Duration {
+fn coalesce_for(takeover: Duration) -> Duration {
     takeover / 200
 }
 
@@ -105,7 +105,7 @@ const FORGOTTEN: u32 = 8;
 
 /// How many shards a node should have, given the number of nodes and how many come before it. The
 /// shares add up to all shards.
-fn fair(nodes: usize, before: usize) -> usize {
+fn fair_share(nodes: usize, before: usize) -> usize {
     let nodes = nodes.max(1);
     SHARDS / nodes + usize::from(before < SHARDS % nodes)
 }
@@ -128,12 +128,13 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     /// the next comes after `pause`.
     pub(crate) async fn run(mut self, mut pause: Duration) {
         loop {
-            let rung = tokio::time::timeout(pause, self.leases.rung()).await.is_ok();
+            let rung =
+                tokio::time::timeout(pause, self.leases.until_rebalance_needed()).await.is_ok();
             if rung {
-                tokio::time::sleep(gather(self.takeover)).await;
+                tokio::time::sleep(coalesce_for(self.takeover)).await;
             }
-            pause = every(self.takeover);
-            match tokio::time::timeout(lasts(self.takeover) / 2, self.round()).await {
+            pause = renewal_interval(self.takeover);
+            match tokio::time::timeout(ttl(self.takeover) / 2, self.round()).await {
                 Ok(Ok(next)) => pause = next,
                 Ok(Err(error)) => tracing::warn!(%error, "cannot renew the leases"),
                 Err(_) => tracing::warn!("cannot renew the leases: the store does not answer"),
@@ -144,26 +145,27 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     /// Runs one round. Returns how long to wait until the next.
     pub(crate) async fn round(&mut self) -> Result<Duration, T::Error> {
         let asked = self.leases.now();
-        let (takeover, lasts) = (self.takeover, lasts(self.takeover));
-        let me = Member { name: &self.node, retiring: self.leases.is_retiring(), lasts };
+        let (takeover, ttl) = (self.takeover, ttl(self.takeover));
+        let me = Member { name: &self.node, stepping_down: self.leases.is_stepping_down(), ttl };
         let (held, confirmed) = self.leases.held();
         let view = self.table.look(&me, &held, confirmed.as_deref()).await?;
         let answered = Instant::now();
         self.observer.note(&view, answered);
         // Shards that were not renewed are lost from here on, and count as new if they are taken
         // again.
-        let mut new = self.leases.renewed(&view.renewed, &view.server, asked + relied_on(takeover));
+        let mut new =
+            self.leases.record_renewal(&view.renewed, &view.server, asked + trusted_for(takeover));
         let (nodes, before) = self.observer.living(me.name, answered);
-        let fair = if me.retiring { 0 } else { fair(nodes, before) };
-        let mut next = every(takeover);
+        let fair = if me.stepping_down { 0 } else { fair_share(nodes, before) };
+        let mut next = renewal_interval(takeover);
         let missing = fair.saturating_sub(self.leases.held().0.len());
-        if !me.retiring {
+        if !me.stepping_down {
             let (taken, unwanted) = self.take(&me, &view, missing).await?;
             if unwanted && taken.len() > missing {
-                self.keeps_until = Some(answered + lasts);
+                self.keeps_until = Some(answered + ttl);
             }
             if taken.len() < missing {
-                next = soon(takeover).min(self.first_free(&view));
+                next = retry_interval(takeover).min(self.first_free(&view));
             }
             new.extend(HeldLeases::numbers(&taken));
         }
@@ -171,7 +173,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             // Read this after taking the leases: everything that the last holder owed is at or
             // before this place.
             let before = self.table.last_owed().await?;
-            self.leases.gain(&new, before);
+            self.leases.activate(&new, before);
             tracing::info!(
                 shards = self.leases.count(),
                 of = SHARDS,
@@ -180,9 +182,9 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             );
             self.leases.ring_gained();
         }
-        let keeps = !me.retiring && self.keeps_until.is_some_and(|until| answered < until);
+        let keeps = !me.stepping_down && self.keeps_until.is_some_and(|until| answered < until);
         self.hand_over(&me, &view, if keeps { SHARDS } else { fair }).await;
-        if let Some(at) = self.leases.next_called_off(grace(takeover)) {
+        if let Some(at) = self.leases.next_forced_release(release_grace(takeover)) {
             next = next.min(at.saturating_duration_since(Instant::now()));
         }
         Ok(next)
@@ -212,7 +214,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             let Some(since) = since else { continue };
             if !row.holder.is_empty() {
                 free.push(row.clone());
-            } else if now < since + unclaimed(self.takeover) {
+            } else if now < since + claim_window(self.takeover) {
                 given_up.push(row.clone());
             } else {
                 unwanted.insert(row.shard.clone());
@@ -233,13 +235,13 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     fn first_free(&self, view: &ClusterView) -> Duration {
         let now = Instant::now();
         let free = view.leases.iter().filter_map(|row| self.observer.free_at(&self.node, row));
-        free.filter(|at| *at > now).min().map_or(every(self.takeover), |at| at - now)
+        free.filter(|at| *at > now).min().map_or(renewal_interval(self.takeover), |at| at - now)
     }
 
     /// Hands over the surplus, and leases that an earlier round gave up without the store receiving
     /// it.
     async fn hand_over(&self, me: &Member<'_>, view: &ClusterView, fair: usize) {
-        let mut free = self.leases.spare(fair, grace(self.takeover));
+        let mut free = self.leases.shards_to_release(fair, release_grace(self.takeover));
         let (held, _) = self.leases.held();
         let left = view.leases.iter().filter(|row| row.holder == me.name && row.written_here);
         free.extend(
@@ -258,7 +260,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
                 }
             }
         }
-        let silent = self.observer.silent(me.name, me.lasts * FORGOTTEN, Instant::now());
+        let silent = self.observer.silent(me.name, me.ttl * FORGOTTEN, Instant::now());
         if !silent.is_empty()
             && let Err(error) = self.table.forget(&silent).await
         {
@@ -298,7 +300,7 @@ mod tests {
             for shard in 0..SHARDS {
                 let (shard, stamp, written_here) = (format!("{shard:02x}"), String::new(), true);
                 let holder = String::new();
-                let row = LeaseRow { shard, holder, stamp, written_here, lasts: LASTS };
+                let row = LeaseRow { shard, holder, stamp, written_here, ttl: LASTS };
                 tables.view().leases.push(row);
             }
             tables.write(SHARDS / 2..SHARDS, "other");
@@ -324,7 +326,7 @@ mod tests {
 
         fn the_other_lives(&self) {
             let stamp = self.stamp();
-            self.view().nodes = vec![NodeRow { name: "other".to_owned(), stamp, lasts: LASTS }];
+            self.view().nodes = vec![NodeRow { name: "other".to_owned(), stamp, ttl: LASTS }];
         }
 
         /// Another server becomes the database, with all the data of the last one.
@@ -408,7 +410,7 @@ mod tests {
         let mut me = node(&tables).await;
         tables.write(SHARDS / 2..SHARDS, "");
         assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2, "it was just given up");
-        tokio::time::advance(unclaimed(TAKEOVER)).await;
+        tokio::time::advance(claim_window(TAKEOVER)).await;
         tables.the_other_lives();
         assert_eq!(has_after_a_round(&mut me).await, SHARDS, "the other had time to take it");
         for _ in 0..5 {
@@ -445,7 +447,7 @@ mod tests {
         tables.start_again();
         assert_eq!(has_after_a_round(&mut me).await, SHARDS / 2);
         let wanted = (LASTS, SHARDS / 2, "the other may take it only now, too");
-        let unwanted = (unclaimed(TAKEOVER), SHARDS, "it has not");
+        let unwanted = (claim_window(TAKEOVER), SHARDS, "it has not");
         for (wait, expected, what) in [wanted, unwanted] {
             tokio::time::advance(wait).await;
             tables.the_other_lives();
@@ -456,7 +458,7 @@ mod tests {
     #[test]
     fn nobody_is_left_without_a_share_and_no_shard_without_a_node() {
         for nodes in [1, 2, 3, 100, SHARDS] {
-            let shares: Vec<usize> = (0..nodes).map(|before| fair(nodes, before)).collect();
+            let shares: Vec<usize> = (0..nodes).map(|before| fair_share(nodes, before)).collect();
             assert_eq!(shares.iter().sum::<usize>(), SHARDS, "{nodes} nodes");
             let (least, most) = (shares.iter().min(), shares.iter().max());
             assert!(
@@ -464,6 +466,6 @@ mod tests {
                 "{shares:?}"
             );
         }
-        assert_eq!(fair(0, 0), SHARDS, "whoever asks lives");
+        assert_eq!(fair_share(0, 0), SHARDS, "whoever asks lives");
     }
 }

@@ -208,10 +208,10 @@ pub struct OutboxItem {
     /// It was there before this process had the right to drive the conversation: another process
     /// may have told Genesys already.
     pub doubt: bool,
-    /// The term of this process's right to drive the conversation in which it was read
-    /// ([`crate::LeaseGuard::term`]). In a later term another process may have sent it to Genesys,
+    /// The epoch of this process's right to drive the conversation in which it was read
+    /// ([`crate::LeaseGuard::epoch`]). In a later one another process may have sent it to Genesys,
     /// and more after it.
-    pub term: u64,
+    pub epoch: u64,
 }
 
 /// What was accepted as a message, and never changes.

@@ -23,11 +23,11 @@ async fn one_of_several_nodes_keeps_it_too() {
     let database = Database::new(None);
     let takeover = Duration::from_secs(4);
     let store = MemoryStore::shared(&database, Arc::new(Direct), "a", takeover);
-    store.news().await;
+    store.next_event().await;
     conformance::keeps_its_word(&store).await;
     drop(store);
     let other = MemoryStore::shared(&database, Arc::new(Direct), "b", takeover);
-    other.news().await;
+    other.next_event().await;
     conformance::remembers(&other).await;
 }
 
@@ -38,14 +38,14 @@ async fn a_node_that_leaves_keeps_nothing_that_it_was_just_about_to_hand_over() 
     let (database, takeover) = (Database::new(None), Duration::from_secs(8));
     let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
     let leaves = MemoryStore::shared(&database, Arc::new(Slow), "leaves", takeover);
-    leaves.news().await;
-    let drive = leaves.drive(&noor).expect("it has all of them");
+    leaves.next_event().await;
+    let guard = leaves.acquire(&noor).expect("it has all of them");
     let stays = MemoryStore::shared(&database, Arc::new(Direct), "stays", takeover);
-    leaves.retire();
-    drive.gone().await;
+    leaves.step_down();
+    guard.until_revoked().await;
     leaves.close().await;
     let closed = tokio::time::Instant::now();
-    while stays.drive(&noor).is_none() {
+    while stays.acquire(&noor).is_none() {
         assert!(
             closed.elapsed() < takeover / 4,
             "no node drives it {:?} after its node was gone",
@@ -153,15 +153,15 @@ async fn a_flood_of_hints_does_not_hide_that_shards_were_gained() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let gains = async || while one.news().await != OwnershipEvent::Gained {};
+    let gains = async || while one.next_event().await != OwnershipEvent::ShardsGained {};
     let customer = |n: usize| ConversationId::of(&IntegrationName::new("acme"), &n.to_string());
     tokio::time::timeout(takeover, gains()).await.expect("it gains all shards");
     let two = node("two");
     tokio::time::timeout(takeover, has(128)).await.expect("the other gets its part");
     for n in 0..10_000 {
-        two.hint(&customer(n));
+        two.notify_owner(&customer(n));
     }
-    two.retire();
+    two.step_down();
     tokio::time::timeout(takeover, has(256)).await.expect("it has all shards again");
     tokio::time::timeout(takeover, gains()).await.expect("it hears of that");
 }

@@ -55,11 +55,12 @@ async fn on_postgres(cluster: &mut Cluster) {
 async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
     let integration = IntegrationName::new("acme");
     let customers = (0..200).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
-    let customers: Vec<_> = customers.filter(|customer| leaves.drive(customer).is_some()).collect();
-    let drives: Vec<_> = customers.iter().filter_map(|customer| leaves.drive(customer)).collect();
-    leaves.retire();
+    let customers: Vec<_> =
+        customers.filter(|customer| leaves.acquire(customer).is_some()).collect();
+    let drives: Vec<_> = customers.iter().filter_map(|customer| leaves.acquire(customer)).collect();
+    leaves.step_down();
     let begun = Instant::now();
-    while !customers.iter().all(|customer| stays.drive(customer).is_some()) {
+    while !customers.iter().all(|customer| stays.acquire(customer).is_some()) {
         // A short allowance for the statements.
         assert!(
             begun.elapsed() < TAKEOVER / 4 + Duration::from_secs(1),
@@ -68,7 +69,7 @@ async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(drives.iter().all(|drive| !drive.holds()), "what was under way is called off");
+    assert!(drives.iter().all(|guard| !guard.is_valid()), "what was under way is called off");
 }
 
 /// A server that does not sync by default, and crashes right after it has answered.

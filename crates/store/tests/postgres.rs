@@ -48,7 +48,7 @@ async fn drives(store: &PostgresStore, what: &str, wanted: impl Fn(usize) -> boo
         || (0..1_000).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
     let until = Instant::now() + Duration::from_secs(20);
     loop {
-        let driven = customers().filter(|customer| store.drive(customer).is_some()).count();
+        let driven = customers().filter(|customer| store.acquire(customer).is_some()).count();
         if wanted(driven) {
             return driven;
         }
@@ -69,8 +69,8 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
     let integration = IntegrationName::new("acme");
     for n in 0..1_000 {
         let customer = ConversationId::of(&integration, &format!("customer-{n}"));
-        let drive = first.drive(&customer).is_some();
-        assert!(!(drive && second.drive(&customer).is_some()), "two drive {customer}");
+        let guard = first.acquire(&customer).is_some();
+        assert!(!(guard && second.acquire(&customer).is_some()), "two drive {customer}");
     }
     // The hint goes only to the node that drives the conversation.
     for n in 0..100 {
@@ -81,7 +81,8 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
         }
         first.accept(arrival).await.expect("any node takes it");
     }
-    let waiting = async |store: &PostgresStore| store.waiting(None, 1_000).await.expect("a read");
+    let waiting =
+        async |store: &PostgresStore| store.with_pending_input(None, 1_000).await.expect("a read");
     let (at_first, at_second) = (waiting(&first).await, waiting(&second).await);
     assert_eq!(at_first.len() + at_second.len(), 100);
     assert!(at_first.iter().all(|conversation| !at_second.contains(conversation)));
@@ -99,14 +100,14 @@ async fn what_is_under_way_is_not_handed_over_before_it_has_ended() {
     let first =
         PostgresStore::open(&cluster.url(), Duration::from_mins(5)).await.expect("it opens");
     let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
-    let drive = first.drive(&noor).expect("it is alone");
-    first.retire();
+    let guard = first.acquire(&noor).expect("it is alone");
+    first.step_down();
     let second = open(&cluster).await.expect("it opens");
     drives(&second, "the second has nearly all", |driven| driven > 950).await;
-    assert!(drive.holds() && !drive.may_begin() && second.drive(&noor).is_none());
-    drop(drive);
+    assert!(guard.is_valid() && !guard.admits_new_work() && second.acquire(&noor).is_none());
+    drop(guard);
     drives(&second, "the second has all", |driven| driven == 1_000).await;
-    assert!(second.drive(&noor).is_some() && first.drive(&noor).is_none());
+    assert!(second.acquire(&noor).is_some() && first.acquire(&noor).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,26 +115,26 @@ async fn a_node_that_cannot_renew_its_leases_stops_by_itself_before_another_has_
     let mut cluster = Cluster::start();
     let first = open(&cluster).await.expect("it opens");
     let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
-    let drive = first.drive(&noor).expect("it is alone");
+    let guard = first.acquire(&noor).expect("it is alone");
     cluster.stop("INT");
     let stopped = Instant::now();
     drives(&first, "it relies on nothing any more", |driven| driven == 0).await;
-    assert!(!drive.holds() && stopped.elapsed() < TAKEOVER, "after {:?}", stopped.elapsed());
+    assert!(!guard.is_valid() && stopped.elapsed() < TAKEOVER, "after {:?}", stopped.elapsed());
     cluster.run();
     drives(&first, "nobody else has taken them", |driven| driven == 1_000).await;
     assert!(
-        drive.is_lost(),
+        guard.is_revoked(),
         "a server that was started again may have forgotten who took it meanwhile"
     );
-    let drive = first.drive(&noor).expect("it is ours again");
+    let guard = first.acquire(&noor).expect("it is ours again");
     // As if another node had taken over while this one was paused, and had left again.
     let (client, connection) =
         tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
     let taken = "update tidegate.lease set node = 'another', until = now()";
     client.batch_execute(taken).await.expect("an update");
-    drives(&first, "it takes what is free", |driven| driven == 1_000 && !drive.holds()).await;
-    assert!(!drive.holds(), "what it knew of then is old");
+    drives(&first, "it takes what is free", |driven| driven == 1_000 && !guard.is_valid()).await;
+    assert!(!guard.is_valid(), "what it knew of then is old");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,7 +236,7 @@ async fn while_the_database_is_away_it_says_so_and_comes_back_by_itself() {
     cluster.stop("INT");
     assert!(matches!(store.accept(message("m2", "m2")).await, Err(StoreError::Unavailable(_))));
     assert!(matches!(store.ready().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.waiting(None, 1).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(store.with_pending_input(None, 1).await, Err(StoreError::Unavailable(_))));
     cluster.run();
     assert_eq!(store.accept(message("m1", "m1")).await.expect("an answer"), Acceptance::Repeated);
     assert_eq!(store.accept(message("m2", "m2")).await.expect("accepted"), Acceptance::Kept);

@@ -32,7 +32,7 @@ fn customers() -> Vec<ConversationId> {
 }
 
 fn driven(store: &PostgresStore, customers: &[ConversationId]) -> usize {
-    customers.iter().filter(|customer| store.drive(customer).is_some()).count()
+    customers.iter().filter(|customer| store.acquire(customer).is_some()).count()
 }
 
 /// Watches that no two nodes drive the same conversation, until `done` returns true.
@@ -41,7 +41,7 @@ async fn one_driver(nodes: &[&PostgresStore], what: &str, mut done: impl FnMut(&
     let until = Instant::now() + TAKEOVER * 6;
     loop {
         for customer in &customers {
-            let drivers = nodes.iter().filter(|store| store.drive(customer).is_some()).count();
+            let drivers = nodes.iter().filter(|store| store.acquire(customer).is_some()).count();
             assert!(drivers < 2, "{what}: two nodes drive {customer}");
         }
         let counts: Vec<usize> = nodes.iter().map(|store| driven(store, &customers)).collect();

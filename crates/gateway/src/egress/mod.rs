@@ -83,12 +83,12 @@ impl Egress {
     }
 
     /// Signals that the outbox has something new.
-    pub(crate) fn look(&self) {
+    pub(crate) fn outbox_changed(&self) {
         self.news.notify_one();
     }
 
     /// Signals that this node may now own items that it read and skipped before.
-    pub(crate) fn look_anew(&self) {
+    pub(crate) fn rescan(&self) {
         self.gained.notify_one();
     }
 
@@ -140,7 +140,7 @@ impl Egress {
                 biased;
                 () = engine.stop.cancelled() => break,
                 () = self.gained.notified() => queue.start_over(),
-                _ = sweep.tick(), if self.store.is_shared() => queue.start_over(),
+                _ = sweep.tick(), if self.store.is_clustered() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
                 () = self.news.notified() => queue.news(),
                 () = self.places.left.notified() => {}
@@ -183,7 +183,7 @@ impl Egress {
         let (item, tries) = (due.item.clone(), due.tries);
         let place = self.places.take(item.owed.is_urgent());
         let task =
-            engine.tasks.clone().spawn(async move { egress.bring(&engine, due, place).await });
+            engine.tasks.clone().spawn(async move { egress.post(&engine, due, place).await });
         async move {
             let again = task.await.unwrap_or_else(|_| {
                 // A task that panicked reported nothing, but its call may have been made.
@@ -202,7 +202,7 @@ impl Egress {
 
     /// Delivers one item, and waits until the result is in the journal. If the item must be
     /// retried, returns what to do, and after what delay.
-    async fn bring(
+    async fn post(
         &self,
         engine: &Arc<Engine>,
         due: Due,
@@ -221,7 +221,7 @@ impl Egress {
         } else {
             let told = OutboxItem { since: self.as_told(item.since), ..item.clone() };
             Post { integration, store, turn: &turn, doubt, before, others: &self.others }
-                .bring(&told)
+                .post(&told)
                 .await
         };
         let (drive, mut failed) = turn.end();

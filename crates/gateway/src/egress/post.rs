@@ -54,7 +54,7 @@ impl From<StoreError> for Outcome {
 }
 
 impl Post<'_> {
-    pub(super) async fn bring(&self, item: &OutboxItem) -> Outcome {
+    pub(super) async fn post(&self, item: &OutboxItem) -> Outcome {
         let mut brought = match &item.owed {
             Owed::Receipt { message, fate } => {
                 self.receipt(message, fate.as_ref(), item.since).await

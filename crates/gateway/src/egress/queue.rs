@@ -58,12 +58,12 @@ struct Lane {
     again_under_way: usize,
 }
 
-/// A row's position, and the lease term in which it was read. A row read in an earlier term is
+/// A row's position, and the lease epoch in which it was read. A row read in an earlier epoch is
 /// ignored, so the same row read again counts as newer.
 type Reading = (u64, u64);
 
 fn reading(item: &OutboxItem) -> Reading {
-    (item.seq, item.term)
+    (item.seq, item.epoch)
 }
 
 /// The state of one subject.
@@ -221,7 +221,7 @@ mod tests {
             since: Timestamp::UNIX_EPOCH,
             owed,
             doubt: false,
-            term: 0,
+            epoch: 0,
         }
     }
 
@@ -307,32 +307,32 @@ mod tests {
     #[test]
     fn what_is_read_under_another_right_goes_although_it_waits_or_is_under_way_under_the_last() {
         let (now, mut queue) = (Instant::now(), Queue::default());
-        let in_term =
-            |seq: u64, term| OutboxItem { term, ..item(seq, &format!("m{seq}"), failed()) };
-        reads(&mut queue, vec![in_term(1, 1), in_term(2, 1), in_term(3, 1)]);
+        let in_epoch =
+            |seq: u64, epoch| OutboxItem { epoch, ..item(seq, &format!("m{seq}"), failed()) };
+        reads(&mut queue, vec![in_epoch(1, 1), in_epoch(2, 1), in_epoch(3, 1)]);
         let (first, second) = (queue.next(now, |_| true), queue.next(now, |_| true));
         let paused = second.map(|due| (now + Duration::from_secs(1), Due { tries: 1, ..due }));
-        queue.ended(&in_term(2, 1), 0, paused);
+        queue.ended(&in_epoch(2, 1), 0, paused);
         assert_eq!(
             first.map(|due| due.item.seq),
             Some(1),
             "it is under way, one is paused, and one is ready"
         );
         queue.start_over();
-        reads(&mut queue, vec![in_term(1, 2), in_term(2, 2), in_term(3, 2)]);
-        queue.ended(&in_term(1, 1), 0, None);
+        reads(&mut queue, vec![in_epoch(1, 2), in_epoch(2, 2), in_epoch(3, 2)]);
+        queue.ended(&in_epoch(1, 1), 0, None);
         assert_eq!(
             queue.wants(true),
             Some((0, PAGE)),
             "whether the one under way is still owed is asked"
         );
-        reads(&mut queue, vec![in_term(1, 2), in_term(2, 2), in_term(3, 2)]);
+        reads(&mut queue, vec![in_epoch(1, 2), in_epoch(2, 2), in_epoch(3, 2)]);
         let left = std::iter::from_fn(|| queue.next(now + Duration::from_secs(5), |_| true));
-        let mut left: Vec<_> = left.map(|due| (due.item.seq, due.item.term)).collect();
+        let mut left: Vec<_> = left.map(|due| (due.item.seq, due.item.epoch)).collect();
         left.sort_unstable();
         assert_eq!(left, [(1, 2), (2, 2), (3, 2)], "each once");
-        for (seq, term) in left {
-            queue.ended(&in_term(seq, term), 0, None);
+        for (seq, epoch) in left {
+            queue.ended(&in_epoch(seq, epoch), 0, None);
         }
         assert!(queue.subjects.is_empty() && queue.paused.is_empty(), "nothing is left of it");
     }

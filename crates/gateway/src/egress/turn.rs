@@ -20,8 +20,8 @@ pub(super) struct Turn<'a> {
     integration: &'a Integration,
     store: &'a dyn Store,
     conversation: &'a ConversationId,
-    /// The lease term in which the item was read.
-    term: u64,
+    /// The lease epoch in which the item was read.
+    epoch: u64,
     /// Ends all waits for the budget when the gateway stops. The next process or node finds the
     /// item in the outbox.
     stop: &'a CancellationToken,
@@ -33,7 +33,7 @@ struct State {
     /// The place among the posts that wait for the budget. The first call gives it up.
     place: Option<BudgetWaiter>,
     /// The lease guard, from the turn of one call until the next call waits for its own.
-    drive: Option<LeaseGuard>,
+    guard: Option<LeaseGuard>,
     /// The calls that failed, in order.
     failed: Vec<FailedCall>,
 }
@@ -105,7 +105,14 @@ impl<'a> Turn<'a> {
         place: BudgetWaiter,
     ) -> Self {
         let state = Mutex::new(State { place: Some(place), ..State::default() });
-        Self { integration, store, conversation: &item.conversation, term: item.term, stop, state }
+        Self {
+            integration,
+            store,
+            conversation: &item.conversation,
+            epoch: item.epoch,
+            stop,
+            state,
+        }
     }
 
     /// Makes one call when its turn comes, if this node may still make it then.
@@ -117,7 +124,7 @@ impl<'a> Turn<'a> {
     where
         F: Future<Output = Result<Answer<T>, CallError>>,
     {
-        self.state().drive = None;
+        self.state().guard = None;
         let permit = tokio::select! {
             biased;
             permit = self.integration.budget.permit(lane) => permit,
@@ -126,13 +133,13 @@ impl<'a> Turn<'a> {
         self.state().place = None;
         let not_sent = |cause: &str| Err(CallError::NotSent { cause: cause.to_owned() });
         let Some(permit) = permit else { return not_sent("the gateway was stopping") };
-        let Some(drive) = self.right() else {
+        let Some(guard) = self.right() else {
             permit.unused();
             return not_sent("another node drives the conversation");
         };
-        self.state().drive = Some(drive.clone());
+        self.state().guard = Some(guard.clone());
         let (last_call, stop) = (LastCall::default(), self.stop.clone());
-        let may_leave = move || drive.holds() && !stop.is_cancelled();
+        let may_leave = move || guard.is_valid() && !stop.is_cancelled();
         let client = permit.client().clone().noting(&last_call).only_while(may_leave);
         let outcome = call(client).await;
         self.state()
@@ -145,7 +152,7 @@ impl<'a> Turn<'a> {
     /// A lease guard for the conversation, if the lease is still the one under which the item was
     /// read.
     pub(super) fn right(&self) -> Option<LeaseGuard> {
-        self.store.drive(self.conversation).filter(|drive| drive.term() == self.term)
+        self.store.acquire(self.conversation).filter(|guard| guard.epoch() == self.epoch)
     }
 
     /// Removes the last call from the failures: it looked like one, but its answer was that
@@ -158,7 +165,7 @@ impl<'a> Turn<'a> {
     pub(super) fn end(self) -> (Option<LeaseGuard>, Vec<FailedCall>) {
         let right = self.right();
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.drive.or(right), state.failed)
+        (state.guard.or(right), state.failed)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

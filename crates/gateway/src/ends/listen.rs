@@ -101,7 +101,8 @@ impl Listener {
     async fn subscribe_to_all(&mut self) -> Result<(), CallError> {
         let name = &self.integration.name;
         let ask = || self.engine.store.watched(name, None, MOST_TOPICS);
-        let Some(all) = self.engine.patiently("look for open conversations", ask).await else {
+        let Some(all) = self.engine.retry_until_stopped("look for open conversations", ask).await
+        else {
             return Ok(());
         };
         for page in all.chunks(TOPICS) {

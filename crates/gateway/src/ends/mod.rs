@@ -61,13 +61,13 @@ pub(crate) fn opened() -> (Opened, mpsc::Receiver<WatchedConversation>) {
 
 /// Asks about one conversation, and tells its driver if it has ended.
 async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &WatchedConversation) {
-    let Some(drive) = engine.store.drive(&watched.conversation) else { return };
+    let Some(guard) = engine.store.acquire(&watched.conversation) else { return };
     if ended(engine, integration, watched).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
         // The result is not awaited: a round that finds the conversation still open asks again.
         drop(engine.deliver(
             &watched.conversation,
-            drive,
+            guard,
             Input::GenesysEnded { id: watched.genesys.clone() },
         ));
     }

@@ -33,7 +33,8 @@ pub(super) async fn run(
         let mut after = None;
         loop {
             let ask = || engine.store.watched(&integration.name, after.as_ref(), PAGE);
-            let Some(page) = engine.patiently("look for open conversations", ask).await else {
+            let Some(page) = engine.retry_until_stopped("look for open conversations", ask).await
+            else {
                 return;
             };
             let Some(last) = page.last() else { break };

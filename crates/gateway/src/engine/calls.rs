@@ -29,7 +29,7 @@ pub(super) struct Call<'a> {
     pub(super) engine: &'a Arc<Engine>,
     pub(super) integration: &'a Arc<Integration>,
     pub(super) conversation: &'a ConversationId,
-    pub(super) drive: &'a LeaseGuard,
+    pub(super) guard: &'a LeaseGuard,
     pub(super) customer: &'a Customer,
 }
 
@@ -185,12 +185,12 @@ impl Call<'_> {
         F: Future<Output = Result<(), String>> + Send,
     {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
-        let (conversation, drive) = (self.conversation.clone(), self.drive.clone());
+        let (conversation, guard) = (self.conversation.clone(), self.guard.clone());
         self.engine.tasks.spawn(async move {
             let outcome = tokio::select! {
                 biased;
                 // From here on it would meet what others do.
-                () = drive.lost() => return,
+                () = guard.until_invalid() => return,
                 () = called_off.cancelled() => return,
                 outcome = call(Arc::clone(&integration.connector), conversation.clone()) => outcome,
             };

@@ -1,14 +1,14 @@
 //! Decides who drives which conversation, and when.
 //!
-//! A conversation has a task only while it has work. `drive` is that task, `timers` wakes it when
+//! A conversation has a task only while it has work. `driver` is that task, `timers` wakes it when
 //! its time comes, and this file ensures that there is never more than one. Nothing here decides
 //! anything about a message.
 
 mod calls;
 mod dead_letters;
-mod drive;
+mod driver;
+mod fast_path;
 mod order;
-mod straight;
 mod tell;
 mod terms;
 mod timers;
@@ -38,35 +38,35 @@ use crate::failures::Failures;
 use crate::metrics::Metrics;
 use crate::operators::Readiness;
 use crate::settings::{Integration, Limits};
-use straight::{FastPath, PendingAccept};
+use fast_path::{FastPath, PendingAccept};
 use turn::LoadedConversation;
 
 /// How many conversations may have a task. Beyond this limit, messages wait in the inbox until
 /// there is room (I12).
-const MOST_ACTIVE: usize = 8_192;
+const MAX_ACTIVE: usize = 8_192;
 /// How many finished conversations stay cached, so that their next message need not load them.
-const PARKED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
+const MAX_CACHED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 /// How many conversations one read of the store returns.
 const PAGE: usize = 500;
 /// Capacity for bodies, in KiB.
 const BODIES: usize = 256 << 10;
 /// Capacity for the bodies of messages on the fast path, in KiB.
-const STRAIGHTS: usize = 64 << 10;
+const FAST_PATH_BODIES: usize = 64 << 10;
 /// The pause before a write to the store is retried. It doubles up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause before a read that a conversation needs is retried. What is due once the store
 /// is back must be in time (I8).
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// How often the inbox is scanned even if there was no hint that something waits there.
-const LOOK: Duration = Duration::from_secs(15);
+const SCAN_INTERVAL: Duration = Duration::from_secs(15);
 /// The same if other nodes write to the inbox, because their hints may be lost.
-const LOOK_SHARED: Duration = Duration::from_millis(500);
+const SCAN_INTERVAL_CLUSTERED: Duration = Duration::from_millis(500);
 /// How long a conversation is left alone after its task panicked.
-const BROKEN: Duration = Duration::from_secs(5);
+const PANIC_PAUSE: Duration = Duration::from_secs(5);
 /// How many wake-ups may wait for the timers, which take none while they read a slow store (I12).
-const WAKE_UPS: usize = 4_096;
+const MAX_WAKE_UPS: usize = 4_096;
 /// How many volatile inputs (typing) may wait for one conversation.
-const MOST_VOLATILE: usize = 16;
+const MAX_VOLATILE: usize = 16;
 
 /// An input, and the channel on which to report that it is durable.
 pub(crate) type Delivery = (Input, Option<oneshot::Sender<()>>);
@@ -84,7 +84,7 @@ struct Mail {
     inbox: bool,
     deliveries: VecDeque<Delivery>,
     /// What the task was started for, if that is not in the inbox.
-    straight: Option<FastPath>,
+    fast_path: Option<FastPath>,
 }
 
 pub(crate) struct Engine {
@@ -100,15 +100,15 @@ pub(crate) struct Engine {
     pub(crate) broken: CancellationToken,
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
-    lines: BTreeMap<IntegrationName, IntegrationRuntime>,
-    slots: Mutex<Scheduler>,
+    runtimes: BTreeMap<IntegrationName, IntegrationRuntime>,
+    scheduler: Mutex<Scheduler>,
     /// Capacity for requests, because a caller without authorization uses memory until its
     /// signature is checked.
     pub(crate) bodies: BodyAdmission,
     pub(crate) readiness: Readiness,
     /// Capacity for messages on the fast path. A caller may leave long before a slow store has its
     /// message (I12).
-    straights: Arc<Semaphore>,
+    fast_path_room: Arc<Semaphore>,
     /// Notified when the store must be scanned, or when there is room for conversations that were
     /// turned away.
     room: Notify,
@@ -130,18 +130,18 @@ struct IntegrationRuntime {
 }
 
 struct Scheduler {
-    running: HashMap<ConversationId, Arc<Mailbox>>,
-    parked: LruCache<ConversationId, LoadedConversation>,
+    active: HashMap<ConversationId, Arc<Mailbox>>,
+    idle_cache: LruCache<ConversationId, LoadedConversation>,
     /// How many agents' messages are being stored, by conversation. No message on the fast path may
     /// overtake them.
-    arriving: HashMap<ConversationId, usize>,
+    accepting: HashMap<ConversationId, usize>,
     /// How often a caller did not hear what became of its message, and up to which of them the
     /// store has been waited for.
-    unheard: u64,
-    looked_for: u64,
+    abandoned: u64,
+    scanned_through: u64,
     /// Something may wait in an inbox without a task that knows of it. The store must be scanned
     /// when there is room.
-    turned_away: bool,
+    rescan_needed: bool,
 }
 
 impl Engine {
@@ -154,9 +154,9 @@ impl Engine {
         integrations: Vec<Arc<Integration>>,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let (timers, set) = mpsc::channel(WAKE_UPS);
+        let (timers, set) = mpsc::channel(MAX_WAKE_UPS);
         let mut watching = Vec::new();
-        let lines = integrations.into_iter().map(|integration| {
+        let runtimes = integrations.into_iter().map(|integration| {
             let egress = Egress::new(
                 Arc::clone(&integration),
                 Arc::clone(&store),
@@ -170,7 +170,7 @@ impl Engine {
                 IntegrationRuntime { integration, egress: Arc::new(egress), opened },
             )
         });
-        let lines = lines.collect();
+        let runtimes = runtimes.collect();
         let engine = Arc::new(Self {
             store,
             clock,
@@ -180,25 +180,25 @@ impl Engine {
             stop,
             broken: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            lines,
-            slots: Mutex::new(Scheduler {
-                running: HashMap::new(),
-                parked: LruCache::new(PARKED),
-                arriving: HashMap::new(),
-                unheard: 0,
-                looked_for: 0,
-                turned_away: true,
+            runtimes,
+            scheduler: Mutex::new(Scheduler {
+                active: HashMap::new(),
+                idle_cache: LruCache::new(MAX_CACHED),
+                accepting: HashMap::new(),
+                abandoned: 0,
+                scanned_through: 0,
+                rescan_needed: true,
             }),
             bodies: BodyAdmission::new(BODIES),
             readiness: Readiness::default(),
-            straights: Arc::new(Semaphore::new(STRAIGHTS)),
+            fast_path_room: Arc::new(Semaphore::new(FAST_PATH_BODIES)),
             room: Notify::new(),
             timers,
             freed: Notify::new(),
             dead_letters: Notify::new(),
             gained: Notify::new(),
         });
-        for IntegrationRuntime { egress, .. } in engine.lines.values() {
+        for IntegrationRuntime { egress, .. } in engine.runtimes.values() {
             engine.keep_up("posting to Genesys", Arc::clone(egress).run(Arc::clone(&engine)));
         }
         for (integration, opened) in watching {
@@ -214,12 +214,12 @@ impl Engine {
     }
 
     pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
-        self.lines.get(name).map(|line| &line.integration)
+        self.runtimes.get(name).map(|line| &line.integration)
     }
 
     /// The integration with this id at Genesys.
     pub(crate) fn integration_of_genesys(&self, genesys_id: &str) -> Option<&Arc<Integration>> {
-        self.lines
+        self.runtimes
             .values()
             .map(|line| &line.integration)
             .find(|integration| integration.genesys_id == genesys_id)
@@ -227,16 +227,16 @@ impl Engine {
 
     /// The names of all integrations.
     pub(crate) fn integrations(&self) -> impl Iterator<Item = &IntegrationName> {
-        self.lines.keys()
+        self.runtimes.keys()
     }
 
     pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
-        self.lines.get(name).map(|line| &line.egress)
+        self.runtimes.get(name).map(|line| &line.egress)
     }
 
     /// Announces that a conversation has got a session, so that its end must be detected.
     pub(crate) fn opened(&self, name: &IntegrationName, watched: WatchedConversation) {
-        if let Some(line) = self.lines.get(name) {
+        if let Some(line) = self.runtimes.get(name) {
             // If there is no room, or no listener, polling finds it.
             let _ = line.opened.try_send(watched);
         }
@@ -248,15 +248,15 @@ impl Engine {
         self: &Arc<Self>,
         arrival: Arrival,
     ) -> Result<Acceptance, StoreError> {
-        let mut arriving = PendingAccept::new(self);
+        let mut accepting = PendingAccept::new(self);
         let mut pause = FIRST_PAUSE;
         let mut last = StoreError::Unavailable("it does not answer".into());
         let patient = async {
-            match self.go_straight(&arrival, &mut arriving) {
+            match self.try_fast_path(&arrival, &mut accepting) {
                 None => {}
                 Some(taken) => match taken.await {
                     Ok(Ok(stored)) => {
-                        arriving.unheard = false;
+                        accepting.abandoned = false;
                         return Ok(stored);
                     }
                     Ok(Err(error)) => last = error,
@@ -268,7 +268,7 @@ impl Engine {
                     Ok(stored) => {
                         // After a retry, "repeated" may refer to our own first try, whose answer
                         // was lost.
-                        arriving.unheard = pause > FIRST_PAUSE && stored == Acceptance::Repeated;
+                        accepting.abandoned = pause > FIRST_PAUSE && stored == Acceptance::Repeated;
                         if let Acceptance::New(conversation) = &stored {
                             self.wake(conversation);
                         }
@@ -288,17 +288,17 @@ impl Engine {
     /// Signals that a conversation's inbox has something new. If another node drives the
     /// conversation, that node gets a hint.
     pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationId) {
-        let Some(drive) = self.store.drive(conversation) else {
-            return self.store.hint(conversation);
+        let Some(guard) = self.store.acquire(conversation) else {
+            return self.store.notify_owner(conversation);
         };
-        let mut slots = self.slots();
-        if let Some(mailbox) = slots.running.get(conversation) {
+        let mut scheduler = self.scheduler();
+        if let Some(mailbox) = scheduler.active.get(conversation) {
             mailbox.mail().inbox = true;
             mailbox.arrived.notify_one();
-        } else if slots.running.len() >= MOST_ACTIVE {
-            slots.turned_away = true;
+        } else if scheduler.active.len() >= MAX_ACTIVE {
+            scheduler.rescan_needed = true;
         } else {
-            self.begin(&mut slots, conversation, drive, |mail| mail.inbox = true);
+            self.spawn_driver(&mut scheduler, conversation, guard, |mail| mail.inbox = true);
         }
     }
 
@@ -308,58 +308,65 @@ impl Engine {
     pub(crate) fn deliver(
         self: &Arc<Self>,
         conversation: &ConversationId,
-        drive: LeaseGuard,
+        guard: LeaseGuard,
         input: Input,
     ) -> oneshot::Receiver<()> {
         let (done, durable) = oneshot::channel();
-        self.put(conversation, drive, (input, Some(done)));
+        self.enqueue(conversation, guard, (input, Some(done)));
         durable
     }
 
     /// Hands over an input that may be lost: typing. It is dropped if too many wait.
-    pub(crate) fn mention(self: &Arc<Self>, conversation: &ConversationId, input: Input) {
+    pub(crate) fn deliver_volatile(self: &Arc<Self>, conversation: &ConversationId, input: Input) {
         let crowded = self
-            .slots()
-            .running
+            .scheduler()
+            .active
             .get(conversation)
-            .is_some_and(|mailbox| mailbox.mail().deliveries.len() >= MOST_VOLATILE);
+            .is_some_and(|mailbox| mailbox.mail().deliveries.len() >= MAX_VOLATILE);
         if !crowded
             && self.has_room()
-            && let Some(drive) = self.store.drive(conversation)
+            && let Some(guard) = self.store.acquire(conversation)
         {
-            self.put(conversation, drive, (input, None));
+            self.enqueue(conversation, guard, (input, None));
         }
     }
 
-    fn put(self: &Arc<Self>, conversation: &ConversationId, drive: LeaseGuard, delivery: Delivery) {
-        let mut slots = self.slots();
-        if let Some(mailbox) = slots.running.get(conversation) {
+    fn enqueue(
+        self: &Arc<Self>,
+        conversation: &ConversationId,
+        guard: LeaseGuard,
+        delivery: Delivery,
+    ) {
+        let mut scheduler = self.scheduler();
+        if let Some(mailbox) = scheduler.active.get(conversation) {
             mailbox.mail().deliveries.push_back(delivery);
             mailbox.arrived.notify_one();
         } else {
-            self.begin(&mut slots, conversation, drive, |mail| mail.deliveries.push_back(delivery));
+            self.spawn_driver(&mut scheduler, conversation, guard, |mail| {
+                mail.deliveries.push_back(delivery);
+            });
         }
     }
 
-    fn begin(
+    fn spawn_driver(
         self: &Arc<Self>,
-        slots: &mut Scheduler,
+        scheduler: &mut Scheduler,
         conversation: &ConversationId,
-        drive: LeaseGuard,
+        guard: LeaseGuard,
         first: impl FnOnce(&mut Mail),
     ) {
         let mailbox = Arc::new(Mailbox::default());
         first(&mut mailbox.mail());
         mailbox.arrived.notify_one();
-        let parked = slots.parked.pop(conversation);
-        slots.running.insert(conversation.clone(), Arc::clone(&mailbox));
+        let cached = scheduler.idle_cache.pop(conversation);
+        scheduler.active.insert(conversation.clone(), Arc::clone(&mailbox));
         self.metrics.active.inc();
-        self.tasks.spawn(drive::run(
+        self.tasks.spawn(driver::run(
             Arc::clone(self),
             conversation.clone(),
-            drive,
+            guard,
             mailbox,
-            parked,
+            cached,
         ));
     }
 
@@ -368,16 +375,16 @@ impl Engine {
     fn finish(
         &self,
         conversation: &ConversationId,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         mailbox: &Mailbox,
         live: &mut Option<LoadedConversation>,
         wakeup: Option<Timestamp>,
     ) -> bool {
-        let mut slots = self.slots();
+        let mut scheduler = self.scheduler();
         let mail = mailbox.mail();
         // Messages in the inbox can wait for the next process or node. Inputs that were handed over
         // cannot.
-        if !mail.deliveries.is_empty() || (mail.inbox && self.may_begin(drive)) {
+        if !mail.deliveries.is_empty() || (mail.inbox && self.admits_new_work(guard)) {
             return false;
         }
         // Set before another task can drive the conversation. Otherwise this wake-up would
@@ -389,39 +396,39 @@ impl Engine {
                 self.gained.notify_one();
             }
         }
-        slots.running.remove(conversation);
-        self.made_room(&slots);
+        scheduler.active.remove(conversation);
+        self.made_room(&scheduler);
         if let Some(live) = live.take() {
-            slots.parked.put(conversation.clone(), live);
+            scheduler.idle_cache.put(conversation.clone(), live);
         }
         self.metrics.active.dec();
-        if slots.turned_away {
+        if scheduler.rescan_needed {
             self.room.notify_one();
         }
         true
     }
 
     /// Cleans up after a conversation's task that panicked.
-    fn broke(self: &Arc<Self>, conversation: &ConversationId) {
-        let mut slots = self.slots();
-        if slots.running.remove(conversation).is_some() {
-            self.made_room(&slots);
+    fn restart_after_panic(self: &Arc<Self>, conversation: &ConversationId) {
+        let mut scheduler = self.scheduler();
+        if scheduler.active.remove(conversation).is_some() {
+            self.made_room(&scheduler);
             self.metrics.active.dec();
         }
-        drop(slots);
+        drop(scheduler);
         let (engine, conversation) = (Arc::clone(self), conversation.clone());
         self.tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = engine.stop.cancelled() => {}
-                () = tokio::time::sleep(BROKEN) => engine.wake(&conversation),
+                () = tokio::time::sleep(PANIC_PAUSE) => engine.wake(&conversation),
             }
         });
     }
 
     /// Whether new work may start in a conversation.
-    fn may_begin(&self, drive: &LeaseGuard) -> bool {
-        !self.stop.is_cancelled() && drive.may_begin()
+    fn admits_new_work(&self, guard: &LeaseGuard) -> bool {
+        !self.stop.is_cancelled() && guard.admits_new_work()
     }
 
     /// Passes on hints from other nodes, and the effects of a new lease.
@@ -430,46 +437,49 @@ impl Engine {
             let news = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                news = self.store.news() => news,
+                news = self.store.next_event() => news,
             };
             match news {
-                OwnershipEvent::Gained => {
+                OwnershipEvent::ShardsGained => {
                     self.gained.notify_one();
-                    for IntegrationRuntime { egress, .. } in self.lines.values() {
-                        egress.look_anew();
+                    for IntegrationRuntime { egress, .. } in self.runtimes.values() {
+                        egress.rescan();
                     }
-                    self.slots().turned_away = true;
+                    self.scheduler().rescan_needed = true;
                     self.room.notify_one();
                 }
                 // A node whose lease has expired may get a hint for a conversation that it cannot
                 // drive. Hinting again would come back here, without end. The next driver finds the
                 // message by scanning the inbox.
-                OwnershipEvent::Inbox(conversation)
-                    if self.store.drive(&conversation).is_some() =>
+                OwnershipEvent::PendingInput(conversation)
+                    if self.store.acquire(&conversation).is_some() =>
                 {
                     self.wake(&conversation);
                 }
-                OwnershipEvent::Inbox(_) => {}
+                OwnershipEvent::PendingInput(_) => {}
             }
         }
     }
 
     /// Records that a conversation has no more work.
-    fn made_room(&self, slots: &Scheduler) {
-        if slots.running.len() + 1 == MOST_ACTIVE {
+    fn made_room(&self, scheduler: &Scheduler) {
+        if scheduler.active.len() + 1 == MAX_ACTIVE {
             self.freed.notify_one();
         }
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.slots().running.len() < MOST_ACTIVE
+        self.scheduler().active.len() < MAX_ACTIVE
     }
 
     /// Wakes every conversation that has something in its inbox. Runs at the start, after a
     /// conversation was turned away, and after a caller did not wait for the store's answer.
     async fn look_through_inbox(self: Arc<Self>) {
-        let mut look =
-            tokio::time::interval(if self.store.is_shared() { LOOK_SHARED } else { LOOK });
+        let mut look = tokio::time::interval(if self.store.is_clustered() {
+            SCAN_INTERVAL_CLUSTERED
+        } else {
+            SCAN_INTERVAL
+        });
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             // The regular scan also finds messages whose commit succeeded after every caller had
@@ -480,28 +490,31 @@ impl Engine {
                 _ = look.tick() => false,
                 () = self.room.notified() => true,
             };
-            let (turned_away, unheard) = {
-                let mut slots = self.slots();
-                (std::mem::take(&mut slots.turned_away), slots.unheard)
+            let (rescan_needed, abandoned) = {
+                let mut scheduler = self.scheduler();
+                (std::mem::take(&mut scheduler.rescan_needed), scheduler.abandoned)
             };
-            if asked && !turned_away {
+            if asked && !rescan_needed {
                 continue;
             }
             // Waits for all earlier requests to the store. After that, each of their messages is in
             // the inbox, or never will be.
-            if turned_away
-                && self.patiently("wait for the store", || self.store.ready()).await.is_none()
+            if rescan_needed
+                && self
+                    .retry_until_stopped("wait for the store", || self.store.ready())
+                    .await
+                    .is_none()
             {
                 continue;
             }
-            if turned_away {
-                self.slots().looked_for = unheard;
+            if rescan_needed {
+                self.scheduler().scanned_through = abandoned;
             }
             let mut after = None;
             while !self.stop.is_cancelled() {
                 let page = self
-                    .patiently("look through the inbox", || {
-                        self.store.waiting(after.as_ref(), PAGE)
+                    .retry_until_stopped("look through the inbox", || {
+                        self.store.with_pending_input(after.as_ref(), PAGE)
                     })
                     .await;
                 let Some(page) = page else { return };
@@ -510,9 +523,9 @@ impl Engine {
                 for conversation in &page {
                     self.wake(conversation);
                 }
-                // Conversations that found no room have set `turned_away` again. The next round
+                // Conversations that found no room have set `rescan_needed` again. The next round
                 // handles the rest.
-                if self.slots().turned_away {
+                if self.scheduler().rescan_needed {
                     break;
                 }
             }
@@ -521,7 +534,7 @@ impl Engine {
 
     /// Retries a request until the store answers. Returns `None` if the gateway is told to stop
     /// first, or if the store's data is corrupt.
-    pub(crate) async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(
+    pub(crate) async fn retry_until_stopped<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         what: &'static str,
         mut ask: impl FnMut() -> F,
@@ -549,9 +562,9 @@ impl Engine {
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Scheduler> {
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
         // A panic while the lock is held leaves nothing half done: each change is one statement.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

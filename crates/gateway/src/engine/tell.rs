@@ -11,7 +11,7 @@ use super::Engine;
 use crate::settings::Integration;
 
 /// Reports each message that is accepted or settled, and each failed call to the chat service.
-pub(super) fn tell(
+pub(super) fn log_and_count(
     engine: &Engine,
     of: &Integration,
     id: &ConversationId,

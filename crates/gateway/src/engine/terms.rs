@@ -27,7 +27,7 @@ const STOPPING: Obstacle = Obstacle("the gateway was stopping");
 /// The deadline and the lease under which one call may leave.
 pub(super) struct CallTerms {
     clock: Arc<dyn Clock>,
-    drive: LeaseGuard,
+    guard: LeaseGuard,
     stop: CancellationToken,
     /// When the call was decided.
     decided: Timestamp,
@@ -47,13 +47,13 @@ pub(super) enum Ended {
 impl CallTerms {
     pub(super) fn new(
         engine: &Engine,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         decided: Timestamp,
         until: Timestamp,
     ) -> Self {
         Self {
             clock: Arc::clone(&engine.clock),
-            drive: drive.clone(),
+            guard: guard.clone(),
             stop: engine.stop.clone(),
             decided,
             until,
@@ -118,13 +118,13 @@ impl CallTerms {
         }
         // A process that was paused, or a machine that slept, notices here that another node may
         // own the conversation now.
-        if !self.drive.holds() {
+        if !self.guard.is_valid() {
             return Err(TAKEN_OVER);
         }
         if mutant::is(Mutant::LateCallsMade) {
             return Ok(());
         }
-        let stopping = self.stop.is_cancelled() || !self.drive.may_begin();
+        let stopping = self.stop.is_cancelled() || !self.guard.admits_new_work();
         // At the deadline, no time is left for a connection.
         if now >= self.until {
             Err(TIME_UP)
@@ -140,7 +140,7 @@ impl CallTerms {
         tokio::select! {
             biased;
             () = self.called_off.cancelled() => CALLED_OFF,
-            () = self.drive.lost() => TAKEN_OVER,
+            () = self.guard.until_invalid() => TAKEN_OVER,
             () = self.time_is_up() => TIME_UP,
         }
     }
@@ -167,7 +167,7 @@ impl CallTerms {
                 () = self.called_off.cancelled() => CALLED_OFF,
                 // Another node makes calls once this node's lease is over. It cannot know what this
                 // one still waits for.
-                () = self.drive.lost() => TAKEN_OVER,
+                () = self.guard.until_invalid() => TAKEN_OVER,
             },
         }
     }

@@ -63,8 +63,8 @@ fn wake(engine: &Arc<Engine>, near: &mut Near) {
         let Some(conversation) = near.pop(engine.clock.now()) else { return };
         // The result is not awaited: the next wake-up follows from the state. If this node holds no
         // lease on the conversation, the node that gets it looks for what is due.
-        if let Some(drive) = engine.store.finish(&conversation) {
-            drop(engine.deliver(&conversation, drive, Input::Tick));
+        if let Some(guard) = engine.store.acquire_to_finish(&conversation) {
+            drop(engine.deliver(&conversation, guard, Input::Tick));
         }
     }
 }
@@ -72,14 +72,14 @@ fn wake(engine: &Arc<Engine>, near: &mut Near) {
 /// Reads the wake-ups that have come near from the store.
 async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
     // If other nodes use the store too, wake-ups that they left may be due already.
-    if engine.store.is_shared() {
+    if engine.store.is_clustered() {
         near.start_over();
     }
     let end = engine.clock.now().checked_add(HORIZON).unwrap_or(Timestamp::MAX);
     loop {
         let after = near.horizon.clone();
         let ask = || engine.store.due(after.as_ref(), end, PAGE);
-        let page = engine.patiently("look for deadlines", ask).await?;
+        let page = engine.retry_until_stopped("look for deadlines", ask).await?;
         let whole = page.len() < PAGE;
         near.read(page, whole.then(|| Due::before(end)));
         if whole || near.is_full() {

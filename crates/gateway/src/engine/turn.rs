@@ -1,5 +1,5 @@
 //! One turn of a conversation: collect what has come, decide, commit, check again whether what was
-//! decided may still be done. [`super::drive`] calls it, and does what it returns.
+//! decided may still be done. [`super::driver`] calls it, and does what it returns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{Call, Calls};
-use super::straight::FastPath;
-use super::tell::tell;
+use super::fast_path::FastPath;
+use super::tell::log_and_count;
 use super::terms::CallTerms;
 use super::{Engine, Mailbox};
 use crate::settings::Integration;
@@ -31,6 +31,7 @@ const LATE: Duration = Duration::from_secs(1);
 const MOST_INBOUND: usize = 100;
 /// A snapshot after so many records bounds what a load has to replay.
 const SNAPSHOT_EVERY: u64 = 64;
+
 /// A conversation in memory. It is thrown away whenever the store may know better.
 pub(super) struct LoadedConversation {
     pub(super) integration: Arc<Integration>,
@@ -39,12 +40,12 @@ pub(super) struct LoadedConversation {
     /// The sequence number of the last record in it: the fence.
     seq: u64,
     snapshot_seq: u64,
-    /// The lease's term in which it was loaded.
-    pub(super) term: u64,
+    /// The lease's epoch in which it was loaded.
+    pub(super) epoch: u64,
     /// An append of this run has shown that the state is current.
-    pub(super) proven: bool,
+    pub(super) fence_confirmed: bool,
     /// The inbox may hold customer's messages that were left there.
-    behind: bool,
+    has_inbox_backlog: bool,
     /// Genesys's conversation, while its end has to be learnt; as the store has it.
     watched: Option<Box<str>>,
     /// The calls that were begun and are open in the state, and how they are called off.
@@ -72,7 +73,7 @@ struct Decision {
     /// Which rows of the inbox it handles.
     taken: Vec<u64>,
     /// A message that it handles, and that is not in the inbox.
-    straight: Option<FastPath>,
+    fast_path: Option<FastPath>,
 }
 
 /// Why a turn came to nothing.
@@ -85,14 +86,16 @@ pub(super) enum TurnError {
     /// gets the error.
     FastPath,
 }
+
 /// Reads a conversation from the store, and says whether calls were interrupted by the last
 /// process's end.
 pub(super) async fn load(
     engine: &Engine,
     id: &ConversationId,
-    drive: &LeaseGuard,
+    guard: &LeaseGuard,
 ) -> Option<(LoadedConversation, bool)> {
-    let loaded = engine.patiently("load a conversation", || engine.store.load(id)).await?;
+    let loaded =
+        engine.retry_until_stopped("load a conversation", || engine.store.load(id)).await?;
     let Some(Loaded { integration, customer, state, seq, snapshot_seq }) = loaded else {
         tracing::debug!(conversation = %id, "there is no such conversation");
         return None;
@@ -117,9 +120,9 @@ pub(super) async fn load(
             state,
             seq,
             snapshot_seq,
-            term: drive.term(),
-            proven: false,
-            behind: false,
+            epoch: guard.epoch(),
+            fence_confirmed: false,
+            has_inbox_backlog: false,
             watched,
             begun: Vec::new(),
             closing: None,
@@ -135,23 +138,23 @@ impl LoadedConversation {
         &mut self,
         engine: &Engine,
         id: &ConversationId,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         mailbox: &Mailbox,
         answers: Vec<Input>,
     ) -> Result<Vec<Effect>, TurnError> {
-        let (mut straight, inbox, deliveries) = {
+        let (mut fast_path, inbox, deliveries) = {
             let mut mail = mailbox.mail();
             // Who stops or hands over takes nothing new: it goes into the inbox, and the next one
             // finds it there.
-            let may_begin = engine.may_begin(drive);
-            let straight = mail.straight.take().filter(|_| may_begin);
+            let admits = engine.admits_new_work(guard);
+            let fast_path = mail.fast_path.take().filter(|_| admits);
             // What else was handed over is not tied to it: it may come to nothing.
-            let most = if straight.is_some() { 0 } else { mail.deliveries.len().min(BATCH) };
+            let most = if fast_path.is_some() { 0 } else { mail.deliveries.len().min(BATCH) };
             if mail.deliveries.len() > most {
                 mailbox.arrived.notify_one();
             }
-            let inbox = std::mem::take(&mut mail.inbox) && may_begin;
-            (straight, inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
+            let inbox = std::mem::take(&mut mail.inbox) && admits;
+            (fast_path, inbox, mail.deliveries.drain(..most).collect::<Vec<_>>())
         };
         let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
         let mut taken = Vec::new();
@@ -163,22 +166,23 @@ impl LoadedConversation {
         if inbox {
             // A flood of customer's messages stays in the store: they leave one at a time (I12).
             let customers = self.state.inbound_waiting() < MOST_INBOUND;
-            self.behind |= !customers;
+            self.has_inbox_backlog |= !customers;
             let ask = || engine.store.inbox(id, customers, BATCH);
-            let items = engine.patiently("read an inbox", ask).await.ok_or(TurnError::Store)?;
+            let items =
+                engine.retry_until_stopped("read an inbox", ask).await.ok_or(TurnError::Store)?;
             if items.len() == BATCH {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
                 // There may be more, and what came later has to wait for its turn there.
-                straight = None;
+                fast_path = None;
             }
             for item in items {
                 taken.push(item.seq);
                 inputs.push(item.input);
             }
         }
-        if let Some(straight) = &straight {
-            straight.join(&mut inputs, !engine.store.is_shared());
+        if let Some(fast_path) = &fast_path {
+            fast_path.join(&mut inputs, !engine.store.is_clustered());
         }
         super::order::by_time(&mut inputs, self.state.last_place());
         let now = engine.clock.now();
@@ -193,20 +197,20 @@ impl LoadedConversation {
             records.extend(step.records);
             effects.extend(step.effects);
         }
-        self.call_off(&mut effects);
-        if !engine.may_begin(drive) {
+        self.cancel_closed_calls(&mut effects);
+        if !engine.admits_new_work(guard) {
             // Journaled as not made, so that the next one makes them without asking itself whether
             // they were.
             let why = "the gateway was stopping";
-            self.take_back(engine, drive, why, now, &mut records, &mut effects);
+            self.withdraw_calls(engine, guard, why, now, &mut records, &mut effects);
         }
         let mut current = false;
         if !records.is_empty() || !taken.is_empty() {
             current = true;
             let early = self
-                .commit(engine, id, drive, Decision { at: now, records, taken, straight })
+                .commit(engine, id, guard, Decision { at: now, records, taken, fast_path })
                 .await?;
-            self.proven = true;
+            self.fence_confirmed = true;
             if early {
                 mailbox.mail().inbox = true;
                 mailbox.arrived.notify_one();
@@ -218,30 +222,30 @@ impl LoadedConversation {
         let mut decided = now;
         let stale = |live: &Self, effect: &Effect, decided| {
             is_call(effect)
-                && (!drive.holds() || is_stale(engine, drive, decided, live.latest(effect)))
+                && (!guard.is_valid() || is_stale(engine, guard, decided, live.latest(effect)))
         };
         while !mutant::is(Mutant::LateCallsMade)
             && effects.iter().any(|effect| stale(self, effect, decided))
         {
             decided = engine.clock.now();
             let mut records = Vec::new();
-            let why = if drive.holds() {
+            let why = if guard.is_valid() {
                 "the store was away"
             } else {
                 "another node may have taken over"
             };
-            self.take_back(engine, drive, why, decided, &mut records, &mut effects);
-            let anew = Decision { at: decided, records, taken: Vec::new(), straight: None };
-            self.commit(engine, id, drive, anew).await?;
+            self.withdraw_calls(engine, guard, why, decided, &mut records, &mut effects);
+            let anew = Decision { at: decided, records, taken: Vec::new(), fast_path: None };
+            self.commit(engine, id, guard, anew).await?;
         }
         self.decided = decided;
-        if self.behind && self.state.inbound_waiting() < MOST_INBOUND / 2 {
-            self.behind = false;
+        if self.has_inbox_backlog && self.state.inbound_waiting() < MOST_INBOUND / 2 {
+            self.has_inbox_backlog = false;
             mailbox.mail().inbox = true;
             mailbox.arrived.notify_one();
         }
         // If nothing was appended, no fence has shown that the state is current.
-        if current || drive.holds() {
+        if current || guard.is_valid() {
             for durable in waiting {
                 // The caller may be gone.
                 let _ = durable.send(());
@@ -271,7 +275,7 @@ impl LoadedConversation {
 
     /// A call that is not open any more must not be made any more (I4), whether its first byte has
     /// not left yet or the very step that started it ended it too, since a report had overtaken it.
-    fn call_off(&mut self, effects: &mut Vec<Effect>) {
+    fn cancel_closed_calls(&mut self, effects: &mut Vec<Effect>) {
         if mutant::is(Mutant::NotCalledOff) {
             return;
         }
@@ -288,24 +292,24 @@ impl LoadedConversation {
     /// Takes back calls that were not made, and decides again. That may lead to another call, for
     /// the next message or refusal. If nothing may begin, that call is taken back as well. The loop
     /// ends: each thing that was taken back has failed for good, or waits for a later time.
-    fn take_back(
+    fn withdraw_calls(
         &mut self,
         engine: &Engine,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         why: &str,
         now: Timestamp,
         records: &mut Vec<Record>,
         effects: &mut Vec<Effect>,
     ) {
         loop {
-            self.take_back_once(why, now, records, effects);
-            if engine.may_begin(drive) || !effects.iter().any(is_call) {
+            self.withdraw_calls_once(why, now, records, effects);
+            if engine.admits_new_work(guard) || !effects.iter().any(is_call) {
                 return;
             }
         }
     }
 
-    fn take_back_once(
+    fn withdraw_calls_once(
         &mut self,
         why: &str,
         now: Timestamp,
@@ -349,8 +353,8 @@ impl LoadedConversation {
         &mut self,
         engine: &Engine,
         id: &ConversationId,
-        drive: &LeaseGuard,
-        Decision { at, records, taken, straight }: Decision,
+        guard: &LeaseGuard,
+        Decision { at, records, taken, fast_path }: Decision,
     ) -> Result<bool, TurnError> {
         let seq = self.seq + records.len() as u64;
         let snapshot = seq >= self.snapshot_seq + SNAPSHOT_EVERY;
@@ -374,15 +378,15 @@ impl LoadedConversation {
             snapshot: snapshot.then(|| self.state.clone()),
             lazy,
         };
-        if mutant::is(Mutant::EffectsBeforeDurable) && straight.is_none() {
+        if mutant::is(Mutant::EffectsBeforeDurable) && fast_path.is_none() {
             let store = Arc::clone(&engine.store);
             engine.tasks.spawn(async move { drop(store.append(append).await) });
             self.seq = seq;
             return Ok(false);
         }
-        let early = match straight {
-            None => append_step(engine, drive, &append).await?,
-            Some(straight) => straight.append(engine, drive, &append).await?,
+        let early = match fast_path {
+            None => append_step(engine, guard, &append).await?,
+            Some(fast_path) => fast_path.append(engine, guard, &append).await?,
         };
         self.seq = seq;
         if append.watched != self.watched {
@@ -397,20 +401,20 @@ impl LoadedConversation {
         if snapshot {
             self.snapshot_seq = seq;
         }
-        tell(engine, &self.integration, id, at, &append.records);
+        log_and_count(engine, &self.integration, id, at, &append.records);
         Ok(early)
     }
 
     /// Starts one effect. Its records are durable.
-    pub(super) fn perform(
+    pub(super) fn execute(
         &mut self,
         engine: &Arc<Engine>,
         id: &ConversationId,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         effect: Effect,
         calls: &Calls,
     ) {
-        let terms = CallTerms::new(engine, drive, self.decided, self.latest(&effect));
+        let terms = CallTerms::new(engine, guard, self.decided, self.latest(&effect));
         if is_call(&effect) {
             self.begun.push((effect.clone(), terms.called_off()));
         }
@@ -418,7 +422,7 @@ impl LoadedConversation {
             engine,
             integration: &self.integration,
             conversation: id,
-            drive,
+            guard,
             customer: &self.customer,
         };
         match effect {
@@ -452,7 +456,7 @@ impl LoadedConversation {
             ) => {
                 // It stands in the outbox; the egress only has to look.
                 if let Some(egress) = engine.egress(&self.integration.name) {
-                    egress.look();
+                    egress.outbox_changed();
                 }
             }
         }
@@ -478,16 +482,16 @@ impl LoadedConversation {
 /// something by it.
 async fn append_step(
     engine: &Engine,
-    drive: &LeaseGuard,
+    guard: &LeaseGuard,
     append: &Append,
 ) -> Result<bool, TurnError> {
-    let appended = engine.patiently("append to the journal", || async {
+    let appended = engine.retry_until_stopped("append to the journal", || async {
         // The fence refuses what is based on old news; a node that has read the newest without a
         // right to is refused here.
-        if drive.is_lost() {
+        if guard.is_revoked() {
             return Ok(None);
         }
-        if !drive.holds() {
+        if !guard.is_valid() {
             return Err(StoreError::Unavailable("the lease has run out".to_owned()));
         }
         match engine.store.append(append.clone()).await {
@@ -501,9 +505,9 @@ async fn append_step(
 
 /// Whether a call that was decided then, and may begin until `until`, must be decided again. A
 /// gateway that stops begins no call that late.
-fn is_stale(engine: &Engine, drive: &LeaseGuard, decided: Timestamp, until: Timestamp) -> bool {
+fn is_stale(engine: &Engine, guard: &LeaseGuard, decided: Timestamp, until: Timestamp) -> bool {
     let now = engine.clock.now();
-    now > later(decided, LATE) && (now > until || !engine.may_begin(drive))
+    now > later(decided, LATE) && (now > until || !engine.admits_new_work(guard))
 }
 
 /// Whether it is a call to the chat service that the journal knows of.

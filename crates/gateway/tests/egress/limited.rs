@@ -21,7 +21,7 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
     let first = Stage::node(&database, "first", TAKEOVER, Policy::default());
     first.genesys.answer(|_| Said::Limited(180));
-    first.until("it drives the conversation", |first| first.store.drive(&noor).is_some()).await;
+    first.until("it drives the conversation", |first| first.store.acquire(&noor).is_some()).await;
     first.webhook("m1").await;
     first.until("a receipt was refused", |first| first.genesys.count("POST receipt") == 1).await;
     // Longer than the backoff after a failed call: the post waits for the budget then.
@@ -33,7 +33,7 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     });
 
     let begun = Instant::now();
-    first.store.retire();
+    first.store.step_down();
     while database.holder(&noor).is_some_and(|node| node == "first") {
         let held = begun.elapsed();
         assert!(held < TAKEOVER / 16, "a post that waits has held its conversation for {held:?}");

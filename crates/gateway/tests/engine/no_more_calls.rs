@@ -59,7 +59,7 @@ async fn a_node_that_hands_over_forwards_no_other_message() {
     // The second has no time for another attempt: when its first is taken back it is the third's
     // turn.
     tokio::time::sleep(GIVE_UP * 47 / 100).await;
-    store.retire();
+    store.step_down();
     until("it hands over what it can", || database.shards("one") == 1).await;
     chat.answer();
     until("it has handed over all", || database.shards("one") == 0).await;

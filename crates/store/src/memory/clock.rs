@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::tables::Tables;
 use super::{Database, SimulatedLink};
-use crate::drive::HeldLeases;
+use crate::lease::HeldLeases;
 use crate::store_clock::{Machine, Start, StoreClock};
 
 /// 2026-11-20T09:00:00Z: what the database's own clock shows at the first query.

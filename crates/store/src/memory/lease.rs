@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::tables::Tables;
 use super::{Database, Flaw, SimulatedLink};
 use crate::StoreError;
-use crate::drive::SHARDS;
+use crate::lease::SHARDS;
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
 use crate::share::{LeaseTable, Member};
 
@@ -36,7 +36,7 @@ pub(super) struct Lease {
     until: Duration,
     /// When it was last taken, renewed or given up.
     written: Instant,
-    lasts: Duration,
+    ttl: Duration,
 }
 
 /// The leases, and the server that keeps them.
@@ -87,11 +87,11 @@ impl LeaseTable for MemoryLeases {
         let flaw = self.database.flaw;
         self.call(|sharing| {
             sharing.remember();
-            if me.retiring {
+            if me.stepping_down {
                 sharing.nodes.remove(me.name);
             } else {
                 let (name, stamp) = (me.name.to_owned(), sharing.stamp().to_string());
-                sharing.nodes.insert(name.clone(), NodeRow { name, stamp, lasts: me.lasts });
+                sharing.nodes.insert(name.clone(), NodeRow { name, stamp, ttl: me.ttl });
             }
             let renewed = sharing.renew(me, held, confirmed);
             ClusterView {
@@ -123,7 +123,7 @@ impl LeaseTable for MemoryLeases {
             let shards: Vec<String> =
                 free.iter().filter(unchanged).take(most).map(|row| row.shard.clone()).collect();
             for shard in shards.iter().filter_map(|name| shard_of(name)) {
-                sharing.write(shard, me.name, me.lasts);
+                sharing.write(shard, me.name, me.ttl);
             }
             shards
         })
@@ -160,15 +160,15 @@ impl LeaseServer {
         Duration::from_millis((1_000_000_000_000 + millis + self.ahead).unsigned_abs())
     }
 
-    fn write(&mut self, shard: usize, node: &str, lasts: Duration) {
-        let (stamp, server, until) = (self.stamp(), self.server, self.clock() + lasts);
+    fn write(&mut self, shard: usize, node: &str, ttl: Duration) {
+        let (stamp, server, until) = (self.stamp(), self.server, self.clock() + ttl);
         let written = Instant::now();
         Arc::make_mut(&mut self.leases)
-            .insert(shard, Lease { node: node.into(), stamp, server, until, written, lasts });
+            .insert(shard, Lease { node: node.into(), stamp, server, until, written, ttl });
     }
 
     fn renew(&mut self, me: &Member<'_>, held: &[String], confirmed: Option<&str>) -> Vec<String> {
-        let (until, server) = (self.clock() + me.lasts, self.server);
+        let (until, server) = (self.clock() + me.ttl, self.server);
         let same = confirmed.is_some_and(|confirmed| confirmed == server.to_string());
         let mut renewed = Vec::new();
         for (shard, lease) in
@@ -181,7 +181,7 @@ impl LeaseServer {
             lease.stamp = self.stamps;
             lease.until = until;
             lease.written = Instant::now();
-            lease.lasts = me.lasts;
+            lease.ttl = me.ttl;
             if same {
                 lease.server = server;
             }
@@ -206,7 +206,7 @@ impl LeaseServer {
             stamp: stamp.to_string(),
             written_here: free || server == self.server,
             // A row without its first take does not say how long that lease lasts.
-            lasts: lease.map_or(me.lasts, |lease| me.lasts.max(lease.lasts)),
+            ttl: lease.map_or(me.ttl, |lease| me.ttl.max(lease.ttl)),
         }
     }
 
@@ -216,7 +216,7 @@ impl LeaseServer {
         }
         for shard in shards.iter().filter_map(|name| shard_of(name)) {
             if let Some(lease) = self.leases.get(&shard).filter(|lease| *lease.node == *node) {
-                self.write(shard, "", lease.lasts);
+                self.write(shard, "", lease.ttl);
             }
         }
     }
@@ -228,11 +228,11 @@ impl LeaseServer {
         let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
         let given_up = |(shard, lease): (&usize, &Lease)| {
             let is_its_own = lease.server == here || (by_word && held.contains(&name(*shard)));
-            (*lease.node == *node && is_its_own).then_some((*shard, lease.lasts))
+            (*lease.node == *node && is_its_own).then_some((*shard, lease.ttl))
         };
         let given_up: Vec<_> = self.leases.iter().filter_map(given_up).collect();
-        for (shard, lasts) in given_up {
-            self.write(shard, "", lasts);
+        for (shard, ttl) in given_up {
+            self.write(shard, "", ttl);
         }
         self.nodes.remove(node);
     }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::drive::{HeldLeases, SHARDS};
+use crate::lease::{HeldLeases, SHARDS};
 use crate::observe::Observer;
 use crate::share::LeaseKeeper;
 use crate::{
@@ -156,7 +156,7 @@ impl Database {
     pub fn relying(&self, conversation: &ConversationId) -> Vec<String> {
         self.relied_on()
             .into_iter()
-            .filter(|(_, leases)| leases.relies_on(conversation))
+            .filter(|(_, leases)| leases.trusts(conversation))
             .map(|(name, _)| name)
             .collect()
     }
@@ -164,7 +164,7 @@ impl Database {
     /// Whether this node relies on its lease for a conversation at this moment, by its own clock.
     pub fn relies(&self, node: &str, conversation: &ConversationId) -> bool {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.get(node).and_then(Weak::upgrade).is_some_and(|leases| leases.relies_on(conversation))
+        nodes.get(node).and_then(Weak::upgrade).is_some_and(|leases| leases.trusts(conversation))
     }
 
     /// The shards that two nodes rely on at this moment, each by its own clock; `runs` says which
@@ -174,7 +174,7 @@ impl Database {
         let mut twice = Vec::new();
         let nodes = self.relied_on();
         for (name, leases) in nodes.iter().filter(|(name, _)| runs(name)) {
-            for shard in leases.relied_on() {
+            for shard in leases.trusted_shards() {
                 if let Some(other) = owners[shard].replace(name) {
                     twice.push(format!("{other} and {name} rely on shard {shard:02x}"));
                 }
@@ -344,7 +344,7 @@ impl MemoryStore {
 
     /// The shards of this node; all, if it does not share the store.
     fn shards(&self) -> Option<Vec<String>> {
-        self.sharing.as_ref().map(|sharing| sharing.leases.names())
+        self.sharing.as_ref().map(|sharing| sharing.leases.shard_names())
     }
 }
 
@@ -444,13 +444,14 @@ impl Store for MemoryStore {
         self.call("message", |tables| tables.message(integration, direction, id)).await
     }
 
-    async fn waiting(
+    async fn with_pending_input(
         &self,
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError> {
         let shards = self.shards();
-        self.call("waiting", |tables| tables.waiting(shards.as_deref(), after, limit)).await
+        self.call("waiting", |tables| tables.with_pending_input(shards.as_deref(), after, limit))
+            .await
     }
 
     async fn due(
@@ -471,14 +472,15 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let shards = self.shards();
-        let terms = self.sharing.as_ref().map(|sharing| sharing.leases.terms()).unwrap_or_default();
+        let epochs =
+            self.sharing.as_ref().map(|sharing| sharing.leases.epochs()).unwrap_or_default();
         let mut items = self
             .call("outbox", |tables| {
                 tables.outbox(shards.as_deref(), integration, urgent, after, limit)
             })
             .await?;
         if let Some(sharing) = &self.sharing {
-            sharing.leases.mark(&mut items, &terms);
+            sharing.leases.flag_in_doubt(&mut items, &epochs);
         }
         if self.has(Flaw::NoDoubt) {
             for item in &mut items {
@@ -574,31 +576,31 @@ impl Store for MemoryStore {
             .await;
     }
 
-    fn is_shared(&self) -> bool {
+    fn is_clustered(&self) -> bool {
         self.sharing.is_some()
     }
 
-    fn drive(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+    fn acquire(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
         match &self.sharing {
-            Some(sharing) => sharing.leases.drive(conversation),
-            None => Some(LeaseGuard::always()),
+            Some(sharing) => sharing.leases.acquire(conversation),
+            None => Some(LeaseGuard::exclusive()),
         }
     }
 
-    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+    fn acquire_to_finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
         match &self.sharing {
-            Some(sharing) => sharing.leases.finish(conversation),
-            None => Some(LeaseGuard::always()),
+            Some(sharing) => sharing.leases.acquire_to_finish(conversation),
+            None => Some(LeaseGuard::exclusive()),
         }
     }
 
-    fn retire(&self) {
+    fn step_down(&self) {
         if let Some(sharing) = &self.sharing {
-            sharing.leases.retire();
+            sharing.leases.step_down();
         }
     }
 
-    fn hint(&self, conversation: &ConversationId) {
+    fn notify_owner(&self, conversation: &ConversationId) {
         if self.sharing.is_some() {
             let (database, line, conversation) =
                 (Arc::clone(&self.database), Arc::clone(&self.line), conversation.clone());
@@ -610,7 +612,7 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn news(&self) -> OwnershipEvent {
+    async fn next_event(&self) -> OwnershipEvent {
         match &self.sharing {
             Some(sharing) => sharing.leases.next_event(&sharing.hints).await,
             None => std::future::pending().await,

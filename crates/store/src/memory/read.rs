@@ -61,7 +61,7 @@ impl Tables {
             .map(|message| message.row.clone())
     }
 
-    pub(super) fn waiting(
+    pub(super) fn with_pending_input(
         &self,
         shards: Option<&[String]>,
         after: Option<&ConversationId>,
@@ -218,5 +218,5 @@ impl Tables {
 
 fn item((seq, debt): (&u64, &super::tables::Debt)) -> OutboxItem {
     let (conversation, owed) = (debt.conversation.clone(), debt.owed.clone());
-    OutboxItem { seq: *seq, conversation, since: debt.since, owed, doubt: false, term: 0 }
+    OutboxItem { seq: *seq, conversation, since: debt.since, owed, doubt: false, epoch: 0 }
 }

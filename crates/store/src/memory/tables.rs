@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::lease::LeaseServer;
-use crate::drive::SHARDS;
+use crate::lease::SHARDS;
 use crate::{Direction, MessageRow};
 
 /// A message of one integration, in one direction.

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::lease::server;
 use super::link::{Error, PgConnection};
-use crate::drive::HeldLeases;
+use crate::lease::HeldLeases;
 use crate::store_clock::{Start, StoreClock};
 
 /// A clock that was behind by more than this may have slept over deadlines.

@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::link::{Error, PgConnection};
-use crate::drive::HeldLeases;
+use crate::lease::HeldLeases;
 
 const CHANNEL: &str = "tidegate";
 /// How many hints may wait; polling finds what does not fit.
@@ -75,7 +75,7 @@ async fn hear(
             let AsyncMessage::Notification(notification) = message? else { continue };
             for id in notification.payload().split(',') {
                 let id = ConversationId::new(id);
-                if leases.drive(&id).is_some() {
+                if leases.acquire(&id).is_some() {
                     // If the queue is full, the next scan finds it.
                     let _ = hints.try_send(id);
                 }

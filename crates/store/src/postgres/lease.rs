@@ -47,7 +47,7 @@ impl LeaseTable for PostgresLeases {
         transaction(&self.link, async |client| {
             live(client, me).await?;
             let renewed = renew(client, me, held, confirmed).await?;
-            read(client, renewed, me.lasts).await
+            read(client, renewed, me.ttl).await
         })
         .await
     }
@@ -84,7 +84,7 @@ impl LeaseTable for PostgresLeases {
                     ),
                     &[
                         (&me.name, Type::TEXT),
-                        (&millis(me.lasts), Type::INT8),
+                        (&millis(me.ttl), Type::INT8),
                         (&shards, Type::TEXT_ARRAY),
                         (&holders, Type::TEXT_ARRAY),
                         (&stamps, Type::TEXT_ARRAY),
@@ -140,7 +140,7 @@ impl LeaseTable for PostgresLeases {
 /// Records that this node lives, or removes its row if it is leaving. The times are for people and
 /// for nodes of an older build.
 async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
-    if me.retiring {
+    if me.stepping_down {
         client
             .query_typed("delete from tidegate.node where name = $1", &[(&me.name, Type::TEXT)])
             .await?;
@@ -151,7 +151,7 @@ async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
             "insert into tidegate.node (name, until, beat, lasts)
              values ($1, clock_timestamp() + $2 * interval '1 millisecond', 1, $2)
              on conflict (name) do update set until = excluded.until, beat = node.beat + 1, lasts = excluded.lasts",
-            &[(&me.name, Type::TEXT), (&millis(me.lasts), Type::INT8)],
+            &[(&me.name, Type::TEXT), (&millis(me.ttl), Type::INT8)],
         )
         .await?;
     Ok(())
@@ -181,7 +181,7 @@ async fn renew(
             ),
             &[
                 (&me.name, Type::TEXT),
-                (&millis(me.lasts), Type::INT8),
+                (&millis(me.ttl), Type::INT8),
                 (&held, Type::TEXT_ARRAY),
                 (&confirmed, Type::TEXT),
             ],
@@ -192,11 +192,7 @@ async fn renew(
 
 /// Reads who holds what, and which nodes there are. A node of an older build does not say how long
 /// its leases last: it is assumed to be configured like this one.
-async fn read(
-    client: &Client,
-    renewed: Vec<String>,
-    lasts: Duration,
-) -> Result<ClusterView, Error> {
+async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<ClusterView, Error> {
     let sql = concat!("select ", server!(), ", pg_is_in_recovery()");
     let of = client.query_typed(sql, &[]).await?;
     if of[0].try_get(1)? {
@@ -215,14 +211,14 @@ async fn read(
     let lease = |row: &tokio_postgres::Row| {
         let written_here = row.try_get::<_, Option<&str>>(3)? == Some(server.as_str());
         let (shard, holder, stamp) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(LeaseRow { shard, holder, stamp, written_here, lasts: lasts.max(time(row.try_get(4)?)) })
+        Ok(LeaseRow { shard, holder, stamp, written_here, ttl: ttl.max(time(row.try_get(4)?)) })
     };
     let leases = rows.iter().map(lease).collect::<Result<_, Error>>()?;
     let sql = "select name, beat || ' ' || extract(epoch from until), lasts from tidegate.node";
     let rows = client.query_typed(sql, &[]).await?;
     let node = |row: &tokio_postgres::Row| {
         let (name, stamp) = (row.try_get(0)?, row.try_get(1)?);
-        Ok(NodeRow { name, stamp, lasts: lasts.max(time(row.try_get(2)?)) })
+        Ok(NodeRow { name, stamp, ttl: ttl.max(time(row.try_get(2)?)) })
     };
     let nodes = rows.iter().map(node).collect::<Result<_, Error>>()?;
     Ok(ClusterView { server, renewed, leases, nodes })
@@ -262,6 +258,6 @@ fn time(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
 
-fn millis(lasts: Duration) -> i64 {
-    i64::try_from(lasts.as_millis()).unwrap_or(i64::MAX)
+fn millis(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX)
 }

@@ -64,7 +64,7 @@ impl PgConnection {
     }
 
     /// Runs `work` on a new connection, however long it takes.
-    pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    pub(super) async fn without_deadline<T, F: Future<Output = Result<T, Error>>>(
         &self,
         work: impl FnOnce(Arc<Client>) -> F,
     ) -> Result<T, Error> {

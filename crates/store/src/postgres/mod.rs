@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use crate::drive::HeldLeases;
+use crate::lease::HeldLeases;
 use crate::observe::Observer;
 use crate::share::LeaseKeeper;
 use crate::{
@@ -102,7 +102,10 @@ impl PostgresStore {
         for table in TABLES {
             // Each statement runs alone: the database does not allow it within a transaction.
             let sql = format!("vacuum (full, analyze) tidegate.{table}");
-            self.0.aside.patiently(async |client| Ok(client.batch_execute(&sql).await?)).await?;
+            self.0
+                .aside
+                .without_deadline(async |client| Ok(client.batch_execute(&sql).await?))
+                .await?;
         }
         Ok(())
     }
@@ -174,7 +177,7 @@ impl PostgresStore {
 
     /// The shards that this node drives.
     fn shards(&self) -> Vec<String> {
-        self.0.writer.as_ref().map(|writer| writer.leases.names()).unwrap_or_default()
+        self.0.writer.as_ref().map(|writer| writer.leases.shard_names()).unwrap_or_default()
     }
 }
 
@@ -212,12 +215,12 @@ impl Store for PostgresStore {
         read::message(&self.0.readers, integration, direction, id).await
     }
 
-    async fn waiting(
+    async fn with_pending_input(
         &self,
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError> {
-        read::waiting(&self.0.readers, &self.shards(), after, limit).await
+        read::with_pending_input(&self.0.readers, &self.shards(), after, limit).await
     }
 
     async fn due(
@@ -236,12 +239,13 @@ impl Store for PostgresStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
-        let terms = self.0.writer.as_ref().map(|writer| writer.leases.terms()).unwrap_or_default();
+        let epochs =
+            self.0.writer.as_ref().map(|writer| writer.leases.epochs()).unwrap_or_default();
         let mut items =
             read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit)
                 .await?;
         if let Some(writer) = &self.0.writer {
-            writer.leases.mark(&mut items, &terms);
+            writer.leases.flag_in_doubt(&mut items, &epochs);
         }
         Ok(items)
     }
@@ -373,32 +377,32 @@ impl Store for PostgresStore {
         }
     }
 
-    fn is_shared(&self) -> bool {
+    fn is_clustered(&self) -> bool {
         true
     }
 
-    fn drive(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.0.writer.as_ref()?.leases.drive(conversation)
+    fn acquire(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.0.writer.as_ref()?.leases.acquire(conversation)
     }
 
-    fn finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.0.writer.as_ref()?.leases.finish(conversation)
+    fn acquire_to_finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.0.writer.as_ref()?.leases.acquire_to_finish(conversation)
     }
 
-    fn retire(&self) {
+    fn step_down(&self) {
         if let Some(writer) = &self.0.writer {
-            writer.leases.retire();
+            writer.leases.step_down();
         }
     }
 
-    fn hint(&self, conversation: &ConversationId) {
+    fn notify_owner(&self, conversation: &ConversationId) {
         if let Some(writer) = &self.0.writer {
             // If the channel is full, polling finds it.
             let _ = writer.hints.try_send(conversation.clone());
         }
     }
 
-    async fn news(&self) -> OwnershipEvent {
+    async fn next_event(&self) -> OwnershipEvent {
         match &self.0.writer {
             Some(writer) => writer.leases.next_event(&writer.heard).await,
             None => std::future::pending().await,

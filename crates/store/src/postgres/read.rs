@@ -131,7 +131,7 @@ fn ids(rows: &[Row]) -> Result<Vec<ConversationId>, StoreError> {
 }
 
 // Ids are plain ASCII; they must be ordered by their bytes, whatever the database's language is.
-pub(super) async fn waiting(
+pub(super) async fn with_pending_input(
     readers: &PgReaders,
     shards: &[String],
     after: Option<&ConversationId>,
@@ -227,7 +227,7 @@ fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
     let owed = serde_json::from_str(row.try_get(3)?).map_err(|error| {
         StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"))
     })?;
-    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, term: 0 })
+    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, epoch: 0 })
 }
 
 pub(super) async fn watched(

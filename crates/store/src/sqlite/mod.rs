@@ -167,7 +167,7 @@ impl Store for SqliteStore {
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |connection| read::load(connection, &conversation)).await
+        self.readers.query_on_pool(move |connection| read::load(connection, &conversation)).await
     }
 
     async fn inbox(
@@ -189,7 +189,7 @@ impl Store for SqliteStore {
             }
             read::inbox(connection, &conversation, customers, limit)
         };
-        self.readers.glance(ask).await
+        self.readers.query_inline(ask).await
     }
 
     async fn message(
@@ -200,7 +200,7 @@ impl Store for SqliteStore {
     ) -> Result<Option<MessageRow>, StoreError> {
         let (integration, id) = (integration.clone(), id.clone());
         self.readers
-            .glance(move |connection| read::message(connection, &integration, direction, &id))
+            .query_inline(move |connection| read::message(connection, &integration, direction, &id))
             .await
     }
 
@@ -216,13 +216,17 @@ impl Store for SqliteStore {
         Ok(self.message(integration, direction, id).await?.map(Body::from))
     }
 
-    async fn waiting(
+    async fn with_pending_input(
         &self,
         after: Option<&ConversationId>,
         limit: usize,
     ) -> Result<Vec<ConversationId>, StoreError> {
         let after = after.cloned();
-        self.readers.run(move |connection| read::waiting(connection, after.as_ref(), limit)).await
+        self.readers
+            .query_on_pool(move |connection| {
+                read::with_pending_input(connection, after.as_ref(), limit)
+            })
+            .await
     }
 
     async fn due(
@@ -233,7 +237,7 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Due>, StoreError> {
         let after = after.cloned();
         self.readers
-            .run(move |connection| read::due(connection, after.as_ref(), until, limit))
+            .query_on_pool(move |connection| read::due(connection, after.as_ref(), until, limit))
             .await
     }
 
@@ -248,7 +252,7 @@ impl Store for SqliteStore {
         let integration = integration.clone();
         let read =
             move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
-        let mut items = self.readers.glance(read).await?;
+        let mut items = self.readers.query_inline(read).await?;
         for item in &mut items {
             item.doubt = item.seq <= self.left_behind;
         }
@@ -263,7 +267,9 @@ impl Store for SqliteStore {
     ) -> Result<Vec<WatchedConversation>, StoreError> {
         let (integration, after) = (integration.clone(), after.cloned());
         self.readers
-            .run(move |connection| read::watched(connection, &integration, after.as_ref(), limit))
+            .query_on_pool(move |connection| {
+                read::watched(connection, &integration, after.as_ref(), limit)
+            })
             .await
     }
 
@@ -275,7 +281,9 @@ impl Store for SqliteStore {
     ) -> Result<Vec<ConversationId>, StoreError> {
         let (integration, after) = (integration.clone(), after.cloned());
         self.readers
-            .run(move |connection| read::in_touch(connection, &integration, after.as_ref(), limit))
+            .query_on_pool(move |connection| {
+                read::in_touch(connection, &integration, after.as_ref(), limit)
+            })
             .await
     }
 
@@ -289,23 +297,27 @@ impl Store for SqliteStore {
         let ask = move |connection: &_| {
             read::undelivered_besides(connection, &integration, &besides, enough)
         };
-        self.readers.run(ask).await
+        self.readers.query_on_pool(ask).await
     }
 
     async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
-        self.readers.run(read::dead_letters).await
+        self.readers.query_on_pool(read::dead_letters).await
     }
 
     async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
         let (integration, id) = (integration.clone(), id.to_owned());
-        self.readers.run(move |connection| read::has_event(connection, &integration, &id)).await
+        self.readers
+            .query_on_pool(move |connection| read::has_event(connection, &integration, &id))
+            .await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         let writer = self.writer()?;
         let (mut gone, mut after) = (0, prune::PruneCursor::default());
-        while let Some((old, last)) =
-            self.readers.run(move |connection| prune::candidates(connection, before, after)).await?
+        while let Some((old, last)) = self
+            .readers
+            .query_on_pool(move |connection| prune::candidates(connection, before, after))
+            .await?
         {
             self.recent.drop_bodies();
             for page in old.chunks(prune::PAGE) {
@@ -333,13 +345,13 @@ impl Store for SqliteStore {
     ) -> Result<Vec<ConversationId>, StoreError> {
         let after = after.cloned();
         self.readers
-            .run(move |connection| read::conversations(connection, after.as_ref(), limit))
+            .query_on_pool(move |connection| read::conversations(connection, after.as_ref(), limit))
             .await
     }
 
     async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |connection| read::dossier(connection, &conversation)).await
+        self.readers.query_on_pool(move |connection| read::dossier(connection, &conversation)).await
     }
 
     fn health(&self) -> Option<Health> {

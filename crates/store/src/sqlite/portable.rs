@@ -27,7 +27,7 @@ impl Portable for SqliteStore {
 
     async fn mark(&self, conversation: &ConversationId) -> Result<Option<Fingerprint>, StoreError> {
         let id = conversation.clone();
-        self.readers.run(move |connection| Ok(mark(connection, id.as_str())?)).await
+        self.readers.query_on_pool(move |connection| Ok(mark(connection, id.as_str())?)).await
     }
 
     async fn export(
@@ -36,7 +36,7 @@ impl Portable for SqliteStore {
     ) -> Result<Option<ConversationExport>, StoreError> {
         let id = conversation.clone();
         self.readers
-            .run(move |connection| {
+            .query_on_pool(move |connection| {
                 let reading = connection.unchecked_transaction()?;
                 has_every_message(&reading, id.as_str())?;
                 Ok(export(&reading, id.as_str())?)
@@ -68,7 +68,7 @@ impl Portable for SqliteStore {
         let (id, integration) = after.clone();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.readers
-            .run(move |connection| {
+            .query_on_pool(move |connection| {
                 let mut statement = connection.prepare_cached(
                     "select id, integration, received from event where (id, integration) > (?1, ?2)
                      order by id, integration limit ?3",
@@ -106,7 +106,7 @@ impl Portable for SqliteStore {
 
     async fn early(&self) -> Result<Vec<Early>, StoreError> {
         self.readers
-            .run(|connection| {
+            .query_on_pool(|connection| {
                 let mut statement = connection.prepare_cached(
                     "select service_id, integration, event_id, received, report from early",
                 )?;

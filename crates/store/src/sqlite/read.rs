@@ -188,7 +188,7 @@ fn messages(
     .collect()
 }
 
-pub(super) fn waiting(
+pub(super) fn with_pending_input(
     connection: &Connection,
     after: Option<&ConversationId>,
     limit: usize,
@@ -355,7 +355,7 @@ fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, Store
         since,
         owed,
         doubt: false,
-        term: 0,
+        epoch: 0,
     })
 }
 

@@ -76,19 +76,19 @@ impl ReaderPool {
     /// Runs a query of a few recently written pages on the current thread. Handing it to another
     /// thread would take several times as long as the query. If every connection is busy, the query
     /// waits for its turn on another thread.
-    pub(super) async fn glance<T: Send + 'static>(
+    pub(super) async fn query_inline<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() else {
-            return self.run(query).await;
+            return self.query_on_pool(query).await;
         };
         let connection = self.idle().pop();
         self.ask(connection, permit, query)
     }
 
     /// Runs a query away from the async threads.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(super) async fn query_on_pool<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

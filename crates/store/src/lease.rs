@@ -32,9 +32,9 @@ pub struct LeaseGuard(Option<Arc<GuardedShard>>);
 pub enum OwnershipEvent {
     /// This node may drive conversations that it could not drive before: it must check what they
     /// need.
-    Gained,
+    ShardsGained,
     /// A conversation that this node drives has something in its inbox.
-    Inbox(ConversationId),
+    PendingInput(ConversationId),
 }
 
 #[derive(Debug)]
@@ -48,58 +48,58 @@ struct GuardedShard {
 
 impl LeaseGuard {
     /// The right of a process that is the only user of the store.
-    pub fn always() -> Self {
+    pub fn exclusive() -> Self {
         Self(None)
     }
 
     /// Whether the right is lost for good. A right that has only run out comes back if no other
     /// node has held it meanwhile.
-    pub fn is_lost(&self) -> bool {
+    pub fn is_revoked(&self) -> bool {
         !mutant::is(Mutant::LeaseUnchecked)
-            && self.0.as_ref().is_some_and(|user| user.leases.has_lost(user))
+            && self.0.as_ref().is_some_and(|user| user.leases.is_revoked(user))
     }
 
     /// Distinguishes this right from earlier rights of this node to the same conversation. Other
-    /// nodes may have driven it between two terms, so knowledge from one term is worthless in the
+    /// nodes may have driven it between two epochs, so knowledge from one is worthless in the
     /// next.
-    pub fn term(&self) -> u64 {
+    pub fn epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |user| user.epoch)
     }
 
     /// Whether new work may begin: the right is held, and is not about to be handed over.
-    pub fn may_begin(&self) -> bool {
+    pub fn admits_new_work(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
-            || self.0.as_ref().is_none_or(|user| user.leases.has(user, false))
+            || self.0.as_ref().is_none_or(|user| user.leases.covers(user, false))
     }
 
     /// Whether the right is held, so that work that has begun may go on.
-    pub fn holds(&self) -> bool {
+    pub fn is_valid(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
-            || self.0.as_ref().is_none_or(|user| user.leases.has(user, true))
+            || self.0.as_ref().is_none_or(|user| user.leases.covers(user, true))
     }
 
-    /// Waits until [`Self::holds`] is false: what is under way with this right must then be
+    /// Waits until [`Self::is_valid`] is false: what is under way with this right must then be
     /// dropped. It never ends in a process that is the only user of the store.
-    pub fn lost(&self) -> impl Future<Output = ()> + Send + use<> {
-        let drive = self.clone();
+    pub fn until_invalid(&self) -> impl Future<Output = ()> + Send + use<> {
+        let guard = self.clone();
         async move {
-            match &drive.0 {
+            match &guard.0 {
                 None => std::future::pending().await,
                 Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
-                Some(user) => user.leases.until_lost(&drive).await,
+                Some(user) => user.leases.until_invalid(&guard).await,
             }
         }
     }
 
-    /// Waits until [`Self::is_lost`]: from then on, nothing under way with this right can have any
-    /// result.
-    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
-        let drive = self.clone();
+    /// Waits until [`Self::is_revoked`]: from then on, nothing under way with this right can have
+    /// any result.
+    pub fn until_revoked(&self) -> impl Future<Output = ()> + Send + use<> {
+        let guard = self.clone();
         async move {
-            match &drive.0 {
+            match &guard.0 {
                 None => std::future::pending().await,
                 Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
-                Some(user) => user.leases.until_gone(user).await,
+                Some(user) => user.leases.until_revoked(user).await,
             }
         }
     }
@@ -109,7 +109,7 @@ impl Drop for GuardedShard {
     fn drop(&mut self) {
         let mut state = self.leases.state();
         let of = &mut state.shards[self.shard];
-        // Rights of an earlier term were called off, and are no longer counted.
+        // Rights of an earlier epoch were called off, and are no longer counted.
         if of.epoch == self.epoch {
             of.users -= 1;
             if of.users == 0 && of.leaving.is_some() {
@@ -142,7 +142,7 @@ struct State {
     /// The server that confirmed them.
     server: Option<String>,
     /// This node will end, and begins no new work.
-    retiring: bool,
+    stepping_down: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -152,11 +152,11 @@ struct Shard {
     /// way in it.
     leaving: Option<Instant>,
     epoch: u64,
-    /// How many hold a right of this term.
+    /// How many hold a right of this epoch.
     users: usize,
     /// Outbox items up to this place may have been told to Genesys by another node, or by this node
     /// before the lease ran out.
-    before: u64,
+    in_doubt_through: u64,
 }
 
 /// Until this node learns what was owed when a new lease began, every item is in doubt.
@@ -165,7 +165,7 @@ const UNKNOWN: u64 = u64::MAX;
 impl HeldLeases {
     pub(crate) fn none() -> Arc<Self> {
         let shards = vec![Shard::default(); SHARDS];
-        let state = State { shards, until: Instant::now(), server: None, retiring: false };
+        let state = State { shards, until: Instant::now(), server: None, stepping_down: false };
         Arc::new(Self {
             clock: LeaseClock::default(),
             state: Mutex::new(state),
@@ -187,9 +187,9 @@ impl HeldLeases {
     ) -> OwnershipEvent {
         tokio::select! {
             biased;
-            () = self.gained.notified() => OwnershipEvent::Gained,
+            () = self.gained.notified() => OwnershipEvent::ShardsGained,
             Some(conversation) = async { hints.lock().await.recv().await } => {
-                OwnershipEvent::Inbox(conversation)
+                OwnershipEvent::PendingInput(conversation)
             }
         }
     }
@@ -205,16 +205,19 @@ impl HeldLeases {
     }
 
     /// The right to drive a conversation, if this node has it now.
-    pub(crate) fn drive(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.right(conversation, false)
+    pub(crate) fn acquire(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
+        self.guard(conversation, false)
     }
 
     /// The same, even if the conversation is about to be handed over.
-    pub(crate) fn finish(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.right(conversation, true)
+    pub(crate) fn acquire_to_finish(
+        self: &Arc<Self>,
+        conversation: &ConversationId,
+    ) -> Option<LeaseGuard> {
+        self.guard(conversation, true)
     }
 
-    fn right(
+    fn guard(
         self: &Arc<Self>,
         conversation: &ConversationId,
         leaving_too: bool,
@@ -233,7 +236,7 @@ impl HeldLeases {
         Some(LeaseGuard(Some(Arc::new(GuardedShard { leases: Arc::clone(self), shard, epoch }))))
     }
 
-    fn has(&self, user: &GuardedShard, leaving_too: bool) -> bool {
+    fn covers(&self, user: &GuardedShard, leaving_too: bool) -> bool {
         let state = self.state();
         let of = &state.shards[user.shard];
         of.held
@@ -243,12 +246,12 @@ impl HeldLeases {
     }
 
     /// Waits until a right is gone, or has run out without being renewed in time.
-    async fn until_lost(&self, drive: &LeaseGuard) {
+    async fn until_invalid(&self, guard: &LeaseGuard) {
         loop {
             // Register before checking, so that no loss is missed in between.
             let mut lost = pin!(self.lost.notified());
             lost.as_mut().enable();
-            if !drive.holds() {
+            if !guard.is_valid() {
                 return;
             }
             let left = self.state().until.saturating_duration_since(self.now());
@@ -261,25 +264,25 @@ impl HeldLeases {
     }
 
     /// Waits until a right is gone for good.
-    async fn until_gone(&self, user: &GuardedShard) {
+    async fn until_revoked(&self, user: &GuardedShard) {
         loop {
             // Register before checking, so that no loss is missed in between.
             let mut lost = pin!(self.lost.notified());
             lost.as_mut().enable();
-            if self.has_lost(user) {
+            if self.is_revoked(user) {
                 return;
             }
             lost.await;
         }
     }
 
-    fn has_lost(&self, user: &GuardedShard) -> bool {
+    fn is_revoked(&self, user: &GuardedShard) -> bool {
         let of = &self.state().shards[user.shard];
         !of.held || of.epoch != user.epoch
     }
 
     /// The names of the shards in whose conversations this node may begin work.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub(crate) fn shard_names(&self) -> Vec<String> {
         let state = self.state();
         if self.now() >= state.until {
             return Vec::new();
@@ -292,18 +295,18 @@ impl HeldLeases {
         names.map(|(number, _)| name(number)).collect()
     }
 
-    /// The term of each shard. Read it before reading the outbox: see [`Self::mark`].
-    pub(crate) fn terms(&self) -> Vec<u64> {
+    /// The epoch of each shard. Read it before reading the outbox: see [`Self::flag_in_doubt`].
+    pub(crate) fn epochs(&self) -> Vec<u64> {
         self.state().shards.iter().map(|shard| shard.epoch).collect()
     }
 
     /// Marks each item read from the outbox: whether another node may have told Genesys, and in
-    /// which term it was read.
-    pub(crate) fn mark(&self, items: &mut [OutboxItem], terms: &[u64]) {
+    /// which epoch it was read.
+    pub(crate) fn flag_in_doubt(&self, items: &mut [OutboxItem], epochs: &[u64]) {
         for item in items {
-            item.doubt = self.is_old(&item.conversation, item.seq);
-            item.term = shard_of(&item.conversation)
-                .and_then(|shard| terms.get(shard))
+            item.doubt = self.is_in_doubt(&item.conversation, item.seq);
+            item.epoch = shard_of(&item.conversation)
+                .and_then(|shard| epochs.get(shard))
                 .copied()
                 .unwrap_or_default();
         }
@@ -311,8 +314,9 @@ impl HeldLeases {
 
     /// Whether the item at this place of the outbox may have been told to Genesys by another node
     /// or process.
-    pub(crate) fn is_old(&self, conversation: &ConversationId, place: u64) -> bool {
-        shard_of(conversation).is_none_or(|shard| place <= self.state().shards[shard].before)
+    pub(crate) fn is_in_doubt(&self, conversation: &ConversationId, place: u64) -> bool {
+        shard_of(conversation)
+            .is_none_or(|shard| place <= self.state().shards[shard].in_doubt_through)
     }
 
     /// The shards that this node holds, sorted, whether or not in time, and the server that last
@@ -330,7 +334,12 @@ impl HeldLeases {
     /// A different server than before may not know that another node has held them since. Its
     /// answer counts only if this node's own leases had not run out, since no other node could take
     /// the shards until then.
-    pub(crate) fn renewed(&self, mine: &[String], server: &str, until: Instant) -> Vec<usize> {
+    pub(crate) fn record_renewal(
+        &self,
+        mine: &[String],
+        server: &str,
+        until: Instant,
+    ) -> Vec<usize> {
         let mut state = self.state();
         let ran_out = self.now() >= state.until;
         let same = state.server.as_deref() == Some(server);
@@ -347,10 +356,10 @@ impl HeldLeases {
             if found && (!shard.held || ran_out) {
                 // Items that were on their way to Genesys when the lease ran out are now read
                 // again.
-                shard.before = UNKNOWN;
+                shard.in_doubt_through = UNKNOWN;
             }
             // This includes shards for which the place could not be learnt the last time.
-            if found && shard.before == UNKNOWN {
+            if found && shard.in_doubt_through == UNKNOWN {
                 new.push(number);
             }
             if !found {
@@ -370,8 +379,9 @@ impl HeldLeases {
         shards.iter().filter_map(|name| number(name)).collect()
     }
 
-    /// Begins to drive shards. Another node may have told Genesys any outbox item up to `before`.
-    pub(crate) fn gain(&self, shards: &[usize], before: u64) {
+    /// Begins to drive shards. Another node may have told Genesys any outbox item up to
+    /// `in_doubt_through`.
+    pub(crate) fn activate(&self, shards: &[usize], in_doubt_through: u64) {
         let mut state = self.state();
         for shard in shards {
             let of = &mut state.shards[*shard];
@@ -380,7 +390,7 @@ impl HeldLeases {
                 of.users = 0;
             }
             of.held = true;
-            of.before = before;
+            of.in_doubt_through = in_doubt_through;
         }
     }
 
@@ -388,7 +398,7 @@ impl HeldLeases {
     /// are free to go, which this node no longer drives. These are the shards in which nothing is
     /// under way any more, and those whose hand-over began `grace` ago. Work under way in those is
     /// called off.
-    pub(crate) fn spare(&self, fair: usize, grace: Duration) -> Vec<String> {
+    pub(crate) fn shards_to_release(&self, fair: usize, grace: Duration) -> Vec<String> {
         let now = Instant::now();
         let mut state = self.state();
         let mut staying: Vec<&mut Shard> =
@@ -421,8 +431,8 @@ impl HeldLeases {
         free
     }
 
-    /// When the next hand-over is no longer held up, see [`Self::spare`].
-    pub(crate) fn next_called_off(&self, grace: Duration) -> Option<Instant> {
+    /// When the next hand-over is no longer held up, see [`Self::shards_to_release`].
+    pub(crate) fn next_forced_release(&self, grace: Duration) -> Option<Instant> {
         self.state()
             .shards
             .iter()
@@ -434,7 +444,7 @@ impl HeldLeases {
 
     /// The shards that this node relies on now, including those that it is handing over.
     #[cfg(feature = "memory")]
-    pub(crate) fn relied_on(&self) -> Vec<usize> {
+    pub(crate) fn trusted_shards(&self) -> Vec<usize> {
         let state = self.state();
         let in_time = self.now() < state.until;
         let shards = state.shards.iter().enumerate().filter(|(_, shard)| in_time && shard.held);
@@ -443,7 +453,7 @@ impl HeldLeases {
 
     /// Whether this node relies on the lease for a conversation now.
     #[cfg(feature = "memory")]
-    pub(crate) fn relies_on(&self, conversation: &ConversationId) -> bool {
+    pub(crate) fn trusts(&self, conversation: &ConversationId) -> bool {
         let state = self.state();
         self.now() < state.until
             && shard_of(conversation).is_some_and(|shard| state.shards[shard].held)
@@ -455,18 +465,18 @@ impl HeldLeases {
     }
 
     /// This node will end.
-    pub(crate) fn retire(&self) {
-        self.state().retiring = true;
+    pub(crate) fn step_down(&self) {
+        self.state().stepping_down = true;
         self.bell.notify_one();
     }
 
     /// Waits until there is something to hand over; one caller at a time.
-    pub(crate) async fn rung(&self) {
+    pub(crate) async fn until_rebalance_needed(&self) {
         self.bell.notified().await;
     }
 
-    pub(crate) fn is_retiring(&self) -> bool {
-        self.state().retiring
+    pub(crate) fn is_stepping_down(&self) -> bool {
+        self.state().stepping_down
     }
 
     /// Gives up all of them.
@@ -521,21 +531,23 @@ mod tests {
 
     fn with_all() -> (Arc<HeldLeases>, ConversationId) {
         let leases = HeldLeases::none();
-        leases.renewed(&[], SERVER, Instant::now() + Duration::from_secs(10));
-        leases.gain(&HeldLeases::numbers(&all()), 7);
+        leases.record_renewal(&[], SERVER, Instant::now() + Duration::from_secs(10));
+        leases.activate(&HeldLeases::numbers(&all()), 7);
         (leases, ConversationId::of(&IntegrationName::new("acme"), "noor"))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_right_ends_with_its_time_and_comes_back_with_the_next_renewal() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
-        assert!(drive.may_begin() && drive.holds());
+        let guard = leases.acquire(&noor).expect("it is ours");
+        assert!(guard.admits_new_work() && guard.is_valid());
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(!drive.holds() && leases.drive(&noor).is_none() && leases.names().is_empty());
-        let new = leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        assert!(
+            !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
+        );
+        let new = leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
         assert_eq!(new.len(), SHARDS, "what ran out has to be looked at anew");
-        assert!(drive.holds(), "nobody else had it between");
+        assert!(guard.is_valid(), "nobody else had it between");
     }
 
     #[tokio::test(start_paused = true)]
@@ -543,15 +555,17 @@ mod tests {
         let (leases, noor) = with_all();
         let laptop = Laptop::new();
         leases.go_by(Arc::<Laptop>::clone(&laptop));
-        let drive = leases.drive(&noor).expect("it is ours");
+        let guard = leases.acquire(&noor).expect("it is ours");
         laptop.sleeps(Duration::from_secs(9));
-        assert!(drive.holds() && leases.drive(&noor).is_some(), "its 10 s are not over");
+        assert!(guard.is_valid() && leases.acquire(&noor).is_some(), "its 10 s are not over");
         laptop.sleeps(Duration::from_secs(1));
-        assert!(!drive.holds() && leases.drive(&noor).is_none() && leases.names().is_empty());
-        drive.lost().await;
-        let new = leases.renewed(&all(), SERVER, leases.now() + Duration::from_secs(10));
+        assert!(
+            !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
+        );
+        guard.until_invalid().await;
+        let new = leases.record_renewal(&all(), SERVER, leases.now() + Duration::from_secs(10));
         assert_eq!(
-            (new.len(), drive.holds()),
+            (new.len(), guard.is_valid()),
             (SHARDS, true),
             "no other took it, and what was owed is in doubt"
         );
@@ -562,108 +576,112 @@ mod tests {
     async fn all_that_is_owed_is_in_doubt_from_a_renewal_that_came_late_until_it_is_known_what_was_there()
      {
         let (leases, noor) = with_all();
-        assert!(leases.is_old(&noor, 7) && !leases.is_old(&noor, 8));
-        let renew = || leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        assert!(renew().is_empty() && !leases.is_old(&noor, 8), "it had not run out");
+        assert!(leases.is_in_doubt(&noor, 7) && !leases.is_in_doubt(&noor, 8));
+        let renew =
+            || leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        assert!(renew().is_empty() && !leases.is_in_doubt(&noor, 8), "it had not run out");
         tokio::time::advance(Duration::from_secs(10)).await;
         renew();
-        assert!(leases.is_old(&noor, 8) && leases.drive(&noor).is_some());
+        assert!(leases.is_in_doubt(&noor, 8) && leases.acquire(&noor).is_some());
         let new = renew();
         assert_eq!(
             new.len(),
             SHARDS,
             "what the store did not answer the last time is asked for again"
         );
-        leases.gain(&new, 9);
-        assert!(leases.is_old(&noor, 9) && !leases.is_old(&noor, 10));
+        leases.activate(&new, 9);
+        assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
         assert!(renew().is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_another_had_between_is_not_ours_again() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
+        let guard = leases.acquire(&noor).expect("it is ours");
         let until = Instant::now() + Duration::from_secs(10);
-        assert!(leases.renewed(&[], SERVER, until).is_empty());
-        assert!(!drive.holds() && leases.drive(&noor).is_none());
-        let new = leases.renewed(&all(), SERVER, until);
-        leases.gain(&new, 9);
-        assert!(!drive.holds(), "another may have driven meanwhile");
-        assert!(leases.drive(&noor).is_some());
-        assert!(leases.is_old(&noor, 9) && !leases.is_old(&noor, 10));
+        assert!(leases.record_renewal(&[], SERVER, until).is_empty());
+        assert!(!guard.is_valid() && leases.acquire(&noor).is_none());
+        let new = leases.record_renewal(&all(), SERVER, until);
+        leases.activate(&new, 9);
+        assert!(!guard.is_valid(), "another may have driven meanwhile");
+        assert!(leases.acquire(&noor).is_some());
+        assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shard_is_handed_over_when_nothing_is_under_way_in_it() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
-        let free = leases.spare(0, GRACE);
+        let guard = leases.acquire(&noor).expect("it is ours");
+        let free = leases.shards_to_release(0, GRACE);
         assert_eq!(free.len(), SHARDS - 1, "one has something under way");
-        assert!(!drive.may_begin() && drive.holds(), "it may end what it began");
-        assert!(leases.drive(&noor).is_none(), "nothing new is begun");
-        assert!(leases.spare(0, GRACE).is_empty());
+        assert!(!guard.admits_new_work() && guard.is_valid(), "it may end what it began");
+        assert!(leases.acquire(&noor).is_none(), "nothing new is begun");
+        assert!(leases.shards_to_release(0, GRACE).is_empty());
         let of = shard_of(&noor).map(name);
-        drop(drive);
-        assert_eq!(leases.spare(0, GRACE), of.into_iter().collect::<Vec<_>>());
+        drop(guard);
+        assert_eq!(leases.shards_to_release(0, GRACE), of.into_iter().collect::<Vec<_>>());
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_for_the_loss_of_a_right_hears_of_it() {
         let (leases, noor) = with_all();
         let begun = Instant::now();
-        let drive = leases.drive(&noor).expect("it is ours");
-        let mut lost = Box::pin(drive.lost());
+        let guard = leases.acquire(&noor).expect("it is ours");
+        let mut lost = Box::pin(guard.until_invalid());
         tokio::time::timeout(Duration::from_secs(9), &mut lost).await.expect_err("it is there");
-        leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
         lost.await;
         assert_eq!(begun.elapsed().as_secs(), 19, "it was renewed once");
-        leases.renewed(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        let (lost, _) =
-            tokio::join!(drive.lost(), async { leases.renewed(&[], SERVER, Instant::now()) });
+        leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
+        let (lost, _) = tokio::join!(guard.until_invalid(), async {
+            leases.record_renewal(&[], SERVER, Instant::now())
+        });
         assert_eq!((lost, begun.elapsed().as_secs()), ((), 19), "another has it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hand_over_waits_no_longer_than_its_grace() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
-        assert_eq!(leases.spare(0, GRACE).len(), SHARDS - 1);
-        assert_eq!(leases.next_called_off(GRACE), Some(Instant::now() + GRACE));
-        let mut lost = Box::pin(drive.lost());
+        let guard = leases.acquire(&noor).expect("it is ours");
+        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1);
+        assert_eq!(leases.next_forced_release(GRACE), Some(Instant::now() + GRACE));
+        let mut lost = Box::pin(guard.until_invalid());
         tokio::time::timeout(GRACE, &mut lost).await.expect_err("it may end until then");
-        assert!(drive.holds());
-        assert_eq!(leases.spare(0, GRACE).len(), 1);
+        assert!(guard.is_valid());
+        assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);
         lost.await;
-        assert!(!drive.holds() && drive.is_lost() && leases.next_called_off(GRACE).is_none());
-        // A remaining right of the old term holds up no later hand-over.
-        leases.gain(&(0..SHARDS).collect::<Vec<_>>(), 7);
-        let next = leases.drive(&noor).expect("it is ours again");
-        drop(drive);
-        assert_eq!(leases.spare(0, GRACE).len(), SHARDS - 1, "the new right counts");
+        assert!(
+            !guard.is_valid() && guard.is_revoked() && leases.next_forced_release(GRACE).is_none()
+        );
+        // A remaining right of the old epoch holds up no later hand-over.
+        leases.activate(&(0..SHARDS).collect::<Vec<_>>(), 7);
+        let next = leases.acquire(&noor).expect("it is ours again");
+        drop(guard);
+        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1, "the new right counts");
         drop(next);
-        leases.rung().await;
-        assert_eq!(leases.spare(0, GRACE).len(), 1);
+        leases.until_rebalance_needed().await;
+        assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn shards_with_something_under_way_stay_where_others_can_go() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
-        assert_eq!(leases.spare(1, GRACE).len(), SHARDS - 1);
-        assert!(drive.may_begin());
+        let guard = leases.acquire(&noor).expect("it is ours");
+        assert_eq!(leases.shards_to_release(1, GRACE).len(), SHARDS - 1);
+        assert!(guard.admits_new_work());
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_server_is_believed_only_while_the_lease_has_not_run_out() {
         let (leases, noor) = with_all();
-        let drive = leases.drive(&noor).expect("it is ours");
+        let guard = leases.acquire(&noor).expect("it is ours");
         let until = || Instant::now() + Duration::from_secs(10);
-        leases.renewed(&all(), "two", until());
-        assert!(drive.holds(), "nobody could take it meanwhile");
+        leases.record_renewal(&all(), "two", until());
+        assert!(guard.is_valid(), "nobody could take it meanwhile");
         tokio::time::advance(Duration::from_secs(10)).await;
-        leases.renewed(&all(), "three", until());
+        leases.record_renewal(&all(), "three", until());
         assert!(
-            drive.is_lost() && leases.drive(&noor).is_none(),
+            guard.is_revoked() && leases.acquire(&noor).is_none(),
             "the third may lack that another took it"
         );
     }
@@ -671,7 +689,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fair_share_stays() {
         let (leases, _) = with_all();
-        assert_eq!(leases.spare(128, GRACE).len(), 128);
-        assert_eq!((leases.count(), leases.names().len()), (128, 128));
+        assert_eq!(leases.shards_to_release(128, GRACE).len(), 128);
+        assert_eq!((leases.count(), leases.shard_names().len()), (128, 128));
     }
 }

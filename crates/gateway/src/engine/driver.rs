@@ -16,15 +16,15 @@ use super::{Engine, Mailbox};
 pub(super) async fn run(
     engine: Arc<Engine>,
     id: ConversationId,
-    drive: LeaseGuard,
+    guard: LeaseGuard,
     mailbox: Arc<Mailbox>,
-    parked: Option<LoadedConversation>,
+    cached: Option<LoadedConversation>,
 ) {
     let _slot = ActiveSlot { engine: &engine, id: &id };
     let mut live =
-        parked.filter(|live| live.term == drive.term() || mutant::is(Mutant::StaleMemory));
+        cached.filter(|live| live.epoch == guard.epoch() || mutant::is(Mutant::StaleMemory));
     if let Some(live) = &mut live {
-        live.proven = false;
+        live.fence_confirmed = false;
     }
     let mut under_way = UnderWay::default();
     loop {
@@ -32,7 +32,7 @@ pub(super) async fn run(
             current
         } else {
             mailbox.mail().inbox = false;
-            if let Some((current, interrupted)) = turn::load(&engine, &id, &drive).await {
+            if let Some((current, interrupted)) = turn::load(&engine, &id, &guard).await {
                 if interrupted {
                     under_way.answers.push(Input::Recovered);
                 }
@@ -40,7 +40,7 @@ pub(super) async fn run(
                 // nothing, so the conversation would be loaded again, without end.
                 mailbox.mail().inbox = true;
                 current
-            } else if nothing_to_do(&engine, &id, &drive, &mailbox) {
+            } else if nothing_to_do(&engine, &id, &guard, &mailbox) {
                 // Stopping, unreadable, or not there.
                 return under_way.leave_behind(&engine, &id);
             } else {
@@ -50,22 +50,22 @@ pub(super) async fn run(
         };
         under_way.of(&current.integration);
         let answers = std::mem::take(&mut under_way.answers);
-        let turn = current.turn(&engine, &id, &drive, &mailbox, answers.clone()).await;
+        let turn = current.turn(&engine, &id, &guard, &mailbox, answers.clone()).await;
         if turn.is_err() {
             under_way.again(answers);
         }
         match turn {
             Ok(effects) => {
                 for effect in effects {
-                    current.perform(&engine, &id, &drive, effect, &under_way.calls);
+                    current.execute(&engine, &id, &guard, effect, &under_way.calls);
                 }
             }
             // The next owner continues.
-            Err(TurnError::Fenced) if !drive.holds() => {
+            Err(TurnError::Fenced) if !guard.is_valid() => {
                 // Another node may drive it as soon as this task ends: cancel the calls first.
                 drop(current);
                 under_way.leave_behind(&engine, &id);
-                return leave_to_owner(&engine, &id, &drive, &mailbox);
+                return leave_to_owner(&engine, &id, &guard, &mailbox);
             }
             // The answers to its calls are still waited for: the state that is read then decides
             // what they mean.
@@ -79,15 +79,15 @@ pub(super) async fn run(
             Err(TurnError::Store) => {
                 drop(current);
                 under_way.leave_behind(&engine, &id);
-                return give_up(&engine, &id, &drive, &mailbox);
+                return give_up(&engine, &id, &guard, &mailbox);
             }
         }
         // A turn that appended nothing does not notice that the lease is lost. Its state may be
         // old, and so may its wake-up.
-        if drive.is_lost() {
+        if guard.is_revoked() {
             drop(current);
             under_way.leave_behind(&engine, &id);
-            return leave_to_owner(&engine, &id, &drive, &mailbox);
+            return leave_to_owner(&engine, &id, &guard, &mailbox);
         }
         if under_way.calls.is_empty() {
             let wakeup = current.state.next_wakeup(&current.integration.policy);
@@ -95,10 +95,12 @@ pub(super) async fn run(
             // this node loaded it. Unless an append of this run has shown that this is not so, the
             // conversation is loaded again the next time.
             let kept = |live: &LoadedConversation| {
-                live.proven || !engine.store.is_shared() || mutant::is(Mutant::StaleMemory)
+                live.fence_confirmed
+                    || !engine.store.is_clustered()
+                    || mutant::is(Mutant::StaleMemory)
             };
             live = Some(current).filter(kept);
-            if engine.finish(&id, &drive, &mailbox, &mut live, wakeup) {
+            if engine.finish(&id, &guard, &mailbox, &mut live, wakeup) {
                 return;
             }
             continue;
@@ -108,10 +110,10 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             // Whatever is answered now is another's to decide.
-            () = drive.gone() => {
+            () = guard.until_revoked() => {
                 drop(current);
                 under_way.leave_behind(&engine, &id);
-                return leave_to_owner(&engine, &id, &drive, &mailbox);
+                return leave_to_owner(&engine, &id, &guard, &mailbox);
             }
             Some(answer) = under_way.calls.next() => under_way.answers.push(answer),
             () = mailbox.arrived.notified() => {}
@@ -125,9 +127,9 @@ pub(super) async fn run(
 
 /// Ends the task although there is work. Callers that wait get no answer; the store keeps what it
 /// has.
-fn give_up(engine: &Engine, id: &ConversationId, drive: &LeaseGuard, mailbox: &Mailbox) {
+fn give_up(engine: &Engine, id: &ConversationId, guard: &LeaseGuard, mailbox: &Mailbox) {
     mailbox.mail().inbox = false;
-    while !nothing_to_do(engine, id, drive, mailbox) {
+    while !nothing_to_do(engine, id, guard, mailbox) {
         mailbox.mail().inbox = false;
     }
 }
@@ -137,11 +139,11 @@ fn give_up(engine: &Engine, id: &ConversationId, drive: &LeaseGuard, mailbox: &M
 fn leave_to_owner(
     engine: &Arc<Engine>,
     id: &ConversationId,
-    drive: &LeaseGuard,
+    guard: &LeaseGuard,
     mailbox: &Mailbox,
 ) {
-    give_up(engine, id, drive, mailbox);
-    if let Some(regained) = engine.store.finish(id) {
+    give_up(engine, id, guard, mailbox);
+    if let Some(regained) = engine.store.acquire_to_finish(id) {
         drop(engine.deliver(id, regained, Input::Tick));
     }
 }
@@ -151,15 +153,15 @@ fn leave_to_owner(
 fn nothing_to_do(
     engine: &Engine,
     id: &ConversationId,
-    drive: &LeaseGuard,
+    guard: &LeaseGuard,
     mailbox: &Mailbox,
 ) -> bool {
     {
         let mut mail = mailbox.mail();
         mail.deliveries.clear();
-        mail.straight = None;
+        mail.fast_path = None;
     }
-    engine.finish(id, drive, mailbox, &mut None, None)
+    engine.finish(id, guard, mailbox, &mut None, None)
 }
 
 /// The task's place among those that run. If the task panics, the place must become free, or the
@@ -174,7 +176,7 @@ impl Drop for ActiveSlot<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!(conversation = %self.id, "driving the conversation broke; it is tried again");
-            self.engine.broke(self.id);
+            self.engine.restart_after_panic(self.id);
         }
     }
 }

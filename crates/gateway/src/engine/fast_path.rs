@@ -18,7 +18,7 @@ use store::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::turn::TurnError;
-use super::{Engine, MOST_ACTIVE};
+use super::{Engine, MAX_ACTIVE};
 
 /// An agent's message that is not durable yet, and the channel on which to report its result.
 pub(super) struct FastPath {
@@ -33,10 +33,10 @@ impl Engine {
     /// Starts the conversation's task with an agent's message. This requires that the conversation
     /// is cached and idle, and that no other message is on its way into its inbox. The receiver
     /// gets no answer if the attempt ends before the store has answered.
-    pub(super) fn go_straight(
+    pub(super) fn try_fast_path(
         self: &Arc<Self>,
         arrival: &Arrival,
-        arriving: &mut PendingAccept<'_>,
+        accepting: &mut PendingAccept<'_>,
     ) -> Option<oneshot::Receiver<Result<Acceptance, StoreError>>> {
         let Arrival::Message(message @ NewMessage { direction: Direction::Outbound, .. }) = arrival
         else {
@@ -48,30 +48,30 @@ impl Engine {
         if !self.store.accepts_with_step() {
             return None;
         }
-        let drive = self.store.drive(&message.conversation)?;
+        let guard = self.store.acquire(&message.conversation)?;
         let bytes = message.body.len() + message.foreign_id.len() + message.customer.len();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.straights).try_acquire_many_owned(kib);
+        let room = Arc::clone(&self.fast_path_room).try_acquire_many_owned(kib);
         let (durable, taken) = oneshot::channel();
-        let mut slots = self.slots();
-        let idle = slots.parked.contains(&message.conversation)
-            && slots.running.len() < MOST_ACTIVE
-            && !slots.arriving.contains_key(&message.conversation)
-            && slots.unheard == slots.looked_for;
-        *slots.arriving.entry(message.conversation.clone()).or_default() += 1;
-        arriving.conversation = Some(message.conversation.clone());
+        let mut scheduler = self.scheduler();
+        let idle = scheduler.idle_cache.contains(&message.conversation)
+            && scheduler.active.len() < MAX_ACTIVE
+            && !scheduler.accepting.contains_key(&message.conversation)
+            && scheduler.abandoned == scheduler.scanned_through;
+        *scheduler.accepting.entry(message.conversation.clone()).or_default() += 1;
+        accepting.conversation = Some(message.conversation.clone());
         let room = room.ok().filter(|_| idle)?;
-        let straight = FastPath {
+        let fast_path = FastPath {
             message: message.clone(),
             input: input.clone(),
             received: *received,
             durable,
             _room: room,
         };
-        self.begin(&mut slots, &message.conversation, drive, |mail| {
+        self.spawn_driver(&mut scheduler, &message.conversation, guard, |mail| {
             // Messages left in the inbox go first.
-            mail.inbox = !mutant::is(Mutant::StraightOvertakes);
-            mail.straight = Some(straight);
+            mail.inbox = !mutant::is(Mutant::FastPathOvertakes);
+            mail.fast_path = Some(fast_path);
         });
         Some(taken)
     }
@@ -95,13 +95,13 @@ impl FastPath {
     pub(super) async fn append(
         self,
         engine: &Engine,
-        drive: &LeaseGuard,
+        guard: &LeaseGuard,
         append: &Append,
     ) -> Result<bool, TurnError> {
-        if drive.is_lost() {
+        if guard.is_revoked() {
             return Err(TurnError::Fenced);
         }
-        if !drive.holds() {
+        if !guard.is_valid() {
             return Err(TurnError::FastPath);
         }
         let conversation = self.message.conversation.clone();
@@ -133,25 +133,25 @@ pub(super) struct PendingAccept<'a> {
     /// True until the caller has its answer. If the caller hangs up or times out while the commit
     /// is in progress, a durable message may remain unreported. The inbox must then be scanned, and
     /// until then no message takes the fast path.
-    pub(super) unheard: bool,
+    pub(super) abandoned: bool,
 }
 
 impl<'a> PendingAccept<'a> {
     pub(super) fn new(engine: &'a Engine) -> Self {
-        Self { engine, conversation: None, unheard: true }
+        Self { engine, conversation: None, abandoned: true }
     }
 }
 
 impl Drop for PendingAccept<'_> {
     fn drop(&mut self) {
-        let mut slots = self.engine.slots();
-        if self.unheard {
-            slots.turned_away = true;
-            slots.unheard += 1;
+        let mut scheduler = self.engine.scheduler();
+        if self.abandoned {
+            scheduler.rescan_needed = true;
+            scheduler.abandoned += 1;
             self.engine.room.notify_one();
         }
         if let Some(conversation) = self.conversation.take()
-            && let Entry::Occupied(mut entry) = slots.arriving.entry(conversation)
+            && let Entry::Occupied(mut entry) = scheduler.accepting.entry(conversation)
         {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
