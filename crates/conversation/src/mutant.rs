@@ -34,8 +34,7 @@ pub enum Mutant {
     StaleMemory,
     /// An attempt is still made, although its message was settled before its bytes left.
     NotCalledOff,
-    /// A message that goes straight to its conversation does not check whether others wait in the
-    /// inbox.
+    /// A message on the fast path does not check whether others wait in the inbox.
     FastPathOvertakes,
     /// The check whether a call may still be made runs before its connection exists, and not again
     /// before the first byte.

@@ -303,9 +303,7 @@ async fn fences(driver: &mut Driver<'_>) {
 }
 
 async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
-    if !driver.store.accepts_with_step() {
-        return;
-    }
+    let Some(atomic) = driver.store.atomic() else { return };
     driver.now = 15_000;
     let both = |state: &mut Conversation, id: &str| {
         let Arrival::Message(message) = agent_message(id, 15_000) else {
@@ -324,15 +322,12 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     };
     let before = driver.store.dossier(&conversation()).await.expect("a read");
     let (again, records) = both(&mut driver.state.clone(), "m1");
-    let repeated = driver.store.accept_with_step(again, driver.append(records, vec![])).await;
+    let repeated = atomic.accept_with_step(again, driver.append(records, vec![])).await;
     assert_eq!(repeated.expect("an answer"), AtomicOutcome::Repeated);
     let (new, records) = both(&mut driver.state.clone(), "with-its-step");
     let mut late = driver.append(records, vec![]);
     late.after -= 1;
-    assert_eq!(
-        driver.store.accept_with_step(new, late).await.expect("an answer"),
-        AtomicOutcome::Fenced
-    );
+    assert_eq!(atomic.accept_with_step(new, late).await.expect("an answer"), AtomicOutcome::Fenced);
     assert_eq!(
         driver.store.dossier(&conversation()).await.expect("a read"),
         before,
@@ -347,7 +342,7 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     let taken = inbox.iter().map(|item| item.seq).collect();
     let (new, records) = both(&mut driver.state, "with-its-step");
     let (count, body) = (records.len() as u64, new.body.clone());
-    let handled = driver.store.accept_with_step(new, driver.append(records, taken)).await;
+    let handled = atomic.accept_with_step(new, driver.append(records, taken)).await;
     assert_eq!(handled.expect("an answer"), AtomicOutcome::Whole { early: false });
     driver.seq += count;
     assert!(

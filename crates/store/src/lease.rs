@@ -1,9 +1,8 @@
-//! The right to drive a conversation. If several nodes share a store, each node drives a part of
-//! the conversations.
+//! Leases: which conversations this node may drive. If several nodes share a store, each node
+//! drives a part of the conversations.
 //!
-//! The journal's fence keeps the order whatever happens here; the right only keeps nodes from
-//! working against each other. A store grants the right, and a driver holds it as long as something
-//! is under way.
+//! The journal's fence keeps the order whatever happens here; leases only keep nodes from working
+//! against each other. A driver holds a [`LeaseGuard`] as long as something is under way.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,69 +15,59 @@ use tokio::time::Instant;
 
 use crate::lease_clock::LeaseClock;
 use crate::mistake::{self, Mistake};
-use crate::{Machine, OutboxItem};
+use crate::{Machine, OutboxItem, OwnershipEvent};
 
 /// The number of shards that the conversations are split into, by the first byte of the hash in
 /// their ids.
 pub(crate) const SHARDS: usize = 256;
 
-/// The right to drive one conversation. While it is held, the conversation is not handed over to
-/// another node. It can still be lost if this node is silent for too long.
+/// The right to drive one conversation. While a guard exists, its conversation is not handed over
+/// to another node. It can still be revoked if this node is silent for too long.
 #[derive(Clone, Debug)]
 pub struct LeaseGuard(Option<Arc<GuardedShard>>);
-
-/// Something another node did, or a timeout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OwnershipEvent {
-    /// This node may drive conversations that it could not drive before: it must check what they
-    /// need.
-    ShardsGained,
-    /// A conversation that this node drives has something in its inbox.
-    PendingInput(ConversationId),
-}
 
 #[derive(Debug)]
 struct GuardedShard {
     leases: Arc<HeldLeases>,
     shard: usize,
-    /// A lost right does not come back with the next lease: another node may have driven between
-    /// the two.
+    /// A revoked guard does not become valid with the next lease: another node may have driven
+    /// between the two.
     epoch: u64,
 }
 
 impl LeaseGuard {
-    /// The right of a process that is the only user of the store.
+    /// The guard of a process that is the only user of the store.
     pub fn exclusive() -> Self {
         Self(None)
     }
 
-    /// Whether the right is lost for good. A right that has only run out comes back if no other
-    /// node has held it meanwhile.
+    /// Whether the guard will never be valid again. One whose lease has only run out becomes valid
+    /// again if no other node has held the lease meanwhile.
     pub fn is_revoked(&self) -> bool {
         !mutant::is(Mutant::LeaseUnchecked)
             && self.0.as_ref().is_some_and(|user| user.leases.is_revoked(user))
     }
 
-    /// Distinguishes this right from earlier rights of this node to the same conversation. Other
-    /// nodes may have driven it between two epochs, so knowledge from one is worthless in the
-    /// next.
+    /// Distinguishes this guard from earlier ones of this node for the same conversation. Other
+    /// nodes may have driven it between two epochs, so knowledge from one is worthless in the next.
     pub fn epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |user| user.epoch)
     }
 
-    /// Whether new work may begin: the right is held, and is not about to be handed over.
+    /// Whether new work may begin: the guard is valid, and its shard is not about to be handed
+    /// over.
     pub fn admits_new_work(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
             || self.0.as_ref().is_none_or(|user| user.leases.covers(user, false))
     }
 
-    /// Whether the right is held, so that work that has begun may go on.
+    /// Whether this node relies on the lease, so that work that has begun may go on.
     pub fn is_valid(&self) -> bool {
         mutant::is(Mutant::LeaseUnchecked)
             || self.0.as_ref().is_none_or(|user| user.leases.covers(user, true))
     }
 
-    /// Waits until [`Self::is_valid`] is false: what is under way with this right must then be
+    /// Waits until [`Self::is_valid`] is false: what is under way with this guard must then be
     /// dropped. It never ends in a process that is the only user of the store.
     pub fn until_invalid(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
@@ -91,7 +80,7 @@ impl LeaseGuard {
         }
     }
 
-    /// Waits until [`Self::is_revoked`]: from then on, nothing under way with this right can have
+    /// Waits until [`Self::is_revoked`]: from then on, nothing under way with this guard can have
     /// any result.
     pub fn until_revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
@@ -152,7 +141,7 @@ struct Shard {
     /// way in it.
     leaving: Option<Instant>,
     epoch: u64,
-    /// How many hold a right of this epoch.
+    /// How many guards of this epoch there are.
     users: usize,
     /// Outbox items up to this place may have been told to Genesys by another node, or by this node
     /// before the lease ran out.
@@ -204,7 +193,7 @@ impl HeldLeases {
         self.clock.now()
     }
 
-    /// The right to drive a conversation, if this node has it now.
+    /// A guard for a conversation, if this node may drive it now.
     pub(crate) fn acquire(self: &Arc<Self>, conversation: &ConversationId) -> Option<LeaseGuard> {
         self.guard(conversation, false)
     }
@@ -245,7 +234,7 @@ impl HeldLeases {
             && self.now() < state.until
     }
 
-    /// Waits until a right is gone, or has run out without being renewed in time.
+    /// Waits until a guard is revoked, or its lease has run out without being renewed in time.
     async fn until_invalid(&self, guard: &LeaseGuard) {
         loop {
             // Register before checking, so that no loss is missed in between.
@@ -263,7 +252,7 @@ impl HeldLeases {
         }
     }
 
-    /// Waits until a right is gone for good.
+    /// Waits until a guard is revoked.
     async fn until_revoked(&self, user: &GuardedShard) {
         loop {
             // Register before checking, so that no loss is missed in between.
@@ -573,8 +562,7 @@ mod tests {
 
     /// A receipt may have been on its way when the lease ran out, and is read again after that.
     #[tokio::test(start_paused = true)]
-    async fn all_that_is_owed_is_in_doubt_from_a_renewal_that_came_late_until_it_is_known_what_was_there()
-     {
+    async fn after_a_late_renewal_all_that_is_owed_is_in_doubt_until_it_is_known() {
         let (leases, noor) = with_all();
         assert!(leases.is_in_doubt(&noor, 7) && !leases.is_in_doubt(&noor, 8));
         let renew =
@@ -653,11 +641,11 @@ mod tests {
         assert!(
             !guard.is_valid() && guard.is_revoked() && leases.next_forced_release(GRACE).is_none()
         );
-        // A remaining right of the old epoch holds up no later hand-over.
+        // A remaining guard of the old epoch holds up no later hand-over.
         leases.activate(&(0..SHARDS).collect::<Vec<_>>(), 7);
         let next = leases.acquire(&noor).expect("it is ours again");
         drop(guard);
-        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1, "the new right counts");
+        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1, "the new guard counts");
         drop(next);
         leases.until_rebalance_needed().await;
         assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);

@@ -1,9 +1,10 @@
 //! Durable storage: the inbox (accepted, not yet handled), the journal (what each conversation
 //! decided), and the projections. People, dedupe and Genesys's outbox read the projections.
 //!
-//! [`Store`] uses the verbs of the domain. `sqlite` is the implementation that needs nothing else;
-//! `postgres` is for an existing database. The gateway calls the store; the store calls no other
-//! part, decides nothing about a message, and knows no wire format.
+//! [`Store`] is persistence, in the verbs of the domain. [`Ownership`] says which node drives which
+//! conversation. [`AtomicAccept`] saves a commit if a store can. `sqlite` is the implementation
+//! that needs nothing else; `postgres` is for an existing database. The gateway calls the store;
+//! the store calls no other part, decides nothing about a message, and knows no wire format.
 
 mod audit;
 #[cfg(feature = "conformance")]
@@ -17,6 +18,7 @@ mod lease_clock;
 pub mod memory;
 pub mod mistake;
 mod observe;
+mod ownership;
 mod portable;
 mod postgres;
 mod projection;
@@ -29,7 +31,8 @@ use std::collections::BTreeMap;
 
 pub use audit::{Audit, audit};
 pub use error::{AppendError, OpenError, StoreError};
-pub use lease::{LeaseGuard, OwnershipEvent};
+pub use lease::LeaseGuard;
+pub use ownership::{Ownership, OwnershipEvent};
 pub use portable::{
     ConversationExport, Copied, Early, EventCursor, Fingerprint, Portable, SeenEvent, copy,
 };
@@ -47,10 +50,10 @@ use async_trait::async_trait;
 use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
-/// The store. On every implementation, whatever a writing method returns `Ok` for is durable
+/// Persistence. On every implementation, whatever a writing method returns `Ok` for is durable
 /// (fsync'd).
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Ownership + Send + Sync + 'static {
     /// Accepts an arrival and returns its verdict. An arrival that it returns `Ok` for survives
     /// anything.
     async fn accept(&self, arrival: Arrival) -> Result<Acceptance, StoreError>;
@@ -61,20 +64,9 @@ pub trait Store: Send + Sync + 'static {
     /// inbox: a report that had come before the message had that name.
     async fn append(&self, append: Append) -> Result<bool, AppendError>;
 
-    /// Takes an agent's message and the step that handles it, and possibly inbox inputs before it.
-    /// It combines [`Store::accept`] and [`Store::append`], all or nothing; the message itself is
-    /// never in the inbox. Call it only if [`Store::accepts_with_step`].
-    async fn accept_with_step(
-        &self,
-        _: NewMessage,
-        _: Append,
-    ) -> Result<AtomicOutcome, StoreError> {
-        Err(StoreError::Unavailable("it takes a message and its step one after the other".into()))
-    }
-
-    /// Whether a message and the step that handles it can be taken in one commit.
-    fn accepts_with_step(&self) -> bool {
-        false
+    /// How it takes a message and the step that handles it in one commit, if it can.
+    fn atomic(&self) -> Option<&dyn AtomicAccept> {
+        None
     }
 
     /// Everything needed to continue a conversation; `None` if there is no such conversation.
@@ -209,35 +201,17 @@ pub trait Store: Send + Sync + 'static {
     fn health(&self) -> Option<Health> {
         None
     }
+}
 
-    /// Whether other nodes may use it too. Then `waiting`, `due`, `outbox` and `watched` answer for
-    /// the conversations that this node drives. Callers must poll them: another node may have left
-    /// something there unnoticed.
-    fn is_clustered(&self) -> bool {
-        false
-    }
-
-    /// The right to begin work in a conversation, if this node has it now.
-    fn acquire(&self, _: &ConversationId) -> Option<LeaseGuard> {
-        Some(LeaseGuard::exclusive())
-    }
-
-    /// The right to end what is open in a conversation, if this node has it now. It holds even
-    /// while the conversation is about to be handed over and no new work may begin. A deadline in
-    /// that time does not wait for the next node.
-    fn acquire_to_finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
-        self.acquire(conversation)
-    }
-
-    /// Gives up the right to drive each conversation as soon as nothing is under way in it: this
-    /// process will end.
-    fn step_down(&self) {}
-
-    /// Tells the node that drives a conversation that its inbox has something new. Best effort.
-    fn notify_owner(&self, _: &ConversationId) {}
-
-    /// Waits for an action of another node, or a timeout; one caller at a time.
-    async fn next_event(&self) -> OwnershipEvent {
-        std::future::pending().await
-    }
+/// Accepts a message together with the decision about it.
+#[async_trait]
+pub trait AtomicAccept: Send + Sync {
+    /// Takes an agent's message and the step that handles it, and possibly inbox inputs before it.
+    /// It combines [`Store::accept`] and [`Store::append`], all or nothing; the message itself is
+    /// never in the inbox.
+    async fn accept_with_step(
+        &self,
+        message: NewMessage,
+        append: Append,
+    ) -> Result<AtomicOutcome, StoreError>;
 }

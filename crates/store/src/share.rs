@@ -84,8 +84,8 @@ fn retry_interval(takeover: Duration) -> Duration {
 }
 
 /// How long work under way in a shard may hold up its hand-over. With the pause until the next node
-/// looks ([`soon`]) that is three sixteenths of `takeover`. A hand-over may stop a conversation for
-/// a quarter, and reading it takes time too.
+/// looks ([`retry_interval`]) that is three sixteenths of `takeover`. A hand-over may stop a
+/// conversation for a quarter, and reading it takes time too.
 fn release_grace(takeover: Duration) -> Duration {
     takeover / 8
 }
@@ -128,9 +128,9 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     /// the next comes after `pause`.
     pub(crate) async fn run(mut self, mut pause: Duration) {
         loop {
-            let rung =
+            let is_called =
                 tokio::time::timeout(pause, self.leases.until_rebalance_needed()).await.is_ok();
-            if rung {
+            if is_called {
                 tokio::time::sleep(coalesce_for(self.takeover)).await;
             }
             pause = renewal_interval(self.takeover);

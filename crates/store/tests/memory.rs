@@ -7,7 +7,8 @@ use conversation::{ConversationId, Input, IntegrationName, MessageId, Record, Se
 use jiff::Timestamp;
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
 use store::{
-    Append, Arrival, Direction, NewMessage, OwnershipEvent, Store, StoreError, audit, conformance,
+    Append, Arrival, Direction, NewMessage, Ownership, OwnershipEvent, Store, StoreError, audit,
+    conformance,
 };
 
 #[tokio::test]

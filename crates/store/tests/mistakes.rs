@@ -15,7 +15,9 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use futures_util::FutureExt;
 use postgres_cluster::Cluster;
 use store::mistake::{self, Mistake};
-use store::{Arrival, Direction, NewMessage, PostgresStore, SqliteStore, Store, conformance};
+use store::{
+    Arrival, Direction, NewMessage, Ownership, PostgresStore, SqliteStore, Store, conformance,
+};
 use tokio::time::Instant;
 
 const TAKEOVER: Duration = Duration::from_secs(2);
@@ -57,7 +59,7 @@ async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
     let customers = (0..200).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
     let customers: Vec<_> =
         customers.filter(|customer| leaves.acquire(customer).is_some()).collect();
-    let drives: Vec<_> = customers.iter().filter_map(|customer| leaves.acquire(customer)).collect();
+    let guards: Vec<_> = customers.iter().filter_map(|customer| leaves.acquire(customer)).collect();
     leaves.step_down();
     let begun = Instant::now();
     while !customers.iter().all(|customer| stays.acquire(customer).is_some()) {
@@ -69,7 +71,7 @@ async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(drives.iter().all(|guard| !guard.is_valid()), "what was under way is called off");
+    assert!(guards.iter().all(|guard| !guard.is_valid()), "what was under way is called off");
 }
 
 /// A server that does not sync by default, and crashes right after it has answered.

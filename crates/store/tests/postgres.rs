@@ -15,8 +15,8 @@ use conversation::{
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
 use store::{
-    Acceptance, Append, Arrival, Direction, EventCursor, Machine, NewMessage, OpenError, Portable,
-    PostgresStore, SqliteStore, Store, StoreClock, StoreError, conformance, copy,
+    Acceptance, Append, Arrival, Direction, EventCursor, Machine, NewMessage, OpenError, Ownership,
+    Portable, PostgresStore, SqliteStore, Store, StoreClock, StoreError, conformance, copy,
 };
 use tokio::time::Instant;
 
@@ -69,8 +69,8 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
     let integration = IntegrationName::new("acme");
     for n in 0..1_000 {
         let customer = ConversationId::of(&integration, &format!("customer-{n}"));
-        let guard = first.acquire(&customer).is_some();
-        assert!(!(guard && second.acquire(&customer).is_some()), "two drive {customer}");
+        let is_first = first.acquire(&customer).is_some();
+        assert!(!(is_first && second.acquire(&customer).is_some()), "two drive {customer}");
     }
     // The hint goes only to the node that drives the conversation.
     for n in 0..100 {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use conversation::{Clock, ConversationId, IntegrationName};
 use jiff::{SignedDuration, Timestamp};
 use postgres_cluster::Cluster;
-use store::{Machine, OpenError, PostgresStore, Store};
+use store::{Machine, OpenError, Ownership, PostgresStore, Store};
 use tokio::time::Instant;
 use wall_clock::WallClock;
 

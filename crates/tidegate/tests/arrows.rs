@@ -1,4 +1,4 @@
-//! Which crate may use which: the arrows of ARCHITECTURE.md.
+//! Which crate may use which: the "Uses" lines of ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -215,7 +215,7 @@ impl Egress {
         // If another node owns the item by now, that node finds it in the outbox. If this node lost
         // and regained the conversation, it reads the item again if it is still owed. The lease is
         // only checked here: its guard must not be held while the post waits for the budget.
-        turn.right()?;
+        turn.guard()?;
         let outcome = if let Some(input) = done {
             Outcome::Done(input)
         } else {
@@ -224,11 +224,11 @@ impl Egress {
                 .post(&told)
                 .await
         };
-        let (drive, mut failed) = turn.end();
+        let (guard, mut failed) = turn.end();
         let tell = |failed: &[FailedCall], follows: &str| {
             tell::all_failed(engine, integration, failed, follows);
         };
-        let Some(drive) = drive else {
+        let Some(guard) = guard else {
             tell(&failed, "another node goes on with it");
             return None;
         };
@@ -237,7 +237,7 @@ impl Egress {
                 if is_refused(&input) {
                     tell(&failed, &format!("{} is refused for good", item.owed.key()));
                 }
-                if engine.deliver(&item.conversation, drive, (*input).clone()).await.is_ok() {
+                if engine.deliver(&item.conversation, guard, (*input).clone()).await.is_ok() {
                     self.count(&item, &input);
                     return None;
                 }
@@ -254,7 +254,7 @@ impl Egress {
                 if failed.is_empty() {
                     failed.push(FailedCall::without_call(&why));
                 }
-                if alone && self.is_given_up(engine, &item, drive, &why).await {
+                if alone && self.is_given_up(engine, &item, guard, &why).await {
                     tell(&failed, &format!("{} is given up", item.owed.key()));
                     return None;
                 }
@@ -286,11 +286,11 @@ impl Egress {
         &self,
         engine: &Arc<Engine>,
         item: &OutboxItem,
-        drive: LeaseGuard,
+        guard: LeaseGuard,
         why: &str,
     ) -> bool {
         let failed = Input::PostFailed { owed: item.owed.clone(), why: why.into() };
-        if engine.deliver(&item.conversation, drive, failed).await.is_err() {
+        if engine.deliver(&item.conversation, guard, failed).await.is_err() {
             return false;
         }
         // If the state cannot be read, the item is retried: one call too many is better than none.

@@ -55,7 +55,7 @@ impl From<StoreError> for Outcome {
 
 impl Post<'_> {
     pub(super) async fn post(&self, item: &OutboxItem) -> Outcome {
-        let mut brought = match &item.owed {
+        let mut outcome = match &item.owed {
             Owed::Receipt { message, fate } => {
                 self.receipt(message, fate.as_ref(), item.since).await
             }
@@ -64,10 +64,10 @@ impl Post<'_> {
             Owed::Disconnect { id } => self.disconnect(item, id).await,
         };
         // Once in doubt, the item stays in doubt until an answer about the item itself.
-        if let Err(Outcome::Later(later)) = &mut brought {
+        if let Err(Outcome::Later(later)) = &mut outcome {
             later.doubt |= self.doubt;
         }
-        brought.unwrap_or_else(|later| later)
+        outcome.unwrap_or_else(|later| later)
     }
 
     async fn receipt(

@@ -133,7 +133,7 @@ impl<'a> Turn<'a> {
         self.state().place = None;
         let not_sent = |cause: &str| Err(CallError::NotSent { cause: cause.to_owned() });
         let Some(permit) = permit else { return not_sent("the gateway was stopping") };
-        let Some(guard) = self.right() else {
+        let Some(guard) = self.guard() else {
             permit.unused();
             return not_sent("another node drives the conversation");
         };
@@ -151,7 +151,7 @@ impl<'a> Turn<'a> {
 
     /// A lease guard for the conversation, if the lease is still the one under which the item was
     /// read.
-    pub(super) fn right(&self) -> Option<LeaseGuard> {
+    pub(super) fn guard(&self) -> Option<LeaseGuard> {
         self.store.acquire(self.conversation).filter(|guard| guard.epoch() == self.epoch)
     }
 
@@ -163,9 +163,9 @@ impl<'a> Turn<'a> {
 
     /// After all calls: the lease guard of the last one, and the calls that failed.
     pub(super) fn end(self) -> (Option<LeaseGuard>, Vec<FailedCall>) {
-        let right = self.right();
+        let guard = self.guard();
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.guard.or(right), state.failed)
+        (state.guard.or(guard), state.failed)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

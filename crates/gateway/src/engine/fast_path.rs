@@ -2,11 +2,10 @@
 //! decision about it become durable in one commit. It is then never in the inbox. All other
 //! messages go through the inbox.
 //!
-//! The path ends in the same turn and the same append (`turn`), and is tried once. If the message
+//! The path ends in the same turn and the same append (`commit`), and is tried once. If the message
 //! does not become durable (the store is down, the gateway stops), the decided state is discarded.
 //! The caller then puts the message into the inbox.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use conversation::mutant::{self, Mutant};
@@ -17,8 +16,8 @@ use store::{
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::turn::TurnError;
-use super::{Engine, MAX_ACTIVE};
+use super::Engine;
+use super::commit::TurnError;
 
 /// An agent's message that is not durable yet, and the channel on which to report its result.
 pub(super) struct FastPath {
@@ -45,22 +44,16 @@ impl Engine {
         let Some(input @ Input::AgentMessage { received, .. }) = &message.input else {
             return None;
         };
-        if !self.store.accepts_with_step() {
-            return None;
-        }
+        self.store.atomic()?;
         let guard = self.store.acquire(&message.conversation)?;
         let bytes = message.body.len() + message.foreign_id.len() + message.customer.len();
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.fast_path_room).try_acquire_many_owned(kib);
         let (durable, taken) = oneshot::channel();
         let mut scheduler = self.scheduler();
-        let idle = scheduler.idle_cache.contains(&message.conversation)
-            && scheduler.active.len() < MAX_ACTIVE
-            && !scheduler.accepting.contains_key(&message.conversation)
-            && scheduler.abandoned == scheduler.scanned_through;
-        *scheduler.accepting.entry(message.conversation.clone()).or_default() += 1;
+        let may_take_it = scheduler.begin_accept(&message.conversation);
         accepting.conversation = Some(message.conversation.clone());
-        let room = room.ok().filter(|_| idle)?;
+        let room = room.ok().filter(|_| may_take_it)?;
         let fast_path = FastPath {
             message: message.clone(),
             input: input.clone(),
@@ -68,11 +61,13 @@ impl Engine {
             durable,
             _room: room,
         };
-        self.spawn_driver(&mut scheduler, &message.conversation, guard, |mail| {
+        let spawn = scheduler.spawn(&message.conversation, |mail| {
             // Messages left in the inbox go first.
             mail.inbox = !mutant::is(Mutant::FastPathOvertakes);
             mail.fast_path = Some(fast_path);
         });
+        drop(scheduler);
+        self.spawn_driver(&message.conversation, guard, Some(spawn));
         Some(taken)
     }
 }
@@ -105,7 +100,8 @@ impl FastPath {
             return Err(TurnError::FastPath);
         }
         let conversation = self.message.conversation.clone();
-        match engine.store.accept_with_step(self.message, append.clone()).await {
+        let atomic = engine.store.atomic().ok_or(TurnError::FastPath)?;
+        match atomic.accept_with_step(self.message, append.clone()).await {
             Ok(AtomicOutcome::Whole { early }) => {
                 let _ = self.durable.send(Ok(Acceptance::New(conversation)));
                 Ok(early)
@@ -133,30 +129,24 @@ pub(super) struct PendingAccept<'a> {
     /// True until the caller has its answer. If the caller hangs up or times out while the commit
     /// is in progress, a durable message may remain unreported. The inbox must then be scanned, and
     /// until then no message takes the fast path.
-    pub(super) abandoned: bool,
+    pub(super) is_unanswered: bool,
 }
 
 impl<'a> PendingAccept<'a> {
     pub(super) fn new(engine: &'a Engine) -> Self {
-        Self { engine, conversation: None, abandoned: true }
+        Self { engine, conversation: None, is_unanswered: true }
     }
 }
 
 impl Drop for PendingAccept<'_> {
     fn drop(&mut self) {
         let mut scheduler = self.engine.scheduler();
-        if self.abandoned {
-            scheduler.rescan_needed = true;
-            scheduler.abandoned += 1;
+        if self.is_unanswered {
+            scheduler.abandon_accept();
             self.engine.room.notify_one();
         }
-        if let Some(conversation) = self.conversation.take()
-            && let Entry::Occupied(mut entry) = scheduler.accepting.entry(conversation)
-        {
-            *entry.get_mut() -= 1;
-            if *entry.get() == 0 {
-                entry.remove();
-            }
+        if let Some(conversation) = self.conversation.take() {
+            scheduler.end_accept(conversation);
         }
     }
 }

@@ -1,14 +1,18 @@
 //! Decides who drives which conversation, and when.
 //!
 //! A conversation has a task only while it has work. `driver` is that task, `timers` wakes it when
-//! its time comes, and this file ensures that there is never more than one. Nothing here decides
+//! its time comes, and `scheduler` ensures that there is never more than one. Nothing here decides
 //! anything about a message.
 
 mod calls;
+mod commit;
 mod dead_letters;
 mod driver;
 mod fast_path;
+mod loaded;
+mod mailbox;
 mod order;
+mod scheduler;
 mod tell;
 mod terms;
 mod timers;
@@ -16,14 +20,13 @@ mod turn;
 mod under_way;
 mod upkeep;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
-use lru::LruCache;
 use store::{
     Acceptance, Arrival, Due, LeaseGuard, OwnershipEvent, Store, StoreError, WatchedConversation,
 };
@@ -38,8 +41,11 @@ use crate::failures::Failures;
 use crate::metrics::Metrics;
 use crate::operators::Readiness;
 use crate::settings::{Integration, Limits};
-use fast_path::{FastPath, PendingAccept};
-use turn::LoadedConversation;
+use driver::Driver;
+use fast_path::PendingAccept;
+use loaded::LoadedConversation;
+use mailbox::{Delivery, Mailbox};
+use scheduler::{Scheduler, Spawn};
 
 /// How many conversations may have a task. Beyond this limit, messages wait in the inbox until
 /// there is room (I12).
@@ -68,25 +74,6 @@ const MAX_WAKE_UPS: usize = 4_096;
 /// How many volatile inputs (typing) may wait for one conversation.
 const MAX_VOLATILE: usize = 16;
 
-/// An input, and the channel on which to report that it is durable.
-pub(crate) type Delivery = (Input, Option<oneshot::Sender<()>>);
-
-/// What waits for the task of one conversation.
-#[derive(Default)]
-struct Mailbox {
-    state: Mutex<Mail>,
-    arrived: Notify,
-}
-
-#[derive(Default)]
-struct Mail {
-    /// The inbox in the store has something new.
-    inbox: bool,
-    deliveries: VecDeque<Delivery>,
-    /// What the task was started for, if that is not in the inbox.
-    fast_path: Option<FastPath>,
-}
-
 pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -101,7 +88,7 @@ pub(crate) struct Engine {
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
     runtimes: BTreeMap<IntegrationName, IntegrationRuntime>,
-    scheduler: Mutex<Scheduler>,
+    scheduler: Mutex<Scheduler<LoadedConversation>>,
     /// Capacity for requests, because a caller without authorization uses memory until its
     /// signature is checked.
     pub(crate) bodies: BodyAdmission,
@@ -127,21 +114,6 @@ struct IntegrationRuntime {
     integration: Arc<Integration>,
     egress: Arc<Egress>,
     opened: ends::Opened,
-}
-
-struct Scheduler {
-    active: HashMap<ConversationId, Arc<Mailbox>>,
-    idle_cache: LruCache<ConversationId, LoadedConversation>,
-    /// How many agents' messages are being stored, by conversation. No message on the fast path may
-    /// overtake them.
-    accepting: HashMap<ConversationId, usize>,
-    /// How often a caller did not hear what became of its message, and up to which of them the
-    /// store has been waited for.
-    abandoned: u64,
-    scanned_through: u64,
-    /// Something may wait in an inbox without a task that knows of it. The store must be scanned
-    /// when there is room.
-    rescan_needed: bool,
 }
 
 impl Engine {
@@ -181,14 +153,7 @@ impl Engine {
             broken: CancellationToken::new(),
             tasks: TaskTracker::new(),
             runtimes,
-            scheduler: Mutex::new(Scheduler {
-                active: HashMap::new(),
-                idle_cache: LruCache::new(MAX_CACHED),
-                accepting: HashMap::new(),
-                abandoned: 0,
-                scanned_through: 0,
-                rescan_needed: true,
-            }),
+            scheduler: Mutex::new(Scheduler::new(MAX_ACTIVE, MAX_CACHED)),
             bodies: BodyAdmission::new(BODIES),
             readiness: Readiness::default(),
             fast_path_room: Arc::new(Semaphore::new(FAST_PATH_BODIES)),
@@ -206,7 +171,7 @@ impl Engine {
         }
         engine.keep_up("keeping deadlines", timers::run(Arc::clone(&engine), set));
         engine.keep_up("looking through the inbox", Arc::clone(&engine).look_through_inbox());
-        engine.keep_up("hearing of other nodes", Arc::clone(&engine).hear_news());
+        engine.keep_up("hearing of other nodes", Arc::clone(&engine).hear_events());
         engine.keep_up("pruning", Arc::clone(&engine).prune());
         engine.keep_up("counting dead letters", dead_letters::count(Arc::clone(&engine)));
         engine.room.notify_one();
@@ -214,14 +179,14 @@ impl Engine {
     }
 
     pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
-        self.runtimes.get(name).map(|line| &line.integration)
+        self.runtimes.get(name).map(|runtime| &runtime.integration)
     }
 
     /// The integration with this id at Genesys.
     pub(crate) fn integration_of_genesys(&self, genesys_id: &str) -> Option<&Arc<Integration>> {
         self.runtimes
             .values()
-            .map(|line| &line.integration)
+            .map(|runtime| &runtime.integration)
             .find(|integration| integration.genesys_id == genesys_id)
     }
 
@@ -231,14 +196,14 @@ impl Engine {
     }
 
     pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
-        self.runtimes.get(name).map(|line| &line.egress)
+        self.runtimes.get(name).map(|runtime| &runtime.egress)
     }
 
     /// Announces that a conversation has got a session, so that its end must be detected.
     pub(crate) fn opened(&self, name: &IntegrationName, watched: WatchedConversation) {
-        if let Some(line) = self.runtimes.get(name) {
+        if let Some(runtime) = self.runtimes.get(name) {
             // If there is no room, or no listener, polling finds it.
-            let _ = line.opened.try_send(watched);
+            let _ = runtime.opened.try_send(watched);
         }
     }
 
@@ -256,7 +221,7 @@ impl Engine {
                 None => {}
                 Some(taken) => match taken.await {
                     Ok(Ok(stored)) => {
-                        accepting.abandoned = false;
+                        accepting.is_unanswered = false;
                         return Ok(stored);
                     }
                     Ok(Err(error)) => last = error,
@@ -268,7 +233,8 @@ impl Engine {
                     Ok(stored) => {
                         // After a retry, "repeated" may refer to our own first try, whose answer
                         // was lost.
-                        accepting.abandoned = pause > FIRST_PAUSE && stored == Acceptance::Repeated;
+                        accepting.is_unanswered =
+                            pause > FIRST_PAUSE && stored == Acceptance::Repeated;
                         if let Acceptance::New(conversation) = &stored {
                             self.wake(conversation);
                         }
@@ -291,15 +257,8 @@ impl Engine {
         let Some(guard) = self.store.acquire(conversation) else {
             return self.store.notify_owner(conversation);
         };
-        let mut scheduler = self.scheduler();
-        if let Some(mailbox) = scheduler.active.get(conversation) {
-            mailbox.mail().inbox = true;
-            mailbox.arrived.notify_one();
-        } else if scheduler.active.len() >= MAX_ACTIVE {
-            scheduler.rescan_needed = true;
-        } else {
-            self.spawn_driver(&mut scheduler, conversation, guard, |mail| mail.inbox = true);
-        }
+        let spawn = self.scheduler().wake(conversation);
+        self.spawn_driver(conversation, guard, spawn);
     }
 
     /// Hands an input to a conversation, whether it is active or not. The receiver resolves when
@@ -318,11 +277,7 @@ impl Engine {
 
     /// Hands over an input that may be lost: typing. It is dropped if too many wait.
     pub(crate) fn deliver_volatile(self: &Arc<Self>, conversation: &ConversationId, input: Input) {
-        let crowded = self
-            .scheduler()
-            .active
-            .get(conversation)
-            .is_some_and(|mailbox| mailbox.mail().deliveries.len() >= MAX_VOLATILE);
+        let crowded = self.scheduler().delivered(conversation) >= MAX_VOLATILE;
         if !crowded
             && self.has_room()
             && let Some(guard) = self.store.acquire(conversation)
@@ -337,37 +292,20 @@ impl Engine {
         guard: LeaseGuard,
         delivery: Delivery,
     ) {
-        let mut scheduler = self.scheduler();
-        if let Some(mailbox) = scheduler.active.get(conversation) {
-            mailbox.mail().deliveries.push_back(delivery);
-            mailbox.arrived.notify_one();
-        } else {
-            self.spawn_driver(&mut scheduler, conversation, guard, |mail| {
-                mail.deliveries.push_back(delivery);
-            });
-        }
+        let spawn = self.scheduler().deliver(conversation, delivery);
+        self.spawn_driver(conversation, guard, spawn);
     }
 
     fn spawn_driver(
         self: &Arc<Self>,
-        scheduler: &mut Scheduler,
         conversation: &ConversationId,
         guard: LeaseGuard,
-        first: impl FnOnce(&mut Mail),
+        spawn: Option<Spawn<LoadedConversation>>,
     ) {
-        let mailbox = Arc::new(Mailbox::default());
-        first(&mut mailbox.mail());
-        mailbox.arrived.notify_one();
-        let cached = scheduler.idle_cache.pop(conversation);
-        scheduler.active.insert(conversation.clone(), Arc::clone(&mailbox));
+        let Some(Spawn { mailbox, cached }) = spawn else { return };
         self.metrics.active.inc();
-        self.tasks.spawn(driver::run(
-            Arc::clone(self),
-            conversation.clone(),
-            guard,
-            mailbox,
-            cached,
-        ));
+        let driver = Driver { engine: Arc::clone(self), id: conversation.clone(), guard, mailbox };
+        self.tasks.spawn(driver.run(cached));
     }
 
     /// Ends a task that has nothing left to do and wants to be woken at `wakeup`. Returns false if
@@ -396,13 +334,11 @@ impl Engine {
                 self.gained.notify_one();
             }
         }
-        scheduler.active.remove(conversation);
-        self.made_room(&scheduler);
-        if let Some(live) = live.take() {
-            scheduler.idle_cache.put(conversation.clone(), live);
+        if scheduler.remove(conversation, live.take()) == Some(true) {
+            self.freed.notify_one();
         }
         self.metrics.active.dec();
-        if scheduler.rescan_needed {
+        if scheduler.rescan_needed() {
             self.room.notify_one();
         }
         true
@@ -410,12 +346,12 @@ impl Engine {
 
     /// Cleans up after a conversation's task that panicked.
     fn restart_after_panic(self: &Arc<Self>, conversation: &ConversationId) {
-        let mut scheduler = self.scheduler();
-        if scheduler.active.remove(conversation).is_some() {
-            self.made_room(&scheduler);
+        if let Some(made_room) = self.scheduler().remove(conversation, None) {
+            if made_room {
+                self.freed.notify_one();
+            }
             self.metrics.active.dec();
         }
-        drop(scheduler);
         let (engine, conversation) = (Arc::clone(self), conversation.clone());
         self.tasks.spawn(async move {
             tokio::select! {
@@ -432,20 +368,20 @@ impl Engine {
     }
 
     /// Passes on hints from other nodes, and the effects of a new lease.
-    async fn hear_news(self: Arc<Self>) {
+    async fn hear_events(self: Arc<Self>) {
         loop {
-            let news = tokio::select! {
+            let event = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                news = self.store.next_event() => news,
+                event = self.store.next_event() => event,
             };
-            match news {
+            match event {
                 OwnershipEvent::ShardsGained => {
                     self.gained.notify_one();
                     for IntegrationRuntime { egress, .. } in self.runtimes.values() {
                         egress.rescan();
                     }
-                    self.scheduler().rescan_needed = true;
+                    self.scheduler().request_rescan();
                     self.room.notify_one();
                 }
                 // A node whose lease has expired may get a hint for a conversation that it cannot
@@ -461,15 +397,8 @@ impl Engine {
         }
     }
 
-    /// Records that a conversation has no more work.
-    fn made_room(&self, scheduler: &Scheduler) {
-        if scheduler.active.len() + 1 == MAX_ACTIVE {
-            self.freed.notify_one();
-        }
-    }
-
     pub(crate) fn has_room(&self) -> bool {
-        self.scheduler().active.len() < MAX_ACTIVE
+        self.scheduler().has_room()
     }
 
     /// Wakes every conversation that has something in its inbox. Runs at the start, after a
@@ -490,10 +419,7 @@ impl Engine {
                 _ = look.tick() => false,
                 () = self.room.notified() => true,
             };
-            let (rescan_needed, abandoned) = {
-                let mut scheduler = self.scheduler();
-                (std::mem::take(&mut scheduler.rescan_needed), scheduler.abandoned)
-            };
+            let (rescan_needed, abandoned) = self.scheduler().begin_scan();
             if asked && !rescan_needed {
                 continue;
             }
@@ -508,7 +434,7 @@ impl Engine {
                 continue;
             }
             if rescan_needed {
-                self.scheduler().scanned_through = abandoned;
+                self.scheduler().settle(abandoned);
             }
             let mut after = None;
             while !self.stop.is_cancelled() {
@@ -525,7 +451,7 @@ impl Engine {
                 }
                 // Conversations that found no room have set `rescan_needed` again. The next round
                 // handles the rest.
-                if self.scheduler().rescan_needed {
+                if self.scheduler().rescan_needed() {
                     break;
                 }
             }
@@ -562,14 +488,8 @@ impl Engine {
         }
     }
 
-    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
-        // A panic while the lock is held leaves nothing half done: each change is one statement.
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler<LoadedConversation>> {
+        // Nothing panics between the parts of a change.
         self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Mailbox {
-    fn mail(&self) -> MutexGuard<'_, Mail> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conversation::{ConversationId, IntegrationName, Policy};
 use serde_json::json;
-use store::Store;
+use store::Ownership;
 use store::memory::Database;
 use tokio::time::Instant;
 

@@ -23,7 +23,7 @@ use crate::support::{Service, acme, until, webhook};
 const STRAIGHT: &str = "accept with step";
 
 #[tokio::test(start_paused = true)]
-async fn none_goes_straight_past_another_that_is_on_its_way_into_the_inbox() {
+async fn none_overtakes_another_that_is_on_its_way_into_the_inbox() {
     let place = Place::with_an_idle_conversation().await;
     place.line.hold(&["inbox", "accept"]);
     let first = place.webhook("first");
@@ -45,7 +45,7 @@ async fn none_goes_straight_past_another_that_is_on_its_way_into_the_inbox() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn none_goes_straight_past_one_whose_caller_hung_up_until_the_store_has_been_waited_for() {
+async fn none_overtakes_one_whose_caller_hung_up_until_the_store_has_been_waited_for() {
     let place = Place::with_an_idle_conversation().await;
     place.line.hold(&["inbox", "accept", "ready"]);
     let first = place.webhook("first");
@@ -75,7 +75,7 @@ async fn none_goes_straight_past_one_whose_caller_hung_up_until_the_store_has_be
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_came_later_by_the_inbox_does_not_go_before_the_one_that_goes_straight() {
+async fn one_that_came_later_by_the_inbox_does_not_go_before_the_one_on_the_fast_path() {
     let place = Place::with_an_idle_conversation().await;
     place.line.hold(&["inbox"]);
     let first = place.webhook("first");

@@ -11,7 +11,7 @@ use connector::{Forward, Open, Refusal};
 use conversation::{AttemptOutcome, Clock, OpenOutcome, SessionId};
 use gateway::{GatewayCore, Limits};
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
-use store::{Store, StoreError};
+use store::{Ownership, Store, StoreError};
 use tokio::sync::watch;
 use tower::ServiceExt;
 

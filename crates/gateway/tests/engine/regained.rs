@@ -42,7 +42,7 @@ async fn a_wake_up_that_meets_the_end_of_the_last_lease_is_not_lost() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let other = MemoryStore::shared(&database, Arc::new(Direct), "two", TAKEOVER);
     until("another has taken over", || database.shards("two") == 256).await;
-    store::Store::step_down(&other);
+    store::Ownership::step_down(&other);
     until("the other has given all back", || database.shards("two") == 0).await;
     way.whole.send_replace(true);
 

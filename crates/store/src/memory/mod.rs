@@ -28,9 +28,9 @@ use crate::lease::{HeldLeases, SHARDS};
 use crate::observe::Observer;
 use crate::share::LeaseKeeper;
 use crate::{
-    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Direction, Dossier, Due, InboxItem,
-    LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, OwnershipEvent, Store,
-    StoreClock, StoreError, WatchedConversation,
+    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Direction, Dossier, Due,
+    InboxItem, LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, Ownership,
+    OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation,
 };
 use tables::Tables;
 
@@ -394,27 +394,10 @@ impl Store for MemoryStore {
         appended.ok_or(AppendError::Fenced)
     }
 
-    async fn accept_with_step(
-        &self,
-        message: NewMessage,
-        append: Append,
-    ) -> Result<AtomicOutcome, StoreError> {
-        self.line.ask("accept with step").await?;
-        let handled = {
-            let mut tables = self.database.tables();
-            let handled = tables.accept_with_step(message, &append, self.database.flaw);
-            if matches!(handled, AtomicOutcome::Whole { .. }) {
-                self.database.tell(&append);
-            }
-            handled
-        };
-        self.line.answer("accept with step").await?;
-        Ok(handled)
-    }
-
-    fn accepts_with_step(&self) -> bool {
+    fn atomic(&self) -> Option<&dyn AtomicAccept> {
         // Those flaws are about what waits in the inbox.
-        !self.has(Flaw::DedupeInMemory) && !self.has(Flaw::AnsweredBeforeDurable)
+        let can = !self.has(Flaw::DedupeInMemory) && !self.has(Flaw::AnsweredBeforeDurable);
+        can.then_some(self)
     }
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {
@@ -575,7 +558,31 @@ impl Store for MemoryStore {
             })
             .await;
     }
+}
 
+#[async_trait]
+impl AtomicAccept for MemoryStore {
+    async fn accept_with_step(
+        &self,
+        message: NewMessage,
+        append: Append,
+    ) -> Result<AtomicOutcome, StoreError> {
+        self.line.ask("accept with step").await?;
+        let handled = {
+            let mut tables = self.database.tables();
+            let handled = tables.accept_with_step(message, &append, self.database.flaw);
+            if matches!(handled, AtomicOutcome::Whole { .. }) {
+                self.database.tell(&append);
+            }
+            handled
+        };
+        self.line.answer("accept with step").await?;
+        Ok(handled)
+    }
+}
+
+#[async_trait]
+impl Ownership for MemoryStore {
     fn is_clustered(&self) -> bool {
         self.sharing.is_some()
     }

@@ -113,7 +113,7 @@ async fn append_distinct(
 
 async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result<(), Error> {
     let ids: Vec<&str> = held.iter().map(|step| step.append.conversation.as_str()).collect();
-    let ttl: Vec<i64> = held.iter().map(|step| signed(step.last())).collect();
+    let seqs: Vec<i64> = held.iter().map(|step| signed(step.last())).collect();
     let dues: Vec<Option<i64>> =
         held.iter().map(|step| step.append.due.map(ceil_to_millis)).collect();
     let watched: Vec<_> =
@@ -133,7 +133,7 @@ async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result
              where c.id = a.id",
             &[
                 (&ids, Type::TEXT_ARRAY),
-                (&ttl, Type::INT8_ARRAY),
+                (&seqs, Type::INT8_ARRAY),
                 (&dues, Type::INT8_ARRAY),
                 (&watched, Type::TEXT_ARRAY),
                 (&tokens, Type::TEXT_ARRAY),

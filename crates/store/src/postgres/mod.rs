@@ -33,8 +33,8 @@ use crate::observe::Observer;
 use crate::share::LeaseKeeper;
 use crate::{
     Acceptance, Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, LeaseGuard,
-    Loaded, Machine, MessageRow, OpenError, OutboxItem, OwnershipEvent, Store, StoreClock,
-    StoreError, WatchedConversation,
+    Loaded, Machine, MessageRow, OpenError, OutboxItem, Ownership, OwnershipEvent, Store,
+    StoreClock, StoreError, WatchedConversation,
 };
 use alive::Alive;
 use append::TokenedAppend;
@@ -376,7 +376,10 @@ impl Store for PostgresStore {
             None => std::future::pending().await,
         }
     }
+}
 
+#[async_trait]
+impl Ownership for PostgresStore {
     fn is_clustered(&self) -> bool {
         true
     }

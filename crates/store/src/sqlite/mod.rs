@@ -25,9 +25,9 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Body, Direction, Dossier, Due, Health,
-    InboxItem, Loaded, Machine, MessageRow, NewMessage, OpenError, OutboxItem, Store, StoreClock,
-    StoreError, WatchedConversation, failpoint,
+    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Body, Direction,
+    Dossier, Due, Health, InboxItem, Loaded, Machine, MessageRow, NewMessage, OpenError,
+    OutboxItem, Ownership, Store, StoreClock, StoreError, WatchedConversation, failpoint,
 };
 use checkpoint::Log;
 pub use lock::Holder;
@@ -145,24 +145,8 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn accept_with_step(
-        &self,
-        message: NewMessage,
-        append: Append,
-    ) -> Result<AtomicOutcome, StoreError> {
-        let (key, body) = body_of(&message);
-        let handled = self
-            .writer()?
-            .run(|answer| WriterJob::AcceptWithStep(Box::new((message, append)), answer))
-            .await?;
-        if matches!(handled, AtomicOutcome::Whole { .. }) {
-            self.recent.keep(key, body);
-        }
-        Ok(handled)
-    }
-
-    fn accepts_with_step(&self) -> bool {
-        true
+    fn atomic(&self) -> Option<&dyn AtomicAccept> {
+        Some(self)
     }
 
     async fn load(&self, conversation: &ConversationId) -> Result<Option<Loaded>, StoreError> {
@@ -385,6 +369,27 @@ impl Store for SqliteStore {
         }
     }
 }
+
+#[async_trait]
+impl AtomicAccept for SqliteStore {
+    async fn accept_with_step(
+        &self,
+        message: NewMessage,
+        append: Append,
+    ) -> Result<AtomicOutcome, StoreError> {
+        let (key, body) = body_of(&message);
+        let handled = self
+            .writer()?
+            .run(|answer| WriterJob::AcceptWithStep(Box::new((message, append)), answer))
+            .await?;
+        if matches!(handled, AtomicOutcome::Whole { .. }) {
+            self.recent.keep(key, body);
+        }
+        Ok(handled)
+    }
+}
+
+impl Ownership for SqliteStore {}
 
 #[cfg(test)]
 mod tests {
