@@ -9,7 +9,7 @@ use store::{Append, AppendError, StoreError, WatchedConversation};
 
 use super::driver::Driver;
 use super::fast_path::FastPath;
-use super::loaded::LoadedConversation;
+use super::loaded::{LoadedConversation, TurnError};
 use super::tell::log_and_count;
 
 /// A snapshot after so many records bounds what a load has to replay.
@@ -23,17 +23,6 @@ pub(super) struct Decision {
     pub(super) taken: Vec<u64>,
     /// A message that it handles, and that is not in the inbox.
     pub(super) fast_path: Option<FastPath>,
-}
-
-/// Why a turn came to nothing.
-pub(super) enum TurnError {
-    /// Somebody else has appended to the journal.
-    Fenced,
-    /// The gateway stops while the store is away, or what the store holds cannot be read.
-    Store,
-    /// The message of the fast path did not become durable with it. The caller of the fast path
-    /// gets the error.
-    FastPath,
 }
 
 impl LoadedConversation {

@@ -9,8 +9,7 @@ use futures_util::StreamExt;
 use store::LeaseGuard;
 
 use super::Engine;
-use super::commit::TurnError;
-use super::loaded::{self, LoadedConversation};
+use super::loaded::{self, LoadedConversation, TurnError};
 use super::mailbox::Mailbox;
 use super::under_way::UnderWay;
 

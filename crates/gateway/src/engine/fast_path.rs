@@ -17,7 +17,7 @@ use store::{
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Engine;
-use super::commit::TurnError;
+use super::loaded::TurnError;
 
 /// An agent's message that is not durable yet, and the channel on which to report its result.
 pub(super) struct FastPath {

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use connector::Customer;
 use conversation::mutant::{self, Mutant};
-use conversation::{Conversation, ConversationId, Effect, Owed};
+use conversation::{Conversation, ConversationId, Effect};
 use jiff::Timestamp;
 use store::{LeaseGuard, Loaded};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::calls::{Call, Calls};
-use super::driver::Driver;
-use super::terms::CallTerms;
 use crate::settings::Integration;
 
 /// A conversation in memory. It is thrown away whenever the store may know better.
@@ -47,6 +44,17 @@ impl Drop for LoadedConversation {
             call_off.cancel();
         }
     }
+}
+
+/// Why a turn came to nothing.
+pub(super) enum TurnError {
+    /// Somebody else has appended to the journal.
+    Fenced,
+    /// The gateway stops while the store is away, or what the store holds cannot be read.
+    Store,
+    /// The message of the fast path did not become durable with it. The caller of the fast path
+    /// gets the error.
+    FastPath,
 }
 
 /// Reads a conversation from the store, and says whether calls were interrupted by the last
@@ -112,61 +120,6 @@ impl LoadedConversation {
 
     pub(super) fn latest(&self, effect: &Effect) -> Timestamp {
         self.until(effect).unwrap_or(Timestamp::MIN)
-    }
-
-    /// Starts one effect. Its records are durable.
-    pub(super) fn execute(
-        &mut self,
-        Driver { engine, id, guard, .. }: &Driver,
-        effect: Effect,
-        calls: &Calls,
-    ) {
-        let terms = CallTerms::new(engine, guard, self.decided, self.latest(&effect));
-        if is_call(&effect) {
-            self.begun.push((effect.clone(), terms.called_off()));
-        }
-        let call = Call {
-            engine,
-            integration: &self.integration,
-            conversation: id,
-            guard,
-            customer: &self.customer,
-        };
-        match effect {
-            Effect::Open { attempt, tries } => {
-                // What was to close the last session must not close this one.
-                if let Some(closing) = self.closing.take() {
-                    closing.cancel();
-                }
-                calls.push(call.open(attempt, tries, terms));
-            }
-            Effect::Forward { message, attempt, session } => {
-                calls.push(call.forward(message, attempt, session, terms));
-            }
-            Effect::Typing { on, duration } => call.typing(on, duration),
-            Effect::Close { by } => {
-                call.close(by, self.closing.insert(CancellationToken::new()).clone());
-            }
-            Effect::TellRefused { message, reason, attempt } => {
-                calls.push(call.tell_refused(message, reason, attempt, terms));
-            }
-            Effect::CustomerTyping => {
-                if let Some(egress) = engine.egress(&self.integration.name) {
-                    egress.typing(engine, self.customer.clone());
-                }
-            }
-            Effect::Post(
-                Owed::Receipt { .. }
-                | Owed::Inbound { .. }
-                | Owed::Notice { .. }
-                | Owed::Disconnect { .. },
-            ) => {
-                // It stands in the outbox; the egress only has to look.
-                if let Some(egress) = engine.egress(&self.integration.name) {
-                    egress.outbox_changed();
-                }
-            }
-        }
     }
 
     /// Until the conversation wants to be woken.

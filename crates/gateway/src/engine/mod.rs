@@ -8,6 +8,7 @@ mod calls;
 mod commit;
 mod dead_letters;
 mod driver;
+mod effects;
 mod fast_path;
 mod loaded;
 mod mailbox;

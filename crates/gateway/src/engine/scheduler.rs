@@ -142,8 +142,8 @@ impl<C> Scheduler<C> {
         self.rescan_needed
     }
 
-    /// Begins a scan. Returns whether it was wanted, and what to tell [`Self::settle`] once the store
-    /// has answered.
+    /// Begins a scan. Returns whether it was wanted, and what to tell [`Self::settle`] once the
+    /// store has answered.
     pub(super) fn begin_scan(&mut self) -> (bool, u64) {
         (std::mem::take(&mut self.rescan_needed), self.abandoned)
     }

@@ -10,10 +10,10 @@ use conversation::{
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::commit::{Decision, TurnError};
+use super::commit::Decision;
 use super::driver::Driver;
 use super::fast_path::FastPath;
-use super::loaded::{LoadedConversation, is_call};
+use super::loaded::{LoadedConversation, TurnError, is_call};
 use super::mailbox::Delivery;
 
 /// How many inputs one commit handles at most.
