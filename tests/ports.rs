@@ -29,7 +29,7 @@ pub(crate) fn free_port() -> u16 {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed) % range) % range;
         let file = File::create(dir.join(port.to_string())).expect("a lock file");
         if file.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            HELD.lock().expect("nobody panicked").push(file);
+            HELD.lock().expect("no test panicked").push(file);
             return port;
         }
     }

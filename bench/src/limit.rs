@@ -56,7 +56,7 @@ impl Limit {
 
     /// Counts a call.
     pub(crate) fn admit(&self, now: Instant) -> Admission {
-        let mut book = self.book.lock().expect("nobody panicked");
+        let mut book = self.book.lock().expect("no test panicked");
         if book.windows.last().is_none_or(|window| now >= window.begun + WINDOW) {
             book.windows.push(Window { begun: now, taken: 0, limited: 0 });
         }
@@ -76,14 +76,14 @@ impl Limit {
         let number = id.rsplit('-').next().and_then(|number| number.parse::<usize>().ok());
         let refused = number.is_some_and(|number| number % REFUSED_ONE_IN == 0);
         if refused {
-            self.book.lock().expect("nobody panicked").refused.entry(id.to_owned()).or_insert(now);
+            self.book.lock().expect("no test panicked").refused.entry(id.to_owned()).or_insert(now);
         }
         refused
     }
 
     /// A receipt that says Failed has come.
     pub(crate) fn failed(&self, id: &str, now: Instant) {
-        let mut book = self.book.lock().expect("nobody panicked");
+        let mut book = self.book.lock().expect("no test panicked");
         if let Some(since) = book.refused.remove(id) {
             book.waits.push(now - since);
         }
@@ -91,12 +91,12 @@ impl Limit {
 
     /// Every window so far; the last has not ended.
     pub(crate) fn windows(&self) -> Vec<Window> {
-        self.book.lock().expect("nobody panicked").windows.clone()
+        self.book.lock().expect("no test panicked").windows.clone()
     }
 
     /// How long each failed message waited for its receipt, including those that are still waiting.
     pub(crate) fn waits(&self, now: Instant) -> Vec<Duration> {
-        let book = self.book.lock().expect("nobody panicked");
+        let book = self.book.lock().expect("no test panicked");
         book.waits.iter().copied().chain(book.refused.values().map(|since| now - *since)).collect()
     }
 }

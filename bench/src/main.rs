@@ -68,7 +68,7 @@ struct Cli {
     /// Measure nothing: take the figures that `--json` has written
     #[arg(long, conflicts_with_all = ["only", "quick", "json", "program"])]
     from_json: Option<PathBuf>,
-    /// The program to measure; it is built where none is named
+    /// The program to measure; it is built if the option is left out
     #[arg(long)]
     program: Option<PathBuf>,
     #[command(subcommand)]

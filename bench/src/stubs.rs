@@ -53,21 +53,21 @@ pub(crate) struct Log(Mutex<Option<Vec<(String, Instant)>>>);
 impl Log {
     /// Starts to record.
     pub(crate) fn begin(&self) {
-        *self.0.lock().expect("nobody panicked") = Some(Vec::new());
+        *self.0.lock().expect("no test panicked") = Some(Vec::new());
     }
 
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().expect("nobody panicked").as_ref().map_or(0, Vec::len)
+        self.0.lock().expect("no test panicked").as_ref().map_or(0, Vec::len)
     }
 
     /// Stops recording and returns the entries.
     pub(crate) fn take(&self) -> Vec<(String, Instant)> {
-        self.0.lock().expect("nobody panicked").take().unwrap_or_default()
+        self.0.lock().expect("no test panicked").take().unwrap_or_default()
     }
 
     fn note(&self, id: &str, at: Instant) {
-        if let Some(all) = self.0.lock().expect("nobody panicked").as_mut() {
+        if let Some(all) = self.0.lock().expect("no test panicked").as_mut() {
             all.push((id.to_owned(), at));
         }
     }
@@ -87,12 +87,12 @@ impl Seen {
 
 fn wait(waiting: &Waiting, id: &str) -> oneshot::Receiver<Instant> {
     let (tell, told) = oneshot::channel();
-    waiting.lock().expect("nobody panicked").insert(id.to_owned(), tell);
+    waiting.lock().expect("no test panicked").insert(id.to_owned(), tell);
     told
 }
 
 fn tell(waiting: &Waiting, id: &str, at: Instant) {
-    if let Some(tell) = waiting.lock().expect("nobody panicked").remove(id) {
+    if let Some(tell) = waiting.lock().expect("no test panicked").remove(id) {
         // The waiting task may have gone.
         let _ = tell.send(at);
     }

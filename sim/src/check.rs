@@ -352,7 +352,7 @@ impl World {
         if let Some(last) = last
             && let (Some(life), Some(before)) = (check.lives.get(id), check.lives.get(last))
         {
-            // One that was failed because nobody knew may still arrive; so its reason says.
+            // One that failed with an unknown outcome may still arrive. Its reason says so.
             let known = !(life.unknown && life.fate.as_ref().is_some_and(Fate::is_failed));
             let waited = before.first_attempt.is_some_and(|first| life.accepted < first);
             if before.place > life.place && waited && known {

@@ -72,7 +72,7 @@ async fn messages_keep_their_order_on_two_nodes_whose_clocks_are_an_hour_apart()
     let (mut all, clock) = two_nodes(&cluster, long, &["--handshake", "0.1"], "-1h").await;
     // Makes the messages wait: the chat service would not accept calls from the node whose clock is
     // wrong.
-    Arc::get_mut(&mut all.chat).expect("it is nobody else's").kill();
+    Arc::get_mut(&mut all.chat).expect("the test alone has it").kill();
     let mut typed = Vec::new();
     for n in 1..=6 {
         for customer in CUSTOMERS {
@@ -84,7 +84,7 @@ async fn messages_keep_their_order_on_two_nodes_whose_clocks_are_an_hour_apart()
         }
     }
     clock.set("+0");
-    Arc::get_mut(&mut all.chat).expect("it is nobody else's").restart().await;
+    Arc::get_mut(&mut all.chat).expect("the test alone has it").restart().await;
     for message in &typed {
         assert_eq!(all.sandbox.receipt(message).await, delivered());
     }
@@ -204,7 +204,7 @@ async fn a_hold_lasts_as_long_as_it_should_on_two_nodes_whose_clocks_are_an_hour
     let policy = "[integration.hold]\nfor = \"5s\"\nstart = \"first-outbound\"\n[integration.delivery]\nretry_max = \"1s\"\n";
     let (mut all, clock) = two_nodes(&cluster, policy, &["--handshake", "60"], "+1h").await;
     // There will be no session, since the chat service is dead.
-    Arc::get_mut(&mut all.chat).expect("it is nobody else's").kill();
+    Arc::get_mut(&mut all.chat).expect("the test alone has it").kill();
     let mut typed = Vec::new();
     for n in 0..2 {
         for customer in CUSTOMERS {

@@ -102,7 +102,7 @@ async fn an_answer_is_believed_as_far_as_it_is_understood() {
                 assert_eq!(status, "Failed", "{name}: {reason}");
                 assert!(
                     reason.contains("may have arrived"),
-                    "it says that nobody knows: {name}: {reason}"
+                    "it says that the outcome is unknown: {name}: {reason}"
                 );
             }
         }

@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 const QUICK: &[&str] = &["--handshake", "0"];
-const NOBODY: &str = "http://127.0.0.1:1";
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
 /// What a command printed on both streams, and its exit code.
 fn ended(command: Command) -> (Option<i32>, String) {
@@ -158,7 +158,7 @@ impl Proxy {
                     .next()
                     .unwrap_or_default()
                     .to_owned();
-                keep.lock().expect("nobody panicked").push_str(&line);
+                keep.lock().expect("no test panicked").push_str(&line);
                 let _ = caller
                     .write_all(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
                     .await;
@@ -187,13 +187,13 @@ async fn a_chat_service_on_this_machine_is_never_called_through_a_proxy() {
         proxy.calls.load(Ordering::SeqCst),
         0,
         "{}",
-        proxy.first.lock().expect("nobody panicked")
+        proxy.first.lock().expect("no test panicked")
     );
 }
 
 /// A configuration with Genesys at this URL.
 fn with_genesys(dir: &Path, url: &str) -> PathBuf {
-    Gateway::configure(dir, free_port(), url, "b3f0", NOBODY, "")
+    Gateway::configure(dir, free_port(), url, "b3f0", UNREACHABLE, "")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +204,7 @@ async fn genesys_is_called_through_the_proxy_that_the_environment_names() {
     check.env("HTTPS_PROXY", &proxy.url).env_remove("NO_PROXY").env_remove("no_proxy");
     let (code, text) = ended(check);
     assert_eq!(code, Some(1), "{text}");
-    let first = proxy.first.lock().expect("nobody panicked").clone();
+    let first = proxy.first.lock().expect("no test panicked").clone();
     assert!(first.starts_with("CONNECT api.genesys.invalid:443 "), "{first}");
 }
 
@@ -256,7 +256,7 @@ async fn an_authority_of_ones_own_is_believed_where_the_environment_names_its_fi
         check
     };
     let (_, text) = ended(check());
-    assert!(!text.contains("status 401"), "nobody knows that authority: {text}");
+    assert!(!text.contains("status 401"), "that authority is unknown: {text}");
     let mut believing = check();
     believing.env("SSL_CERT_FILE", &authority);
     let (_, text) = ended(believing);

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::{Gateway, Process, client, eventually, free_port, output, tidegate};
 
-const NOBODY: &str = "http://127.0.0.1:1";
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
 async fn get(url: &str) -> (u16, String) {
     let answer = client().get(url).send().await.expect("an answer");
@@ -18,7 +18,7 @@ async fn get(url: &str) -> (u16, String) {
 async fn an_address_of_their_own_has_what_operators_ask_and_nothing_else() {
     let dir = TempDir::new().expect("a folder");
     let (port, admin) = (free_port(), free_port());
-    let config = Gateway::configure(dir.path(), port, NOBODY, "b3f0", NOBODY, "");
+    let config = Gateway::configure(dir.path(), port, UNREACHABLE, "b3f0", UNREACHABLE, "");
     let text = std::fs::read_to_string(&config).expect("a configuration");
     std::fs::write(&config, format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n{text}"))
         .expect("written");
@@ -69,7 +69,8 @@ const ADDRESS: &str = "192.0.2.1";
 impl Apart {
     async fn start(listen: &str) -> Self {
         let dir = TempDir::new().expect("a folder");
-        let config = Gateway::configure(dir.path(), free_port(), NOBODY, "b3f0", NOBODY, "");
+        let config =
+            Gateway::configure(dir.path(), free_port(), UNREACHABLE, "b3f0", UNREACHABLE, "");
         let mut command = Command::new("unshare");
         let script =
             format!("ip link set lo up && ip addr add {ADDRESS}/32 dev lo && exec \"$0\" \"$@\"");
@@ -140,7 +141,7 @@ async fn without_an_address_of_their_own_operators_are_answered_on_this_machine_
 async fn an_address_that_is_taken_or_the_same_is_said_so() {
     let dir = TempDir::new().expect("a folder");
     let port = free_port();
-    let config = Gateway::configure(dir.path(), port, NOBODY, "b3f0", NOBODY, "");
+    let config = Gateway::configure(dir.path(), port, UNREACHABLE, "b3f0", UNREACHABLE, "");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let other = taken.local_addr().expect("an address").to_string();
     for (listen, words) in [

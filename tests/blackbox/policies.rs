@@ -42,7 +42,7 @@ async fn the_handshake_may_wait_for_the_agents_first_word() {
     all.chat.says("noor", "Where is my parcel?").await;
     eventually("the words are at Genesys", async || (all.heard().await.len() == 1).then_some(()))
         .await;
-    assert_eq!(all.chat.count("open"), 0, "nobody has asked for a session yet");
+    assert_eq!(all.chat.count("open"), 0, "no session was asked for yet");
     let message = sends(&all, "noor", "Good morning.").await;
     assert_eq!(all.sandbox.final_receipt(&message).await, delivered());
     assert_eq!(all.chat.count("open"), 1);

@@ -241,7 +241,10 @@ async fn whoever_calls_at_a_wrong_address_hears_what_there_is() {
     let (status, body) = post(&long).await;
     assert_eq!(status, 404);
     assert!(body.len() < 1_000, "{} bytes", body.len());
-    assert!(!stage.gateway.process.log().contains("\nforged"), "nobody writes lines of the log");
+    assert!(
+        !stage.gateway.process.log().contains("\nforged"),
+        "no caller can write lines of the log"
+    );
     assert_eq!(
         stage.counter(r#"tidegate_requests_turned_away_total{result="unknown_path"}"#).await,
         4

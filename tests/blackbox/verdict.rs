@@ -135,7 +135,7 @@ async fn programs_get_json_and_the_transcript_a_file() {
     assert_eq!(verdict["verdict"]["without_final_receipt"], json!([message]));
     let lines = transcript(&file);
     let numbers: Vec<_> = lines.iter().map(|line| line["n"].as_u64().expect("a number")).collect();
-    assert_eq!(numbers, (1..=lines.len() as u64).collect::<Vec<_>>(), "none is missing");
+    assert_eq!(numbers, (1..=lines.len() as u64).collect::<Vec<_>>(), "every number is there");
     assert!(lines.iter().any(|line| line["kind"] == "webhook" && line["message"] == *message));
 }
 

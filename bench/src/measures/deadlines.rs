@@ -151,7 +151,8 @@ fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
     let mut times = vec![(0_i64, 0_i64); usize::try_from(last - first).unwrap_or_default() + 1];
     for (_, due, decided) in deadlines {
         times[usize::try_from(due - first).expect("the first is the first")].0 += 1;
-        times[usize::try_from(decided - first).expect("none is decided before its time")].1 += 1;
+        times[usize::try_from(decided - first).expect("no message is decided before its time")]
+            .1 += 1;
     }
     let wanted = times
         .windows(times.len().min(WINDOW as usize))

@@ -79,7 +79,7 @@ async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes
     let Ok(message) = WebhookMessage::read(&body) else { return StatusCode::OK };
     let customer = message.to().map(|to| to.id.as_str()).unwrap_or_default();
     let conversation = ConversationId::of(&relay.name, customer);
-    let mut queues = relay.queues.lock().expect("nobody panicked");
+    let mut queues = relay.queues.lock().expect("no test panicked");
     if let Some(queue) = queues.get_mut(&conversation) {
         queue.push_back(message);
     } else {
@@ -90,11 +90,11 @@ async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes
     StatusCode::OK
 }
 
-/// Handles one message after another until none is left.
+/// Handles one message after another until all are handled.
 async fn work(relay: Arc<Relay>, conversation: ConversationId) {
     loop {
         let message = {
-            let mut queues = relay.queues.lock().expect("nobody panicked");
+            let mut queues = relay.queues.lock().expect("no test panicked");
             let Some(message) = queues.get_mut(&conversation).and_then(VecDeque::pop_front) else {
                 queues.remove(&conversation);
                 return;

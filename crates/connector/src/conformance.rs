@@ -198,7 +198,7 @@ async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
     );
     assert!(
         matches!(outcome, AttemptOutcome::NotTaken { .. }),
-        "nobody there must not lead to {outcome:?}"
+        "an unreachable service must not lead to {outcome:?}"
     );
 }
 
@@ -220,7 +220,7 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
     let outcome = service.connector_to_nobody().open(&open(Departure::free())).await;
     assert!(
         matches!(outcome, OpenOutcome::Retry { .. }),
-        "nobody there must not lead to {outcome:?}"
+        "an unreachable service must not lead to {outcome:?}"
     );
 }
 
@@ -275,7 +275,10 @@ async fn a_check_touches_no_customer(service: &impl ChatService) {
         "a service that is there passes: {line:?}"
     );
     assert_eq!(service.taken().await, before, "a check sends no message");
-    assert!(service.connector_to_nobody().check().await.is_err(), "nobody there does not pass");
+    assert!(
+        service.connector_to_nobody().check().await.is_err(),
+        "an unreachable service does not pass"
+    );
 }
 
 fn conversation() -> ConversationId {

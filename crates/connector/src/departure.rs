@@ -131,7 +131,7 @@ mod tests {
             Departure::new(move || if gate.load(Ordering::Relaxed) { Err(LATE) } else { Ok(()) });
         assert_eq!(departure.leave(), Err(LATE));
         shut.store(false, Ordering::Relaxed);
-        assert_eq!(departure.leave(), Err(LATE), "whoever asked was told that nothing leaves");
+        assert_eq!(departure.leave(), Err(LATE), "the caller was told that nothing leaves");
         assert_eq!((departure.refused(), departure.call_off(LATER)), (Some(LATE), Some(LATE)));
     }
 }

@@ -116,7 +116,7 @@ fn an_attempt_whose_answer_never_comes_ends_with_its_messages_time() {
         assert!(scene.passed() < Duration::from_secs(11), "settled after {:?}", scene.passed());
         assert_eq!(scene.fates_of("behind").len(), 1, "the one behind it has no time left either");
         assert!(scene.why().contains("may have arrived"), "{}", scene.why());
-        assert_eq!(scene.forwarded, [1], "none is forwarded after its time");
+        assert_eq!(scene.forwarded, [1], "no message is forwarded after its time");
         let late = scene.ends(AttemptOutcome::Delivered { service_id: None });
         assert_eq!((late.records, late.effects), (Vec::new(), Vec::new()), "its fate is decided");
     }

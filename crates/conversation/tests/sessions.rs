@@ -183,7 +183,11 @@ fn a_customer_who_leaves_in_any_phase_of_the_handshake_ends_it() {
             assert_eq!(scene.disconnects(), 1, "{phase}");
             let calls = scene.opened().len();
             scene.passes(3_600);
-            assert_eq!(scene.opened().len(), calls, "{phase}: nobody is asked for a session");
+            assert_eq!(
+                scene.opened().len(),
+                calls,
+                "{phase}: the service is not asked for a session"
+            );
             assert_eq!(scene.forwarded(), [], "{phase}");
         }
     }
@@ -348,7 +352,7 @@ fn nobody_is_disconnected_where_leaving_is_ignored() {
         scene.knows_genesys();
         scene.writes("m-1");
         scene.take(input);
-        assert!(scene.fate("m-1").is_some_and(Fate::is_failed), "what was held fails all the same");
+        assert!(scene.fate("m-1").is_some_and(Fate::is_failed), "what was held still fails");
         assert_eq!(scene.disconnects(), 0);
         scene.writes("m-2");
         assert_eq!(scene.opened().last(), Some(&(2, 1)), "the chat goes on");

@@ -37,7 +37,7 @@ pub(crate) type FindStray<'a> = &'a dyn Fn(&str) -> Option<Stray>;
 
 /// The customer of messages that do not name one. They fail, but their receipts still need an
 /// address.
-const NOBODY: &str = "unknown";
+const UNKNOWN_CUSTOMER: &str = "unknown";
 /// How long typing is shown if Genesys does not say.
 const TYPING: Duration = Duration::from_secs(5);
 
@@ -117,7 +117,7 @@ fn agents_message(
     body: &[u8],
     now: Timestamp,
 ) -> NewMessage {
-    let customer = message.to().map_or_else(|| customer_of(NOBODY), customer);
+    let customer = message.to().map_or_else(|| customer_of(UNKNOWN_CUSTOMER), customer);
     let id = MessageId::from_foreign(&message.id);
     let input = match message.r#type {
         Some(MessageType::Receipt | MessageType::Event) => None,
@@ -139,8 +139,10 @@ fn no_message(name: &IntegrationName, why: String, body: &[u8], now: Timestamp) 
 /// A body that is not a message. It is stored whole. If it has an id, Genesys is told.
 fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp) -> NewMessage {
     let envelope = Envelope::read(body).ok();
-    let customer =
-        envelope.as_ref().and_then(|envelope| envelope.to_id.as_deref()).unwrap_or(NOBODY);
+    let customer = envelope
+        .as_ref()
+        .and_then(|envelope| envelope.to_id.as_deref())
+        .unwrap_or(UNKNOWN_CUSTOMER);
     let customer = customer_of(customer);
     let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty())
     else {
@@ -185,7 +187,7 @@ fn new_message(
 }
 
 fn typing(name: &IntegrationName, message: &WebhookMessage) -> Webhook {
-    let customer = message.to().map_or(NOBODY, |to| &to.id);
+    let customer = message.to().map_or(UNKNOWN_CUSTOMER, |to| &to.id);
     let typing = message.events.iter().flatten().find_map(|event| event.typing.as_ref());
     let on = typing
         .and_then(|typing| typing.r#type.as_deref())

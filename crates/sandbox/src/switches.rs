@@ -55,7 +55,7 @@ switches! {
     token_life: Span = Span::secs(86_400), "a duration";
     /// How long after its end a conversation is taken up again (Genesys: 0 to 72 h).
     threading_window: Span = Span::secs(72 * 3_600), "a duration";
-    /// How long nobody may write before a conversation ends with `inactivity`; 0 is never.
+    /// How long a conversation may be silent before it ends with `inactivity`; 0 is never.
     inactivity_timeout: Span = Span::secs(0), "a duration";
     /// How long an integration stays `Initiated`.
     create_delay: Span = Span::secs(1), "a duration";

@@ -1,6 +1,6 @@
 //! What every store must do, written against the trait. A panic says what it does not.
 //!
-//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened anew after
+//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened again after
 //! that.
 
 use std::time::Duration;
@@ -433,7 +433,7 @@ async fn reads_in_order(store: &dyn Store) {
     assert_eq!(owed, [&names[0].1, &names[1].1], "the outbox is in the order in which it was owed");
     let due = store.due(None, at(3_000), 10).await.expect("a read");
     let due: Vec<_> = due.iter().map(|due| &due.conversation).collect();
-    assert_eq!(due, [&names[1].1, &names[0].1], "whoever is to be woken first comes first");
+    assert_eq!(due, [&names[1].1, &names[0].1], "the earliest comes first");
     // Not lives that conversations would lead, so they are taken back again.
     for (place, (message, _)) in names.iter().enumerate() {
         let settled = Record::Settled {
@@ -648,7 +648,7 @@ async fn knows_what_is_due(driver: &mut Driver<'_>) {
     assert_eq!(driver.store.due(Some(&same), wakeup, 10).await.expect("a read"), due);
     assert!(
         driver.store.due(Some(&due[0]), wakeup, 10).await.expect("a read").is_empty(),
-        "none is behind it"
+        "it is the last"
     );
 }
 

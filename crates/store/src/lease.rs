@@ -535,8 +535,8 @@ mod tests {
             !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
         );
         let new = leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        assert_eq!(new.len(), SHARDS, "what ran out has to be looked at anew");
-        assert!(guard.is_valid(), "nobody else had it between");
+        assert_eq!(new.len(), SHARDS, "what ran out has to be checked again");
+        assert!(guard.is_valid(), "no other node had it in between");
     }
 
     #[tokio::test(start_paused = true)]
@@ -665,7 +665,7 @@ mod tests {
         let guard = leases.acquire(&noor).expect("it is ours");
         let until = || Instant::now() + Duration::from_secs(10);
         leases.record_renewal(&all(), "two", until());
-        assert!(guard.is_valid(), "nobody could take it meanwhile");
+        assert!(guard.is_valid(), "no other node could take it");
         tokio::time::advance(Duration::from_secs(10)).await;
         leases.record_renewal(&all(), "three", until());
         assert!(

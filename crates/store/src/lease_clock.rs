@@ -60,7 +60,7 @@ pub(crate) mod tests {
         }
 
         pub(crate) fn sleeps(&self, long: Duration) {
-            *self.slept.lock().expect("nobody panicked") += long;
+            *self.slept.lock().expect("no test panicked") += long;
         }
     }
 
@@ -70,7 +70,7 @@ pub(crate) mod tests {
         }
 
         fn uptime(&self) -> SignedDuration {
-            let up = self.started.elapsed() + *self.slept.lock().expect("nobody panicked");
+            let up = self.started.elapsed() + *self.slept.lock().expect("no test panicked");
             SignedDuration::try_from(up).expect("in range")
         }
 

@@ -231,7 +231,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         Ok((taken, unwanted))
     }
 
-    /// How long until the next lease becomes free, if none is renewed.
+    /// How long until the next lease becomes free, without renewals.
     fn first_free(&self, view: &ClusterView) -> Duration {
         let now = Instant::now();
         let free = view.leases.iter().filter_map(|row| self.observer.free_at(&self.node, row));
@@ -309,11 +309,11 @@ mod tests {
         }
 
         fn view(&self) -> MutexGuard<'_, ClusterView> {
-            self.view.lock().expect("nobody panicked")
+            self.view.lock().expect("no test panicked")
         }
 
         fn stamp(&self) -> String {
-            let mut stamps = self.stamps.lock().expect("nobody panicked");
+            let mut stamps = self.stamps.lock().expect("no test panicked");
             *stamps += 1;
             stamps.to_string()
         }
@@ -356,7 +356,7 @@ mod tests {
             free: &[LeaseRow],
             most: usize,
         ) -> Asked<Taken> {
-            let quicker = self.quicker.lock().expect("nobody panicked");
+            let quicker = self.quicker.lock().expect("no test panicked");
             let mut view = self.view();
             let is_there = |row: &LeaseRow| free.contains(row) && !quicker.contains(&row.shard);
             let take = |row: &mut LeaseRow| {
@@ -433,7 +433,7 @@ mod tests {
         tokio::time::advance(LASTS).await;
         tables.the_other_lives();
         let names = given_up.map(|shard| format!("{shard:02x}"));
-        *tables.quicker.lock().expect("nobody panicked") = names.collect();
+        *tables.quicker.lock().expect("no test panicked") = names.collect();
         let has = has_after_a_round(&mut me).await;
         let what = "what has run out is shared out at once";
         assert_eq!((has, me.keeps_until), (SHARDS / 2, None), "{what}");
@@ -466,6 +466,6 @@ mod tests {
                 "{shares:?}"
             );
         }
-        assert_eq!(fair_share(0, 0), SHARDS, "whoever asks lives");
+        assert_eq!(fair_share(0, 0), SHARDS, "the node that asks counts");
     }
 }

@@ -121,7 +121,7 @@ async fn a_node_that_cannot_renew_its_leases_stops_by_itself_before_another_has_
     drives(&first, "it relies on nothing any more", |driven| driven == 0).await;
     assert!(!guard.is_valid() && stopped.elapsed() < TAKEOVER, "after {:?}", stopped.elapsed());
     cluster.run();
-    drives(&first, "nobody else has taken them", |driven| driven == 1_000).await;
+    drives(&first, "no other node has taken them", |driven| driven == 1_000).await;
     assert!(
         guard.is_revoked(),
         "a server that was started again may have forgotten who took it meanwhile"

@@ -21,21 +21,21 @@ impl FakeMachine {
     }
 
     fn goes_on(&self, minutes: i64) {
-        *self.uptime.lock().expect("nobody panicked") += SignedDuration::from_mins(minutes);
+        *self.uptime.lock().expect("no test panicked") += SignedDuration::from_mins(minutes);
     }
 
     fn set_wall(&self, wall: &str) {
-        *self.wall.lock().expect("nobody panicked") = at(wall);
+        *self.wall.lock().expect("no test panicked") = at(wall);
     }
 }
 
 impl Machine for FakeMachine {
     fn wall(&self) -> Timestamp {
-        *self.wall.lock().expect("nobody panicked")
+        *self.wall.lock().expect("no test panicked")
     }
 
     fn uptime(&self) -> SignedDuration {
-        *self.uptime.lock().expect("nobody panicked")
+        *self.uptime.lock().expect("no test panicked")
     }
 
     fn boot(&self) -> Option<String> {

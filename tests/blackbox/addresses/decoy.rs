@@ -38,7 +38,7 @@ impl Decoy {
         let _visit = TcpStream::connect(address).await.expect("it listens");
         crate::support::eventually("the decoy counts", async || (self.visits() > 0).then_some(()))
             .await;
-        assert_eq!(self.visits(), 1, "nobody but the test came");
+        assert_eq!(self.visits(), 1, "only the test came");
         self.visits.store(0, Ordering::SeqCst);
     }
 
@@ -73,7 +73,7 @@ impl Api {
                 json!({ "access_token": "a-token", "token_type": "bearer", "expires_in": 3600 })
             }
             path if path.ends_with("/notifications/channels") => {
-                json!({ "id": "a", "connectUri": *inside.socket.lock().expect("nobody panicked") })
+                json!({ "id": "a", "connectUri": *inside.socket.lock().expect("no test panicked") })
             }
             _ => json!({ "id": "made" }),
         })
@@ -83,12 +83,12 @@ impl Api {
 
     /// Sets the address that the stub gives for the sockets of channels.
     pub(super) fn names_socket(&self, url: &str) {
-        url.clone_into(&mut self.inside.socket.lock().expect("nobody panicked"));
+        url.clone_into(&mut self.inside.socket.lock().expect("no test panicked"));
     }
 
     /// How many calls came to paths with this end.
     pub(super) fn calls(&self, end: &str) -> usize {
-        let calls = self.inside.calls.lock().expect("nobody panicked");
+        let calls = self.inside.calls.lock().expect("no test panicked");
         calls.iter().filter(|(path, _)| path.ends_with(end)).count()
     }
 
@@ -97,7 +97,7 @@ impl Api {
         self.inside
             .calls
             .lock()
-            .expect("nobody panicked")
+            .expect("no test panicked")
             .iter()
             .filter(|(_, token)| *token)
             .count()
@@ -133,7 +133,7 @@ async fn take(
     let _ = axum::body::to_bytes(body, 1 << 20).await;
     let path = uri.path();
     let count = {
-        let mut calls = inside.calls.lock().expect("nobody panicked");
+        let mut calls = inside.calls.lock().expect("no test panicked");
         let count = calls.iter().filter(|(other, _)| other == path).count();
         calls.push((path.to_owned(), headers.contains_key(header::AUTHORIZATION)));
         count

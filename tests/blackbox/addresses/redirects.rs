@@ -28,7 +28,7 @@ async fn no_redirect_of_a_chat_service_is_followed() {
         let mut parts = path.split('/').skip(2);
         let (status, call) = (*statuses.get(parts.next()?)?, parts.next()?);
         (count == 0).then(|| {
-            all.lock().expect("nobody panicked").push((call.to_owned(), status));
+            all.lock().expect("no test panicked").push((call.to_owned(), status));
             (status, format!("{leads}{path}"))
         })
     })
@@ -43,7 +43,7 @@ async fn no_redirect_of_a_chat_service_is_followed() {
     let was = |call: &str, status: u16| {
         redirected
             .lock()
-            .expect("nobody panicked")
+            .expect("no test panicked")
             .iter()
             .any(|(one, by)| one == call && *by == status)
     };

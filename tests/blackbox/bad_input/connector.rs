@@ -232,7 +232,7 @@ impl Stage {
             assert_eq!(settled(&self.store, &id).await.state, "delivered");
         }
         let open = stored(&self.store, meanwhile).await.expect("it is stored");
-        assert_eq!(open.state, "accepted", "nobody waited for {meanwhile}");
+        assert_eq!(open.state, "accepted", "no message waited for {meanwhile}");
     }
 
     async fn is_unharmed(&mut self, memory: &Memory) {
@@ -244,7 +244,7 @@ impl Stage {
         assert!(led.is_err(), "no redirect is followed");
         let heads = self.rude.heads.lock().expect("no panic");
         let asks = heads.iter().any(|head| head.to_ascii_lowercase().contains("accept-encoding"));
-        assert!(!asks, "nobody asks for compressed answers");
+        assert!(!asks, "the gateway asks for no compressed answers");
     }
 }
 

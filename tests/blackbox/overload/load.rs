@@ -86,7 +86,7 @@ impl Load {
 
     /// The gateway may have closed connections that were idle for a while.
     fn hang_up(&self) {
-        self.idle.lock().expect("nobody panicked").clear();
+        self.idle.lock().expect("no test panicked").clear();
     }
 
     /// Each caller posts the next webhook as soon as the previous one was answered.
@@ -104,13 +104,13 @@ impl Load {
                         request(&format!("{name}-{caller}-{number}"), caller * 1_000 + number);
                     let asked = Instant::now();
                     let status = load.post(&request).await;
-                    answers.lock().expect("nobody panicked").add(id, status, asked.elapsed());
+                    answers.lock().expect("no test panicked").add(id, status, asked.elapsed());
                     number += 1;
                 }
             });
         }
         while callers.join_next().await.is_some() {}
-        std::mem::take(&mut answers.lock().expect("nobody panicked"))
+        std::mem::take(&mut answers.lock().expect("no test panicked"))
     }
 
     /// Posts `rate` webhooks per second, whether or not others are answered, as long as fewer than
@@ -136,7 +136,7 @@ impl Load {
             while number < due {
                 number += 1;
                 let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-                    answers.lock().expect("nobody panicked").unsent += 1;
+                    answers.lock().expect("no test panicked").unsent += 1;
                     continue;
                 };
                 let (load, answers) = (self.clone(), Arc::clone(&answers));
@@ -144,19 +144,19 @@ impl Load {
                     let (id, request) = request(&format!("{name}-{number}"), number);
                     let asked = Instant::now();
                     let status = load.post(&request).await;
-                    answers.lock().expect("nobody panicked").add(id, status, asked.elapsed());
+                    answers.lock().expect("no test panicked").add(id, status, asked.elapsed());
                     drop(place);
                 });
             }
             while calls.try_join_next().is_some() {}
         }
         while calls.join_next().await.is_some() {}
-        std::mem::take(&mut answers.lock().expect("nobody panicked"))
+        std::mem::take(&mut answers.lock().expect("no test panicked"))
     }
 
     /// The status of the answer, if there is one.
     async fn post(&self, request: &[u8]) -> Option<u16> {
-        let idle = self.idle.lock().expect("nobody panicked").pop();
+        let idle = self.idle.lock().expect("no test panicked").pop();
         let call = async {
             let mut stream = match idle {
                 Some(stream) => stream,
@@ -164,7 +164,7 @@ impl Load {
             };
             stream.write_all(request).await.ok()?;
             let status = read(&mut stream).await?;
-            self.idle.lock().expect("nobody panicked").push(stream);
+            self.idle.lock().expect("no test panicked").push(stream);
             Some(status)
         };
         tokio::time::timeout(LONGEST, call).await.ok()?

@@ -107,7 +107,7 @@ impl Nodes {
         let name = format!("node-{number}");
         let process = self.launch(port, &name, store, &variables);
         self.all.push(Node { process, port, name, store: store.to_owned(), variables });
-        self.balancer.ports.lock().expect("nobody panicked").push(port);
+        self.balancer.ports.lock().expect("no test panicked").push(port);
         self.ready(number).await;
         number
     }
@@ -281,7 +281,7 @@ async fn ask(ports: Arc<Mutex<Vec<u16>>>, tell: watch::Sender<Vec<u16>>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let all = ports.lock().expect("nobody panicked").clone();
+        let all = ports.lock().expect("no test panicked").clone();
         let ready = futures_util::future::join_all(all.iter().map(|port| {
             let call = client
                 .get(format!("http://127.0.0.1:{port}/readyz"))

@@ -99,7 +99,7 @@ pub(crate) fn conversation_of(customer: &str) -> ConversationId {
 
 impl Book {
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().expect("nobody panicked")
+        self.notes.lock().expect("no test panicked")
     }
 }
 

@@ -33,7 +33,7 @@ impl Tap {
 
     /// What followed `mark` each time, up to the end of the line or a quotation mark.
     pub(crate) fn after(&self, mark: &str) -> Vec<String> {
-        let heard = self.heard.lock().expect("nobody panicked");
+        let heard = self.heard.lock().expect("no test panicked");
         let heard = String::from_utf8_lossy(&heard);
         let word = |rest: &str| rest.split(['\r', '\n', '"']).next().unwrap_or_default().to_owned();
         let mut all: Vec<_> = heard.split(mark).skip(1).map(word).collect();
@@ -46,7 +46,7 @@ impl Tap {
 async fn pass_on(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, heard: Heard) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        heard.lock().expect("nobody panicked").extend_from_slice(&bytes[..count]);
+        heard.lock().expect("no test panicked").extend_from_slice(&bytes[..count]);
         if to.write_all(&bytes[..count]).await.is_err() {
             return;
         }

@@ -195,7 +195,7 @@ pub enum NotSigned {
     Malformed(&'static str),
     /// It was signed more than five minutes ago.
     #[error(
-        "the signature is more than five minutes old: compare the clocks, and sign each repetition anew"
+        "the signature is more than five minutes old: compare the clocks, and sign each repetition again"
     )]
     Stale,
     /// It was signed more than five minutes in the future.

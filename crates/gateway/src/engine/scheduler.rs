@@ -316,9 +316,9 @@ mod tests {
             let is_asked = scheduler.rescan_needed() || model.scan.is_some();
             assert!(
                 is_asked || model.unread.iter().all(known),
-                "after {step:?}: an inbox has something, and nobody will look"
+                "after {step:?}: an inbox has something, and no task reads it"
             );
-            assert!(!model.doubt || is_asked, "nobody waits for the store");
+            assert!(!model.doubt || is_asked, "no scan waits for the store");
         }
     }
 

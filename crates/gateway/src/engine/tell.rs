@@ -192,7 +192,7 @@ fn settled_as(rest: &[Record], of: &MessageId) -> String {
         Some(Fate::Failed { reason }) => {
             format!("the message has failed: {}", reason.code.as_str())
         }
-        Some(Fate::Delivered) => "the message is delivered all the same".to_owned(),
+        Some(Fate::Delivered) => "the message was delivered nevertheless".to_owned(),
         Some(Fate::Sent) | None => "tried again at once".to_owned(),
     }
 }

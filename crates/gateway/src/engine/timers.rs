@@ -223,7 +223,7 @@ mod tests {
             assert!(near.order.len() <= most && near.order.len() == near.at.len());
             let conversation = near.pop(at).expect("its time has come");
             let due = Due { at, conversation };
-            assert_eq!(store.first(), Some(&due), "whoever is due first comes first");
+            assert_eq!(store.first(), Some(&due), "the earliest comes first");
             store.remove(&due);
             woken.push(due);
             if near.wants_more() {

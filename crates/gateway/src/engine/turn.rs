@@ -147,8 +147,8 @@ impl LoadedConversation {
             };
             let mut records = Vec::new();
             self.withdraw_calls(driver, why, decided, &mut records, &mut effects);
-            let anew = Decision { at: decided, records, taken: Vec::new(), fast_path: None };
-            self.commit(driver, anew).await?;
+            let revised = Decision { at: decided, records, taken: Vec::new(), fast_path: None };
+            self.commit(driver, revised).await?;
         }
         self.decided = decided;
         Ok(effects)

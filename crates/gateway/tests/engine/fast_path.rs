@@ -100,7 +100,7 @@ impl Place {
         let database = Database::new(None);
         let told = Arc::clone(&journal);
         database.watch(Arc::new(move |_, _, _, records: &[Record]| {
-            told.lock().expect("nobody panicked").extend_from_slice(records);
+            told.lock().expect("no test panicked").extend_from_slice(records);
         }));
         let store = MemoryStore::alone(&database, Arc::<SlowLine>::clone(&line));
         let inside = GatewayCore::start(
@@ -112,7 +112,7 @@ impl Place {
         let place = Self { line, router: inside.router(), journal, _inside: inside };
         assert_eq!(place.webhook("handshake").await.expect("no panic"), 200);
         place.until_idle().await;
-        place.line.asked.lock().expect("nobody panicked").clear();
+        place.line.asked.lock().expect("no test panicked").clear();
         place
     }
 
@@ -126,7 +126,7 @@ impl Place {
     /// ended.
     async fn until_idle(&self) {
         let open = || {
-            let journal = self.journal.lock().expect("nobody panicked");
+            let journal = self.journal.lock().expect("no test panicked");
             let count = |wanted: fn(&Record) -> bool| {
                 journal.iter().filter(|record| wanted(record)).count()
             };
@@ -141,7 +141,7 @@ impl Place {
     /// Waits until these have been accepted, after the handshake's message, and checks their order.
     async fn until_accepted(&self, ids: &[&str]) {
         let accepted = || {
-            let journal = self.journal.lock().expect("nobody panicked");
+            let journal = self.journal.lock().expect("no test panicked");
             let accepted = journal.iter().filter_map(|record| match record {
                 Record::Accepted { message, .. } => Some(message.to_string()),
                 _ => None,
@@ -163,16 +163,16 @@ struct SlowLine {
 
 impl SlowLine {
     fn hold(&self, what: &[&'static str]) {
-        self.held.lock().expect("nobody panicked").extend(what);
+        self.held.lock().expect("no test panicked").extend(what);
     }
 
     fn release(&self, what: &str) {
-        self.held.lock().expect("nobody panicked").remove(what);
+        self.held.lock().expect("no test panicked").remove(what);
         self.released.notify_waiters();
     }
 
     fn asked(&self, what: &str) -> usize {
-        self.asked.lock().expect("nobody panicked").iter().filter(|asked| **asked == what).count()
+        self.asked.lock().expect("no test panicked").iter().filter(|asked| **asked == what).count()
     }
 
     async fn until_asked(&self, what: &str, times: usize) {
@@ -183,10 +183,10 @@ impl SlowLine {
 #[async_trait]
 impl SimulatedLink for SlowLine {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
-        self.asked.lock().expect("nobody panicked").push(what);
+        self.asked.lock().expect("no test panicked").push(what);
         loop {
             let released = self.released.notified();
-            if !self.held.lock().expect("nobody panicked").contains(what) {
+            if !self.held.lock().expect("no test panicked").contains(what) {
                 return Ok(());
             }
             released.await;

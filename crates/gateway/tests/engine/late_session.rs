@@ -124,11 +124,11 @@ impl Chat {
     }
 
     fn asked(&self) -> usize {
-        *self.asked.lock().expect("nobody panicked")
+        *self.asked.lock().expect("no test panicked")
     }
 
     fn forwarded(&self) -> Vec<String> {
-        self.forwarded.lock().expect("nobody panicked").clone()
+        self.forwarded.lock().expect("no test panicked").clone()
     }
 }
 
@@ -136,7 +136,7 @@ impl Chat {
 impl Service for Chat {
     async fn open(&self, _: &Open) -> OpenOutcome {
         let first = {
-            let mut asked = self.asked.lock().expect("nobody panicked");
+            let mut asked = self.asked.lock().expect("no test panicked");
             *asked += 1;
             *asked == 1
         };
@@ -150,7 +150,7 @@ impl Service for Chat {
     async fn forward(&self, message: &Forward) -> AttemptOutcome {
         self.forwarded
             .lock()
-            .expect("nobody panicked")
+            .expect("no test panicked")
             .push(format!("{} in {}", message.id, message.session));
         AttemptOutcome::Delivered { service_id: None }
     }
@@ -162,14 +162,14 @@ struct Cable(Mutex<bool>);
 
 impl Cable {
     fn cut(&self, cut: bool) {
-        *self.0.lock().expect("nobody panicked") = cut;
+        *self.0.lock().expect("no test panicked") = cut;
     }
 }
 
 #[async_trait]
 impl SimulatedLink for Cable {
     async fn ask(&self, _: &'static str) -> Result<(), StoreError> {
-        if *self.0.lock().expect("nobody panicked") {
+        if *self.0.lock().expect("no test panicked") {
             tokio::time::sleep(Duration::from_millis(100)).await;
             return Err(StoreError::Unavailable("the cable is cut".to_owned()));
         }

@@ -32,7 +32,7 @@ async fn what_is_decided_is_done_once_although_each_commit_takes_long() {
     until("it has its part of the conversations", || database.shards("one") > 0).await;
     let answer = one.router().oneshot(webhook("m1", "noor")).await.expect("an answer");
     assert_eq!(answer.status(), 200);
-    let calls = || chat.calls.lock().expect("nobody panicked").clone();
+    let calls = || chat.calls.lock().expect("no test panicked").clone();
     until("it is forwarded", || calls().last().is_some_and(|last| last == "m1")).await;
     tokio::time::sleep(COMMIT * 4).await;
     assert_eq!(calls(), ["open", "m1"]);
@@ -61,7 +61,7 @@ struct Chat {
 
 impl Chat {
     fn note(&self, call: &str) {
-        self.calls.lock().expect("nobody panicked").push(call.to_owned());
+        self.calls.lock().expect("no test panicked").push(call.to_owned());
     }
 }
 

@@ -47,7 +47,7 @@ async fn those_that_found_no_room_are_found_in_the_store() {
             Record::Settled { message, .. } => Some(message.to_string()),
             _ => None,
         });
-        told.lock().expect("nobody panicked").extend(fates);
+        told.lock().expect("no test panicked").extend(fates);
     }));
     let line = Arc::new(SlowSearch(watch::Sender::new(false)));
     let store = MemoryStore::alone(&database, Arc::<SlowSearch>::clone(&line));
@@ -74,7 +74,7 @@ async fn those_that_found_no_room_are_found_in_the_store() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     line.0.send_replace(false);
     tokio::time::sleep(HOLD).await;
-    let settled = settled.lock().expect("nobody panicked").len();
+    let settled = settled.lock().expect("no test panicked").len();
     assert_eq!(settled, CUSTOMERS, "each message fails when its time is over");
 }
 

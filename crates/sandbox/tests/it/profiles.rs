@@ -68,10 +68,7 @@ async fn profiles_are_made_changed_listed_and_deleted() {
         assert_eq!(bench.get(&format!("{path}/default")).await.json(), changed);
         let shown = bench.get(&format!("{INTEGRATIONS}/{}", bench.integration)).await.json();
         let field = if path == SETTINGS { "messagingSetting" } else { "supportedContent" };
-        assert_eq!(
-            shown[field]["id"], made["id"],
-            "an integration that names none has the default"
-        );
+        assert_eq!(shown[field]["id"], made["id"], "an integration without one has the default");
         let found = bench.get(&format!("{INTEGRATIONS}?{field}.id={}", id(&made))).await.json();
         assert_eq!(found["total"], 1);
         assert_eq!(bench.get(&format!("{INTEGRATIONS}?{field}.id=other")).await.json()["total"], 0);

@@ -141,7 +141,7 @@ async fn the_webhook_can_be_told_that_an_inbound_message_was_taken() {
         expected.pointer_mut(at).unwrap()[field] = call.pointer(at).unwrap()[field].clone();
     }
     assert_eq!(call, expected);
-    assert_eq!(bench.verdict().await["holds"], true, "nobody owes a receipt for it");
+    assert_eq!(bench.verdict().await["holds"], true, "no receipt is owed for it");
 }
 
 #[tokio::test]

@@ -368,7 +368,7 @@ impl Store for MemoryStore {
             if let Some(conversation) = conversation {
                 let (database, line) = (Arc::clone(&self.database), Arc::clone(&self.line));
                 tokio::spawn(async move {
-                    // As long as a commit takes; who is killed meanwhile has answered all the same.
+                    // As long as a commit takes. A node that is killed meanwhile has already answered.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     if line.ask("accept").await.is_ok() {
                         database.tables().accept(arrival);

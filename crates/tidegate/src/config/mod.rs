@@ -30,7 +30,7 @@ pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection, TAKEOV
 
 use self::walk::{Table, Walk};
 
-/// The file that is read if none is named.
+/// The file that is read by default.
 pub(crate) const DEFAULT_FILE: &str = "tidegate.toml";
 
 /// The largest file that is read, in bytes.

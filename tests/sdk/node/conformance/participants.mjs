@@ -124,7 +124,7 @@ subject('participants', (test) => {
 		await t.switch({ inactivity_timeout: '10m' });
 		const { integration, conversation, agent } = await t.talk();
 		await t.sandbox.advance('9m');
-		// Any message begins the time anew.
+		// Any message restarts the time.
 		await t.writes(integration);
 		await t.sandbox.advance('9m');
 		assert.equal((await t.present(conversation, 'agent')).id, agent);

@@ -129,7 +129,7 @@ class Participants(Case):
         self.switch(inactivity_timeout="10m")
         integration, conversation, agent = self.talk()
         self.sandbox.advance("9m")
-        # Any message begins the time anew.
+        # Any message restarts the time.
         self.writes(integration)
         self.sandbox.advance("9m")
         self.assertEqual(self.present(conversation, "agent").id, agent)
