@@ -44,7 +44,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(
-    about = "What Tidegate can do and what it costs, beside reference implementations in the same run"
+    about = "What Tidegate can do and what it costs, beside reference implementations in the same \
+        run"
 )]
 struct Cli {
     /// Measure only these, such as B1,B3
@@ -104,7 +105,8 @@ async fn measure(cli: Cli) -> ExitCode {
     }
     if cfg!(debug_assertions) && cli.from_json.is_none() && !cli.quick {
         eprintln!(
-            "bench: this build is not optimized, and its figures would mean nothing: cargo run --release -p bench"
+            "bench: this build is not optimized, and its figures would mean nothing: cargo run \
+             --release -p bench"
         );
         return ExitCode::from(2);
     }

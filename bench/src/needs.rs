@@ -41,7 +41,8 @@ pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
     if ids.contains(&"B14") && Command::new("perf").arg("--version").output().is_err() {
         // The rest of B14 is still measured.
         eprintln!(
-            "bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install linux-perf"
+            "bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install \
+             linux-perf"
         );
     }
     missing

@@ -66,7 +66,8 @@ fn ratios(rows: &[Row]) -> Option<String> {
         let number = format!("{}, goal {sign} {}", number(row.judged), number(goal));
         Line { what: format!("{}: {}", row.id, row.what), number, marks }
     });
-    let note = "dot: median of the rounds, hollow where the goal is missed; line: least to most; bar: goal";
+    let note = "dot: median of the rounds, hollow where the goal is missed; line: least to most; \
+        bar: goal";
     chart("Tidegate's figure divided by the reference's", note, &lines.collect::<Vec<_>>())
 }
 

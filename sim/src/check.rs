@@ -274,7 +274,8 @@ impl World {
                 drop(check);
                 if too_few {
                     let what = format!(
-                        "I11: {message} is given up although Genesys worked for others {since} times"
+                        "I11: {message} is given up although Genesys worked for others {since} \
+                         times"
                     );
                     self.breach(what);
                 }
@@ -401,7 +402,11 @@ impl World {
                     } else if std::mem::take(&mut life.missing) || crossed {
                         None
                     } else {
-                        Some("I2: a final receipt comes twice, and Genesys never said that there was none".to_owned())
+                        Some(
+                            "I2: a final receipt comes twice, and Genesys never said that there \
+                            was none"
+                                .to_owned(),
+                        )
                     }
                 } else if life.receipted.is_some() && crossed {
                     None

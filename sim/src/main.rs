@@ -106,7 +106,8 @@ fn main() -> ExitCode {
 fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
     let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
     println!(
-        "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} steps, {:.1} hours of simulated time",
+        "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} steps, {:.1} \
+         hours of simulated time",
         verdicts.len(),
         sum(|verdict| verdict.messages as u64),
         sum(|verdict| verdict.forwards),
@@ -154,7 +155,8 @@ fn tell_nodes(verdicts: &[Verdict]) {
     let (least, most) = (shards().min().unwrap_or_default(), shards().max().unwrap_or_default());
     let none = shards().filter(|shards| *shards == 0).count();
     println!(
-        "at the end a node had {least} to {most} of 256 parts of the conversations; {none} of {} had none",
+        "at the end a node had {least} to {most} of 256 parts of the conversations; {none} of {} \
+         had none",
         shards().count()
     );
 }

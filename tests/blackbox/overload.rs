@@ -43,7 +43,8 @@ fn tell(what: &str, answers: &Answers, over: Duration) {
         count.checked_div(usize::try_from(over.as_secs()).expect("seconds").max(1)).unwrap_or(0)
     };
     println!(
-        "{what}: offered {}/s, of which {}/s taken (p99 {:?}), {}/s refused with 503 (p99 {:?}, slowest {:?}), {} without an answer, {} not sent",
+        "{what}: offered {}/s, of which {}/s taken (p99 {:?}), {}/s refused with 503 (p99 {:?}, \
+         slowest {:?}), {} without an answer, {} not sent",
         rate(answers.offered()),
         rate(answers.taken.len()),
         answers.taken_p99(),

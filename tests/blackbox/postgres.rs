@@ -109,7 +109,8 @@ async fn the_conversations_of_a_node_that_was_killed_are_taken_over_within_ten_s
     taken(&all, &typed).await;
     let took = killed.elapsed();
     println!(
-        "with one of two nodes killed, the last message of 16 customers was delivered after {took:?}"
+        "with one of two nodes killed, the last message of 16 customers was delivered after \
+         {took:?}"
     );
     assert!(took < Duration::from_secs(12), "10 s, and a moment for the messages: {took:?}");
     // The node comes back and gets its share, and everything continues.

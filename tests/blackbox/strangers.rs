@@ -62,7 +62,8 @@ async fn eight_hundred_callers_who_send_drop_by_drop_keep_nobody_waiting() {
     let (after, _) = all.gateway.process.memory();
     let (open, growth) = (callers.open(), after.saturating_sub(before));
     println!(
-        "{open} of 800 still sent drop by drop; others were answered within {longest:?}; it grew by {} KiB",
+        "{open} of 800 still sent drop by drop; others were answered within {longest:?}; it grew \
+         by {} KiB",
         growth >> 10
     );
     assert!(open >= 200, "those who send heads drop by drop have 30 s: {open}");
@@ -82,7 +83,8 @@ async fn ten_thousand_idle_connections_keep_nobody_waiting() {
     let (after, _) = all.gateway.process.memory();
     let (open, growth) = (callers.open(), after.saturating_sub(before));
     println!(
-        "{open} of {many} connections idled; others were answered within {longest:?}; it grew by {} KiB",
+        "{open} of {many} connections idled; others were answered within {longest:?}; it grew by \
+         {} KiB",
         growth >> 10
     );
     assert!(open > many / 2, "they were there meanwhile: {open}");
@@ -125,7 +127,8 @@ async fn more_callers_than_there_is_room_for_keep_nobody_waiting_long() {
         let longest = others(&all, name, 8).await;
         let sent_away = callers.came_back();
         println!(
-            "with room for 128, 300 callers of the kind {name}, sent away {sent_away} times, kept others waiting for {longest:?}"
+            "with room for 128, 300 callers of the kind {name}, sent away {sent_away} times, kept \
+             others waiting for {longest:?}"
         );
         assert!(sent_away > 0, "there was no room for all");
         assert!(longest < CROWDED, "{longest:?}");

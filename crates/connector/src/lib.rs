@@ -125,7 +125,8 @@ pub enum CheckError {
     Unreachable(String),
     /// It answers, but rejects the caller: the two sides' secrets or clocks differ.
     #[error(
-        "it answers {0}: it does not accept the gateway's signature; compare the secrets and the clocks"
+        "it answers {0}: it does not accept the gateway's signature; compare the secrets and the \
+         clocks"
     )]
     Unauthorized(u16),
     /// It answers with an error of its own (an HTTP status of 500 or above).

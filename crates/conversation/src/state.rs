@@ -406,7 +406,8 @@ impl Conversation {
             }
             Record::HandshakePending { ask_at, .. } => {
                 self.set_phase(Opening::Pending { ask_at: *ask_at });
-                let said = "the chat service answered that its handshake goes on, and has not ended it";
+                let said = "the chat service answered that its handshake goes on, and has not \
+                    ended it";
                 self.trouble = Some(Reason::new(ReasonCode::ServerError, said));
             }
             Record::HandshakeFailed { retry_at: Some(at), reason } => {

@@ -78,7 +78,8 @@ pub(crate) async fn serve(
                         tracing::debug!(%error, "a connection ended early");
                     }
                 }
-                () = place.must_be_left(&crowded) => tracing::debug!("a connection made room for others"),
+                () = place.must_be_left(&crowded) => tracing::debug!("a connection made room for \
+                    others"),
             }
             drop(taken);
         });

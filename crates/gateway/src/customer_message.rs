@@ -116,7 +116,8 @@ impl Draft {
             }
             _ => {
                 return Err(format!(
-                    "`{at}.contentType` is none that Genesys takes from a customer: Attachment, ButtonResponse, Text"
+                    "`{at}.contentType` is none that Genesys takes from a customer: Attachment, \
+                     ButtonResponse, Text"
                 ));
             }
         }

@@ -88,7 +88,8 @@ pub(crate) async fn webhook(
             let repeated = stored == Acceptance::Repeated;
             engine.metrics.webhook(&name, if repeated { "repeated" } else { "accepted" });
             if too_old && !repeated {
-                tracing::warn!(integration = name, %id, "a webhook is older than what is kept, and may be a replay; it fails");
+                tracing::warn!(integration = name, %id, "a webhook is older than what is kept, \
+                    and may be a replay; it fails");
             }
             if let Some(why) = no_message.filter(|_| !repeated) {
                 tracing::warn!(integration = name, %id, why, "a webhook is no message; it is kept");

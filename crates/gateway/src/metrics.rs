@@ -100,7 +100,8 @@ impl Metrics {
         );
         registry.register(
             "tidegate_dead_letters",
-            "Customers' messages that Genesys will never have: it refused them, or they were given up",
+            "Customers' messages that Genesys will never have: it refused them, or they were \
+             given up",
             metrics.dead_letters.clone(),
         );
         registry.register(

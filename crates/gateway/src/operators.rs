@@ -59,7 +59,8 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     if here {
         return next.run(request).await;
     }
-    let why = "this is served to callers on the gateway's own machine; set admin.listen to an address for operators\n";
+    let why = "this is served to callers on the gateway's own machine; set admin.listen to an \
+        address for operators\n";
     (StatusCode::FORBIDDEN, SERVER, why).into_response()
 }
 

@@ -105,7 +105,8 @@ pub(crate) fn unknown_integration(engine: &Engine, door: &str, name: &str) -> St
         );
     }
     format!(
-        "there is no integration {named:?}; the name of an [[integration]] stands in the path, and there are: {there}"
+        "there is no integration {named:?}; the name of an [[integration]] stands in the path, \
+         and there are: {there}"
     )
 }
 

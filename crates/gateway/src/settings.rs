@@ -72,7 +72,9 @@ impl NoticeTexts {
 impl Default for NoticeTexts {
     fn default() -> Self {
         Self {
-            held: "The customer's chat is not open yet. Your message waits and is delivered as soon as it is.".into(),
+            held: "The customer's chat is not open yet. Your message waits and is delivered as \
+                soon as it is."
+                .into(),
             expired: "Your message was not delivered: its time ran out.".into(),
             failed: "Your message was not delivered to the customer.".into(),
         }

@@ -133,12 +133,15 @@ pub enum RuleError {
     Probability,
     /// Something that cannot happen to these calls.
     #[error(
-        "this action cannot happen there: reorder, *_signature, unknown_* are for webhooks, lose and close for notifications, duplicate for both, hang for calls to the sandbox, revoke_token and limit for those that have a token"
+        "this action cannot happen there: reorder, *_signature, unknown_* are for webhooks, lose \
+         and close for notifications, duplicate for both, hang for calls to the sandbox, \
+         revoke_token and limit for those that have a token"
     )]
     Action,
     /// A condition that these calls can never meet.
     #[error(
-        "this condition cannot be met there: customer is for messages, receipts, events and api, text for messages and api"
+        "this condition cannot be met there: customer is for messages, receipts, events and api, \
+         text for messages and api"
     )]
     Condition,
     /// A status outside the valid range.

@@ -72,7 +72,8 @@ pub enum OpenError {
         cause: String,
     },
     /// A newer version of the program wrote it.
-    #[error("{} was written by a newer version of tidegate: its schema is {found}, this program knows {known}", path.display())]
+    #[error("{} was written by a newer version of tidegate: its schema is {found}, this program \
+        knows {known}", path.display())]
     Newer {
         /// Which file.
         path: PathBuf,
@@ -89,7 +90,8 @@ pub enum OpenError {
     Database(String),
     /// A newer version of the program wrote the database.
     #[error(
-        "the database was written by a newer version of tidegate: its schema is {found}, this program knows {known}"
+        "the database was written by a newer version of tidegate: its schema is {found}, this \
+         program knows {known}"
     )]
     NewerDatabase {
         /// The version of its schema.

@@ -178,7 +178,8 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
     kept(&store, "piet", later).await;
     assert_eq!(store.prune(later).await.expect("a prune"), 1);
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
-    let rows = "select (select count(*) from message), (select count(*) from body), (select count(*) from snapshot)";
+    let rows = "select (select count(*) from message), (select count(*) from body), (select \
+        count(*) from snapshot)";
     let rows = file
         .query_row(rows, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .expect("numbers");

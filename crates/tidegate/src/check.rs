@@ -127,7 +127,8 @@ async fn check_genesys(
     let found = match client.integration(&integration.integration_id).await {
         Ok(answer) => answer.value,
         Err(error) => {
-            let todo = "integration_id must be the id that Genesys shows, and the OAuth client's role needs messaging:integration:view";
+            let todo = "integration_id must be the id that Genesys shows, and the OAuth client's \
+                role needs messaging:integration:view";
             return lines.fail(what, error.to_string(), todo);
         }
     };
@@ -187,7 +188,8 @@ async fn check_genesys(
 fn check_webhook_path(lines: &mut CheckReport, name: &str, theirs: Option<&str>) {
     let (what, path) = (format!("{name}: webhook"), format!("/genesys/{name}"));
     let todo = format!(
-        "set the integration's outbound notification webhook URL to this gateway's, with the path {path}"
+        "set the integration's outbound notification webhook URL to this gateway's, with the path \
+         {path}"
     );
     match theirs.map(|url| (url, Url::parse(url).is_ok_and(|url| url.path().ends_with(&path)))) {
         Some((url, true)) => {
@@ -250,11 +252,13 @@ fn todo(error: &CheckError) -> &'static str {
             "start the chat service, or correct integration.connector.url"
         }
         CheckError::Unauthorized(_) => {
-            "set integration.connector.secret to the secret that the chat service has, and compare the two clocks"
+            "set integration.connector.secret to the secret that the chat service has, and \
+             compare the two clocks"
         }
         CheckError::Failing(_) => "look into the chat service's own log",
         CheckError::Missing(_) => {
-            "correct host, port and path of integration.connector.url, or let the connector answer 200 there"
+            "correct host, port and path of integration.connector.url, or let the connector \
+             answer 200 there"
         }
         CheckError::Redirect(_) | CheckError::WebPage(_) | CheckError::Gateway => {
             "correct host, port and path of integration.connector.url"

@@ -56,7 +56,8 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
             _ = tokio::signal::ctrl_c() => break Ok(()),
             _ = terminate.recv() => break Ok(()),
             _ = hang_up.recv() => {
-                tracing::warn!("this version does not reload its configuration: restart it, nothing is lost by that");
+                tracing::warn!("this version does not reload its configuration: restart it, \
+                    nothing is lost by that");
             }
         }
     };

@@ -57,7 +57,8 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
     target.close().await;
     if in_use {
         println!(
-            "a gateway is working on --from: stop it, copy once more, and start it with the other store"
+            "a gateway is working on --from: stop it, copy once more, and start it with the other \
+             store"
         );
     } else {
         println!("both hold the same: start the gateway with the other store");
@@ -102,6 +103,7 @@ async fn open_to_fill(url: &str) -> Result<Arc<dyn Portable>, OpenError> {
 
 fn unusable(option: &str, error: &OpenError) -> Failure {
     Failure::configuration(format!(
-        "tidegate: {error}\n  {option} says where the store is; of a file, only one process may have it for writing"
+        "tidegate: {error}\n  {option} says where the store is; of a file, only one process may \
+         have it for writing"
     ))
 }

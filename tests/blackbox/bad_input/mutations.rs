@@ -91,8 +91,10 @@ async fn five_hundred_mutants_are_answered_200_and_each_comes_to_its_end() {
     let path = all.dir.path().join("tidegate.db");
     eventually("every mutant has come to its end", async || {
         let store = Connection::open(&path).expect("the store");
-        let open = "select count(*) from message where direction = 'outbound' and state <> 'kept' and receipt is null";
-        (store.query_row(open, [], |row| row.get::<_, u32>(0)).expect("a number") == 0).then_some(())
+        let open = "select count(*) from message where direction = 'outbound' and state <> 'kept' \
+            and receipt is null";
+        (store.query_row(open, [], |row| row.get::<_, u32>(0)).expect("a number") == 0)
+            .then_some(())
     })
     .await;
     let kept = rows(&path);
@@ -145,7 +147,8 @@ async fn five_hundred_mutants_are_answered_200_and_each_comes_to_its_end() {
 /// Every body in the store, with its id, its state and its receipt's.
 fn rows(path: &std::path::Path) -> HashMap<Vec<u8>, (String, String, Option<String>)> {
     let store = Connection::open(path).expect("the store");
-    let all = "select body, foreign_id, state, receipt from message join body using (seq) where direction = 'outbound'";
+    let all = "select body, foreign_id, state, receipt from message join body using (seq) where \
+        direction = 'outbound'";
     let mut statement = store.prepare(all).expect("a query");
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?)));
     statement.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows")

@@ -179,7 +179,8 @@ fn request(id: &str, customer: usize) -> (String, Vec<u8>) {
     let signature = genesys::signature::sign(&WEBHOOK_SECRET.into(), body.as_bytes());
     let (name, length) = (genesys::signature::HEADER, body.len());
     let head = format!(
-        "POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\ncontent-length: {length}"
+        "POST /genesys/acme HTTP/1.1\r\nhost: localhost\r\n{name}: {signature}\r\ncontent-length: \
+         {length}"
     );
     (id.to_owned(), format!("{head}\r\n\r\n{body}").into_bytes())
 }

@@ -50,7 +50,8 @@ impl Loop {
     pub(crate) fn kept(&self) -> std::collections::HashMap<Vec<u8>, String> {
         let store =
             rusqlite::Connection::open(self.dir.path().join("tidegate.db")).expect("the store");
-        let kept = "select body, id from message join body using (seq) where state = 'kept' and receipt is null";
+        let kept = "select body, id from message join body using (seq) where state = 'kept' and \
+            receipt is null";
         let mut statement = store.prepare(kept).expect("a query");
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
         rows.collect::<Result<_, _>>().expect("rows")

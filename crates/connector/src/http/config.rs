@@ -148,7 +148,8 @@ impl<'de> Deserialize<'de> for BaseUrl {
 /// The text is not a valid base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a connector's url is an http or https URL without a fragment, such as \"http://127.0.0.1:9000\""
+    "a connector's url is an http or https URL without a fragment, such as \
+     \"http://127.0.0.1:9000\""
 )]
 pub struct NotABaseUrl;
 

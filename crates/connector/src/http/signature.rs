@@ -82,12 +82,14 @@ pub enum NotASecret {
     Prefix,
     /// The rest is not base64.
     #[error(
-        "what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with padding)"
+        "what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with \
+         padding)"
     )]
     Base64,
     /// Too few bytes.
     #[error(
-        "a connector's secret has {0} bytes, and needs at least 24: `openssl rand -base64 32` makes one"
+        "a connector's secret has {0} bytes, and needs at least 24: `openssl rand -base64 32` \
+         makes one"
     )]
     Short(usize),
 }
@@ -195,7 +197,8 @@ pub enum NotSigned {
     Malformed(&'static str),
     /// It was signed more than five minutes ago.
     #[error(
-        "the signature is more than five minutes old: compare the clocks, and sign each repetition again"
+        "the signature is more than five minutes old: compare the clocks, and sign each \
+         repetition again"
     )]
     Stale,
     /// It was signed more than five minutes in the future.

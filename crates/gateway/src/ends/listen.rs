@@ -56,7 +56,8 @@ pub(super) async fn run(
         };
         match ended {
             Ok(()) => {
-                tracing::debug!(integration = %integration.name, "the notification socket has ended");
+                tracing::debug!(integration = %integration.name, "the notification socket has \
+                    ended");
             }
             Err(error) => {
                 let follows = "conversations are asked about meanwhile";

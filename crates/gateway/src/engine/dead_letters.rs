@@ -34,7 +34,8 @@ pub(super) async fn count(engine: Arc<Engine>) {
                 if let Some(more) =
                     engine.failures.admit("", "count the dead letters", &error.to_string())
                 {
-                    tracing::warn!(%error, more, "cannot count the dead letters; trying again in a minute");
+                    tracing::warn!(%error, more, "cannot count the dead letters; trying again in \
+                        a minute");
                 }
             }
         }

@@ -123,7 +123,8 @@ impl Driver {
             // what they mean.
             Err(TurnError::Fenced) => {
                 let id = &self.id;
-                tracing::warn!(conversation = %id, "somebody else drives the conversation; its state is read again");
+                tracing::warn!(conversation = %id, "somebody else drives the conversation; its \
+                    state is read again");
                 Next::Reload
             }
             // Nothing was under way: it was the first turn.
@@ -207,7 +208,8 @@ struct ActiveSlot<'a> {
 impl Drop for ActiveSlot<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(conversation = %self.id, "driving the conversation broke; it is tried again");
+            tracing::error!(conversation = %self.id, "driving the conversation broke; it is tried \
+                again");
             self.engine.restart_after_panic(self.id);
         }
     }

@@ -71,13 +71,15 @@ pub(super) async fn load(
         return None;
     };
     let Some(integration) = engine.integration(&integration).cloned() else {
-        tracing::error!(conversation = %id, %integration, "the conversation's integration is not configured any more");
+        tracing::error!(conversation = %id, %integration, "the conversation's integration is not \
+            configured any more");
         return None;
     };
     let customer = match serde_json::from_str(&customer) {
         Ok(customer) => customer,
         Err(error) => {
-            tracing::error!(conversation = %id, %error, "the conversation's customer cannot be read");
+            tracing::error!(conversation = %id, %error, "the conversation's customer cannot be \
+                read");
             return None;
         }
     };

@@ -75,7 +75,8 @@ pub(super) fn log_and_count(
                 engine.dead_letters.notify_one();
                 tracing::error!(
                     integration, conversation = %id, id = %message, why = &**why,
-                    "a customer's message is a dead letter: Genesys will never have it; the store keeps it"
+                    "a customer's message is a dead letter: Genesys will never have it; the store \
+                     keeps it"
                 );
             }
             Record::RefusalTold { message, outcome: TellOutcome::Failed { why }, retry_at } => {
@@ -145,7 +146,8 @@ impl Teller<'_> {
         if retry_at.is_none() {
             tracing::error!(
                 integration = self.of.name.as_str(), conversation = %self.id, id = %message, why,
-                "the chat service was not told that Genesys will never have a customer's message; the store keeps it"
+                "the chat service was not told that Genesys will never have a customer's message; \
+                 the store keeps it"
             );
         }
     }

@@ -70,6 +70,7 @@ async fn hand_on(
         input: answer,
     };
     if let Err(error) = engine.accept(arrival).await {
-        tracing::warn!(conversation = %id, %error, "a session was opened, and could not be recorded");
+        tracing::warn!(conversation = %id, %error, "a session was opened, and could not be \
+            recorded");
     }
 }

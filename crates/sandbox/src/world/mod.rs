@@ -72,7 +72,8 @@ pub enum Refusal {
     OwnProfile,
     /// The integration's supported content does not allow this type of media.
     #[error(
-        "the integration's supported content does not allow this type of media: give it one that does"
+        "the integration's supported content does not allow this type of media: give it one that \
+         does"
     )]
     MediaNotAllowed,
     /// There is no such canned response.

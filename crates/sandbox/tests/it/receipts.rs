@@ -59,7 +59,8 @@ async fn a_failure_shows_its_reason() {
         json!({
             "code": "DELIVERY_FAILED",
             "message": format!("Message delivery failed with the following payload: [{payload}]"),
-            "messageWithParams": "Message delivery failed with the following payload: [{errorPayload}]",
+            "messageWithParams": "Message delivery failed with the following payload: \
+             [{errorPayload}]",
             "messageParams": {"errorPayload": payload},
             "details": [],
             "errors": [],

@@ -102,7 +102,8 @@ async fn accept_messages(
              )
              select place from arriving join new using (id, direction, integration)",
                 "on conflict do nothing",
-                "on conflict (id, direction, integration) do update set received = excluded.received",
+                "on conflict (id, direction, integration) do update set received = \
+                 excluded.received",
             ),
             &[
                 (&column(|m| m.integration.as_str()), Type::TEXT_ARRAY),
@@ -141,7 +142,8 @@ async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Erro
     for (direction, conflict) in [
         (
             Direction::Inbound,
-            "do update set customer = excluded.customer where conversation.customer <> excluded.customer",
+            "do update set customer = excluded.customer where conversation.customer <> \
+             excluded.customer",
         ),
         (Direction::Outbound, "do nothing"),
     ] {
@@ -249,7 +251,8 @@ async fn accept_report(
     message: &MessageId,
     report: &Report,
 ) -> Result<Acceptance, Error> {
-    let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' and integration = $2";
+    let sql = "select conversation from tidegate.message where id = $1 and direction = 'outbound' \
+        and integration = $2";
     let named = escape(message.as_str());
     let params = [(&named.as_ref() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
     let Some(row) = client.query_typed(sql, &params).await?.pop() else {

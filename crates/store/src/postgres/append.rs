@@ -66,7 +66,8 @@ async fn append_distinct(
         .query_typed(
             &mistake::sql(
                 Mistake::RowLock,
-                "select id, seq, token from tidegate.conversation where id = any($1) order by id for update",
+                "select id, seq, token from tidegate.conversation where id = any($1) order by id \
+                 for update",
                 "for update",
                 "",
             ),
@@ -429,7 +430,8 @@ impl<'a> Changes<'a> {
             let input = json(&Input::Reported { message: (*message).clone(), report });
             client
                 .query_typed(
-                    "insert into tidegate.inbox (conversation, customers, input) values ($1, false, $2)",
+                    "insert into tidegate.inbox (conversation, customers, input) values ($1, \
+                     false, $2)",
                     &[(&conversation, Type::TEXT), (&input, Type::TEXT)],
                 )
                 .await?;

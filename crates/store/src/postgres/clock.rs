@@ -166,11 +166,16 @@ async fn exchange(link: &PgConnection, clock: &StoreClock) -> Result<Duration, E
         client.batch_execute("begin; set local synchronous_commit = off").await?;
         // If another node is ahead, its pair stays: an old time must not be stored as the current
         // one.
-        let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and time <= $1";
+        let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and \
+            time <= $1";
         client.query_typed(sql, &[(&clock.now().as_millisecond(), Type::INT8)]).await?;
         let rows = client.query_typed("select time from tidegate.clock where id = 1", &[]).await?;
         client.batch_execute("commit").await?;
-        let behind = rows.first().map(|row| row.try_get(0)).transpose()?.map(|time| clock.catch_up(at(time)));
+        let behind = rows
+            .first()
+            .map(|row| row.try_get(0))
+            .transpose()?
+            .map(|time| clock.catch_up(at(time)));
         Ok(behind.unwrap_or_default())
     })
     .await

@@ -93,7 +93,8 @@ impl PostgresStore {
     }
 
     async fn write_probe(&self, link: &PgConnection) -> Result<(), StoreError> {
-        let sql = "insert into tidegate.probe (id, at) values (1, now()) on conflict (id) do update set at = now()";
+        let sql = "insert into tidegate.probe (id, at) values (1, now()) on conflict (id) do \
+            update set at = now()";
         Ok(transaction(link, async |client| Ok(client.batch_execute(sql).await?)).await?)
     }
 

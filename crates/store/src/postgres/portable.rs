@@ -200,7 +200,8 @@ async fn export(client: &Client, id: &str) -> Result<Option<ConversationExport>,
     for row in client.query_typed(sql, &of).await? {
         bundle.journal.push((unsigned(row.try_get(0)?)?, row.try_get(1)?, row.try_get(2)?));
     }
-    let sql = "select integration, key, lazy, since, owed from tidegate.outbox where conversation = $1 order by seq";
+    let sql = "select integration, key, lazy, since, owed from tidegate.outbox where conversation \
+        = $1 order by seq";
     for row in client.query_typed(sql, &of).await? {
         let (integration, key, lazy) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         bundle.outbox.push(OutboxRow {

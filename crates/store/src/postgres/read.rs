@@ -339,7 +339,8 @@ pub(super) async fn dossier(
     let sql = "select id, direction, conversation, foreign_id, received, state, reason, receipt, ''::bytea
                from tidegate.message where conversation = $1 order by received, place";
     let messages = client.query_typed(sql, &of).await?;
-    let sql = "select seq, conversation, since, owed from tidegate.outbox where conversation = $1 order by seq";
+    let sql = "select seq, conversation, since, owed from tidegate.outbox where conversation = $1 \
+        order by seq";
     let owed = client.query_typed(sql, &of).await?;
     Ok(Some(Dossier {
         id: id.clone(),

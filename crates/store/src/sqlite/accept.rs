@@ -123,13 +123,21 @@ fn accept_report(
     let found: Option<(String, String)> = match &of {
         MessageRef::Ours(id) => connection
             .prepare_cached(
-                "select conversation, id from message where id = ?1 and direction = 'outbound' and integration = ?2",
+                "select conversation, id from message where id = ?1 and direction = 'outbound' \
+                 and integration = ?2",
             )?
-            .query_row(params![id.as_str(), integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![id.as_str(), integration.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?,
         MessageRef::Service(id) => connection
-            .prepare_cached("select conversation, id from message where service_id = ?1 and integration = ?2")?
-            .query_row(params![key(id).as_str(), integration.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .prepare_cached(
+                "select conversation, id from message where service_id = ?1 and \
+                integration = ?2",
+            )?
+            .query_row(params![key(id).as_str(), integration.as_str()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?,
     };
     if found.is_none() && matches!(of, MessageRef::Ours(_)) {
@@ -148,8 +156,17 @@ fn accept_report(
         // The report came before the answer that tells us the service's name for the message.
         (None, MessageRef::Service(service_id)) => {
             connection
-                .prepare_cached("insert into early (service_id, integration, event_id, received, report) values (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![key(&service_id).as_str(), integration.as_str(), key(event).as_str(), received.as_millisecond(), json(&report)])?;
+                .prepare_cached(
+                    "insert into early (service_id, integration, event_id, received, \
+                    report) values (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    key(&service_id).as_str(),
+                    integration.as_str(),
+                    key(event).as_str(),
+                    received.as_millisecond(),
+                    json(&report)
+                ])?;
             Ok(Acceptance::Early)
         }
         (None, MessageRef::Ours(_)) => Ok(Acceptance::Unknown),
@@ -166,7 +183,8 @@ fn is_new_event(
     let new = connection
         .prepare_cached(&mistake::sql(
             Mistake::EventDedupe,
-            "insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing",
+            "insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do \
+             nothing",
             "do nothing",
             "do update set received = excluded.received",
         ))?

@@ -98,7 +98,10 @@ pub(super) fn write_step(
         return Ok(before);
     }
     connection
-        .prepare_cached("insert into journal (before, conversation, seq, at, records) values (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "insert into journal (before, conversation, seq, at, records) values (?1, \
+            ?2, ?3, ?4, ?5)",
+        )?
         .insert(params![before, conversation, seq, at, lines])
         .map(Some)
 }
@@ -201,7 +204,8 @@ fn name_message(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and integration = ?2",
+            "update message set service_id = ?3 where id = ?1 and direction = 'outbound' and \
+             integration = ?2",
         )?
         .execute(params![message.as_str(), integration.as_str(), key(service_id).as_str()])?;
     Ok(())

@@ -61,7 +61,8 @@ impl StoreLock {
     pub(super) fn release(&self) {
         for file in [&self.database, &self.beside] {
             if let Err(error) = file.unlock() {
-                tracing::warn!(%error, "the lock of the store cannot be released; the end of the process does it");
+                tracing::warn!(%error, "the lock of the store cannot be released; the end of the \
+                    process does it");
             }
         }
     }

@@ -95,7 +95,8 @@ impl Portable for SqliteStore {
             for event in events {
                 connection
                     .prepare_cached(
-                        "insert into event (id, integration, received) values (?1, ?2, ?3) on conflict do nothing",
+                        "insert into event (id, integration, received) values (?1, ?2, ?3) on \
+                         conflict do nothing",
                     )?
                     .execute(params![event.id, event.integration, event.received])?;
             }
@@ -229,7 +230,10 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
         }
     }
     bundle.outbox = connection
-        .prepare_cached("select integration, key, lazy, since, owed from outbox where conversation = ?1 order by seq")?
+        .prepare_cached(
+            "select integration, key, lazy, since, owed from outbox where \
+            conversation = ?1 order by seq",
+        )?
         .query_map([id], |row| {
             let (integration, key, lazy) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(OutboxRow { integration, key, lazy, since: row.get(3)?, owed: row.get(4)? })

@@ -75,7 +75,8 @@ pub(super) fn inbox(
 ) -> Result<Vec<InboxItem>, StoreError> {
     let mut statement = connection.prepare_cached(&mistake::sql(
         Mistake::InboxOrder,
-        "select seq, input from inbox where conversation = ?1 and customers <= ?2 order by seq limit ?3",
+        "select seq, input from inbox where conversation = ?1 and customers <= ?2 order by seq \
+         limit ?3",
         "order by seq",
         "order by seq desc",
     ))?;
@@ -194,7 +195,8 @@ pub(super) fn with_pending_input(
     limit: usize,
 ) -> Result<Vec<ConversationId>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select distinct conversation from inbox where conversation > ?1 order by conversation limit ?2",
+        "select distinct conversation from inbox where conversation > ?1 order by conversation \
+         limit ?2",
     )?;
     let after = after.map_or("", ConversationId::as_str);
     let rows = statement.query_map(params![after, most(limit)], |row| {

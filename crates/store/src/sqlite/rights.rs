@@ -37,7 +37,8 @@ pub(super) fn restrict(database: &Path) {
     {
         tracing::warn!(
             folder = %folder.display(),
-            "other users may write into the folder of the store, and so replace its files: chmod go-w"
+            "other users may write into the folder of the store, and so replace its files: chmod \
+             go-w"
         );
     }
 }

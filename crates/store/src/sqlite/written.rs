@@ -23,7 +23,8 @@ struct Last {
 impl TxState {
     /// Continues after the numbers in the file.
     pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        let sql = "select coalesce((select max(seq) from inbox), 0), coalesce((select max(seq) from outbox), 0)";
+        let sql = "select coalesce((select max(seq) from inbox), 0), coalesce((select max(seq) \
+            from outbox), 0)";
         let last = connection
             .query_row(sql, [], |row| Ok(Last { inbox: row.get(0)?, outbox: row.get(1)? }))?;
         Ok(Self { changes: Vec::new(), last })

@@ -112,13 +112,15 @@ fn name(
 ) -> Option<IntegrationName> {
     let name = field.parsed(|name| {
         let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let fits =
-            name.len() <= 63 && name.starts_with(first) && name.chars().all(|c| first(c) || c == '_' || c == '-');
+        let fits = name.len() <= 63
+            && name.starts_with(first)
+            && name.chars().all(|c| first(c) || c == '_' || c == '-');
         if fits {
             Ok(name.to_owned())
         } else {
             Err(format!(
-                "{} does not fit into URLs: at most 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit",
+                "{} does not fit into URLs: at most 63 of a-z, 0-9, '-' and '_', beginning with a \
+                 letter or digit",
                 quoted(name)
             ))
         }
@@ -165,7 +167,10 @@ fn hosts(table: &Table<'_>) -> Option<Hosts> {
             None
         }
         (false, false, false) => {
-            region.problem("is missing: write for example region = \"mypurecloud.com\", or api_url and login_url");
+            region.problem(
+                "is missing: write for example region = \"mypurecloud.com\", or \
+                api_url and login_url",
+            );
             None
         }
     }
@@ -262,7 +267,8 @@ fn delivery(table: &Table<'_>) -> DeliveryPolicy {
     if policy.retry_initial > policy.retry_max {
         let wrong = if initial.is_given() { initial } else { max };
         wrong.problem(format!(
-            "retry_initial ({}) is longer than retry_max ({}): the pauses grow from the first to the second",
+            "retry_initial ({}) is longer than retry_max ({}): the pauses grow from the first to \
+             the second",
             shown(policy.retry_initial),
             shown(policy.retry_max)
         ));

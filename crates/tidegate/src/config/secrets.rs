@@ -110,7 +110,8 @@ impl Field<'_> {
 pub(super) fn of_webhook(secret: &str) -> Result<Secret, String> {
     match secret.chars().count() {
         length @ ..16 => Err(format!(
-            "the secret has {length} characters, and Genesys takes none below 16: `openssl rand -hex 32` makes one"
+            "the secret has {length} characters, and Genesys takes none below 16: `openssl rand \
+             -hex 32` makes one"
         )),
         _ => Ok(Secret::new(secret)),
     }

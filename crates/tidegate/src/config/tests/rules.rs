@@ -116,7 +116,8 @@ fn wrong_types_name_the_right_one() {
         (
             "integration.hold",
             "for = 30",
-            "integration[0].hold.for: 30 is no duration: write for example \"30s\", \"500ms\", \"5m\" or \"1h\"",
+            "integration[0].hold.for: 30 is no duration: write for example \"30s\", \"500ms\", \
+             \"5m\" or \"1h\"",
         ),
         (
             "integration.hold",
@@ -132,7 +133,8 @@ fn wrong_types_name_the_right_one() {
         (
             "integration.hold",
             "max_messages = 1.5",
-            "integration[0].hold.max_messages: must be a number without quotes, not a decimal number",
+            "integration[0].hold.max_messages: must be a number without quotes, not a decimal \
+             number",
         ),
         (
             "integration.hold",
@@ -148,7 +150,8 @@ fn wrong_types_name_the_right_one() {
         (
             "store",
             "retention = 1979-05-27",
-            "store.retention: must be a duration, not a date: write for example \"30s\", \"500ms\", \"5m\" or \"1h\"",
+            "store.retention: must be a duration, not a date: write for example \"30s\", \
+             \"500ms\", \"5m\" or \"1h\"",
         ),
     ];
     for (section, line, expected) in cases {
@@ -222,7 +225,8 @@ fn names_fit_into_urls_and_are_different() {
 fn there_is_at_least_one_integration_with_its_keys() {
     assert_eq!(
         report("", &[]),
-        "tidegate.toml: integration: is missing: write for example [[integration]] with name, region and so on"
+        "tidegate.toml: integration: is missing: write for example [[integration]] with name, \
+         region and so on"
     );
     assert_eq!(
         complaint("integration = []"),
@@ -241,7 +245,8 @@ fn there_is_at_least_one_integration_with_its_keys() {
     "#);
     assert_eq!(
         complaint(INTEGRATION),
-        "integration[0].connector: is missing: write for example [integration.connector] with type, url and secret"
+        "integration[0].connector: is missing: write for example [integration.connector] with \
+         type, url and secret"
     );
 }
 
@@ -269,27 +274,33 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
     let cases = [
         (
             "",
-            "integration[0].region: is missing: write for example region = \"mypurecloud.com\", or api_url and login_url",
+            "integration[0].region: is missing: write for example region = \"mypurecloud.com\", \
+             or api_url and login_url",
         ),
         (
             "api_url = \"http://a\"",
-            "integration[0].login_url: is missing: api_url and login_url go together, or write region instead of both",
+            "integration[0].login_url: is missing: api_url and login_url go together, or write \
+             region instead of both",
         ),
         (
             "login_url = \"http://a\"",
-            "integration[0].api_url: is missing: api_url and login_url go together, or write region instead of both",
+            "integration[0].api_url: is missing: api_url and login_url go together, or write \
+             region instead of both",
         ),
         (
             "region = \"mypurecloud.de\"\napi_url = \"http://a\"",
-            "integration[0].region: is given beside api_url or login_url: keep the region, or the two URLs",
+            "integration[0].region: is given beside api_url or login_url: keep the region, or the \
+             two URLs",
         ),
         (
             "region = \"mypurecloud.ed\"",
-            "integration[0].region: \"mypurecloud.ed\" is no region of Genesys Cloud; did you mean \"mypurecloud.de\"?",
+            "integration[0].region: \"mypurecloud.ed\" is no region of Genesys Cloud; did you \
+             mean \"mypurecloud.de\"?",
         ),
         (
             "region = \"eu-west-9\"",
-            "integration[0].region: \"eu-west-9\" is no region of Genesys Cloud; did you mean \"eu-west-1\"?",
+            "integration[0].region: \"eu-west-9\" is no region of Genesys Cloud; did you mean \
+             \"eu-west-1\"?",
         ),
     ];
     for (lines, expected) in cases {
@@ -306,7 +317,8 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
     for (url, expected) in [
         (
             "gateway.example.com",
-            "is no URL (relative URL without a base): write for example \"https://gateway.example.com\"",
+            "is no URL (relative URL without a base): write for example \
+             \"https://gateway.example.com\"",
         ),
         (
             "ftp://hunter2",
@@ -318,7 +330,8 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
         ),
         (
             "https://a/?t=hunter2",
-            "has a '?' or a '#' in it: paths are added to it, so write for example \"https://gateway.example.com\"",
+            "has a '?' or a '#' in it: paths are added to it, so write for example \
+             \"https://gateway.example.com\"",
         ),
     ] {
         assert_eq!(
@@ -335,7 +348,8 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
     ] {
         assert_eq!(
             in_section("store", &format!("url = {url:?}")),
-            "store.url: is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""
+            "store.url: is no store: write \"sqlite:tidegate.db\" or \
+             \"postgres://user@host/database\""
         );
     }
     let complaint = complaint(&with("").replace("http://127.0.0.1:9000", "localhost:9000"));
@@ -351,7 +365,8 @@ fn another_connector_is_not_known_and_its_keys_are_not_judged() {
     let table = "[integration.connector]\ntype = \"matrix\"\nhomeserver = \"x\"";
     assert_eq!(
         complaint(&format!("{INTEGRATION}{table}")),
-        "integration[0].connector.type: \"matrix\" is no connector of this version, which knows only \"http\""
+        "integration[0].connector.type: \"matrix\" is no connector of this version, which knows \
+         only \"http\""
     );
 }
 

@@ -146,7 +146,8 @@ fn none_is_ever_shown() {
         with("").replace("webhook_secret", "webhook_secrt"),
         with("").replace("http://127.0.0.1", "http//x:hunter2@h"),
         format!(
-            "[console]\nusers = [{{ name = \"ops\", password_hash = \"hunter2\", role = \"viewer\" }}]\n{}",
+            "[console]\nusers = [{{ name = \"ops\", password_hash = \"hunter2\", role = \
+             \"viewer\" }}]\n{}",
             with("")
         ),
     ] {
