@@ -278,3 +278,17 @@ pub enum ClosedBy {
     /// The agent's side ended the conversation.
     Agent,
 }
+
+impl PostResult {
+    /// Whether Genesys took it.
+    pub fn is_posted(&self) -> bool {
+        matches!(self, Self::Posted { .. })
+    }
+}
+
+impl Fate {
+    /// Whether the message failed.
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed { .. })
+    }
+}

@@ -29,10 +29,6 @@ impl SimulatedLink for SlowProbes {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 async fn readyz(router: axum::Router) -> StatusCode {

@@ -41,11 +41,15 @@ impl LeaseGuard {
         Self(None)
     }
 
+    /// The shard that has to be asked. None, if the process is the only user of the store.
+    fn shard(&self) -> Option<&GuardedShard> {
+        self.0.as_deref().filter(|_| !mutant::is(Mutant::LeaseUnchecked))
+    }
+
     /// Whether the guard will never be valid again. One whose lease has only run out becomes valid
     /// again if no other node has held the lease meanwhile.
     pub fn is_revoked(&self) -> bool {
-        !mutant::is(Mutant::LeaseUnchecked)
-            && self.0.as_ref().is_some_and(|user| user.leases.is_revoked(user))
+        self.shard().is_some_and(|user| user.leases.is_revoked(user))
     }
 
     /// Distinguishes this guard from earlier ones of this node for the same conversation. Other
@@ -57,14 +61,12 @@ impl LeaseGuard {
     /// Whether new work may begin: the guard is valid, and its shard is not about to be handed
     /// over.
     pub fn admits_new_work(&self) -> bool {
-        mutant::is(Mutant::LeaseUnchecked)
-            || self.0.as_ref().is_none_or(|user| user.leases.covers(user, false))
+        self.shard().is_none_or(|user| user.leases.covers(user, false))
     }
 
     /// Whether this node relies on the lease, so that work that has begun may go on.
     pub fn is_valid(&self) -> bool {
-        mutant::is(Mutant::LeaseUnchecked)
-            || self.0.as_ref().is_none_or(|user| user.leases.covers(user, true))
+        self.shard().is_none_or(|user| user.leases.covers(user, true))
     }
 
     /// Waits until [`Self::is_valid`] is false: what is under way with this guard must then be
@@ -72,9 +74,8 @@ impl LeaseGuard {
     pub fn until_invalid(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
         async move {
-            match &guard.0 {
+            match guard.shard() {
                 None => std::future::pending().await,
-                Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
                 Some(user) => user.leases.until_invalid(&guard).await,
             }
         }
@@ -85,9 +86,8 @@ impl LeaseGuard {
     pub fn until_revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
         async move {
-            match &guard.0 {
+            match guard.shard() {
                 None => std::future::pending().await,
-                Some(_) if mutant::is(Mutant::LeaseUnchecked) => std::future::pending().await,
                 Some(user) => user.leases.until_revoked(user).await,
             }
         }
@@ -98,7 +98,7 @@ impl Drop for GuardedShard {
     fn drop(&mut self) {
         let mut state = self.leases.state();
         let of = &mut state.shards[self.shard];
-        // Rights of an earlier epoch were called off, and are no longer counted.
+        // Guards of an earlier epoch were revoked, and are no longer counted.
         if of.epoch == self.epoch {
             of.users -= 1;
             if of.users == 0 && of.leaving.is_some() {
@@ -492,192 +492,19 @@ impl Shard {
 }
 
 /// A shard as the database names it: the second and third character of a conversation's id.
-fn name(shard: usize) -> String {
+pub(crate) fn name(shard: usize) -> String {
     format!("{shard:02x}")
 }
 
-fn number(name: &str) -> Option<usize> {
+/// The number of a shard with this name.
+pub(crate) fn number(name: &str) -> Option<usize> {
     u8::from_str_radix(name, 16).ok().map(usize::from)
 }
 
-fn shard_of(conversation: &ConversationId) -> Option<usize> {
+/// The shard of a conversation; none, if its id is not one of ours.
+pub(crate) fn shard_of(conversation: &ConversationId) -> Option<usize> {
     conversation.as_str().get(1..3).and_then(number)
 }
 
 #[cfg(test)]
-mod tests {
-    use conversation::IntegrationName;
-
-    use super::*;
-    use crate::lease_clock::tests::Laptop;
-
-    const SERVER: &str = "one";
-    const GRACE: Duration = Duration::from_secs(2);
-
-    fn all() -> Vec<String> {
-        (0..SHARDS).map(name).collect()
-    }
-
-    fn with_all() -> (Arc<HeldLeases>, ConversationId) {
-        let leases = HeldLeases::none();
-        leases.record_renewal(&[], SERVER, Instant::now() + Duration::from_secs(10));
-        leases.activate(&HeldLeases::numbers(&all()), 7);
-        (leases, ConversationId::of(&IntegrationName::new("acme"), "noor"))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_right_ends_with_its_time_and_comes_back_with_the_next_renewal() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        assert!(guard.admits_new_work() && guard.is_valid());
-        tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(
-            !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
-        );
-        let new = leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        assert_eq!(new.len(), SHARDS, "what ran out has to be checked again");
-        assert!(guard.is_valid(), "no other node had it in between");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_machine_that_slept_does_not_rely_on_the_lease_that_it_had_before() {
-        let (leases, noor) = with_all();
-        let laptop = Laptop::new();
-        leases.go_by(Arc::<Laptop>::clone(&laptop));
-        let guard = leases.acquire(&noor).expect("it is ours");
-        laptop.sleeps(Duration::from_secs(9));
-        assert!(guard.is_valid() && leases.acquire(&noor).is_some(), "its 10 s are not over");
-        laptop.sleeps(Duration::from_secs(1));
-        assert!(
-            !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
-        );
-        guard.until_invalid().await;
-        let new = leases.record_renewal(&all(), SERVER, leases.now() + Duration::from_secs(10));
-        assert_eq!(
-            (new.len(), guard.is_valid()),
-            (SHARDS, true),
-            "no other took it, and what was owed is in doubt"
-        );
-    }
-
-    /// A receipt may have been on its way when the lease ran out, and is read again after that.
-    #[tokio::test(start_paused = true)]
-    async fn after_a_late_renewal_all_that_is_owed_is_in_doubt_until_it_is_known() {
-        let (leases, noor) = with_all();
-        assert!(leases.is_in_doubt(&noor, 7) && !leases.is_in_doubt(&noor, 8));
-        let renew =
-            || leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        assert!(renew().is_empty() && !leases.is_in_doubt(&noor, 8), "it had not run out");
-        tokio::time::advance(Duration::from_secs(10)).await;
-        renew();
-        assert!(leases.is_in_doubt(&noor, 8) && leases.acquire(&noor).is_some());
-        let new = renew();
-        assert_eq!(
-            new.len(),
-            SHARDS,
-            "what the store did not answer the last time is asked for again"
-        );
-        leases.activate(&new, 9);
-        assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
-        assert!(renew().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_another_had_between_is_not_ours_again() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        let until = Instant::now() + Duration::from_secs(10);
-        assert!(leases.record_renewal(&[], SERVER, until).is_empty());
-        assert!(!guard.is_valid() && leases.acquire(&noor).is_none());
-        let new = leases.record_renewal(&all(), SERVER, until);
-        leases.activate(&new, 9);
-        assert!(!guard.is_valid(), "another may have driven meanwhile");
-        assert!(leases.acquire(&noor).is_some());
-        assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_shard_is_handed_over_when_nothing_is_under_way_in_it() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        let free = leases.shards_to_release(0, GRACE);
-        assert_eq!(free.len(), SHARDS - 1, "one has something under way");
-        assert!(!guard.admits_new_work() && guard.is_valid(), "it may end what it began");
-        assert!(leases.acquire(&noor).is_none(), "nothing new is begun");
-        assert!(leases.shards_to_release(0, GRACE).is_empty());
-        let of = shard_of(&noor).map(name);
-        drop(guard);
-        assert_eq!(leases.shards_to_release(0, GRACE), of.into_iter().collect::<Vec<_>>());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_the_loss_of_a_right_hears_of_it() {
-        let (leases, noor) = with_all();
-        let begun = Instant::now();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        let mut lost = Box::pin(guard.until_invalid());
-        tokio::time::timeout(Duration::from_secs(9), &mut lost).await.expect_err("it is there");
-        leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        lost.await;
-        assert_eq!(begun.elapsed().as_secs(), 19, "it was renewed once");
-        leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-        let (lost, _) = tokio::join!(guard.until_invalid(), async {
-            leases.record_renewal(&[], SERVER, Instant::now())
-        });
-        assert_eq!((lost, begun.elapsed().as_secs()), ((), 19), "another has it");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hand_over_waits_no_longer_than_its_grace() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1);
-        assert_eq!(leases.next_forced_release(GRACE), Some(Instant::now() + GRACE));
-        let mut lost = Box::pin(guard.until_invalid());
-        tokio::time::timeout(GRACE, &mut lost).await.expect_err("it may end until then");
-        assert!(guard.is_valid());
-        assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);
-        lost.await;
-        assert!(
-            !guard.is_valid() && guard.is_revoked() && leases.next_forced_release(GRACE).is_none()
-        );
-        // A remaining guard of the old epoch holds up no later hand-over.
-        leases.activate(&(0..SHARDS).collect::<Vec<_>>(), 7);
-        let next = leases.acquire(&noor).expect("it is ours again");
-        drop(guard);
-        assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1, "the new guard counts");
-        drop(next);
-        leases.until_rebalance_needed().await;
-        assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn shards_with_something_under_way_stay_where_others_can_go() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        assert_eq!(leases.shards_to_release(1, GRACE).len(), SHARDS - 1);
-        assert!(guard.admits_new_work());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn another_server_is_believed_only_while_the_lease_has_not_run_out() {
-        let (leases, noor) = with_all();
-        let guard = leases.acquire(&noor).expect("it is ours");
-        let until = || Instant::now() + Duration::from_secs(10);
-        leases.record_renewal(&all(), "two", until());
-        assert!(guard.is_valid(), "no other node could take it");
-        tokio::time::advance(Duration::from_secs(10)).await;
-        leases.record_renewal(&all(), "three", until());
-        assert!(
-            guard.is_revoked() && leases.acquire(&noor).is_none(),
-            "the third may lack that another took it"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_fair_share_stays() {
-        let (leases, _) = with_all();
-        assert_eq!(leases.shards_to_release(128, GRACE).len(), 128);
-        assert_eq!((leases.count(), leases.shard_names().len()), (128, 128));
-    }
-}
+mod tests;

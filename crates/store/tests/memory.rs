@@ -65,10 +65,6 @@ impl SimulatedLink for Slow {
         tokio::time::sleep(Duration::from_millis(5)).await;
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// A machine that orders messages by its node's clock instead of Genesys's time writes a journal

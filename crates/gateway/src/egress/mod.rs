@@ -234,7 +234,7 @@ impl Egress {
         };
         match outcome {
             Outcome::Done(input) => {
-                if is_refused(&input) {
+                if matches!(result_of(&input), Some(PostResult::Refused { .. })) {
                     tell(&failed, &format!("{} is refused for good", item.owed.key()));
                 }
                 if engine.deliver(&item.conversation, guard, (*input).clone()).await.is_ok() {
@@ -304,13 +304,7 @@ impl Egress {
     /// refused customer's message is logged later, when its conversation has decided about it.
     fn count(&self, item: &OutboxItem, done: &Input) {
         let name = self.integration.name.as_str();
-        let (Input::ReceiptDone { result, .. }
-        | Input::InboundDone { result, .. }
-        | Input::NoticeDone { result, .. }
-        | Input::DisconnectDone { result }) = done
-        else {
-            return;
-        };
+        let Some(result) = result_of(done) else { return };
         match result {
             PostResult::Posted { .. } => self.metrics.post(name, "done"),
             PostResult::Refused { .. } if matches!(done, Input::InboundDone { .. }) => {
@@ -334,15 +328,15 @@ impl Egress {
     }
 }
 
-/// Whether Genesys refused the item for good.
-fn is_refused(done: &Input) -> bool {
-    matches!(
-        done,
-        Input::ReceiptDone { result: PostResult::Refused { .. }, .. }
-            | Input::InboundDone { result: PostResult::Refused { .. }, .. }
-            | Input::NoticeDone { result: PostResult::Refused { .. }, .. }
-            | Input::DisconnectDone { result: PostResult::Refused { .. } }
-    )
+/// What became of a post, if that is what the input reports.
+fn result_of(done: &Input) -> Option<&PostResult> {
+    match done {
+        Input::ReceiptDone { result, .. }
+        | Input::InboundDone { result, .. }
+        | Input::NoticeDone { result, .. }
+        | Input::DisconnectDone { result } => Some(result),
+        _ => None,
+    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, timers};
 
-/// How old a decision may be if this node is about to hand over or to stop.
+/// How old a decision may be when it is carried out. Past this it has to be looked at again, and a
+/// node that is about to hand over or to stop leaves it to the next one.
 const LATE: SignedDuration = SignedDuration::from_secs(1);
 /// How much longer than its time to wait for a call that has sent nothing. The connector's own
 /// timeout ends at that time, and it knows what delayed the call.
@@ -23,6 +24,11 @@ const CALLED_OFF: Obstacle = Obstacle("its fate was decided before it could be s
 const TAKEN_OVER: Obstacle = Obstacle("another node may have taken over");
 const TIME_UP: Obstacle = Obstacle("its time was up before it could be sent");
 const STOPPING: Obstacle = Obstacle("the gateway was stopping");
+
+/// Whether a decision of that time is [`LATE`] by now.
+pub(super) fn is_late(decided: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(decided) > LATE
+}
 
 /// The deadline and the lease under which one call may leave.
 pub(super) struct CallTerms {
@@ -128,7 +134,7 @@ impl CallTerms {
         // At the deadline, no time is left for a connection.
         if now >= self.until {
             Err(TIME_UP)
-        } else if stopping && now.duration_since(self.decided) > LATE {
+        } else if stopping && is_late(self.decided, now) {
             Err(STOPPING)
         } else {
             Ok(())

@@ -1,8 +1,6 @@
 //! One turn of a conversation: collect what has come, decide, commit, check again whether what was
 //! decided may still be done, acknowledge. [`super::driver`] calls it, and does what it returns.
 
-use std::time::Duration;
-
 use conversation::mutant::{self, Mutant};
 use conversation::{
     AttemptOutcome, Effect, Input, OpenOutcome, Reason, ReasonCode, Record, TellOutcome,
@@ -15,12 +13,10 @@ use super::driver::Driver;
 use super::fast_path::FastPath;
 use super::loaded::{LoadedConversation, TurnError, is_call};
 use super::mailbox::Delivery;
+use super::terms::is_late;
 
 /// How many inputs one commit handles at most.
 const BATCH: usize = 64;
-/// How old a decision may be when it is carried out; past this it has to be looked at again, see
-/// [`is_stale`].
-const LATE: Duration = Duration::from_secs(1);
 /// How many customer's messages a conversation holds in memory.
 const MOST_INBOUND: usize = 100;
 
@@ -271,9 +267,5 @@ fn acknowledge(callers: Vec<oneshot::Sender<()>>) {
 /// gateway that stops begins no call that late.
 fn is_stale(driver: &Driver, decided: Timestamp, until: Timestamp) -> bool {
     let now = driver.engine.clock.now();
-    now > later(decided, LATE) && (now > until || !driver.admits_new_work())
-}
-
-fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
+    is_late(decided, now) && (now > until || !driver.admits_new_work())
 }

@@ -156,10 +156,6 @@ impl SimulatedLink for Counted {
         tokio::time::sleep(Duration::from_millis(1)).await;
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// All parts of a test.

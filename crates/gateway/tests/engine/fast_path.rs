@@ -192,10 +192,6 @@ impl SimulatedLink for SlowLine {
             released.await;
         }
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// A chat service that takes everything at once.

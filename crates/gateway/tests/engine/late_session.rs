@@ -175,8 +175,4 @@ impl SimulatedLink for Cable {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }

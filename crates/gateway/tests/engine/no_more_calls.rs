@@ -92,10 +92,6 @@ impl SimulatedLink for SlowAtFirst {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// A chat service that opens a session at once, and takes everything else when it is told to.

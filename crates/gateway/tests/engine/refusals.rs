@@ -90,10 +90,6 @@ impl SimulatedLink for Unreadable {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 /// A chat service that counts what it is told.

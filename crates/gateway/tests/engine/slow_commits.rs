@@ -49,10 +49,6 @@ impl SimulatedLink for SlowCommits {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 struct Chat {

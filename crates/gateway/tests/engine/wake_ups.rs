@@ -32,10 +32,6 @@ impl SimulatedLink for SlowSearch {
         }
         Ok(())
     }
-
-    async fn answer(&self, _: &'static str) -> Result<(), StoreError> {
-        Ok(())
-    }
 }
 
 #[tokio::test(start_paused = true)]

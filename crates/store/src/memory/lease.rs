@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::tables::Tables;
 use super::{Database, Flaw, SimulatedLink};
 use crate::StoreError;
-use crate::lease::SHARDS;
+use crate::lease::{SHARDS, name, number, shard_of};
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
 use crate::share::{LeaseTable, Member};
 
@@ -117,12 +117,11 @@ impl LeaseTable for MemoryLeases {
                 return Vec::new();
             }
             let unchanged = |wanted: &&LeaseRow| {
-                shard_of(&wanted.shard)
-                    .is_some_and(|shard| sharing.row(shard, me, flaw) == **wanted)
+                number(&wanted.shard).is_some_and(|shard| sharing.row(shard, me, flaw) == **wanted)
             };
             let shards: Vec<String> =
                 free.iter().filter(unchanged).take(most).map(|row| row.shard.clone()).collect();
-            for shard in shards.iter().filter_map(|name| shard_of(name)) {
+            for shard in shards.iter().filter_map(|name| number(name)) {
                 sharing.write(shard, me.name, me.ttl);
             }
             shards
@@ -214,7 +213,7 @@ impl LeaseServer {
         if self.server.to_string() != server {
             return;
         }
-        for shard in shards.iter().filter_map(|name| shard_of(name)) {
+        for shard in shards.iter().filter_map(|name| number(name)) {
             if let Some(lease) = self.leases.get(&shard).filter(|lease| *lease.node == *node) {
                 self.write(shard, "", lease.ttl);
             }
@@ -262,13 +261,13 @@ impl LeaseServer {
 
     /// Which node has the lease for a conversation, as the table says.
     pub(super) fn holder(&self, conversation: &ConversationId) -> Option<String> {
-        let shard = shard_of(conversation.as_str().get(1..3)?)?;
+        let shard = shard_of(conversation)?;
         self.leases.get(&shard).map(|lease| lease.node.to_string()).filter(|node| !node.is_empty())
     }
 
     /// When the lease for a conversation was last taken, renewed or given up.
     pub(super) fn written(&self, conversation: &ConversationId) -> Option<Instant> {
-        let shard = shard_of(conversation.as_str().get(1..3)?)?;
+        let shard = shard_of(conversation)?;
         self.leases.get(&shard).map(|lease| lease.written)
     }
 
@@ -292,12 +291,4 @@ impl Tables {
             let _ = hints.try_send(conversation.clone());
         }
     }
-}
-
-fn name(shard: usize) -> String {
-    format!("{shard:02x}")
-}
-
-fn shard_of(name: &str) -> Option<usize> {
-    usize::from_str_radix(name, 16).ok()
 }
