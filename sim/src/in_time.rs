@@ -254,17 +254,20 @@ pub(crate) async fn watch(world: Arc<World>) {
                 .database
                 .lease_written(conversation)
                 .map_or(Duration::ZERO, |at| world.at(at));
+            let driven = holder.as_ref().is_some_and(|node| {
+                fit.contains_key(node) && world.database.relies(node, conversation)
+            });
             let mut check = world.check();
             let away = &mut check.in_time.customers.entry(number).or_default().away;
             // A node that renews its lease rightly keeps the others from taking it, unless it is
-            // about to end.
-            let keeps = holder.as_ref().is_none_or(|holder| !leaving.contains(holder));
+            // about to end. A fit node that renews it and does not rely on it is no excuse for
+            // longer than a takeover.
+            let keeps = holder.as_ref().is_none_or(|holder| {
+                !leaving.contains(holder) && (driven || !fit.contains_key(holder))
+            });
             if keeps || away.lease.as_ref().is_none_or(|(before, _)| *before != holder) {
                 away.lease = Some((holder.clone(), written));
             }
-            let driven = holder.is_some_and(|node| {
-                fit.contains_key(&node) && world.database.relies(&node, conversation)
-            });
             let since = away.lease.as_ref().map_or(now, |(_, since)| *since);
             // A node that could have done so all this time should have taken over.
             let could = fit.values().any(|fit| {

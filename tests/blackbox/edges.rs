@@ -68,15 +68,10 @@ async fn an_answer_is_believed_as_far_as_it_is_understood() {
     let router = router.with_state(Arc::clone(&cases));
     tokio::spawn(async move { axum::serve(listener, router).await });
 
-    let port = free_port();
     let sandbox = Sandbox::start(dir.path(), &[]).await;
     sandbox.accept_unknown_receipts().await;
-    let id = sandbox
-        .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
-        .await;
     let policy = "[integration.delivery]\non_unknown = \"fail\"\n[integration.receipts]\ndelivered_on = \"accepted\"\n";
-    let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat, policy);
-    let gateway = Gateway::start(&config, port).await;
+    let gateway = Gateway::beside(&sandbox, dir.path(), &chat, policy).await;
 
     for index in 0..cases.len() {
         let body = webhook(&format!("m-{index}"), &format!("customer-{index}"), "Where is it?")
@@ -157,10 +152,12 @@ async fn no_words_are_taken_and_then_lost() {
         // Sending the same again has no effect.
         assert_eq!(all.gateway.events(&bytes(case)).await.0, 202, "{name}");
     }
-    for case in &cases {
+    let (refused, taken): (Vec<_>, Vec<_>) =
+        cases.iter().partition(|case| case["refused"].is_string());
+    for case in taken {
         let (name, customer) = (text(case, "name"), text(case, "customer"));
         let expected: Vec<String> =
-            serde_json::from_value(case["heard"].clone()).unwrap_or_default();
+            serde_json::from_value(case["heard"].clone()).expect("what Genesys hears");
         let what = format!("Genesys hears {name}");
         let found = eventually(&what, async || {
             let heard = heard(&all, customer).await;
@@ -168,6 +165,10 @@ async fn no_words_are_taken_and_then_lost() {
         })
         .await;
         assert_eq!(found, expected, "{name}");
+    }
+    for case in refused {
+        let heard = heard(&all, text(case, "customer")).await;
+        assert!(heard.is_empty(), "{}: {heard:?}", text(case, "name"));
     }
     for entry in all.sandbox.transcript().await {
         let from = &entry["body"]["channel"]["from"];

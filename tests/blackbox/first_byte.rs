@@ -9,9 +9,9 @@ use store::{SqliteStore, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, free_port, settled, webhook};
+use crate::support::{Gateway, Sandbox, audit, store_in, webhook};
 
 /// How late a fate may be.
 const IN_TIME: SignedDuration = SignedDuration::from_secs(1);
@@ -31,8 +31,9 @@ async fn a_chat_service_that_never_answers_keeps_no_message_past_its_time() {
                 }
             }
         });
+        let posted = Instant::now();
         stage.post("silent").await;
-        let (late, reason) = stage.failed("silent").await;
+        let (late, reason) = stage.failed("silent", posted).await;
         assert!(late < IN_TIME, "{on_unknown}: its fate was decided {late:#} after its time");
         assert!(reason.contains("may have arrived"), "{on_unknown}: {reason}");
         silent.abort();
@@ -60,9 +61,10 @@ async fn a_connection_that_comes_about_after_a_messages_time_is_not_used() {
         open(&mut stream).await;
         (listener, queue)
     });
+    let posted = Instant::now();
     stage.post("late").await;
     let (listener, queue) = first.await.expect("the session is opened");
-    let (late, reason) = stage.failed("late").await;
+    let (late, reason) = stage.failed("late", posted).await;
     assert!(late < IN_TIME, "its fate was decided {late:#} after its time");
     assert!(
         reason.contains("cannot be reached") && !reason.contains("may have arrived"),
@@ -102,7 +104,7 @@ async fn open(stream: &mut TcpStream) {
 
 struct Stage {
     gateway: Gateway,
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
     dir: TempDir,
 }
 
@@ -114,22 +116,17 @@ impl Stage {
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let listener = socket.listen(1).expect("it listens");
         let chat = format!("http://{}", listener.local_addr().expect("an address"));
-        let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         sandbox.accept_unknown_receipts().await;
-        let id = sandbox
-            .create_integration(&format!("http://127.0.0.1:{port}/genesys/acme"), WEBHOOK_SECRET)
-            .await;
         let delivery = format!(
             "[integration.delivery]\ngive_up_after = \"2s\"\ntimeout = \"10s\"\non_unknown = \"{on_unknown}\"\n"
         );
-        let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &chat, &delivery);
-        let gateway = Gateway::start(&config, port).await;
-        (Self { gateway, _sandbox: sandbox, dir }, listener)
+        let gateway = Gateway::beside(&sandbox, dir.path(), &chat, &delivery).await;
+        (Self { gateway, sandbox, dir }, listener)
     }
 
     fn store(&self) -> String {
-        format!("sqlite:{}", self.dir.path().join("tidegate.db").display())
+        store_in(self.dir.path())
     }
 
     async fn post(&self, id: &str) {
@@ -139,9 +136,12 @@ impl Stage {
         );
     }
 
-    /// Waits until the message has failed. Returns how late that was decided, and why.
-    async fn failed(&self, id: &str) -> (SignedDuration, String) {
-        settled(&self.store(), id).await;
+    /// Waits until the message has failed, and Genesys knows. Returns how late that was decided by
+    /// the gateway's clock, and why. By this test's clock it may take a little longer.
+    async fn failed(&self, id: &str, posted: Instant) -> (SignedDuration, String) {
+        assert_eq!(self.sandbox.receipt(id).await.0, "Failed");
+        let took = posted.elapsed();
+        assert!(took < Duration::from_secs(4), "its 2 s were over after {took:?}");
         let store = SqliteStore::open_read_only(&self.store()).expect("the store");
         let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
         let dossier =

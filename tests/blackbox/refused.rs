@@ -3,14 +3,13 @@
 
 mod service;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use conversation::{ConversationId, IntegrationName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Gateway, Sandbox, WEBHOOK_SECRET, audit, eventually, free_port, store_in};
+use crate::support::{Gateway, Sandbox, audit, eventually, store_in};
 use service::{Heard, Service};
 
 /// Three attempts within a second, so that a test sees the end.
@@ -26,13 +25,9 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let (port, service) = (free_port(), Service::start().await);
+        let service = Service::start().await;
         let sandbox = Sandbox::start(dir.path(), &[]).await;
-        let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
-        let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
-        let config: PathBuf =
-            Gateway::configure(dir.path(), port, &sandbox.url, &id, &service.url, QUICK);
-        let gateway = Gateway::start(&config, port).await;
+        let gateway = Gateway::beside(&sandbox, dir.path(), &service.url, QUICK).await;
         Self { gateway, sandbox, service, dir }
     }
 

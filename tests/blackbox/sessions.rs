@@ -9,9 +9,7 @@ use conversation::{ConversationId, IntegrationName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{
-    Gateway, Sandbox, WEBHOOK_SECRET, audit, delivered, eventually, free_port, settled,
-};
+use crate::support::{Gateway, Sandbox, audit, delivered, eventually, settled, store_in};
 use service::{Answer, Service};
 
 /// One customer, one agent, and a chat service that answers as the test says.
@@ -28,14 +26,11 @@ const NOOR: &str = "noor";
 impl Stage {
     async fn set(config: &str) -> Self {
         let service = Service::start().await;
-        let (dir, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let dir = tempfile::tempdir().expect("a folder");
         let sandbox = Sandbox::start(dir.path(), &[]).await;
-        let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
-        let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
         let config = format!("[integration.receipts]\ndelivered_on = \"accepted\"\n{config}");
-        let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, &service.url, &config);
-        let gateway = Gateway::start(&config, port).await;
-        let store = format!("sqlite:{}", dir.path().join("tidegate.db").display());
+        let gateway = Gateway::beside(&sandbox, dir.path(), &service.url, &config).await;
+        let store = store_in(dir.path());
         Self { service, sandbox, gateway, store, _dir: dir }
     }
 

@@ -10,9 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::{
-    Gateway, Sandbox, WEBHOOK_SECRET, client, eventually, free_port, settled, webhook,
-};
+use crate::support::{Gateway, Sandbox, client, eventually, free_port, settled, store_in, webhook};
 
 /// Short, so that what is held expires within the test.
 const QUICK: &str = r#"
@@ -77,14 +75,10 @@ struct Stage {
 impl Stage {
     async fn set(chat: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let port = free_port();
         let sandbox = Sandbox::start(dir.path(), &[]).await;
         sandbox.accept_unknown_receipts().await;
-        let url = format!("http://127.0.0.1:{port}/genesys/acme");
-        let id = sandbox.create_integration(&url, WEBHOOK_SECRET).await;
-        let config = Gateway::configure(dir.path(), port, &sandbox.url, &id, chat, QUICK);
-        let gateway = Gateway::start(&config, port).await;
-        let store = format!("sqlite:{}", dir.path().join("tidegate.db").display());
+        let gateway = Gateway::beside(&sandbox, dir.path(), chat, QUICK).await;
+        let store = store_in(dir.path());
         Self { gateway, _sandbox: sandbox, store, _dir: dir }
     }
 

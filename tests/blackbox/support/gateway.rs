@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{CONNECTOR_SECRET, Process, client, eventually, tidegate};
+use super::{CONNECTOR_SECRET, Process, Sandbox, client, eventually, free_port, tidegate};
 
 /// Signs the webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "blackbox-webhook-secret-0123456789";
@@ -67,6 +67,20 @@ reports_delivery = true
         let config = dir.join("tidegate.toml");
         std::fs::write(&config, text).expect("a configuration");
         config
+    }
+
+    /// Starts a gateway for a new integration of this sandbox, with its store in `dir`.
+    pub(crate) async fn beside(
+        sandbox: &Sandbox,
+        dir: &Path,
+        chat: &str,
+        integration: &str,
+    ) -> Self {
+        let port = free_port();
+        let webhook = format!("http://127.0.0.1:{port}/genesys/acme");
+        let id = sandbox.create_integration(&webhook, WEBHOOK_SECRET).await;
+        let config = Self::configure(dir, port, &sandbox.url, &id, chat, integration);
+        Self::start(&config, port).await
     }
 
     /// Starts the gateway, and waits until it is ready.
