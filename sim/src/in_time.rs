@@ -53,6 +53,8 @@ struct Away {
     /// The holder of the lease, and when it was last renewed. For a node that is about to end: when
     /// it got the lease.
     lease: Option<(Option<String>, Duration)>,
+    /// Its holder is fit, and does not rely on it.
+    stalls: bool,
 }
 
 struct Message {
@@ -260,11 +262,12 @@ pub(crate) async fn watch(world: Arc<World>) {
             let mut check = world.check();
             let away = &mut check.in_time.customers.entry(number).or_default().away;
             // A node that renews its lease rightly keeps the others from taking it, unless it is
-            // about to end. A fit node that renews it and does not rely on it is no excuse for
-            // longer than a takeover.
-            let keeps = holder.as_ref().is_none_or(|holder| {
-                !leaving.contains(holder) && (driven || !fit.contains_key(holder))
-            });
+            // about to end. If it is fit and does not rely on the lease, only its first renewal
+            // counts: the next takeover has to end that.
+            let stalls = !driven && holder.as_ref().is_some_and(|node| fit.contains_key(node));
+            let stalled = std::mem::replace(&mut away.stalls, stalls);
+            let keeps = holder.as_ref().is_none_or(|holder| !leaving.contains(holder))
+                && !(stalls && stalled);
             if keeps || away.lease.as_ref().is_none_or(|(before, _)| *before != holder) {
                 away.lease = Some((holder.clone(), written));
             }
