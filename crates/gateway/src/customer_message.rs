@@ -77,6 +77,9 @@ impl Draft {
     }
 
     fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         for piece in pieces(text) {
             if self.text.is_some() || !self.content.is_empty() {
                 self.close();

@@ -5,6 +5,7 @@
 
 use axum::body::Bytes;
 use connector::Customer;
+use connector::protocol::MAX_ID;
 use conversation::{ConversationId, Input, IntegrationName, MessageId};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -41,18 +42,27 @@ impl Said {
         let Plan { parts, notes } = customer_message::plan(self.text.as_deref(), &self.content)?;
         let notes = [to_genesys::left_out(&self.customer), notes].concat();
         let alone = parts.len() == 1;
+        let stem = self.stem();
         let mut arrivals = Vec::with_capacity(parts.len());
         for (index, part) in parts.into_iter().enumerate() {
-            let id = if index == 0 {
-                self.id.clone()
-            } else {
-                format!("{}.part-{}", self.id, index + 1)
-            };
+            let id =
+                if index == 0 { self.id.clone() } else { format!("{stem}.part-{}", index + 1) };
             let body = if alone { raw.clone() } else { self.event(&id, &part) };
             self.fits(&id, part, received)?;
             arrivals.push(self.arrival(name, id, body, received));
         }
         Ok((arrivals, notes))
+    }
+
+    /// What the ids of the further parts begin with: the event's id, or its digest if the whole
+    /// would be longer than an id may be.
+    fn stem(&self) -> String {
+        let longest = MAX_ID - ".part-99".len();
+        if self.id.len() <= longest {
+            self.id.clone()
+        } else {
+            MessageId::from_foreign(&self.id).to_string()
+        }
     }
 
     /// Checks that the message fits into one request to Genesys.
@@ -182,6 +192,28 @@ mod tests {
             ids.insert(message.id.clone());
         }
         assert_eq!(ids.len(), 4, "no two have one id");
+    }
+
+    #[test]
+    fn the_parts_of_an_event_with_the_longest_id_can_be_read_again() {
+        let mut event = event(&"long ".repeat(1_000), &json!([]));
+        event["id"] = "x".repeat(MAX_ID).into();
+        let stored = stored(&event).unwrap();
+        assert_eq!(stored.len(), 2);
+        assert_ne!(stored[0].id, stored[1].id);
+        for message in &stored {
+            assert_eq!(found(message).0, message.foreign_id);
+        }
+    }
+
+    #[test]
+    fn an_empty_text_among_the_content_is_no_part() {
+        let file = json!({"contentType": "Attachment", "attachment":
+            {"mime": "image/png", "url": "https://files.example/a.png"}});
+        let empty = json!({"contentType": "Text", "text": {"body": ""}});
+        let stored = stored(&event("", &json!([file, empty]))).unwrap();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(found(&stored[0]).1.len(), 1);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use genesys::message::{IdType, Party};
 use genesys::receipt::ReceiptStatus;
 use genesys::{CallError, Client, Credentials, Hosts, Secret};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use url::Url;
@@ -321,6 +321,26 @@ async fn a_page_that_says_200_is_not_genesyss_answer() {
     let error = failure(&client).await;
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
     assert!(!error.to_string().contains("working"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    let (_server, good) = Server::answering(|| "{}".into_response()).start().await;
+    let login = format!("{good:?}").split('"').nth(3).unwrap().to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+            }
+            let page = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<html>We are";
+            stream.write_all(page).await.unwrap();
+        }
+    });
+    let error = failure(&client(&api, &login)).await;
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
 }
 
 #[tokio::test]

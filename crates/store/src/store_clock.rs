@@ -72,7 +72,7 @@ pub(crate) struct Start {
     pub(crate) latest: Timestamp,
     /// The wall clock.
     pub(crate) wall: Timestamp,
-    /// Nothing waits for a deadline.
+    /// Nothing waits for a deadline, and Genesys is owed nothing.
     pub(crate) idle: bool,
 }
 

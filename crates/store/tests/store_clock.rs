@@ -74,6 +74,11 @@ impl File {
 
     /// A process that leaves a message waiting, received and decided at its clock's time.
     async fn leaves_something(&self, machine: &Arc<FakeMachine>) {
+        self.leaves(machine, vec![Record::Paused], true).await;
+    }
+
+    /// The same with these records. The inbox keeps the message, and a wake-up is set, if `waits`.
+    async fn leaves(&self, machine: &Arc<FakeMachine>, records: Vec<Record>, waits: bool) {
         let (store, clock) = self.process(machine).await;
         let (acme, received) = (IntegrationName::new("acme"), clock.now());
         let conversation = ConversationId::of(&acme, "noor");
@@ -94,9 +99,9 @@ impl File {
             integration: acme,
             after: 0,
             at: received,
-            records: vec![Record::Paused],
-            taken: Vec::new(),
-            due: Some(received),
+            records,
+            taken: if waits { Vec::new() } else { vec![1] },
+            due: waits.then_some(received),
             watched: None,
             snapshot: None,
             lazy: false,
@@ -164,4 +169,14 @@ async fn a_wall_clock_that_was_mended_is_taken_over_once_nothing_waits() {
     assert_eq!(file.next(&machine).await, at("12:00"));
     machine.set_wall("09:00");
     assert_eq!(file.next(&machine).await, at("12:00"), "not before what the store has seen");
+}
+
+/// What Genesys is owed is tried until a time by this clock. It has no wake-up and no input.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_goes_on_while_genesys_is_owed_something() {
+    let (file, machine) = (File::new(), FakeMachine::new("09:00", 10, Some("boot")));
+    let released = Record::InboundReleased { message: MessageId::new("m") };
+    file.leaves(&machine, vec![released], false).await;
+    machine.set_wall("12:00");
+    assert_eq!(file.next(&machine).await, at("09:00"));
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// How many items of a lane are held in memory. The rest waits in the store (I12).
 const PAGE: usize = 500;
-/// How many items may wait for a retry before reading stops.
+/// How many items may wait for a retry, or for their turn after it, before reading stops.
 const MOST_PAUSED: usize = 10_000;
 /// How many calls of a lane may be in progress at once.
 const UNDER_WAY: usize = 256;
@@ -56,6 +56,19 @@ struct Lane {
     more: bool,
     under_way: usize,
     again_under_way: usize,
+    /// Whether the last item that was taken was a retry. First attempts and retries take turns, so
+    /// neither uses up the rate budget alone (I10).
+    last_was_retry: bool,
+}
+
+impl Lane {
+    fn take(&mut self) -> Option<Due> {
+        let turn_of_retries = !self.last_was_retry || self.ready.is_empty();
+        let may_retry = self.again_under_way < AGAIN && turn_of_retries;
+        let again = if may_retry { self.again.pop_front() } else { None };
+        self.last_was_retry = again.is_some();
+        again.or_else(|| self.ready.pop_front())
+    }
 }
 
 /// A row's position, and the lease epoch in which it was read. A row read in an earlier epoch is
@@ -94,7 +107,8 @@ impl Queue {
     /// read, or no room for it.
     pub(super) fn wants(&self, urgent: bool) -> Option<(u64, usize)> {
         let lane = if urgent { &self.urgent } else { &self.lazy };
-        let room = lane.more && lane.ready.len() < PAGE / 2 && self.paused.len() < MOST_PAUSED;
+        let retries = self.paused.len() + self.urgent.again.len() + self.lazy.again.len();
+        let room = lane.more && lane.ready.len() < PAGE / 2 && retries < MOST_PAUSED;
         room.then_some((lane.after, PAGE))
     }
 
@@ -148,8 +162,7 @@ impl Queue {
             if lane.under_way >= UNDER_WAY {
                 return None;
             }
-            let again = if lane.again_under_way < AGAIN { lane.again.pop_front() } else { None };
-            let due = again.or_else(|| lane.ready.pop_front())?;
+            let due = lane.take()?;
             let Some(slot) = self.subjects.get_mut(&subject(&due.item)) else { continue };
             if slot.newest != reading(&due.item) {
                 continue;
@@ -352,6 +365,57 @@ mod tests {
         let next = drain(&mut queue, later);
         assert_eq!(next.len(), AGAIN + 1, "{next:?}");
         assert!(next.contains(&99), "{next:?}");
+    }
+
+    /// Only a few posts may wait for the rate budget. Retries alone could take all of those places.
+    #[test]
+    fn retries_that_use_up_the_budget_leave_every_second_turn_to_others() {
+        const PLACES: usize = 32;
+        let pause = Duration::from_secs(15);
+        let (mut now, mut queue, mut waiting) = (Instant::now(), Queue::default(), VecDeque::new());
+        let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
+        reads(&mut queue, (1..=120).map(bad).collect());
+        for turn in 0..400 {
+            if turn == 300 {
+                reads(&mut queue, vec![item(999, "good", failed())]);
+            }
+            while waiting.len() < PLACES
+                && let Some(due) = queue.next(now, |_| true)
+            {
+                waiting.push_back(due);
+            }
+            // The budget grants five calls a second.
+            now += Duration::from_millis(200);
+            let Some(due) = waiting.pop_front() else { continue };
+            if due.item.seq == 999 {
+                return;
+            }
+            let (item, tries) = (due.item.clone(), due.tries);
+            queue.ended(&item, tries, Some((now + pause, Due { tries: tries + 1, ..due })));
+        }
+        panic!("it is not tried in twenty seconds");
+    }
+
+    #[test]
+    fn retries_whose_pause_is_over_count_before_more_is_read() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
+        let mut last = 0;
+        while queue.wants(true).is_some() || last == 0 {
+            queue.news();
+            queue.read(true, (last + 1..=last + 200).map(bad).collect());
+            last += 200;
+            let taken: Vec<_> = std::iter::from_fn(|| queue.next(now, |_| true)).collect();
+            for due in taken {
+                let (item, tries) = (due.item.clone(), due.tries);
+                let again = (now + Duration::from_secs(1), Due { tries: tries + 1, ..due });
+                queue.ended(&item, tries, Some(again));
+            }
+            queue.news();
+        }
+        assert_eq!(queue.next(now + Duration::from_secs(2), |_| false), None);
+        assert_eq!(queue.wants(true), None, "{last} items are in memory");
     }
 
     #[test]

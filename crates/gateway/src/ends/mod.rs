@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use conversation::Input;
 use genesys::conversation::{MessageConversation, Participant, ParticipantState, Purpose};
-use genesys::{CallError, Lane, LastCall};
+use genesys::{CallError, Lane, LastCall, Permit};
 use store::WatchedConversation;
 use tokio::sync::mpsc;
 
@@ -60,9 +60,21 @@ pub(crate) fn opened() -> (Opened, mpsc::Receiver<WatchedConversation>) {
 }
 
 /// Asks about one conversation, and tells its driver if it has ended.
+///
+/// The lease guard is taken after the permit: it must not be held while the question waits for the
+/// rate budget.
 async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &WatchedConversation) {
-    let Some(guard) = engine.store.acquire(&watched.conversation) else { return };
-    if ended(engine, integration, watched).await {
+    if engine.store.acquire(&watched.conversation).is_none() {
+        return;
+    }
+    let permit = tokio::select! {
+        biased;
+        () = engine.stop.cancelled() => return,
+        permit = integration.budget.permit(Lane::Background) => permit,
+    };
+    let Some(permit) = permit else { return };
+    let Some(guard) = engine.store.acquire(&watched.conversation) else { return permit.unused() };
+    if ended(engine, integration, watched, permit).await {
         tracing::info!(integration = %integration.name, conversation = %watched.conversation, "ended at Genesys");
         // The result is not awaited: a round that finds the conversation still open asks again.
         drop(engine.deliver(
@@ -73,12 +85,17 @@ async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &Watche
     }
 }
 
-async fn ended(engine: &Engine, integration: &Integration, watched: &WatchedConversation) -> bool {
+async fn ended(
+    engine: &Engine,
+    integration: &Integration,
+    watched: &WatchedConversation,
+    permit: Permit,
+) -> bool {
     let last_call = LastCall::default();
-    let read = async |client: genesys::Client| {
-        client.noting(&last_call).conversation(&watched.genesys).await
-    };
-    match integration.budget.call(Lane::Background, read).await {
+    let client = permit.client().clone().noting(&last_call);
+    let outcome = client.conversation(&watched.genesys).await;
+    permit.done(&outcome);
+    match outcome {
         // An answer about another conversation proves nothing.
         Ok(answer) => {
             answer.value.id.as_deref() == Some(&*watched.genesys) && has_ended(&answer.value)

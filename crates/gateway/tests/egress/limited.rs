@@ -1,4 +1,4 @@
-//! A post that waits for the rate limit must not hold anything that another node needs meanwhile.
+//! What waits for the rate limit must not hold anything that another node needs meanwhile.
 
 use std::time::Duration;
 
@@ -33,12 +33,7 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     });
 
     let begun = Instant::now();
-    first.store.step_down();
-    while database.holder(&noor).is_some_and(|node| node == "first") {
-        let held = begun.elapsed();
-        assert!(held < TAKEOVER / 16, "a post that waits has held its conversation for {held:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    lets_go(&first, &database, &noor).await;
     second
         .until("the next node posts the receipt", |second| {
             second.genesys.count("POST receipt") == 1
@@ -49,4 +44,39 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     assert_eq!((first.genesys.count("POST receipt"), second.genesys.count("POST receipt")), (1, 1));
     first.shutdown().await;
     second.shutdown().await;
+}
+
+/// The same for a question whether a conversation has ended. Nor does it hold up a stop.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_waits_for_three_minutes_keeps_its_conversation_on_no_node() {
+    let database = Database::new(None);
+    let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
+    let first = Stage::polling_node(&database, "first", TAKEOVER, Duration::from_secs(10));
+    first.genesys.answer(|call| match call.what.as_str() {
+        "GET conversation" => Said::Limited(180),
+        _ => Said::Json(202, json!({ "id": "x", "conversationId": "g1" })),
+    });
+    first.until("it drives the conversation", |first| first.store.acquire(&noor).is_some()).await;
+    first.webhook("m1").await;
+    first.says("noor", "c1").await;
+    first.until("it asked", |first| first.genesys.count("GET conversation") == 1).await;
+    // The next question is due, and waits for the budget.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    assert_eq!(first.genesys.count("GET conversation"), 1);
+
+    lets_go(&first, &database, &noor).await;
+    let begun = Instant::now();
+    first.shutdown().await;
+    assert!(begun.elapsed() < TAKEOVER, "the stop took {:?}", begun.elapsed());
+}
+
+/// The node steps down, and no longer holds the conversation well before its calls are cancelled.
+async fn lets_go(node: &Stage, database: &Database, conversation: &ConversationId) {
+    let begun = Instant::now();
+    node.store.step_down();
+    while database.holder(conversation).is_some_and(|node| node == "first") {
+        let held = begun.elapsed();
+        assert!(held < TAKEOVER / 16, "what waits has held its conversation for {held:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

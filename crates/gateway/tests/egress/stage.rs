@@ -176,7 +176,7 @@ impl Stage {
         let database = Database::new(None);
         let line = Arc::<Counted>::default();
         let store = MemoryStore::alone(&database, Arc::<Counted>::clone(&line));
-        Self::over(&database, store, line, policy)
+        Self::over(&database, store, line, policy, DetectEnd::Off)
     }
 
     /// One of several nodes, with a Genesys that answers it by a script of its own.
@@ -188,7 +188,19 @@ impl Stage {
     ) -> Self {
         let line = Arc::<Counted>::default();
         let store = MemoryStore::shared(database, Arc::<Counted>::clone(&line), name, takeover);
-        Self::over(database, store, line, policy)
+        Self::over(database, store, line, policy, DetectEnd::Off)
+    }
+
+    /// One of several nodes, which asks Genesys at this interval whether conversations have ended.
+    pub(crate) fn polling_node(
+        database: &Arc<Database>,
+        name: &str,
+        takeover: Duration,
+        every: Duration,
+    ) -> Self {
+        let line = Arc::<Counted>::default();
+        let store = MemoryStore::shared(database, Arc::<Counted>::clone(&line), name, takeover);
+        Self::over(database, store, line, Policy::default(), DetectEnd::Poll { every })
     }
 
     fn over(
@@ -196,6 +208,7 @@ impl Stage {
         store: MemoryStore,
         line: Arc<Counted>,
         policy: Policy,
+        detect_end: DetectEnd,
     ) -> Self {
         let genesys = Arc::new(Genesys {
             script: Mutex::new(Box::new(|_: &Call| Said::Json(202, json!({ "id": "x" })))),
@@ -203,7 +216,7 @@ impl Stage {
         });
         let clock = Arc::new(SimulatedClock(Instant::now()));
         let (store, refusals) = (Arc::new(store), Arc::default());
-        let acme = integration(&genesys, &refusals, policy, &clock);
+        let acme = Integration { detect_end, ..integration(&genesys, &refusals, policy, &clock) };
         let inside = GatewayCore::start(
             vec![Arc::new(acme)],
             Arc::<MemoryStore>::clone(&store),

@@ -20,13 +20,21 @@ use crate::error_body::ErrorBody;
 /// kilobytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// An answer. Its body is an error if it was too long or broke off.
+/// An HTTP answer, as far as it could be read.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) limit: Option<RateLimit>,
     pub(super) correlation_id: Option<String>,
     retry_after: Option<Duration>,
-    body: Result<Vec<u8>, String>,
+    body: ReadBody,
+}
+
+/// An answer's body as far as it was read.
+#[derive(Default)]
+struct ReadBody {
+    bytes: Vec<u8>,
+    /// Why the rest was not read: it was too long or broke off.
+    cut: Option<String>,
 }
 
 /// How requests leave.
@@ -64,25 +72,36 @@ impl Way {
             Self::Other(transport) => {
                 let (parts, body) =
                     transport.exchange(request, timeout, may_leave).await?.into_parts();
+                let body = match body {
+                    Ok(bytes) => ReadBody { bytes, cut: None },
+                    Err(cut) => ReadBody { bytes: Vec::new(), cut: Some(cut) },
+                };
                 Ok(Reply::new(parts.status, &parts.headers, body))
             }
         }
     }
 }
 
-async fn read(response: &mut Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| root(&error))? {
-        if body.len() + chunk.len() > LONGEST_ANSWER {
-            return Err(format!("the answer is longer than {LONGEST_ANSWER} bytes"));
+async fn read(response: &mut Response) -> ReadBody {
+    let mut body = ReadBody::default();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.bytes.len() + chunk.len() > LONGEST_ANSWER => {
+                body.cut = Some(format!("the answer is longer than {LONGEST_ANSWER} bytes"));
+            }
+            Ok(Some(chunk)) => {
+                body.bytes.extend_from_slice(&chunk);
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => body.cut = Some(root(&error)),
         }
-        body.extend_from_slice(&chunk);
+        return body;
     }
-    Ok(body)
 }
 
 impl Reply {
-    fn new(status: StatusCode, headers: &HeaderMap, body: Result<Vec<u8>, String>) -> Self {
+    fn new(status: StatusCode, headers: &HeaderMap, body: ReadBody) -> Self {
         let correlation_id =
             headers.get("inin-correlation-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         Self {
@@ -96,8 +115,10 @@ impl Reply {
 
     /// The body as JSON, or why it cannot be read. The reason does not quote the body.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
-        let body = self.body.as_ref().map_err(Clone::clone)?;
-        lenient::json::from_slice(body).map_err(|error| {
+        if let Some(cut) = &self.body.cut {
+            return Err(cut.clone());
+        }
+        lenient::json::from_slice(&self.body.bytes).map_err(|error| {
             format!(
                 "the answer cannot be read ({:?} at line {} column {})",
                 error.classify(),
@@ -108,9 +129,9 @@ impl Reply {
         })
     }
 
-    /// Whether the body is a web page: a proxy answered, and not Genesys.
+    /// Whether the body is a web page, even one that broke off: a proxy answered, and not Genesys.
     pub(super) fn is_page(&self) -> bool {
-        self.body.as_ref().is_ok_and(|body| body.trim_ascii_start().first() == Some(&b'<'))
+        self.body.bytes.trim_ascii_start().first() == Some(&b'<')
     }
 
     /// Genesys's explanation of its refusal, as far as it can be read.

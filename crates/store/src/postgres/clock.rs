@@ -105,7 +105,8 @@ async fn try_start(
             "select time, (extract(epoch from now - at) * 1000)::int8, (extract(epoch from now) * 1000)::int8,
                           extract(epoch from now - at) * 1000 > $1
                           and not exists (select 1 from tidegate.conversation where due is not null)
-                          and not exists (select 1 from tidegate.inbox),
+                          and not exists (select 1 from tidegate.inbox)
+                          and not exists (select 1 from tidegate.outbox),
                           array(select name || ' ' || beat || ' ' || extract(epoch from until)
                                 from tidegate.node where name <> $2),
                           exists (select 1 from tidegate.lease where server is distinct from ",

@@ -25,7 +25,9 @@ pub(super) fn start(connection: &Connection, machine: &dyn Machine) -> rusqlite:
     // Steps and messages are numbered in order of arrival, so the last has the latest time.
     let sql = "select max(coalesce((select at from journal order by step desc limit 1), 0),
                           coalesce((select received from message order by seq desc limit 1), 0)),
-                      not exists (select 1 from conversation where due is not null) and not exists (select 1 from inbox)";
+                      not exists (select 1 from conversation where due is not null)
+                          and not exists (select 1 from inbox)
+                          and not exists (select 1 from outbox)";
     let (written, idle): (i64, bool) =
         connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let latest = time(written).max(kept.map_or(Timestamp::MIN, |(_, _, time)| time));
