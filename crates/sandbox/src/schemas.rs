@@ -2,11 +2,10 @@
 //! violates its schema.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use genesys::schema::{self, Schema};
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::paths::{Location, LocationSegment};
-use jsonschema::{ValidationError, Validator};
+use boon::{Compiler, ErrorKind, InstanceLocation, InstanceToken, SchemaIndex, ValidationError};
+use genesys::schema;
 use serde_json::Value;
 
 use crate::invalid::Invalid;
@@ -23,19 +22,41 @@ pub struct SchemaError {
 }
 
 /// Every schema, by its name.
-#[derive(Debug)]
-pub(crate) struct Schemas(HashMap<&'static str, Compiled>);
+pub(crate) struct Schemas {
+    by_name: HashMap<&'static str, Compiled>,
+    validators: boon::Schemas,
+}
 
-#[derive(Debug)]
 struct Compiled {
     json: Value,
-    validator: Validator,
+    validator: SchemaIndex,
+}
+
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_name.keys()).finish()
+    }
 }
 
 impl Schemas {
     pub(crate) fn compile() -> Result<Self, SchemaError> {
-        let all = schema::ALL.iter().map(|schema| Ok((schema.name, compile(*schema)?)));
-        Ok(Self(all.collect::<Result<_, _>>()?))
+        let (mut by_name, mut validators) = (HashMap::new(), boon::Schemas::new());
+        let mut compiler = Compiler::new();
+        compiler.enable_format_assertions();
+        for schema in schema::ALL {
+            let name = schema.name;
+            let failed = |reason: String| SchemaError { name, reason };
+            let json: Value =
+                serde_json::from_str(schema.json).map_err(|error| failed(error.to_string()))?;
+            // Schemas refer to nothing outside of themselves, so their own URLs do not matter.
+            let url = format!("schema:{name}");
+            compiler.add_resource(&url, json.clone()).map_err(|error| failed(error.to_string()))?;
+            let validator = compiler
+                .compile(&url, &mut validators)
+                .map_err(|error| failed(error.to_string()))?;
+            by_name.insert(name, Compiled { json, validator });
+        }
+        Ok(Self { by_name, validators })
     }
 
     /// A request's body as Genesys reads it: null counts as absent, and fields unknown to the
@@ -43,7 +64,7 @@ impl Schemas {
     ///
     /// Handlers see only what is left, so that nothing unchecked gets into the world.
     pub(crate) fn known(&self, schema: &str, mut body: Value) -> Value {
-        if let Some(Compiled { json, .. }) = self.0.get(schema) {
+        if let Some(Compiled { json, .. }) = self.by_name.get(schema) {
             reduce(json, json, &mut body);
         }
         body
@@ -51,22 +72,16 @@ impl Schemas {
 
     /// Where `body` violates the schema of that name, if it does.
     pub(crate) fn faults_in(&self, schema: &str, body: &Value) -> Vec<Invalid> {
-        let Some(Compiled { validator, .. }) = self.0.get(schema) else {
+        let Some(Compiled { validator, .. }) = self.by_name.get(schema) else {
             return vec![Invalid::new("body", "schema", format!("has no schema {schema}"))];
         };
-        validator.iter_errors(body).take(MAX_TOLD).map(|error| invalid(&error)).collect()
+        let mut faults = Vec::new();
+        if let Err(error) = self.validators.validate(body, *validator) {
+            collect(&error, &mut faults);
+        }
+        faults.truncate(MAX_TOLD);
+        faults
     }
-}
-
-fn compile(schema: Schema) -> Result<Compiled, SchemaError> {
-    let name = schema.name;
-    let json: Value = serde_json::from_str(schema.json)
-        .map_err(|error| SchemaError { name, reason: error.to_string() })?;
-    let validator = jsonschema::options()
-        .should_validate_formats(true)
-        .build(&json)
-        .map_err(|error| SchemaError { name, reason: error.to_string() })?;
-    Ok(Compiled { json, validator })
 }
 
 /// Removes from `value` everything that is null or not named by `schema`. An object that the schema
@@ -107,69 +122,50 @@ fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     name.map_or(schema, |name| &root["$defs"][name])
 }
 
-fn invalid(error: &ValidationError<'_>) -> Invalid {
-    let at = |more: Option<&str>| field(error.instance_path(), more);
-    let code = code(error.kind());
-    match error.kind() {
-        ValidationErrorKind::Required { property } => Invalid::missing(at(property.as_str())),
-        ValidationErrorKind::Type { kind: TypeKind::Single(kind) } => {
-            Invalid::new(at(None), code, format!("is not of the type {kind}"))
+/// Adds the faults that `error` stands for. An error of a schema or a reference only groups those
+/// below it. Which of the alternatives of an `anyOf` was meant is not known, so it is one fault.
+fn collect(error: &ValidationError<'_, '_>, faults: &mut Vec<Invalid>) {
+    let at = |more: Option<&str>| field(&error.instance_location, more);
+    let mut fault =
+        |code: &'static str, reason: String| faults.push(Invalid::new(at(None), code, reason));
+    match &error.kind {
+        ErrorKind::Required { want } => {
+            faults.extend(want.iter().map(|name| Invalid::missing(at(Some(name)))));
         }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            Invalid::new(at(None), code, format!("is none of {}", options.join(", ")))
+        ErrorKind::Type { want, .. } => {
+            let kinds: Vec<_> = want.iter().map(|kind| kind.to_string()).collect();
+            fault("type", format!("is not of the type {}", kinds.join(" or ")));
         }
-        ValidationErrorKind::Format { format } => {
-            Invalid::new(at(None), code, format!("is no {format}"))
+        ErrorKind::Enum { want } => {
+            let options: Vec<&str> = want.iter().filter_map(Value::as_str).collect();
+            fault("enum", format!("is none of {}", options.join(", ")));
         }
-        ValidationErrorKind::MinLength { limit: 1 }
-        | ValidationErrorKind::MinItems { limit: 1 } => Invalid::new(at(None), code, "is empty"),
-        ValidationErrorKind::MinLength { limit } => {
-            Invalid::new(at(None), code, format!("has fewer than {limit} characters"))
+        ErrorKind::Format { want, .. } => fault("format", format!("is no {want}")),
+        ErrorKind::MinLength { want: 1, .. } => fault("minLength", "is empty".to_owned()),
+        ErrorKind::MinItems { want: 1, .. } => fault("minItems", "is empty".to_owned()),
+        ErrorKind::MinLength { want, .. } => {
+            fault("minLength", format!("has fewer than {want} characters"));
         }
-        ValidationErrorKind::MaxItems { limit: 0 } => {
-            Invalid::new(at(None), code, "must not be there")
+        ErrorKind::MaxItems { want: 0, .. } => fault("maxItems", "must not be there".to_owned()),
+        ErrorKind::MaxItems { want, .. } => {
+            fault("maxItems", format!("has over {want} elements"));
         }
-        ValidationErrorKind::MaxItems { limit } => {
-            Invalid::new(at(None), code, format!("has over {limit} elements"))
-        }
-        ValidationErrorKind::Minimum { limit } => {
-            Invalid::new(at(None), code, format!("is less than {limit}"))
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            Invalid::new(at(None), code, format!("is greater than {limit}"))
-        }
-        _ => Invalid::new(at(None), code, format!("does not fit ({code})")),
-    }
-}
-
-/// The schema keyword that is violated.
-fn code(kind: &ValidationErrorKind) -> &'static str {
-    match kind {
-        ValidationErrorKind::Required { .. } => "required",
-        ValidationErrorKind::Type { .. } => "type",
-        ValidationErrorKind::Enum { .. } => "enum",
-        ValidationErrorKind::Format { .. } => "format",
-        ValidationErrorKind::MinLength { .. } => "minLength",
-        ValidationErrorKind::MaxLength { .. } => "maxLength",
-        ValidationErrorKind::MinItems { .. } => "minItems",
-        ValidationErrorKind::MaxItems { .. } => "maxItems",
-        ValidationErrorKind::Minimum { .. } => "minimum",
-        ValidationErrorKind::Maximum { .. } => "maximum",
-        ValidationErrorKind::AnyOf { .. } => "anyOf",
-        _ => "invalid",
+        ErrorKind::Minimum { want, .. } => fault("minimum", format!("is less than {want}")),
+        ErrorKind::Maximum { want, .. } => fault("maximum", format!("is greater than {want}")),
+        ErrorKind::AnyOf => fault("anyOf", "does not fit (anyOf)".to_owned()),
+        _ if error.causes.is_empty() => fault("invalid", "does not fit (invalid)".to_owned()),
+        _ => error.causes.iter().for_each(|cause| collect(cause, faults)),
     }
 }
 
 /// A path as people write it: `content[0].attachment.mime`.
-fn field(path: &Location, more: Option<&str>) -> String {
+fn field(path: &InstanceLocation<'_>, more: Option<&str>) -> String {
     let mut field = String::new();
-    for segment in path.segments() {
-        match segment {
-            LocationSegment::Property(name) if field.is_empty() => field.push_str(&name),
-            LocationSegment::Property(name) => field.extend([".", &name]),
-            LocationSegment::Index(index) => field.extend(["[", &index.to_string(), "]"]),
+    for token in &path.tokens {
+        match token {
+            InstanceToken::Prop(name) if field.is_empty() => field.push_str(name),
+            InstanceToken::Prop(name) => field.extend([".", name]),
+            InstanceToken::Item(index) => field.extend(["[", &index.to_string(), "]"]),
         }
     }
     match more {

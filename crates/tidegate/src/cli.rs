@@ -1,11 +1,9 @@
 //! The command line, and where log lines go.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -38,7 +36,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Show the whole loop on this machine: gateway, sandbox and a chat service whose handshake
     /// takes 5 s.
-    Demo(DemoOptions),
+    #[cfg(feature = "sandbox")]
+    Demo(crate::demo::DemoOptions),
     /// Run the gateway.
     Serve {
         /// The configuration.
@@ -46,7 +45,8 @@ pub(crate) enum Command {
         config: PathBuf,
     },
     /// Run Genesys Cloud's side of Open Messaging on this machine, for any middleware.
-    Sandbox(SandboxOptions),
+    #[cfg(feature = "sandbox")]
+    Sandbox(crate::sandbox_alone::SandboxOptions),
     /// Say whether the configuration, Genesys, the store and each chat service are as they should
     /// be.
     Check {
@@ -93,60 +93,12 @@ pub(crate) enum StoreCommand {
     },
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DemoOptions {
-    /// Play a fixed scene, check each step, and end.
-    #[arg(long)]
-    pub(crate) script: bool,
-    /// Where the demo keeps its messages; a new file in the temporary folder if not given.
-    #[arg(long, value_name = "URL")]
-    pub(crate) store: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SandboxOptions {
-    /// Where to listen.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
-    pub(crate) listen: SocketAddr,
-    /// How fast its clock runs: 60 makes a minute of a second.
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub(crate) clock_scale: f64,
-    /// How many calls a minute each token has.
-    #[arg(long, value_name = "CALLS", default_value_t = 300)]
-    pub(crate) rate: u32,
-    /// Where its chance comes from, so that a run can be repeated.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
-    pub(crate) seed: u64,
-    /// Write everything that happens to this file, one JSON object a line; `-` is stdout.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) transcript: Option<PathBuf>,
-    /// Say at the end what the middleware did wrong, and exit 1 if it did.
-    #[arg(long)]
-    pub(crate) verdict: bool,
-    /// The verdict as JSON.
-    #[arg(long, requires = "verdict")]
-    pub(crate) json: bool,
-    /// Stop after this time, such as `90s`, on a real clock; otherwise at Ctrl-C or SIGTERM.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    pub(crate) run_for: Option<Duration>,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let signed: Option<jiff::SignedDuration> = text.parse().ok();
-    signed
-        .and_then(|signed| signed.try_into().ok())
-        .ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
-}
-
 /// Log lines go to stderr, so that stdout holds only the requested output.
 pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     let default = match command {
         Command::Serve { .. } => "info",
-        Command::Sandbox(_)
-        | Command::Demo(_)
-        | Command::Check { .. }
-        | Command::Audit { .. }
-        | Command::Store { .. } => "error",
+        // What these have to say is their output.
+        _ => "error",
     };
     let filter =
         EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));

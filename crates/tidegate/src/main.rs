@@ -5,8 +5,10 @@ mod audit;
 mod check;
 mod cli;
 mod config;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod failure;
+#[cfg(feature = "sandbox")]
 mod sandbox_alone;
 mod serve;
 mod stores;
@@ -47,7 +49,9 @@ fn run(command: Command) -> Result<(), Failure> {
     runtime.block_on(async {
         match command {
             Command::Serve { config } => serve::run(&config).await,
+            #[cfg(feature = "sandbox")]
             Command::Sandbox(options) => sandbox_alone::run(options).await,
+            #[cfg(feature = "sandbox")]
             Command::Demo(options) => demo::run(options).await,
             Command::Check { config } => check::run(&config).await,
             Command::Audit { store } => audit::run(&store).await,

@@ -312,10 +312,13 @@ pub(crate) async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Opt
 
 pub(crate) fn assert_valid(schema: &str, body: &Value) {
     let found = genesys::schema::ALL.iter().find(|each| each.name == schema).unwrap();
-    let json = serde_json::from_str(found.json).unwrap();
-    let validator = jsonschema::options().should_validate_formats(true).build(&json).unwrap();
-    let errors: Vec<_> = validator.iter_errors(body).map(|error| error.to_string()).collect();
-    assert!(errors.is_empty(), "{schema}: {errors:?} in {body}");
+    let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+    compiler.enable_format_assertions();
+    compiler.add_resource("schema:tested", serde_json::from_str(found.json).unwrap()).unwrap();
+    let compiled = compiler.compile("schema:tested", &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(body, compiled) {
+        panic!("{schema}: {error} in {body}");
+    }
 }
 
 /// An example of the reference.

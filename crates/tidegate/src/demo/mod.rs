@@ -8,9 +8,20 @@ mod script;
 mod stage;
 mod transcript;
 
-use crate::cli::DemoOptions;
+use clap::Args;
+
 use crate::failure::Failure;
 use stage::Stage;
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Play a fixed scene, check each step, and end.
+    #[arg(long)]
+    pub(crate) script: bool,
+    /// Where the demo keeps its messages; a new file in the temporary folder if not given.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+}
 
 /// Plays the script, or runs until it is told to stop.
 pub(crate) async fn run(options: DemoOptions) -> Result<(), Failure> {

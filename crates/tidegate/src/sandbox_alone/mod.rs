@@ -3,13 +3,50 @@
 mod transcript;
 mod verdict;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use sandbox::{Running, Sandbox, SandboxConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::SandboxOptions;
 use crate::failure::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxOptions {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
+    pub(crate) listen: SocketAddr,
+    /// How fast its clock runs: 60 makes a minute of a second.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    pub(crate) clock_scale: f64,
+    /// How many calls a minute each token has.
+    #[arg(long, value_name = "CALLS", default_value_t = 300)]
+    pub(crate) rate: u32,
+    /// Where its chance comes from, so that a run can be repeated.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write everything that happens to this file, one JSON object a line; `-` is stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+    /// Say at the end what the middleware did wrong, and exit 1 if it did.
+    #[arg(long)]
+    pub(crate) verdict: bool,
+    /// The verdict as JSON.
+    #[arg(long, requires = "verdict")]
+    pub(crate) json: bool,
+    /// Stop after this time, such as `90s`, on a real clock; otherwise at Ctrl-C or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) run_for: Option<Duration>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: Option<jiff::SignedDuration> = text.parse().ok();
+    signed
+        .and_then(|signed| signed.try_into().ok())
+        .ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
+}
 
 /// Runs until it is told to stop, or until its time is over. Then gives its verdict, if asked to.
 pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
