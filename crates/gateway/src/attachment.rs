@@ -6,7 +6,7 @@ use mime_guess::MimeGuess;
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::customer_message::{filled, first};
+use crate::fields::{filled, first};
 
 /// The largest file that Genesys takes, in bytes (supported content page: 25 MB).
 const MAX_FILE: u64 = 25 << 20;

@@ -11,6 +11,7 @@ use genesys::message::Content;
 use serde_json::{Map, Value};
 
 use crate::attachment;
+use crate::fields::{filled, first};
 
 /// The longest text of one message, in characters: the documented limit for an agent
 /// (accept-and-respond page). Genesys's limit for a customer is not documented. A longer text
@@ -162,16 +163,6 @@ fn tap(at: &str, element: &Map<String, Value>) -> Result<Part, String> {
         ..ButtonResponse::default()
     };
     Ok(Part::Tap { response, origin })
-}
-
-/// The value of the first of these names that is present and not null.
-pub(crate) fn first<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    names.iter().filter_map(|name| fields.get(*name)).find(|value| !value.is_null())
-}
-
-/// The value as text (a number is converted), if it is not blank.
-pub(crate) fn filled(fields: &Map<String, Value>, names: &[&str]) -> Option<String> {
-    lenient::id::text(first(fields, names)?).filter(|text| !text.trim().is_empty())
 }
 
 /// Splits a text into pieces that Genesys takes. Joined, they are the text, except for blanks at

@@ -1,31 +1,32 @@
-//! The path of a message: `ingress` takes a webhook in, `events` takes a chat service's events in.
-//! `engine` drives each conversation, and `egress` delivers to Genesys what it is owed.
+//! The path of a message: `http::webhook` takes a webhook in, `http::events` takes a chat service's
+//! events in. `engine` drives each conversation, and `egress` delivers to Genesys what it is owed.
 //! `from_genesys` and `to_genesys` translate.
+//!
+//! This file puts the parts together. The engine knows none of the others; it tells them by
+//! `signals` what there is to do.
 //!
 //! The program calls [`Gateway::start`]. The `conversation` crate decides about messages, and the
 //! store makes the decisions durable.
 
 mod attachment;
-mod body;
+mod broadcast;
 mod clock;
-mod connections;
+mod customer_event;
 mod customer_message;
 mod egress;
-mod ends;
+mod end_detection;
 mod engine;
-mod events;
+mod failed_calls;
 mod failures;
-mod for_all;
+mod fields;
 mod from_genesys;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod ingress;
+mod http;
 mod metrics;
-mod operators;
 mod replay;
-mod said;
-mod server;
 mod settings;
+mod signals;
 mod to_genesys;
 
 use std::net::SocketAddr;
@@ -41,9 +42,11 @@ use tokio_util::sync::CancellationToken;
 pub use clock::{SystemClock, ThisMachine};
 pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
 
+use egress::Egress;
 use engine::Engine;
+use http::{Answered, HttpState};
 use metrics::Metrics;
-use operators::Answered;
+use signals::Signals;
 
 /// How many connections operators may have at once. These are separate from other callers'
 /// connections, so that a crowd at the public address delays no probe.
@@ -86,17 +89,13 @@ impl Gateway {
         let inside = GatewayCore::start(integrations, store, clock, limits);
         let engine = &inside.engine;
         let answered = if admin.is_some() { Answered::Nobody } else { Answered::ThisMachine };
-        let router = server::router(Arc::clone(engine), answered);
+        let router = http::router(Arc::clone(&inside.http), answered);
         let mut servers =
-            vec![tokio::spawn(connections::serve(public, router, most, engine.stop.clone()))];
+            vec![tokio::spawn(http::serve(public, router, most, engine.stop.clone()))];
         if let Some(admin) = admin {
-            let router = server::operators_router(Arc::clone(engine));
-            servers.push(tokio::spawn(connections::serve(
-                admin,
-                router,
-                OPERATORS,
-                engine.stop.clone(),
-            )));
+            let router = http::operators_router(Arc::clone(&inside.http));
+            let stop = engine.stop.clone();
+            servers.push(tokio::spawn(http::serve(admin, router, OPERATORS, stop)));
         }
         Ok(Self { address, admin: own, inside, servers })
     }
@@ -123,6 +122,7 @@ impl Gateway {
 /// A gateway without a listener. Its user passes requests to its router, as the simulation does.
 pub struct GatewayCore {
     engine: Arc<Engine>,
+    http: Arc<HttpState>,
 }
 
 impl GatewayCore {
@@ -133,14 +133,37 @@ impl GatewayCore {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
-        let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::new());
-        Self { engine: Engine::start(store, clock, metrics, limits, integrations, stop) }
+        let (mut egresses, mut detections, mut engines) = (Vec::new(), Vec::new(), Vec::new());
+        for integration in integrations {
+            let (signals, receivers) = Signals::new();
+            let egress = Egress::new(
+                Arc::clone(&integration),
+                Arc::clone(&signals),
+                Arc::clone(&store),
+                Arc::clone(&clock),
+                Arc::clone(&metrics),
+            );
+            egresses.push((Arc::new(egress), receivers.customer_typing));
+            detections.push((Arc::clone(&integration), receivers.session_opened));
+            engines.push((integration, signals));
+        }
+        let (engine, wake_ups) =
+            Engine::new(store, clock, metrics, limits, engines, CancellationToken::new());
+        for (egress, typing) in egresses {
+            engine.keep_up("posting to Genesys", Arc::clone(&egress).run(Arc::clone(&engine)));
+            engine.keep_up("posting typing", egress.run_typing(Arc::clone(&engine), typing));
+        }
+        for (integration, opened) in detections {
+            end_detection::start(&engine, &integration, opened);
+        }
+        engine.run(wake_ups);
+        Self { http: Arc::new(HttpState::new(Arc::clone(&engine))), engine }
     }
 
     /// The router for all requests that may come over HTTP, including those of operators.
     pub fn router(&self) -> axum::Router {
-        server::router(Arc::clone(&self.engine), Answered::Anyone)
+        http::router(Arc::clone(&self.http), Answered::Anyone)
     }
 
     /// As [`Gateway::shutdown`].
@@ -159,7 +182,7 @@ impl GatewayCore {
         };
         if tokio::time::timeout(grace, ended).await.is_err() {
             tracing::warn!(
-                "calls are still under way after {grace:?}; the next process will find them open"
+                "calls are still in progress after {grace:?}; the next process will find them open"
             );
         }
         if tokio::time::timeout(Duration::from_secs(2), self.engine.store.close()).await.is_err() {

@@ -61,6 +61,14 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self::default();
+        metrics.register_traffic();
+        metrics.register_state();
+        metrics
+    }
+
+    /// What came in and what went out.
+    fn register_traffic(&mut self) {
+        let metrics = self;
         let registry = &mut metrics.registry;
         registry.register(
             "tidegate_webhooks",
@@ -105,14 +113,20 @@ impl Metrics {
             metrics.dead_letters.clone(),
         );
         registry.register(
-            "tidegate_dead_letters_kept",
-            "Customers' messages in the store that Genesys will never have",
-            metrics.dead_letters_kept.clone(),
-        );
-        registry.register(
             "tidegate_requests_turned_away",
             "Requests for a path, method or integration that is not there",
             metrics.turned_away.clone(),
+        );
+    }
+
+    /// What is there now.
+    fn register_state(&mut self) {
+        let metrics = self;
+        let registry = &mut metrics.registry;
+        registry.register(
+            "tidegate_dead_letters_kept",
+            "Customers' messages in the store that Genesys will never have",
+            metrics.dead_letters_kept.clone(),
         );
         registry.register(
             "tidegate_conversations_active",
@@ -129,7 +143,6 @@ impl Metrics {
             "Times that the embedded store's log could not be folded back into its file",
             metrics.checkpoint_failures.clone(),
         );
-        metrics
     }
 
     pub(crate) fn webhook(&self, integration: &str, result: &'static str) {

@@ -7,7 +7,7 @@ use connector::http::HttpConnector;
 use connector::{CheckError, Connector};
 use conversation::Clock;
 use gateway::SystemClock;
-use genesys::{CallError, Client};
+use genesys::{CallError, Client, Secret};
 use url::Url;
 
 use crate::config::{self, Config};
@@ -92,36 +92,8 @@ async fn check_genesys(
     public_url: Option<&Url>,
     http: &HttpClients,
 ) {
+    let Some(client) = check_tokens(lines, integration, http).await else { return };
     let name = &integration.name;
-    let mut usable = None;
-    for credentials in &integration.clients {
-        let client = Client::new(
-            http.to(&integration.hosts.api).clone(),
-            integration.hosts.clone(),
-            credentials.clone(),
-        );
-        let what =
-            format!("{name}: token of client {} at {}", client.id(), integration.hosts.login);
-        match client.check_token().await {
-            Ok(()) => {
-                lines.ok(what, "granted");
-                usable.get_or_insert(client);
-            }
-            Err(error @ CallError::Unauthorized { .. }) => {
-                lines.fail(
-                    what,
-                    error.to_string(),
-                    "compare id and secret in `clients` with the OAuth client at Genesys",
-                );
-            }
-            Err(error) => lines.fail(
-                what,
-                error.to_string(),
-                "is the region right, and can this machine reach it?",
-            ),
-        }
-    }
-    let Some(client) = usable else { return };
     let what =
         format!("{name}: integration {} at {}", integration.integration_id, integration.hosts.api);
     let found = match client.integration(&integration.integration_id).await {
@@ -135,51 +107,83 @@ async fn check_genesys(
     if found.is_active() {
         lines.ok(&what, "is there");
     } else {
-        lines.fail(
-            &what,
-            "it is not active",
-            "look at it in Genesys Cloud under Message > Platforms",
-        );
+        let todo = "look at it in Genesys Cloud under Message > Platforms";
+        lines.fail(&what, "it is not active", todo);
     }
     let theirs = found.outbound_notification_webhook_url.as_deref();
     match public_url.map(|url| webhook_url(url, name.as_str())) {
-        Some(ours) if theirs == Some(ours.as_str()) => {
-            lines.ok(format!("{name}: webhook"), ours.as_str());
-        }
-        Some(ours) => {
-            let why = format!(
-                "Genesys calls {}, and this gateway answers at {ours}",
-                theirs.unwrap_or("nothing")
-            );
-            let todo = theirs.and_then(|theirs| other_name(theirs, &ours)).map_or_else(
-                || format!("set the integration's outbound notification webhook URL to {ours}"),
-                |theirs| {
-                    format!(
-                        "set `name` of this [[integration]] to \"{theirs}\", or the integration's outbound \
-                         notification webhook URL to {ours}"
-                    )
-                },
-            );
-            lines.fail(format!("{name}: webhook"), why, todo);
-        }
+        Some(ours) => check_webhook_url(lines, name.as_str(), theirs, &ours),
         None => check_webhook_path(lines, name.as_str(), theirs),
     }
     let secret = found.outbound_notification_webhook_signature_secret_token;
-    match secret.filter(|secret| !secret.expose().chars().all(|c| c == '*')) {
-        Some(secret)
-            if integration.webhook_secrets.iter().any(|ours| ours.expose() == secret.expose()) =>
-        {
-            lines.ok(format!("{name}: webhook secret"), "is the same on both sides");
+    check_webhook_secret(lines, integration, secret);
+}
+
+/// Checks each client's token. Returns the first client that works.
+async fn check_tokens(
+    lines: &mut CheckReport,
+    integration: &config::Integration,
+    http: &HttpClients,
+) -> Option<Client> {
+    let (name, hosts) = (&integration.name, &integration.hosts);
+    let mut usable = None;
+    for credentials in &integration.clients {
+        let client = Client::new(http.to(&hosts.api).clone(), hosts.clone(), credentials.clone());
+        let what = format!("{name}: token of client {} at {}", client.id(), hosts.login);
+        match client.check_token().await {
+            Ok(()) => {
+                lines.ok(what, "granted");
+                usable.get_or_insert(client);
+            }
+            Err(error) => {
+                let todo = match error {
+                    CallError::Unauthorized { .. } => {
+                        "compare id and secret in `clients` with the OAuth client at Genesys"
+                    }
+                    _ => "is the region right, and can this machine reach it?",
+                };
+                lines.fail(what, error.to_string(), todo);
+            }
         }
-        Some(_) => lines.fail(
-            format!("{name}: webhook secret"),
-            "Genesys signs with another secret",
-            "webhook_secret must be the integration's signature secret token",
+    }
+    usable
+}
+
+/// Compares the URL that Genesys calls with this gateway's.
+fn check_webhook_url(lines: &mut CheckReport, name: &str, theirs: Option<&str>, ours: &Url) {
+    let what = format!("{name}: webhook");
+    if theirs == Some(ours.as_str()) {
+        return lines.ok(what, ours.as_str());
+    }
+    let why = format!(
+        "Genesys calls {}, and this gateway answers at {ours}",
+        theirs.unwrap_or("nothing")
+    );
+    let todo = match theirs.and_then(|theirs| other_name(theirs, ours)) {
+        Some(theirs) => format!(
+            "set `name` of this [[integration]] to \"{theirs}\", or the integration's outbound \
+             notification webhook URL to {ours}"
         ),
-        None => lines.ok(
-            format!("{name}: webhook secret"),
-            "Genesys does not show it, so it is not compared",
-        ),
+        None => format!("set the integration's outbound notification webhook URL to {ours}"),
+    };
+    lines.fail(what, why, todo);
+}
+
+fn check_webhook_secret(
+    lines: &mut CheckReport,
+    integration: &config::Integration,
+    theirs: Option<Secret>,
+) {
+    let what = format!("{}: webhook secret", integration.name);
+    // Genesys may show asterisks in place of the secret.
+    let Some(theirs) = theirs.filter(|theirs| !theirs.expose().chars().all(|c| c == '*')) else {
+        return lines.ok(what, "Genesys does not show it, so it is not compared");
+    };
+    if integration.webhook_secrets.iter().any(|ours| ours.expose() == theirs.expose()) {
+        lines.ok(what, "is the same on both sides");
+    } else {
+        let todo = "webhook_secret must be the integration's signature secret token";
+        lines.fail(what, "Genesys signs with another secret", todo);
     }
 }
 

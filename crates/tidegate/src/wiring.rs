@@ -54,6 +54,7 @@ impl HttpClients {
         if is_on_this_machine(url) { &self.here } else { &self.elsewhere }
     }
 
+    #[cfg(feature = "sandbox")]
     /// The client for addresses on this machine.
     pub(crate) fn here(self) -> reqwest::Client {
         self.here

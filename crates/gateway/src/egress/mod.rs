@@ -4,13 +4,12 @@
 //! backlog costs no memory. It reports each result to the conversation, whose journal removes the
 //! item from the outbox. All retries towards Genesys happen here.
 
-mod alone;
-mod others;
-mod places;
+mod budget_queue;
+mod budgeted_calls;
+mod genesys_health;
+mod poisoned;
 mod post;
 mod queue;
-pub(crate) mod tell;
-mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,24 +22,26 @@ use futures_util::{FutureExt, StreamExt};
 use genesys::{Lane, LastCall};
 use jiff::{SignedDuration, Timestamp};
 use store::{LeaseGuard, OutboxItem, Store};
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use crate::engine::Engine;
+use crate::failed_calls::{self, FailedCall};
 use crate::metrics::Metrics;
 use crate::settings::Integration;
+use crate::signals::Signals;
 use crate::to_genesys;
-use others::Others;
-use places::{BudgetQueue, BudgetWaiter};
+use budget_queue::{BudgetQueue, BudgetWaiter};
+use budgeted_calls::BudgetedCalls;
+use genesys_health::GenesysHealth;
 use post::{Later, Outcome, Post};
 use queue::{Due, LANES, Queue};
-use turn::{FailedCall, Turn};
 
 /// How often a shared store's outbox is read from the beginning. Another node may have left an item
 /// late, at a position that this node has already passed.
 const SWEEP: Duration = Duration::from_secs(15);
 /// How many typing events may wait. How long each stays useful is up to the budget.
-const MOST_TYPING: usize = 32;
+const MAX_TYPING: usize = 32;
 
 /// The delivery of one integration's outbox to Genesys.
 pub(crate) struct Egress {
@@ -48,19 +49,17 @@ pub(crate) struct Egress {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// Notified when the outbox has something new.
-    news: Notify,
-    /// Notified when this node may drive conversations that it could not drive before.
-    gained: Notify,
-    typing: tokio::sync::Semaphore,
-    places: Arc<BudgetQueue>,
-    others: Mutex<Others>,
+    signals: Arc<Signals>,
+    typing: Semaphore,
+    budget_queue: Arc<BudgetQueue>,
+    health: Mutex<GenesysHealth>,
     rng: Mutex<fastrand::Rng>,
 }
 
 impl Egress {
     pub(crate) fn new(
         integration: Arc<Integration>,
+        signals: Arc<Signals>,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -73,27 +72,32 @@ impl Egress {
             store,
             clock,
             metrics,
-            news: Notify::new(),
-            gained: Notify::new(),
-            typing: tokio::sync::Semaphore::new(MOST_TYPING),
-            places: Arc::default(),
-            others: Mutex::default(),
+            signals,
+            typing: Semaphore::new(MAX_TYPING),
+            budget_queue: Arc::default(),
+            health: Mutex::default(),
             rng,
         }
     }
 
-    /// Signals that the outbox has something new.
-    pub(crate) fn outbox_changed(&self) {
-        self.news.notify_one();
-    }
-
-    /// Signals that this node may now own items that it read and skipped before.
-    pub(crate) fn rescan(&self) {
-        self.gained.notify_one();
+    /// Tells Genesys of the customers who type, until the gateway stops.
+    pub(crate) async fn run_typing(
+        self: Arc<Self>,
+        engine: Arc<Engine>,
+        mut typing: mpsc::Receiver<Customer>,
+    ) {
+        loop {
+            tokio::select! {
+                biased;
+                () = engine.stop.cancelled() => return,
+                Some(customer) = typing.recv() => self.post_typing(&engine, customer),
+                else => return,
+            }
+        }
     }
 
     /// Tells Genesys that the customer types. The event is dropped if it would arrive too late.
-    pub(crate) fn typing(self: &Arc<Self>, engine: &Arc<Engine>, customer: Customer) {
+    fn post_typing(self: &Arc<Self>, engine: &Arc<Engine>, customer: Customer) {
         let (egress, told) = (Arc::clone(self), Arc::clone(engine));
         engine.tasks.spawn(async move {
             let Ok(_few) = egress.typing.try_acquire() else { return };
@@ -105,7 +109,7 @@ impl Egress {
                 client.post_event(id, &event).await
             };
             if let Err(error) = egress.integration.budget.call(Lane::Typing, post).await {
-                tell::failed(
+                failed_calls::report(
                     &told,
                     &egress.integration,
                     &FailedCall::new(&last_call, &error),
@@ -130,7 +134,8 @@ impl Egress {
                     () = tokio::time::sleep(Duration::from_secs(1)) => continue,
                 }
             }
-            while let Some(due) = queue.next(Instant::now(), |urgent| self.places.has_room(urgent))
+            while let Some(due) =
+                queue.next(Instant::now(), |urgent| self.budget_queue.has_room(urgent))
             {
                 posts.push(self.start(&engine, due));
             }
@@ -139,11 +144,11 @@ impl Egress {
             tokio::select! {
                 biased;
                 () = engine.stop.cancelled() => break,
-                () = self.gained.notified() => queue.start_over(),
+                () = self.signals.ownership_gained.notified() => queue.start_over(),
                 _ = sweep.tick(), if self.store.is_clustered() => queue.start_over(),
                 Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
-                () = self.news.notified() => queue.news(),
-                () = self.places.left.notified() => {}
+                () = self.signals.outbox_changed.notified() => queue.news(),
+                () = self.budget_queue.left.notified() => {}
                 () = sleep_until(queue.wakeup()) => {}
             }
             // Every post that has finished meanwhile frees its slot at once, so that one read of
@@ -181,7 +186,7 @@ impl Egress {
     ) -> impl Future<Output = (OutboxItem, u32, Option<(Instant, Due)>)> + use<> {
         let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
         let (item, tries) = (due.item.clone(), due.tries);
-        let place = self.places.take(item.owed.is_urgent());
+        let place = self.budget_queue.take(item.owed.is_urgent());
         let task =
             engine.tasks.clone().spawn(async move { egress.post(&engine, due, place).await });
         async move {
@@ -211,22 +216,22 @@ impl Egress {
         let Due { item, tries, doubt, done, before } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         let (integration, store) = (&*self.integration, self.store.as_ref());
-        let turn = Turn::new(integration, store, &item, &engine.stop, place);
+        let calls = BudgetedCalls::new(integration, store, &item, &engine.stop, place);
         // If another node owns the item by now, that node finds it in the outbox. If this node lost
         // and regained the conversation, it reads the item again if it is still owed. The lease is
         // only checked here: its guard must not be held while the post waits for the budget.
-        turn.guard()?;
+        calls.guard()?;
         let outcome = if let Some(input) = done {
             Outcome::Done(input)
         } else {
             let told = OutboxItem { since: self.as_told(item.since), ..item.clone() };
-            Post { integration, store, turn: &turn, doubt, before, others: &self.others }
+            Post { integration, store, calls: &calls, doubt, before, health: &self.health }
                 .post(&told)
                 .await
         };
-        let (guard, mut failed) = turn.end();
+        let (guard, mut failed) = calls.end();
         let tell = |failed: &[FailedCall], follows: &str| {
-            tell::all_failed(engine, integration, failed, follows);
+            failed_calls::report_all(engine, integration, failed, follows);
         };
         let Some(guard) = guard else {
             tell(&failed, "another node goes on with it");

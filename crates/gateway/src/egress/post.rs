@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use store::{Body, Direction, OutboxItem, Store, StoreError};
 use tokio::time::Instant;
 
-use super::others::Others;
-use super::turn::Turn;
+use super::budgeted_calls::BudgetedCalls;
+use super::genesys_health::GenesysHealth;
 use crate::customer_message::{self, Part};
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
@@ -22,12 +22,12 @@ use crate::to_genesys::{self, Inbound};
 pub(super) struct Post<'a> {
     pub(super) integration: &'a Integration,
     pub(super) store: &'a dyn Store,
-    pub(super) turn: &'a Turn<'a>,
+    pub(super) calls: &'a BudgetedCalls<'a>,
     /// The call may have been made already.
     pub(super) doubt: bool,
     /// When the previous attempt was made, if there was one.
     pub(super) before: Option<Instant>,
-    pub(super) others: &'a Mutex<Others>,
+    pub(super) health: &'a Mutex<GenesysHealth>,
 }
 
 pub(super) enum Outcome {
@@ -89,7 +89,7 @@ impl Post<'_> {
         }
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_receipt(id, &receipt).await;
-        let answer = self.turn.call(lane, post).await;
+        let answer = self.calls.call(lane, post).await;
         let refusals = self.refusals(&answer).await?;
         settled(answer.map(|_| None), done, refusals)
     }
@@ -99,13 +99,13 @@ impl Post<'_> {
     /// a receipt without an answer might post it twice.
     async fn is_there(&self, foreign_id: &str, lane: Lane) -> Result<bool, Outcome> {
         let read = async |client: genesys::Client| client.message_details(foreign_id).await;
-        match self.turn.call(lane, read).await {
+        match self.calls.call(lane, read).await {
             Ok(answer) => answer
                 .value
                 .has_final_receipt(foreign_id)
                 .ok_or_else(|| unanswered("the message's receipts")),
             Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => {
-                self.turn.was_answered();
+                self.calls.was_answered();
                 Ok(false)
             }
             Err(CallError::Refused { .. } | CallError::Unknown { .. })
@@ -125,7 +125,7 @@ impl Post<'_> {
         }
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
-        match self.turn.call(Lane::Background, read).await {
+        match self.calls.call(Lane::Background, read).await {
             Ok(answer) if answer.value.id.eq_ignore_ascii_case(id) => Ok(Final::BodyOrMissing),
             Ok(_) => Err(unanswered("the integration")),
             Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => Ok(Final::Body),
@@ -179,7 +179,7 @@ impl Post<'_> {
                 let post = async |client: genesys::Client| {
                     client.post_message(integration, &message, true).await
                 };
-                match self.turn.call(Lane::Urgent, post).await {
+                match self.calls.call(Lane::Urgent, post).await {
                     Ok(answer) => (Ok(answer.value.id), answer.value.conversation_id),
                     Err(error) => (Err(error), None),
                 }
@@ -188,7 +188,7 @@ impl Post<'_> {
                 let post = async |client: genesys::Client| {
                     client.post_structured_response(integration, &response).await
                 };
-                (self.turn.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
+                (self.calls.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
         };
         self.note(item, &answer);
@@ -220,7 +220,7 @@ impl Post<'_> {
         );
         let id = &self.integration.genesys_id;
         let post = async |client: genesys::Client| client.post_message(id, &notice, false).await;
-        let answer = self.turn.call(Lane::Urgent, post).await;
+        let answer = self.calls.call(Lane::Urgent, post).await;
         settled(answer.map(|answer| answer.value.id), done, Final::All)
     }
 
@@ -228,7 +228,7 @@ impl Post<'_> {
     async fn disconnect(&self, item: &OutboxItem, conversation: &str) -> Result<Outcome, Outcome> {
         let done = |result| Input::DisconnectDone { result };
         let read = async |client: genesys::Client| client.conversation(conversation).await;
-        let found = match self.turn.call(Lane::Urgent, read).await {
+        let found = match self.calls.call(Lane::Urgent, read).await {
             Ok(answer) if answer.value.id.as_deref() == Some(conversation) => answer.value,
             Ok(_) => return Err(unanswered("the conversation")),
             Err(error) => {
@@ -253,7 +253,7 @@ impl Post<'_> {
         let post = async |client: genesys::Client| {
             client.patch_participant(conversation, &customer, &patch).await
         };
-        let answer = self.turn.call(Lane::Urgent, post).await;
+        let answer = self.calls.call(Lane::Urgent, post).await;
         let alone = self.is_alone(item, answer.as_ref().err()).await;
         settled(answer.map(|_| None), done, Final::All).map_err(|later| later.alone(alone))
     }
@@ -270,7 +270,7 @@ impl Post<'_> {
 /// Which refusals are final.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Final {
-    /// Refusals of the body itself. Others, such as 403, are about the configuration or about a
+    /// Refusals of the body itself. GenesysHealth, such as 403, are about the configuration or about a
     /// proxy in between. That can be repaired, and nothing is discarded until then.
     Body,
     /// A 404 as well: the target no longer exists, so there is nothing left to tell.

@@ -17,7 +17,7 @@ use store::{Direction, LeaseGuard, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::terms::{CallTerms, Ended, Wanted};
-use super::{Engine, tell};
+use super::{Engine, report};
 use crate::from_genesys;
 use crate::settings::Integration;
 
@@ -195,7 +195,7 @@ impl Call<'_> {
                 outcome = call(Arc::clone(&integration.connector), conversation.clone()) => outcome,
             };
             if let Err(cause) = outcome {
-                tell::best_effort_failed(&engine, &integration, &conversation, kind, &cause);
+                report::best_effort_failed(&engine, &integration, &conversation, kind, &cause);
             }
         });
     }

@@ -10,7 +10,7 @@ use store::{Append, AppendError, StoreError, WatchedConversation};
 use super::driver::Driver;
 use super::fast_path::FastPath;
 use super::loaded::{LoadedConversation, TurnError};
-use super::tell::log_and_count;
+use super::report::log_and_count;
 
 /// A snapshot after so many records bounds what a load has to replay.
 const SNAPSHOT_EVERY: u64 = 64;
@@ -97,7 +97,9 @@ impl LoadedConversation {
         self.watched.clone_from(&watched);
         if let Some(genesys) = watched {
             let watched = WatchedConversation { conversation: driver.id.clone(), genesys };
-            driver.engine.opened(&self.integration.name, watched);
+            if let Some(signals) = driver.engine.signals(&self.integration.name) {
+                signals.session_opened(watched);
+            }
         }
     }
 }

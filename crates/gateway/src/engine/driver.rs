@@ -9,9 +9,9 @@ use futures_util::StreamExt;
 use store::LeaseGuard;
 
 use super::Engine;
+use super::calls_in_progress::CallsInProgress;
 use super::loaded::{self, LoadedConversation, TurnError};
 use super::mailbox::Mailbox;
-use super::under_way::UnderWay;
 
 /// The task of one conversation, and what it works with.
 pub(super) struct Driver {
@@ -38,7 +38,7 @@ impl Driver {
     pub(super) async fn run(self, cached: Option<LoadedConversation>) {
         let _slot = ActiveSlot { engine: &self.engine, id: &self.id };
         let mut live = self.if_current(cached);
-        let mut under_way = UnderWay::default();
+        let mut under_way = CallsInProgress::default();
         loop {
             let loaded = match live.take() {
                 None => self.load(&mut under_way).await,
@@ -88,7 +88,7 @@ impl Driver {
         Some(live)
     }
 
-    async fn load(&self, under_way: &mut UnderWay) -> Option<LoadedConversation> {
+    async fn load(&self, under_way: &mut CallsInProgress) -> Option<LoadedConversation> {
         self.mailbox.mail().inbox = false;
         let (loaded, interrupted) = loaded::load(&self.engine, &self.id, &self.guard).await?;
         if interrupted {
@@ -101,7 +101,11 @@ impl Driver {
     }
 
     /// Takes a turn, and begins what it decided.
-    async fn step(&self, current: &mut LoadedConversation, under_way: &mut UnderWay) -> Next {
+    async fn step(
+        &self,
+        current: &mut LoadedConversation,
+        under_way: &mut CallsInProgress,
+    ) -> Next {
         under_way.of(&current.integration);
         let answers = std::mem::take(&mut under_way.answers);
         let turn = current.turn(self, answers.clone()).await;
@@ -135,7 +139,7 @@ impl Driver {
 
     /// Waits for the end of a call, for news, or for a deadline. Returns false once the guard is
     /// revoked: whatever is answered then is another's to decide.
-    async fn wait(&self, current: &LoadedConversation, under_way: &mut UnderWay) -> bool {
+    async fn wait(&self, current: &LoadedConversation, under_way: &mut CallsInProgress) -> bool {
         let wait = current.wait(&self.engine);
         tokio::select! {
             biased;
@@ -175,7 +179,7 @@ impl Driver {
 
     /// Ends the task of a node that has lost the conversation. This node may own the conversation
     /// again by now. The wake-up of the new lease then went to this task, so it is repeated.
-    fn leave_to_owner(&self, current: LoadedConversation, under_way: UnderWay) {
+    fn leave_to_owner(&self, current: LoadedConversation, under_way: CallsInProgress) {
         // Another node may drive it as soon as this task ends: cancel the calls first.
         drop(current);
         under_way.leave_behind(&self.engine, &self.id);

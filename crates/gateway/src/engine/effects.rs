@@ -46,8 +46,8 @@ impl LoadedConversation {
                 calls.push(call.tell_refused(message, reason, attempt, terms));
             }
             Effect::CustomerTyping => {
-                if let Some(egress) = engine.egress(&self.integration.name) {
-                    egress.typing(engine, self.customer.clone());
+                if let Some(signals) = engine.signals(&self.integration.name) {
+                    signals.customer_types(self.customer.clone());
                 }
             }
             Effect::Post(
@@ -56,9 +56,9 @@ impl LoadedConversation {
                 | Owed::Notice { .. }
                 | Owed::Disconnect { .. },
             ) => {
-                // It stands in the outbox; the egress only has to look.
-                if let Some(egress) = engine.egress(&self.integration.name) {
-                    egress.outbox_changed();
+                // It is in the outbox already.
+                if let Some(signals) = engine.signals(&self.integration.name) {
+                    signals.outbox_changed.notify_one();
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! anything about a message.
 
 mod calls;
+mod calls_in_progress;
 mod commit;
 mod dead_letters;
 mod driver;
@@ -13,12 +14,11 @@ mod fast_path;
 mod loaded;
 mod mailbox;
 mod order;
+mod report;
 mod scheduler;
-mod tell;
 mod terms;
 mod timers;
 mod turn;
-mod under_way;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -28,20 +28,15 @@ use std::time::Duration;
 
 use conversation::{Clock, ConversationId, Input, IntegrationName};
 use jiff::Timestamp;
-use store::{
-    Acceptance, Arrival, Due, LeaseGuard, OwnershipEvent, Store, StoreError, WatchedConversation,
-};
+use store::{Acceptance, Arrival, Due, LeaseGuard, OwnershipEvent, Store, StoreError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::body::BodyAdmission;
-use crate::egress::Egress;
-use crate::ends;
 use crate::failures::Failures;
 use crate::metrics::Metrics;
-use crate::operators::Readiness;
 use crate::settings::{Integration, Limits};
+use crate::signals::Signals;
 use driver::Driver;
 use fast_path::PendingAccept;
 use loaded::LoadedConversation;
@@ -55,8 +50,6 @@ const MAX_ACTIVE: usize = 8_192;
 const MAX_CACHED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 /// How many conversations one read of the store returns.
 const PAGE: usize = 500;
-/// Capacity for bodies, in KiB.
-const BODIES: usize = 256 << 10;
 /// Capacity for the bodies of messages on the fast path, in KiB.
 const FAST_PATH_BODIES: usize = 64 << 10;
 /// The pause before a write to the store is retried. It doubles up to a second.
@@ -90,10 +83,6 @@ pub(crate) struct Engine {
     pub(crate) tasks: TaskTracker,
     runtimes: BTreeMap<IntegrationName, IntegrationRuntime>,
     scheduler: Mutex<Scheduler<LoadedConversation>>,
-    /// Capacity for requests, because a caller without authorization uses memory until its
-    /// signature is checked.
-    pub(crate) bodies: BodyAdmission,
-    pub(crate) readiness: Readiness,
     /// Capacity for messages on the fast path. A caller may leave long before a slow store has its
     /// message (I12).
     fast_path_room: Arc<Semaphore>,
@@ -110,38 +99,28 @@ pub(crate) struct Engine {
     gained: Notify,
 }
 
-/// One integration, and the components that serve it.
+/// One integration, and the signals to the components that serve it.
 struct IntegrationRuntime {
     integration: Arc<Integration>,
-    egress: Arc<Egress>,
-    opened: ends::Opened,
+    signals: Arc<Signals>,
 }
 
+/// The wake-ups that the engine has set for itself.
+pub(crate) struct WakeUps(mpsc::Receiver<Due>);
+
 impl Engine {
-    /// Starts driving, first of all what the last process left.
-    pub(crate) fn start(
+    /// An engine that does nothing until [`Self::run`].
+    pub(crate) fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         limits: Limits,
-        integrations: Vec<Arc<Integration>>,
+        integrations: impl IntoIterator<Item = (Arc<Integration>, Arc<Signals>)>,
         stop: CancellationToken,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, WakeUps) {
         let (timers, set) = mpsc::channel(MAX_WAKE_UPS);
-        let mut watching = Vec::new();
-        let runtimes = integrations.into_iter().map(|integration| {
-            let egress = Egress::new(
-                Arc::clone(&integration),
-                Arc::clone(&store),
-                Arc::clone(&clock),
-                Arc::clone(&metrics),
-            );
-            let (opened, named) = ends::opened();
-            watching.push((Arc::clone(&integration), named));
-            (
-                integration.name.clone(),
-                IntegrationRuntime { integration, egress: Arc::new(egress), opened },
-            )
+        let runtimes = integrations.into_iter().map(|(integration, signals)| {
+            (integration.name.clone(), IntegrationRuntime { integration, signals })
         });
         let runtimes = runtimes.collect();
         let engine = Arc::new(Self {
@@ -155,8 +134,6 @@ impl Engine {
             tasks: TaskTracker::new(),
             runtimes,
             scheduler: Mutex::new(Scheduler::new(MAX_ACTIVE, MAX_CACHED)),
-            bodies: BodyAdmission::new(BODIES),
-            readiness: Readiness::default(),
             fast_path_room: Arc::new(Semaphore::new(FAST_PATH_BODIES)),
             room: Notify::new(),
             timers,
@@ -164,19 +141,17 @@ impl Engine {
             dead_letters: Notify::new(),
             gained: Notify::new(),
         });
-        for IntegrationRuntime { egress, .. } in engine.runtimes.values() {
-            engine.keep_up("posting to Genesys", Arc::clone(egress).run(Arc::clone(&engine)));
-        }
-        for (integration, opened) in watching {
-            ends::start(&engine, &integration, opened);
-        }
-        engine.keep_up("keeping deadlines", timers::run(Arc::clone(&engine), set));
-        engine.keep_up("looking through the inbox", Arc::clone(&engine).look_through_inbox());
-        engine.keep_up("hearing of other nodes", Arc::clone(&engine).hear_events());
-        engine.keep_up("pruning", Arc::clone(&engine).prune());
-        engine.keep_up("counting dead letters", dead_letters::count(Arc::clone(&engine)));
-        engine.room.notify_one();
-        engine
+        (engine, WakeUps(set))
+    }
+
+    /// Starts driving, first of all what the last process left.
+    pub(crate) fn run(self: &Arc<Self>, WakeUps(set): WakeUps) {
+        self.keep_up("keeping deadlines", timers::run(Arc::clone(self), set));
+        self.keep_up("looking through the inbox", Arc::clone(self).look_through_inbox());
+        self.keep_up("hearing of other nodes", Arc::clone(self).hear_events());
+        self.keep_up("pruning", Arc::clone(self).prune());
+        self.keep_up("counting dead letters", dead_letters::count(Arc::clone(self)));
+        self.room.notify_one();
     }
 
     pub(crate) fn integration(&self, name: &IntegrationName) -> Option<&Arc<Integration>> {
@@ -196,16 +171,8 @@ impl Engine {
         self.runtimes.keys()
     }
 
-    pub(crate) fn egress(&self, name: &IntegrationName) -> Option<&Arc<Egress>> {
-        self.runtimes.get(name).map(|runtime| &runtime.egress)
-    }
-
-    /// Announces that a conversation has got a session, so that its end must be detected.
-    pub(crate) fn opened(&self, name: &IntegrationName, watched: WatchedConversation) {
-        if let Some(runtime) = self.runtimes.get(name) {
-            // If there is no room, or no listener, polling finds it.
-            let _ = runtime.opened.try_send(watched);
-        }
+    fn signals(&self, name: &IntegrationName) -> Option<&Signals> {
+        self.runtimes.get(name).map(|runtime| &*runtime.signals)
     }
 
     /// Makes an arrival durable, and ensures that it is processed. While the store cannot take it,
@@ -379,8 +346,8 @@ impl Engine {
             match event {
                 OwnershipEvent::ShardsGained => {
                     self.gained.notify_one();
-                    for IntegrationRuntime { egress, .. } in self.runtimes.values() {
-                        egress.rescan();
+                    for IntegrationRuntime { signals, .. } in self.runtimes.values() {
+                        signals.ownership_gained.notify_one();
                     }
                     self.scheduler().request_rescan();
                     self.room.notify_one();

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Origin, Problem};
+use super::problem::{Origin, Problem};
 use super::tree::{Entries, Node, Value};
 
 const PREFIX: &str = "TIDEGATE_";

@@ -6,6 +6,7 @@
 mod connector_table;
 mod env;
 mod integration;
+mod problem;
 mod report;
 mod secrets;
 mod sections;
@@ -26,7 +27,9 @@ pub(crate) use self::report::ConfigErrors;
     expect(unused_imports, reason = "the console, which asks for roles, comes later")
 )]
 pub(crate) use self::sections::Role;
-pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection, TAKEOVER};
+#[cfg(feature = "sandbox")]
+pub(crate) use self::sections::TAKEOVER;
+pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection};
 
 use self::walk::{Table, Walk};
 

@@ -6,27 +6,7 @@
 use std::fmt;
 
 use super::env;
-
-/// Where a value was written. The order is that of the report.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Origin {
-    /// The file as a whole.
-    File,
-    /// This line of the file, counted from 1.
-    Line(usize),
-    /// This environment variable.
-    Variable(String),
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) origin: Origin,
-    /// The key with its path, such as `integration[0].hold.for`; empty if there is none.
-    pub(super) key: String,
-    /// What is wrong, and the remedy.
-    pub(super) text: String,
-}
+use super::problem::{Origin, Problem};
 
 /// Everything that is wrong with a configuration, in the order of the file. Its `Display` has a
 /// line for each.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::report::{Origin, Problem};
+use super::problem::{Origin, Problem};
 
 /// A value and where it was written. It may be a secret, so it has no `Debug`.
 pub(super) struct Node {

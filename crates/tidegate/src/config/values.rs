@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::report::{Origin, nearest, quoted};
+use super::problem::Origin;
+use super::report::{nearest, quoted};
 use super::tree::{Node, Value};
 use super::walk::Field;
 

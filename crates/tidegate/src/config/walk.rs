@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::env;
-use super::report::{Origin, Problem, nearest, quoted};
+use super::problem::{Origin, Problem};
+use super::report::{nearest, quoted};
 use super::tree::{Entries, Node, Value};
 
 /// What a walk has found so far, and what it needs to resolve secrets.

@@ -19,8 +19,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::customers::{Customers, Handshake, Line, Wanted};
-use super::page;
-use super::stage::HANDSHAKE;
+use super::scene::HANDSHAKE;
 use super::transcript::line;
 use crate::failure::Failure;
 use crate::wiring;
@@ -57,14 +56,19 @@ impl Chat {
     }
 
     /// Serves the protocol's calls and the customers' page until it is aborted.
-    pub(super) fn listen(self: &Arc<Self>, listener: TcpListener) -> AbortHandle {
+    /// Serves the gateway's calls, and `pages` for people.
+    pub(super) fn listen(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        pages: Router<Arc<Self>>,
+    ) -> AbortHandle {
         self.state().address = listener.local_addr().ok();
         let router = Router::new()
             .route("/conversations/{conversation}/open", post(open))
             .route("/conversations/{conversation}/messages", post(message))
             .route("/conversations/{conversation}/typing", post(typing))
             .route("/conversations/{conversation}/close", post(close))
-            .merge(page::routes())
+            .merge(pages)
             .with_state(Arc::clone(self));
         tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle()
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::stage::HANDSHAKE;
+use super::scene::HANDSHAKE;
 
 /// The customers that exist from the beginning, so that a person only has to choose.
 const AT_HAND: [&str; 4] = ["noor", "emil", "mei", "never-ready"];

@@ -4,6 +4,7 @@
 mod chat;
 mod customers;
 mod page;
+mod scene;
 mod script;
 mod stage;
 mod transcript;

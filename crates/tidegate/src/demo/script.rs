@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::stage::{HANDSHAKE, HOLD, NAME, Stage};
+use super::scene::{HANDSHAKE, HOLD, NAME};
+use super::stage::Stage;
 use super::transcript::line;
 use crate::failure::Failure;
 

@@ -15,18 +15,11 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use super::chat::Chat;
-use super::transcript;
+use super::scene::{HANDSHAKE, HOLD, NAME};
+use super::{page, transcript};
 use crate::config;
 use crate::failure::Failure;
 use crate::wiring;
-
-/// The integration's name, at Genesys and in the gateway.
-pub(super) const NAME: &str = "demo";
-/// How long the chat service's handshake takes.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long the gateway holds a message: shorter than usual, so that the second scene does not take
-/// long.
-pub(super) const HOLD: Duration = Duration::from_secs(10);
 
 // They are used only between the parts of one process on loopback, so they need not be secret.
 const WEBHOOK_SECRET: &str = "demo-webhook-secret-0123456789";
@@ -78,37 +71,9 @@ impl Stage {
             format!("{gateway_url}/connectors/{NAME}/events"),
             Arc::clone(&clock),
         )?;
-        let listener = chat.listen(for_chat);
+        let listener = chat.listen(for_chat, page::routes());
 
-        let mut policy = Policy { service_reports: true, ..Policy::default() };
-        policy.hold.limit = HOLD;
-        let api: Url = sandbox
-            .url()
-            .parse()
-            .map_err(|error| Failure::failed("the sandbox has no address", error))?;
-        let clients = SandboxConfig::default().clients.into_iter();
-        let base = chat_url.parse().ok().and_then(|url| BaseUrl::new(url).ok());
-        let base = base
-            .ok_or_else(|| Failure::failed("the demo's chat service has no address", &chat_url))?;
-        let integration = config::Integration {
-            name: IntegrationName::new(NAME),
-            hosts: Hosts { api: api.clone(), login: api },
-            integration_id,
-            clients: clients
-                .map(|(id, secret)| Credentials { id, secret: secret.into() })
-                .collect(),
-            webhook_secrets: vec![WEBHOOK_SECRET.into()],
-            policy,
-            notices: NoticeTexts::default(),
-            detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
-            // Its page shows everything.
-            connector: HttpConfig {
-                reports_delivery: true,
-                media: vec![MediaRange::any()],
-                content: ContentKinds::Any,
-                ..HttpConfig::new(base, secrets)
-            },
-        };
+        let integration = integration(&sandbox, integration_id, &chat_url, secrets)?;
         let integration = wiring::integration(
             integration,
             &wiring::genesys_clients()?,
@@ -145,6 +110,42 @@ impl Stage {
         self.listener.abort();
         self.sandbox.shutdown().await;
     }
+}
+
+/// The gateway's integration with the sandbox and the demo's chat service.
+fn integration(
+    sandbox: &Running,
+    integration_id: String,
+    chat_url: &str,
+    secrets: Secrets,
+) -> Result<config::Integration, Failure> {
+    let mut policy = Policy { service_reports: true, ..Policy::default() };
+    policy.hold.limit = HOLD;
+    let api: Url = sandbox
+        .url()
+        .parse()
+        .map_err(|error| Failure::failed("the sandbox has no address", error))?;
+    let clients = SandboxConfig::default().clients.into_iter();
+    let base = chat_url.parse().ok().and_then(|url| BaseUrl::new(url).ok());
+    let base =
+        base.ok_or_else(|| Failure::failed("the demo's chat service has no address", chat_url))?;
+    Ok(config::Integration {
+        name: IntegrationName::new(NAME),
+        hosts: Hosts { api: api.clone(), login: api },
+        integration_id,
+        clients: clients.map(|(id, secret)| Credentials { id, secret: secret.into() }).collect(),
+        webhook_secrets: vec![WEBHOOK_SECRET.into()],
+        policy,
+        notices: NoticeTexts::default(),
+        detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
+        // Its page shows everything.
+        connector: HttpConfig {
+            reports_delivery: true,
+            media: vec![MediaRange::any()],
+            content: ContentKinds::Any,
+            ..HttpConfig::new(base, secrets)
+        },
+    })
 }
 
 /// The secrets for signatures between the gateway and the demo's chat service.

@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use store::{Acceptance, Arrival, StoreError};
 
-use crate::body::{self, Endpoint};
+use super::answers::{self, shown};
+use super::body::{self, Endpoint};
+use super::state::HttpState;
+use crate::broadcast::Broadcast;
+use crate::customer_event::CustomerEvent;
 use crate::engine::Engine;
-use crate::for_all::ForAll;
-use crate::said::Said;
-use crate::server::{self, shown};
 
 /// The answer to the chat service.
 #[derive(Debug, Default, Serialize)]
@@ -43,25 +44,26 @@ struct Ignored {
 
 /// `POST /connectors/{integration}/events`.
 pub(crate) async fn events(
-    State(engine): State<Arc<Engine>>,
+    State(state): State<Arc<HttpState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> (StatusCode, Json<EventsReply>) {
+    let engine = &state.engine;
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
         return refused(
             StatusCode::NOT_FOUND,
-            &server::unknown_integration(&engine, "/connectors", &name),
+            &answers::unknown_integration(engine, "/connectors", &name),
         );
     };
-    let body =
-        match body::read(body, engine.limits.max_body, &engine.bodies, Endpoint::Events).await {
-            Ok(body) => body,
-            Err(refusal) => {
-                engine.metrics.event(&name, refusal.word());
-                return refused(refusal.status(), refusal.text().trim_end());
-            }
-        };
+    let body = match body::read(body, engine.limits.max_body, &state.bodies, Endpoint::Events).await
+    {
+        Ok(body) => body,
+        Err(refusal) => {
+            engine.metrics.event(&name, refusal.word());
+            return refused(refusal.status(), refusal.text().trim_end());
+        }
+    };
     let bytes = &body.bytes;
     if let Err(error) = integration.events.verify(&headers, bytes) {
         engine.metrics.event(&name, "unsigned");
@@ -76,7 +78,7 @@ pub(crate) async fn events(
             return refused(StatusCode::BAD_REQUEST, &error.to_string());
         }
     };
-    take(&engine, &integration.name, parsed).await
+    take(engine, &integration.name, parsed).await
 }
 
 type Parsed = Result<IncomingEvent, connector::protocol::BadEvent>;
@@ -86,86 +88,130 @@ async fn take(
     name: &IntegrationName,
     parsed: Vec<Parsed>,
 ) -> (StatusCode, Json<EventsReply>) {
-    let mut answer = EventsReply::default();
+    let mut batch = Batch { engine, name, reply: EventsReply::default() };
     // If nothing at all can be read, the chat service should notice.
     let mut unreadable = !parsed.is_empty();
-    for (index, event) in parsed.into_iter().enumerate() {
-        let event = match event {
+    // One by one: the order of the array is the order in which things happened.
+    for (index, parsed) in parsed.into_iter().enumerate() {
+        let Some((labels, meaning)) = batch.read(index, parsed) else { continue };
+        unreadable = false;
+        if let Err(error) = batch.store(&labels, meaning).await {
+            engine.metrics.event(name.as_str(), "unavailable");
+            tracing::error!(integration = %name, %error, "an event could not be stored");
+            return refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the store cannot take it now; send all of it again",
+            );
+        }
+    }
+    let status = if unreadable { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED };
+    (status, Json(batch.reply))
+}
+
+/// The events of one request, and the answer so far.
+struct Batch<'a> {
+    engine: &'a Arc<Engine>,
+    name: &'a IntegrationName,
+    reply: EventsReply,
+}
+
+/// What the answer and the log say about one event.
+struct Labels {
+    index: usize,
+    id: Option<String>,
+    kind: &'static str,
+    names: String,
+}
+
+impl Labels {
+    fn note(&self, why: &str) -> Ignored {
+        Ignored { index: self.index, id: self.id.clone(), why: why.to_owned() }
+    }
+
+    fn shown_id(&self) -> String {
+        self.id.as_deref().map(shown).unwrap_or_default()
+    }
+}
+
+impl Batch<'_> {
+    /// What an event means. If it cannot be read, or Genesys would refuse it, the answer says why.
+    fn read(&mut self, index: usize, parsed: Parsed) -> Option<(Labels, Meaning)> {
+        let (engine, name) = (self.engine, self.name);
+        let event = match parsed {
             Ok(event) => event,
             Err(bad) => {
                 engine.metrics.event(name.as_str(), "bad");
                 log_refusal(engine, name, "event", bad.id.as_deref(), &bad.why);
-                answer.ignored.push(Ignored { index, id: bad.id, why: bad.why });
-                continue;
+                self.reply.ignored.push(Ignored { index, id: bad.id, why: bad.why });
+                return None;
             }
         };
         let id = event.event.id().map(str::to_owned);
         let (kind, names) = named(&event.event);
-        let event_id = id.as_deref().map(shown).unwrap_or_default();
-        // One by one: the order of the array is the order in which things happened.
-        let ignored = |why: &str| Ignored { index, id: id.clone(), why: why.to_owned() };
-        let told = match told(name, event, engine.clock.now()) {
-            Ok((told, notes)) => {
-                answer.changed.extend(notes.iter().map(|note| ignored(note)));
-                told
+        let labels = Labels { index, id, kind, names };
+        match meaning(name, event, engine.clock.now()) {
+            Ok((meaning, notes)) => {
+                self.reply.changed.extend(notes.iter().map(|note| labels.note(note)));
+                Some((labels, meaning))
             }
             Err(why) => {
                 engine.metrics.event(name.as_str(), "refused");
-                log_refusal(engine, name, kind, id.as_deref(), &why);
-                answer.ignored.push(ignored(&why));
-                continue;
-            }
-        };
-        unreadable = false;
-        let stored = match told {
-            Told::Acceptance(arrivals) => accept(engine, arrivals).await,
-            Told::ForAll(event) => event.accept(engine).await,
-            Told::Typing(conversation, on) => {
-                if on {
-                    engine.deliver_volatile(&conversation, Input::CustomerTyping);
-                }
-                answer.accepted += 1;
-                continue;
-            }
-        };
-        match stored {
-            Ok(Acceptance::Unknown) => {
-                engine.metrics.event(name.as_str(), "unknown");
-                if let Some(more) = engine.failures.admit(name.as_str(), kind, "unknown") {
-                    tracing::warn!(
-                        integration = %name, kind, event = event_id, names, more,
-                        "an event was ignored: the gateway does not know what it names"
-                    );
-                }
-                answer.ignored.push(ignored(
-                    "it names a conversation or message that the gateway does not know",
-                ));
-            }
-            Ok(Acceptance::Early) => {
-                engine.metrics.event(name.as_str(), "early");
-                if let Some(more) = engine.failures.admit(name.as_str(), kind, "early") {
-                    tracing::info!(
-                        integration = %name, kind, event = event_id, names, more,
-                        "a report waits: no message has this message_id yet"
-                    );
-                }
-                answer.accepted += 1;
-            }
-            Ok(_) => {
-                engine.metrics.event(name.as_str(), "accepted");
-                answer.accepted += 1;
-            }
-            Err(error) => {
-                engine.metrics.event(name.as_str(), "unavailable");
-                tracing::error!(integration = %name, %error, "an event could not be stored");
-                return refused(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the store cannot take it now; send all of it again",
-                );
+                log_refusal(engine, name, kind, labels.id.as_deref(), &why);
+                self.reply.ignored.push(labels.note(&why));
+                None
             }
         }
     }
-    (if unreadable { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED }, Json(answer))
+
+    /// Makes an event durable, or passes typing on, and adds it to the answer.
+    async fn store(&mut self, labels: &Labels, meaning: Meaning) -> Result<(), StoreError> {
+        let engine = self.engine;
+        let acceptance = match meaning {
+            Meaning::Arrivals(arrivals) => accept(engine, arrivals).await?,
+            Meaning::Broadcast(event) => event.accept(engine).await?,
+            Meaning::Typing(conversation, on) => {
+                if on {
+                    engine.deliver_volatile(&conversation, Input::CustomerTyping);
+                }
+                self.reply.accepted += 1;
+                return Ok(());
+            }
+        };
+        self.count(labels, &acceptance);
+        Ok(())
+    }
+
+    fn count(&mut self, labels: &Labels, acceptance: &Acceptance) {
+        let (engine, name) = (self.engine, self.name);
+        let Labels { kind, names, .. } = labels;
+        let word = match acceptance {
+            Acceptance::Unknown => "unknown",
+            Acceptance::Early => "early",
+            _ => "accepted",
+        };
+        engine.metrics.event(name.as_str(), word);
+        if *acceptance == Acceptance::Unknown {
+            if let Some(more) = engine.failures.admit(name.as_str(), kind, word) {
+                tracing::warn!(
+                    integration = %name, kind, event = labels.shown_id(), names, more,
+                    "an event was ignored: the gateway does not know what it names"
+                );
+            }
+            self.reply.ignored.push(
+                labels.note("it names a conversation or message that the gateway does not know"),
+            );
+            return;
+        }
+        if *acceptance == Acceptance::Early
+            && let Some(more) = engine.failures.admit(name.as_str(), kind, word)
+        {
+            tracing::info!(
+                integration = %name, kind, event = labels.shown_id(), names, more,
+                "a report waits: no message has this message_id yet"
+            );
+        }
+        self.reply.accepted += 1;
+    }
 }
 
 /// Makes the arrivals of one event durable, in order. If that fails half way, the chat service is
@@ -229,25 +275,26 @@ fn refused(status: StatusCode, why: &str) -> (StatusCode, Json<EventsReply>) {
     (status, Json(EventsReply { error: Some(why.to_owned()), ..EventsReply::default() }))
 }
 
-enum Told {
-    /// In this order.
-    Acceptance(Vec<Arrival>),
+/// What an event means to the gateway.
+enum Meaning {
+    /// To be stored in this order.
+    Arrivals(Vec<Arrival>),
     /// About all conversations of the integration.
-    ForAll(ForAll),
+    Broadcast(Broadcast),
     /// Never stored.
     Typing(ConversationId, bool),
 }
 
 /// What an event means to a conversation, and what was dropped from it. The error says why Genesys
 /// would refuse it.
-fn told(
+fn meaning(
     name: &IntegrationName,
     incoming: IncomingEvent,
     received: Timestamp,
-) -> Result<(Told, Vec<String>), String> {
+) -> Result<(Meaning, Vec<String>), String> {
     let IncomingEvent { event, raw, left_out } = incoming;
     let one = |id: String, conversation: ConversationId, input: Input| {
-        Told::Acceptance(vec![Arrival::Event {
+        Meaning::Arrivals(vec![Arrival::Event {
             integration: name.clone(),
             id,
             received,
@@ -255,15 +302,15 @@ fn told(
             input,
         }])
     };
-    let told = match event {
+    let meaning = match event {
         Event::Message { id, customer, text, content, time } => {
-            let said = Said { id, customer, text, content, time };
-            let (arrivals, notes) = said.arrivals(name, &raw, received)?;
-            return Ok((Told::Acceptance(arrivals), [left_out, notes].concat()));
+            let event = CustomerEvent { id, customer, text, content, time };
+            let (arrivals, notes) = event.arrivals(name, &raw, received)?;
+            return Ok((Meaning::Arrivals(arrivals), [left_out, notes].concat()));
         }
         Event::Report { id, message, report } => {
             let integration = name.clone();
-            Told::Acceptance(vec![Arrival::Report {
+            Meaning::Arrivals(vec![Arrival::Report {
                 integration,
                 id,
                 received,
@@ -285,13 +332,13 @@ fn told(
         }
         Event::SessionLost { id, conversation: None, session } => {
             let input = Input::SessionLost { session };
-            Told::ForAll(ForAll { integration: name.clone(), id, received, input })
+            Meaning::Broadcast(Broadcast { integration: name.clone(), id, received, input })
         }
         Event::Typing { customer, conversation, on } => {
             let named =
                 customer.map(|customer| ConversationId::of(name, &customer)).or(conversation);
-            Told::Typing(named.unwrap_or_else(|| ConversationId::of(name, "")), on)
+            Meaning::Typing(named.unwrap_or_else(|| ConversationId::of(name, "")), on)
         }
     };
-    Ok((told, left_out))
+    Ok((meaning, left_out))
 }

@@ -4,7 +4,7 @@
 //! This module asks Genesys; the conversation's state machine decides what follows. A notification
 //! only says when to ask.
 
-mod listen;
+mod notifications;
 mod poll;
 
 use std::sync::Arc;
@@ -15,13 +15,12 @@ use genesys::{CallError, Lane, LastCall, Permit};
 use store::WatchedConversation;
 use tokio::sync::mpsc;
 
-use crate::egress::tell::{self, FailedCall};
 use crate::engine::Engine;
+use crate::failed_calls::{self, FailedCall};
 use crate::settings::{DetectEnd, Integration};
 
-/// How many hints, and how many conversations with a new session, may wait. Those that find no room
-/// are found by polling.
-const WAITING: usize = 1_000;
+/// How many hints may wait. The listener waits for room.
+const MAX_HINTS: usize = 1_000;
 
 /// What a notification leads to.
 enum Hint {
@@ -31,19 +30,21 @@ enum Hint {
     LookAtAll,
 }
 
-/// The channel that announces an integration's conversations when they get a session.
-pub(crate) type Opened = mpsc::Sender<WatchedConversation>;
-
 /// Starts to look for ends, as the integration is configured.
 pub(crate) fn start(
     engine: &Arc<Engine>,
     integration: &Arc<Integration>,
-    opened: mpsc::Receiver<WatchedConversation>,
+    session_opened: mpsc::Receiver<WatchedConversation>,
 ) {
-    let (hints, hinted) = mpsc::channel(WAITING);
+    let (hints, hinted) = mpsc::channel(MAX_HINTS);
     let every = match integration.detect_end {
         DetectEnd::Notifications { poll } => {
-            let listen = listen::run(Arc::clone(engine), Arc::clone(integration), hints, opened);
+            let listen = notifications::run(
+                Arc::clone(engine),
+                Arc::clone(integration),
+                hints,
+                session_opened,
+            );
             engine.keep_up("listening to Genesys's notifications", listen);
             poll
         }
@@ -52,11 +53,6 @@ pub(crate) fn start(
     };
     let poll = poll::run(Arc::clone(engine), Arc::clone(integration), every, hinted);
     engine.keep_up("asking for the ends of conversations", poll);
-}
-
-/// The two ends of the channel that announces conversations.
-pub(crate) fn opened() -> (Opened, mpsc::Receiver<WatchedConversation>) {
-    mpsc::channel(WAITING)
 }
 
 /// Asks about one conversation, and tells its driver if it has ended.
@@ -103,7 +99,7 @@ async fn ended(
         // The conversation no longer exists.
         Err(CallError::Refused { status, .. }) if status.as_u16() == 404 => true,
         Err(error) => {
-            tell::failed(
+            failed_calls::report(
                 engine,
                 integration,
                 &FailedCall::new(&last_call, &error),

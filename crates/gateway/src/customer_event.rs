@@ -19,7 +19,7 @@ use crate::to_genesys::{self, Inbound};
 const MAX_BODY: usize = 512_000;
 
 /// The fields of a `message.created`.
-pub(crate) struct Said {
+pub(crate) struct CustomerEvent {
     pub(crate) id: String,
     pub(crate) customer: Customer,
     pub(crate) text: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) struct Said {
     pub(crate) time: Option<Timestamp>,
 }
 
-impl Said {
+impl CustomerEvent {
     /// What to store, in order, and what was dropped. `raw` is the event as it came.
     ///
     /// An event of one message is stored as it came. An event of several messages becomes one event
@@ -138,7 +138,7 @@ mod tests {
         let Event::Message { id, customer, text, content, time } = incoming.event else {
             panic!("{event}")
         };
-        let said = Said { id, customer, text, content, time };
+        let said = CustomerEvent { id, customer, text, content, time };
         let (arrivals, _) =
             said.arrivals(&IntegrationName::new("acme"), &incoming.raw, Timestamp::UNIX_EPOCH)?;
         let message = |arrival| match arrival {

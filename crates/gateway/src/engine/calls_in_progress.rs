@@ -13,14 +13,14 @@ use crate::settings::Integration;
 
 /// Calls in progress, and answers that have arrived but are not handled.
 #[derive(Default)]
-pub(super) struct UnderWay {
+pub(super) struct CallsInProgress {
     pub(super) calls: Calls,
     pub(super) answers: Vec<Input>,
     /// The integration of the conversation; known once the conversation has been read.
     integration: Option<Arc<Integration>>,
 }
 
-impl UnderWay {
+impl CallsInProgress {
     pub(super) fn of(&mut self, integration: &Arc<Integration>) {
         self.integration.get_or_insert_with(|| Arc::clone(integration));
     }

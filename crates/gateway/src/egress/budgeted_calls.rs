@@ -12,11 +12,12 @@ use genesys::{Answer, CallError, Lane, LastCall};
 use store::{LeaseGuard, OutboxItem, Store};
 use tokio_util::sync::CancellationToken;
 
-use super::places::BudgetWaiter;
+use super::budget_queue::BudgetWaiter;
+use crate::failed_calls::FailedCall;
 use crate::settings::Integration;
 
 /// The calls about one owed item.
-pub(super) struct Turn<'a> {
+pub(super) struct BudgetedCalls<'a> {
     integration: &'a Integration,
     store: &'a dyn Store,
     conversation: &'a ConversationId,
@@ -38,65 +39,7 @@ struct State {
     failed: Vec<FailedCall>,
 }
 
-/// A call that failed, for a log line.
-pub(crate) struct FailedCall {
-    /// `POST https://…`; empty if no request was made.
-    pub(crate) call: String,
-    /// The name of the call, without ids: `message`, `receipt`, `details`, ...
-    pub(crate) name: &'static str,
-    /// One word of a closed list.
-    pub(crate) outcome: &'static str,
-    /// A text that is the same for every call that fails in this way.
-    pub(crate) kind: String,
-    pub(crate) error: String,
-}
-
-impl FailedCall {
-    pub(crate) fn new(call: &LastCall, error: &CallError) -> Self {
-        let kind = match error {
-            CallError::NotSent { cause } | CallError::Unknown { cause } => cause.clone(),
-            _ => error.status().map(|status| status.as_u16().to_string()).unwrap_or_default(),
-        };
-        let call = call.text();
-        let (name, outcome) = (name_of(&call), error.kind());
-        Self { name, outcome, kind: format!("{outcome} {kind}"), error: error.to_string(), call }
-    }
-
-    /// A failure without a call.
-    pub(crate) fn without_call(why: &str) -> Self {
-        Self {
-            call: String::new(),
-            name: "none",
-            outcome: "unread",
-            kind: why.to_owned(),
-            error: why.to_owned(),
-        }
-    }
-}
-
-/// The name of a request's call: the last word of its path that is not an id.
-fn name_of(call: &str) -> &'static str {
-    const NAMES: [&str; 8] = [
-        "token",
-        "message",
-        "receipt",
-        "event",
-        "response",
-        "details",
-        "subscriptions",
-        "channels",
-    ];
-    let last = call.rsplit('/').next().unwrap_or_default();
-    let named = NAMES.into_iter().find(|name| *name == last);
-    named.unwrap_or(match call {
-        "" => "none",
-        _ if call.contains("/participants/") => "participant",
-        _ if call.contains("/integrations/open/") => "integration",
-        _ => "conversation",
-    })
-}
-
-impl<'a> Turn<'a> {
+impl<'a> BudgetedCalls<'a> {
     pub(super) fn new(
         integration: &'a Integration,
         store: &'a dyn Store,

@@ -1,6 +1,6 @@
 //! Accepts connections, and ensures that a caller cannot hold one open without using it.
 
-mod place;
+mod idle;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use place::{IdleTracker, TrackedService};
+use idle::{IdleTracker, TrackedService};
 
 /// How long a request's head may take, and how long a connection may idle between requests.
 const HEAD: Duration = Duration::from_secs(30);

@@ -20,14 +20,14 @@ const PAGE: usize = 500;
 const AT_ONCE: usize = 64;
 
 /// An event about all conversations of an integration.
-pub(crate) struct ForAll {
+pub(crate) struct Broadcast {
     pub(crate) integration: IntegrationName,
     pub(crate) id: String,
     pub(crate) received: Timestamp,
     pub(crate) input: Input,
 }
 
-impl ForAll {
+impl Broadcast {
     /// Hands the event to each conversation that it may concern. When this returns `Ok`, the event
     /// is durable.
     pub(crate) async fn accept(self, engine: &Arc<Engine>) -> Result<Acceptance, StoreError> {

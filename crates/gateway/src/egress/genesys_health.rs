@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// What became of the posts of customers' messages on this node.
 #[derive(Debug, Default)]
-pub(super) struct Others {
+pub(super) struct GenesysHealth {
     heard: Latest,
     /// When Genesys was last asked whether it reads messages, and whether it did.
     read: Option<(Instant, bool)>,
@@ -17,7 +17,7 @@ pub(super) struct Others {
 #[derive(Debug, Default)]
 struct Latest([Option<(ConversationId, Instant)>; 2]);
 
-impl Others {
+impl GenesysHealth {
     /// Genesys took a message of this conversation, or refused it for good.
     pub(super) fn note(&mut self, conversation: &ConversationId, at: Instant) {
         self.heard.note(conversation, at);
@@ -64,27 +64,27 @@ mod tests {
         let [a, b] = ["a", "b"].map(ConversationId::new);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut others = Others::default();
-        others.note(&a, at(1));
-        assert!(!others.heard_since(&a, at(0)), "its own words tell nothing");
-        assert!(others.heard_since(&b, at(0)));
-        assert!(!others.heard_since(&b, at(2)), "that was before");
-        others.note(&b, at(4));
-        others.note(&b, at(5));
-        assert!(others.heard_since(&a, at(2)));
-        assert!(!others.heard_since(&a, at(6)));
-        assert!(others.heard_since(&b, at(0)), "a's is still known behind b's own");
+        let mut health = GenesysHealth::default();
+        health.note(&a, at(1));
+        assert!(!health.heard_since(&a, at(0)), "its own words tell nothing");
+        assert!(health.heard_since(&b, at(0)));
+        assert!(!health.heard_since(&b, at(2)), "that was before");
+        health.note(&b, at(4));
+        health.note(&b, at(5));
+        assert!(health.heard_since(&a, at(2)));
+        assert!(!health.heard_since(&a, at(6)));
+        assert!(health.heard_since(&b, at(0)), "a's is still known behind b's own");
     }
 
     #[test]
     fn an_old_answer_tells_nothing() {
         let start = Instant::now();
-        let mut others = Others::default();
-        assert_eq!(others.read_since(start), None);
+        let mut health = GenesysHealth::default();
+        assert_eq!(health.read_since(start), None);
         let asked = start + Duration::from_secs(1);
-        others.note_read(false, asked);
-        assert_eq!(others.read_since(start), Some(false));
+        health.note_read(false, asked);
+        assert_eq!(health.read_since(start), Some(false));
         // What the last try learnt counts for that one only.
-        assert_eq!(others.read_since(asked), None);
+        assert_eq!(health.read_since(asked), None);
     }
 }

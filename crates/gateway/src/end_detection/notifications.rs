@@ -11,8 +11,8 @@ use store::WatchedConversation;
 use tokio::sync::mpsc;
 
 use super::Hint;
-use crate::egress::tell::{self, FailedCall};
 use crate::engine::Engine;
+use crate::failed_calls::{self, FailedCall};
 use crate::settings::Integration;
 
 /// How many topics one call subscribes to.
@@ -61,7 +61,12 @@ pub(super) async fn run(
             }
             Err(error) => {
                 let follows = "conversations are asked about meanwhile";
-                tell::failed(&engine, &integration, &FailedCall::new(&last_call, &error), follows);
+                failed_calls::report(
+                    &engine,
+                    &integration,
+                    &FailedCall::new(&last_call, &error),
+                    follows,
+                );
             }
         }
         tokio::select! {

@@ -15,24 +15,26 @@ use conversation::{Input, IntegrationName};
 use genesys::signature;
 use store::{Acceptance, Arrival};
 
-use crate::body::{self, Endpoint};
-use crate::engine::Engine;
+use super::answers;
+use super::body::{self, Endpoint};
+use super::state::HttpState;
 use crate::from_genesys::{self, Stray, Webhook};
-use crate::{replay, server};
+use crate::replay;
 
 /// `POST /genesys/{integration}`.
 pub(crate) async fn webhook(
-    State(engine): State<Arc<Engine>>,
+    State(state): State<Arc<HttpState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> (StatusCode, Cow<'static, str>) {
+    let engine = &state.engine;
     let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
-        let why = server::unknown_integration(&engine, "/genesys", &name);
+        let why = answers::unknown_integration(engine, "/genesys", &name);
         return (StatusCode::NOT_FOUND, format!("{why}\n").into());
     };
     let body =
-        match body::read(body, engine.limits.max_body, &engine.bodies, Endpoint::Webhooks).await {
+        match body::read(body, engine.limits.max_body, &state.bodies, Endpoint::Webhooks).await {
             Ok(body) => body,
             Err(refusal) => {
                 engine.metrics.webhook(&name, refusal.word());

@@ -9,7 +9,7 @@ use genesys::{CallError, Lane};
 use store::OutboxItem;
 use tokio::time::Instant;
 
-use super::others::Others;
+use super::genesys_health::GenesysHealth;
 use super::post::{Final, Post};
 use crate::to_genesys;
 
@@ -32,7 +32,7 @@ impl Post<'_> {
             Err(_) => false,
         };
         if heard {
-            self.others().note(&item.conversation, Instant::now());
+            self.health().note(&item.conversation, Instant::now());
         }
     }
 
@@ -55,7 +55,7 @@ impl Post<'_> {
             return true;
         }
         let since = self.before.unwrap_or_else(Instant::now);
-        if self.others().heard_since(&item.conversation, since) {
+        if self.health().heard_since(&item.conversation, since) {
             return true;
         }
         if !may_be_down {
@@ -78,7 +78,7 @@ impl Post<'_> {
     async fn answers(&self) -> bool {
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
-        let answer = self.turn.call(Lane::Background, read).await;
+        let answer = self.calls.call(Lane::Background, read).await;
         answer.is_ok_and(|answer| answer.value.id.eq_ignore_ascii_case(id))
     }
 
@@ -86,19 +86,19 @@ impl Post<'_> {
     /// well: either all of them are poisoned, or Genesys is down. A message to an integration that
     /// does not exist is refused by the part that reads messages, and changes nothing.
     async fn takes_messages(&self, item: &OutboxItem, since: Instant) -> bool {
-        if let Some(known) = self.others().read_since(since) {
+        if let Some(known) = self.health().read_since(since) {
             return known;
         }
         let probe = to_genesys::probe(item.since);
         let post =
             async |client: genesys::Client| client.post_message(NOWHERE, &probe, false).await;
-        let read = match self.turn.call(Lane::Background, post).await {
+        let read = match self.calls.call(Lane::Background, post).await {
             Ok(_) => true,
             // Not a 403: a client without the permission gets it whatever the state of the service.
             Err(CallError::Refused { status, .. })
                 if matches!(status.as_u16(), 400 | 404 | 410 | 422) =>
             {
-                self.turn.was_answered();
+                self.calls.was_answered();
                 true
             }
             Err(
@@ -115,12 +115,12 @@ impl Post<'_> {
                 return false;
             }
         };
-        self.others().note_read(read, Instant::now());
+        self.health().note_read(read, Instant::now());
         read
     }
 
-    fn others(&self) -> MutexGuard<'_, Others> {
+    fn health(&self) -> MutexGuard<'_, GenesysHealth> {
         // Nothing panics while it is held, so what it guards is whole.
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
