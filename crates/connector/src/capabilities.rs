@@ -31,6 +31,15 @@ pub struct Capabilities {
 impl Capabilities {
     /// Checks whether a message with this text and these content elements can be delivered. The
     /// reason says what cannot.
+    ///
+    /// # Errors
+    /// A [`Reason`] with one of these codes, for the first part that cannot be delivered:
+    ///
+    /// * `InvalidMessageStructure` if there is neither a text nor content, or an element has
+    ///   neither a `contentType` nor an attachment.
+    /// * `UnsupportedMessage` if the text is longer than [`Self::max_text`], or an element's type
+    ///   is not in [`Self::content`].
+    /// * `MediaTypeNotAllowed` if an attachment's type is not in [`Self::media`].
     pub fn can_carry(&self, text: Option<&str>, content: &[Value]) -> Result<(), Reason> {
         let text = text.filter(|text| !text.is_empty());
         if text.is_none() && content.is_empty() {

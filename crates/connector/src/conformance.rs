@@ -66,7 +66,10 @@ const SLACK: Duration = Duration::from_secs(1);
 /// How long a best-effort call may take.
 const BEST_EFFORT: Duration = Duration::from_secs(8);
 
-/// Runs the whole suite.
+/// Runs the whole suite. It takes a few seconds, since it lets attempts run into their timeout.
+///
+/// # Panics
+/// If the connector breaks its contract. The message says which part.
 pub async fn passes(service: &impl ChatService) {
     capabilities_never_change(service).await;
     outcomes_say_what_happened(service).await;

@@ -5,6 +5,8 @@
 //! of each call. It must never retry a call, store a message, or decide what follows from an
 //! outcome: the conversation does that.
 
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 mod call;
 mod capabilities;
 #[cfg(feature = "conformance")]
@@ -86,6 +88,11 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Checks that the chat service is there, for `tidegate check`. Returns a line for people. It
     /// has no effect on any customer.
+    ///
+    /// # Errors
+    /// * [`CheckError::Unreachable`] if no answer comes.
+    /// * Another [`CheckError`] if an answer comes that a chat service in working order does not
+    ///   give.
     async fn check(&self) -> Result<String, CheckError>;
 }
 

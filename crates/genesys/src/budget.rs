@@ -157,6 +157,11 @@ impl Budget {
     }
 
     /// Makes one call when its turn comes. Without a permit, the result is [`CallError::NotSent`].
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`] if [`Self::permit`] gives no permit: `lane` is [`Lane::Typing`] and
+    /// the call waited too long, or the budget has no client. Otherwise the error that `call`
+    /// returns.
     pub async fn call<T, F>(
         &self,
         lane: Lane,

@@ -64,6 +64,19 @@ pub struct Answer<T> {
 }
 
 /// Makes calls as one OAuth client. Clones share their token.
+///
+/// # Errors
+/// Every call can fail in these ways:
+///
+/// * [`CallError::NotSent`]: no token, an id that is empty or consists of dots, no connection, or
+///   the condition of [`Self::only_while`] does not hold.
+/// * [`CallError::Unknown`]: the call left, and then the connection broke, the timeout passed, or a
+///   body that the caller needs cannot be read.
+/// * [`CallError::Unauthorized`]: a 401 to a token, and then a 401 to a new token, or a refusal of
+///   the credentials.
+/// * [`CallError::RateLimited`]: a 429.
+/// * [`CallError::Refused`]: any other 4xx except 408, unless its body is a web page.
+/// * [`CallError::Unavailable`]: any other status that is not 2xx.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -148,12 +161,25 @@ impl Client {
     }
 
     /// Gets a token, unless a valid one is cached.
+    ///
+    /// # Errors
+    /// * [`CallError::Unauthorized`] if the token endpoint refuses the credentials (a 4xx other
+    ///   than 429).
+    /// * [`CallError::RateLimited`] and [`CallError::Unavailable`] if it answers 429, 5xx or 3xx.
+    /// * [`CallError::NotSent`] if it cannot be reached, does not answer in time, or answers
+    ///   without a token.
     pub async fn check_token(&self) -> Result<(), CallError> {
         self.inner.tokens.get(self, None).await.map(|_| ())
     }
 
     /// Posts a customer's message. With `prefetch_conversation_id`, the answer contains the
     /// conversation's id, and takes longer.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the message, or does not know the integration.
+    /// [`CallError::Unknown`] also if a web page answers with a 2xx, because it is not Genesys's.
+    /// Otherwise as for [every call](Self#errors). An answer that cannot be read is no error: its
+    /// [`Answer::value`] is empty.
     pub async fn post_message(
         &self,
         integration_id: &str,
@@ -166,6 +192,10 @@ impl Client {
     }
 
     /// Posts a receipt about an outbound message.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the receipt, or does not know the integration.
+    /// Otherwise as for [`Self::post_message`].
     pub async fn post_receipt(
         &self,
         integration_id: &str,
@@ -175,6 +205,10 @@ impl Client {
     }
 
     /// Posts that the customer types.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the event, or does not know the integration.
+    /// Otherwise as for [`Self::post_message`].
     pub async fn post_event(
         &self,
         integration_id: &str,
@@ -184,6 +218,10 @@ impl Client {
     }
 
     /// Posts which button the customer tapped.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the response, or does not know the integration or
+    /// the message that had the button. Otherwise as for [`Self::post_message`].
     pub async fn post_structured_response(
         &self,
         integration_id: &str,
@@ -193,6 +231,10 @@ impl Client {
     }
 
     /// Reads an integration.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with status 404 if there is no such integration. Otherwise as for
+    /// [every call](Self#errors).
     pub async fn integration(&self, id: &str) -> Result<Answer<Integration>, CallError> {
         self.call(Method::GET, &[&INTEGRATIONS[..], &[id]].concat(), &[], None)
             .await
@@ -200,12 +242,20 @@ impl Client {
     }
 
     /// Reads one page of integrations; the first is 1.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with status 403 if the OAuth client lacks the permission. Otherwise
+    /// as for [every call](Self#errors).
     pub async fn integrations(&self, page: u32) -> Result<Answer<IntegrationListing>, CallError> {
         let query = [("pageSize", "25"), ("pageNumber", &page.to_string())];
         self.call(Method::GET, &INTEGRATIONS, &query, None).await.and_then(needed)
     }
 
     /// Creates an integration. It is ready once its `create_status` says so.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the request. [`CallError::Unknown`] if the answer
+    /// cannot be read: the integration may exist. Otherwise as for [every call](Self#errors).
     pub async fn create_integration(
         &self,
         request: &IntegrationRequest,
@@ -214,6 +264,11 @@ impl Client {
     }
 
     /// Changes an integration.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if there is no such integration, or Genesys rejects the change.
+    /// [`CallError::Unknown`] if the answer cannot be read: the change may have been made.
+    /// Otherwise as for [every call](Self#errors).
     pub async fn update_integration(
         &self,
         id: &str,
@@ -224,16 +279,28 @@ impl Client {
     }
 
     /// Deletes an integration. Genesys may take minutes for it.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with status 404 if there is no such integration. Otherwise as for
+    /// [every call](Self#errors). The answer's body is not read.
     pub async fn delete_integration(&self, id: &str) -> Result<Answer<()>, CallError> {
         self.call(Method::DELETE, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.map(done)
     }
 
     /// Reads a conversation with its participants.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with status 404 if there is no such conversation. Otherwise as for
+    /// [every call](Self#errors).
     pub async fn conversation(&self, id: &str) -> Result<Answer<MessageConversation>, CallError> {
         self.call(Method::GET, &[&MESSAGES[..], &[id]].concat(), &[], None).await.and_then(needed)
     }
 
     /// Reads the status and the receipts of a message.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with status 404 if there is no such message. Otherwise as for
+    /// [every call](Self#errors).
     pub async fn message_details(
         &self,
         message_id: &str,
@@ -245,6 +312,10 @@ impl Client {
 
     /// Changes a participant. Disconnecting the customer's participant tells Genesys that the
     /// customer left.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if there is no such participant, or Genesys rejects the change.
+    /// Otherwise as for [every call](Self#errors). The answer's body is not read.
     pub async fn patch_participant(
         &self,
         conversation_id: &str,
@@ -256,6 +327,10 @@ impl Client {
     }
 
     /// Creates a channel for notifications. It lives for a day, or less without a socket.
+    ///
+    /// # Errors
+    /// [`CallError::Unknown`] if the answer cannot be read: the channel may exist, and Genesys
+    /// deletes it later. Otherwise as for [every call](Self#errors).
     pub async fn create_channel(&self) -> Result<Answer<NotificationChannel>, CallError> {
         let body = Some(b"{}".to_vec());
         self.call(Method::POST, &CHANNELS, &[], body).await.and_then(needed)
@@ -263,6 +338,10 @@ impl Client {
 
     /// Adds topics to a channel's subscriptions. Genesys silently drops topics that are not
     /// permitted.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] if Genesys rejects the channel or the list of topics. Otherwise as
+    /// for [every call](Self#errors). The answer's body is not read.
     pub async fn subscribe(
         &self,
         channel: &str,
@@ -274,6 +353,11 @@ impl Client {
     }
 
     /// Opens a channel's socket.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`] if the channel has no valid `connectUri`, the URI leads to a host
+    /// that is neither the API's nor Genesys's, the socket cannot be opened, or the client was made
+    /// by [`Self::over`].
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_deref().unwrap_or_default();
         match &self.inner.way {

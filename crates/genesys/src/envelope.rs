@@ -29,6 +29,10 @@ pub struct NotJson;
 impl Envelope {
     /// Reads a body, however deep the rest is nested and whatever types its fields have. If a key
     /// is repeated, the last one counts. JSON that is not an object gives an empty envelope.
+    ///
+    /// # Errors
+    /// [`NotJson`] if the body is not exactly one JSON value, even after its characters are
+    /// repaired, or a field that is read holds a number out of the range of `f64`.
     pub fn read(body: &[u8]) -> Result<Self, NotJson> {
         let text = lenient::json::mend(body);
         let mut envelope = Self::default();

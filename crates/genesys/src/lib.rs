@@ -24,6 +24,8 @@
 //! # }
 //! ```
 
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 pub mod agent;
 pub mod budget;
 pub mod client;

@@ -80,6 +80,10 @@ pub enum SocketEnd {
 impl Frames {
     /// Connects to a channel's socket, at the address that the API at `api` returned. The address
     /// contains the credentials.
+    ///
+    /// # Errors
+    /// [`CallError::NotSent`] if `uri` is not a URL, leads neither to the API's host nor to a host
+    /// of Genesys, or no WebSocket opens there. The error does not quote the address.
     pub async fn connect(http: &reqwest::Client, api: &Url, uri: &str) -> Result<Self, CallError> {
         if !Url::parse(uri).is_ok_and(|uri| may_lead_to(api, &uri)) {
             let cause =
@@ -100,6 +104,11 @@ impl Frames {
 
     /// The next frame, without heartbeats, or why there will be none. Dropping this future loses no
     /// frame.
+    ///
+    /// # Errors
+    /// * [`SocketEnd::Closed`] if Genesys closed the socket or announced that it will.
+    /// * [`SocketEnd::Silent`] if nothing came for 75 s, not even a heartbeat.
+    /// * [`SocketEnd::Broken`] if the connection failed, or a frame is longer than 1 MiB.
     pub async fn next(&mut self) -> Result<Frame, SocketEnd> {
         loop {
             let message =

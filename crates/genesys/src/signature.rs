@@ -37,6 +37,12 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
 
 /// Checks the header's value against every secret (several during a rotation), in constant time
 /// each. An empty secret never matches.
+///
+/// # Errors
+/// * [`SignatureError::Missing`] if `header` is `None`.
+/// * [`SignatureError::Malformed`] if the header is not `sha256=` and the base64 of 32 bytes.
+/// * [`SignatureError::Mismatch`] if no secret made this signature for `body`, or there is no
+///   secret.
 pub fn verify(
     secrets: &[Secret],
     header: Option<&[u8]>,

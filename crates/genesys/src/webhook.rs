@@ -51,6 +51,10 @@ record! {
 impl WebhookMessage {
     /// Reads a body. If only its characters are damaged (an emoji cut in half, bytes that are not
     /// UTF-8, a byte order mark), U+FFFD replaces them.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the body is not JSON, is nested too deep (128 levels), or is not an object
+    /// with an `id` that is a text or a number.
     pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
         lenient::json::from_slice(body).map_err(|error| Unreadable::of(&error))
     }

@@ -91,6 +91,9 @@ pub struct BaseUrl(Url);
 
 impl BaseUrl {
     /// Takes the URL if its scheme is `http` or `https` and it has no fragment.
+    ///
+    /// # Errors
+    /// [`NotABaseUrl`] if the URL has another scheme, no host, or a fragment.
     pub fn new(url: Url) -> Result<Self, NotABaseUrl> {
         let fits =
             matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();

@@ -30,11 +30,18 @@ impl Inbound {
 
     /// Checks that the chat service signed this body within the last five minutes. `body` must be
     /// the raw bytes.
+    ///
+    /// # Errors
+    /// As for [`Secrets::verify`]. The gateway answers each of them with a 401.
     pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), EventsRefused> {
         self.secrets.verify(headers, body, self.clock.now())
     }
 
     /// Reads one event, or an array of at most [`protocol::MAX_EVENTS`].
+    ///
+    /// # Errors
+    /// [`NotEvents`] if the body as a whole holds no events: see [`protocol::parse`]. A
+    /// [`BadEvent`] stands in the list in place of each event that cannot be read.
     pub fn parse(&self, body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
         protocol::parse(body)
     }

@@ -112,6 +112,14 @@ impl Secrets {
     }
 
     /// Checks that one of the secrets signed this body within five minutes of `now`.
+    ///
+    /// # Errors
+    /// * [`NotSigned::Missing`] if one of the three headers is absent.
+    /// * [`NotSigned::Malformed`] if one of them is there twice or is not ASCII text, or the time
+    ///   is not a number of 1 to 12 digits.
+    /// * [`NotSigned::Stale`] or [`NotSigned::Future`] if the time differs from `now` by more than
+    ///   five minutes.
+    /// * [`NotSigned::Wrong`] if no signature matches any secret.
     pub fn verify(
         &self,
         headers: &HeaderMap,

@@ -58,6 +58,13 @@ pub struct BadEvent {
 }
 
 /// Parses one event, or an array of at most [`MAX_EVENTS`]. Damaged characters are repaired.
+///
+/// # Errors
+/// * [`NotEvents::NotJson`] if the body is not JSON after its characters are repaired.
+/// * [`NotEvents::NeitherOneNorMany`] if it is neither an object nor an array.
+/// * [`NotEvents::TooMany`] if the array has more than [`MAX_EVENTS`] elements.
+///
+/// A [`BadEvent`] stands in the list in place of each event that cannot be read.
 pub fn parse(body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
     let raws = split::events(body)?;
     if raws.len() > MAX_EVENTS {
