@@ -12,6 +12,26 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 /// What a chat service can do.
+///
+/// ```
+/// use connector::{Capabilities, ContentKinds};
+/// use conversation::ReasonCode;
+/// use serde_json::json;
+///
+/// let service = Capabilities {
+///     reports_delivery: true,
+///     idempotent: true,
+///     typing: true,
+///     max_text: Some(20),
+///     media: vec!["image/*".parse()?],
+///     content: ContentKinds::default(),
+/// };
+/// assert_eq!(service.can_carry(Some("Good morning!"), &[]), Ok(()));
+/// let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
+/// let reason = service.can_carry(Some("Look"), &[video]).unwrap_err();
+/// assert_eq!(reason.code, ReasonCode::MediaTypeNotAllowed);
+/// # Ok::<(), connector::NotAMediaRange>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// It reports later whether an accepted message reached the customer.
@@ -108,6 +128,16 @@ impl Capabilities {
 
 /// A range of media types, as in HTTP's `Accept`: `image/png`, `image/*` or `*/*`. Stored in lower
 /// case.
+///
+/// ```
+/// use connector::MediaRange;
+///
+/// let images: MediaRange = "Image/*".parse()?;
+/// assert_eq!(images.to_string(), "image/*");
+/// assert!(images.contains("IMAGE/png; q=1"));
+/// assert!(!images.contains("video/mp4"));
+/// # Ok::<(), connector::NotAMediaRange>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaRange {
     class: Box<str>,
@@ -168,12 +198,28 @@ impl Serialize for MediaRange {
 }
 
 /// The text is not a range of media types.
+///
+/// ```
+/// use connector::MediaRange;
+///
+/// let error = "images".parse::<MediaRange>().unwrap_err();
+/// assert!(error.to_string().starts_with("'images' is not a range of media types"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a range of media types such as \"image/*\", \"application/pdf\" or \"*/*\"")]
 pub struct NotAMediaRange(String);
 
 /// The content types of Genesys that a chat service takes. Attachments are separate: see
 /// [`Capabilities::media`].
+///
+/// ```
+/// use connector::ContentKinds;
+///
+/// let kinds: ContentKinds = serde_json::from_str(r#"["QuickReply", "Card"]"#)?;
+/// assert!(kinds.contains("Card") && !kinds.contains("Carousel"));
+/// assert_eq!(serde_json::from_str::<ContentKinds>(r#"["*"]"#)?, ContentKinds::Any);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentKinds {
     /// All, including those that Genesys has yet to introduce.

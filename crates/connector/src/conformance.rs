@@ -16,6 +16,24 @@ use tokio::time::{Instant, timeout};
 use crate::{Connector, Customer, Departure, Forward, Obstacle, Open, Typing};
 
 /// How the chat service reacts to every call from now on.
+///
+/// ```
+/// use connector::conformance::Behave;
+///
+/// /// What a scripted chat service answers to a message.
+/// fn status(behave: Behave) -> Option<u16> {
+///     match behave {
+///         Behave::Take | Behave::Deliver => Some(200),
+///         Behave::Refuse => Some(403),
+///         Behave::SessionGone => Some(409),
+///         Behave::Busy => Some(429),
+///         Behave::Fail => Some(500),
+///         Behave::Hang | Behave::LoseAnswer => None,
+///     }
+/// }
+/// assert_eq!(status(Behave::Busy), Some(429));
+/// assert_eq!(status(Behave::Hang), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behave {
     /// It takes messages, opens sessions at once or later, and reports no delivery.
@@ -37,6 +55,13 @@ pub enum Behave {
 }
 
 /// One copy of a message that arrived at the chat service.
+///
+/// ```
+/// use connector::conformance::Taken;
+///
+/// let once = Taken { id: "m".to_owned(), text: "Hello".to_owned() };
+/// assert_ne!(once, Taken { id: "n".to_owned(), ..once.clone() });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
     /// The id by which the service recognizes a repetition.
@@ -46,6 +71,44 @@ pub struct Taken {
 }
 
 /// A chat service under test, and the connector to it.
+///
+/// ```
+/// use connector::conformance::{Behave, ChatService, Taken, passes};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/in_memory.rs"));
+/// /// The chat service of the example of [`Connector`]. It never does anything but take messages.
+/// struct Service(Arc<Mutex<Vec<Forward>>>);
+///
+/// #[async_trait]
+/// impl ChatService for Service {
+///     fn connector(&self) -> Arc<dyn Connector> {
+///         Arc::new(InMemory(Some(Arc::clone(&self.0))))
+///     }
+///
+///     fn connector_to_nobody(&self) -> Arc<dyn Connector> {
+///         Arc::new(InMemory(None))
+///     }
+///
+///     async fn behave(&self, behave: Behave) -> bool {
+///         behave == Behave::Take
+///     }
+///
+///     async fn taken(&self) -> Vec<Taken> {
+///         let taken = |message: &Forward| Taken {
+///             id: message.id.to_string(),
+///             text: message.text.clone().unwrap_or_default(),
+///         };
+///         self.0.lock().unwrap().iter().map(taken).collect()
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let service = Service(Arc::default());
+/// passes(&service).await;
+/// assert!(!service.taken().await.is_empty(), "the suite has sent messages");
+/// # }
+/// ```
 #[async_trait]
 pub trait ChatService: Sync {
     /// The connector that speaks to this service.

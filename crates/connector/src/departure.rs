@@ -8,6 +8,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a call must not leave, or not any more: a sentence for people.
+///
+/// ```
+/// use connector::{Departure, Obstacle};
+///
+/// let departure = Departure::new(|| Err(Obstacle("another node took over")));
+/// let error = departure.leave().unwrap_err();
+/// assert_eq!(error.to_string(), "another node took over");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Obstacle(pub &'static str);
@@ -15,6 +23,19 @@ pub struct Obstacle(pub &'static str);
 /// The permission for the first byte of one call.
 ///
 /// Clones belong to the same call: if one of them lets it go or calls it off, that holds for all.
+///
+/// ```
+/// use connector::{Departure, Obstacle};
+///
+/// let late = Obstacle("the time is over");
+/// let departure = Departure::free();
+/// assert_eq!(departure.call_off(late), Some(late));
+/// assert_eq!(departure.leave(), Err(late), "nothing leaves after it was called off");
+///
+/// let departure = Departure::free();
+/// assert_eq!(departure.leave(), Ok(()));
+/// assert_eq!(departure.call_off(late), None, "what has left cannot be called off");
+/// ```
 #[derive(Clone)]
 pub struct Departure(Arc<Gate>);
 

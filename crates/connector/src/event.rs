@@ -10,6 +10,18 @@ use conversation::{ConversationId, MessageRef, Reason, Report, SessionId};
 use crate::Customer;
 
 /// An event of a chat service.
+///
+/// ```
+/// use connector::Event;
+/// use connector::protocol::parse;
+///
+/// let body = br#"{"type": "session.lost", "id": "e-1"}"#;
+/// let events = parse(body)?;
+/// let lost = Event::SessionLost { id: "e-1".to_owned(), conversation: None, session: None };
+/// assert_eq!(events[0].as_ref().map(|incoming| &incoming.event), Ok(&lost));
+/// assert_eq!(lost.id(), Some("e-1"));
+/// # Ok::<(), connector::protocol::NotEvents>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A customer wrote. It has a text, or content, or both.
@@ -99,6 +111,17 @@ impl Event {
 }
 
 /// An event, with its original JSON.
+///
+/// ```
+/// use connector::protocol::parse;
+///
+/// let body = br#"{"type": "message.created", "id": "e-2", "text": "Hello",
+///                 "customer": {"id": "48213", "shoeSize": 43}}"#;
+/// let incoming = parse(body)?.remove(0)?;
+/// assert_eq!(&incoming.raw[..], body);
+/// assert_eq!(incoming.left_out, ["`customer.shoeSize` is not known and was left out"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct IncomingEvent {
     /// The parsed event.

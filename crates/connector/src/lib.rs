@@ -29,6 +29,22 @@ pub use event::{Event, IncomingEvent};
 /// Every method may be called from several tasks at once, but the calls for one conversation come
 /// one after the other. The gateway may drop a call half way when it stops; the call's result is
 /// then unknown.
+///
+/// ```
+#[doc = include_str!("../tests/doc/in_memory.rs")]
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let connector = InMemory(Some(Arc::default()));
+/// let open = Open {
+///     conversation: ConversationId::new("c5f3a9c1e07b44d2"),
+///     customer: connector::Customer { id: "noor".to_owned(), ..Default::default() },
+///     attempt: 1,
+///     departure: Departure::free(),
+/// };
+/// assert_eq!(connector.open(&open).await, OpenOutcome::Opened(SessionId::new("noor")));
+/// # }
+/// ```
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
     /// What this chat service can do. Never makes a call, and always returns the same.
@@ -97,6 +113,12 @@ pub trait Connector: Send + Sync + 'static {
 }
 
 /// A kind of call about a conversation.
+///
+/// ```
+/// use connector::CallKind;
+///
+/// assert_eq!(CallKind::Messages.as_str(), "messages");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// Requests a session.
@@ -125,6 +147,14 @@ impl CallKind {
 }
 
 /// Why a chat service does not pass `tidegate check`.
+///
+/// ```
+/// use connector::CheckError;
+///
+/// assert_eq!(CheckError::Failing(503).to_string(), "it answers 503");
+/// let error = CheckError::Unauthorized(401).to_string();
+/// assert!(error.ends_with("compare the secrets and the clocks"), "it names the way out");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     /// Nothing answers there: correct the address, or start the chat service.

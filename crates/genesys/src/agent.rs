@@ -10,6 +10,17 @@ use crate::record::record;
 record! {
     /// An agent writes (`AdditionalMessage`). One call carries either text, a medium, or a
     /// template.
+    ///
+    /// ```
+    /// use genesys::agent::AgentMessage;
+    ///
+    /// let posted: AgentMessage = serde_json::from_str(r#"{"textBody": "Good morning!"}"#)?;
+    /// assert_eq!(posted.text_body.as_deref(), Some("Good morning!"));
+    ///
+    /// // The body is read strictly: a field of another type is refused, as Genesys does.
+    /// assert!(serde_json::from_str::<AgentMessage>(r#"{"textBody": 5}"#).is_err());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict AgentMessage {
         may {
             /// What the agent wrote.
@@ -24,6 +35,15 @@ record! {
 
 record! {
     /// An agent types.
+    ///
+    /// ```
+    /// use genesys::agent::AgentTyping;
+    ///
+    /// let posted = r#"{"typing": {"type": "On", "duration": 5000}}"#;
+    /// let posted: AgentTyping = serde_json::from_str(posted)?;
+    /// assert_eq!(posted.typing.duration, Some(5_000));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict AgentTyping {
         needs {
             /// That the agent types, and for how long to show it.
@@ -36,6 +56,20 @@ record! {
 record! {
     /// A message without an agent (`SendAgentlessOutboundMessageRequest`). On Open Messaging it is
     /// text only.
+    ///
+    /// ```
+    /// use genesys::agent::AgentlessRequest;
+    ///
+    /// let request = AgentlessRequest {
+    ///     from_address: "6f1c9a54-2d0b-4b8e-9a77-0c5d3e1f2a10".to_owned(),
+    ///     to_address_messenger_type: "open".to_owned(),
+    ///     to_address: Some("cust-48213@chat.example.net".to_owned()),
+    ///     text_body: Some("Your parcel has arrived.".to_owned()),
+    ///     ..AgentlessRequest::default()
+    /// };
+    /// assert_eq!(serde_json::to_value(&request)?["toAddressMessengerType"], "open");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict AgentlessRequest {
         needs {
             /// The integration's id.
@@ -58,6 +92,14 @@ record! {
 
 record! {
     /// A change of a participant.
+    ///
+    /// ```
+    /// use genesys::agent::ParticipantPatch;
+    ///
+    /// let body = serde_json::to_string(&ParticipantPatch::disconnect())?;
+    /// assert_eq!(body, r#"{"state":"disconnected"}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict ParticipantPatch {
         may {
             /// The state that the participant should have.

@@ -19,6 +19,13 @@ pub use self::bucket::Bucket;
 use crate::client::{Answer, CallError, Client, RateLimit};
 
 /// The order in which calls are granted: all of a lane before any of the next.
+///
+/// ```
+/// use genesys::Lane;
+///
+/// assert!(Lane::Urgent < Lane::Typing, "an earlier lane is granted first");
+/// assert!(Lane::ALL.is_sorted());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
     /// Customers' messages, and receipts that say Failed.
@@ -37,6 +44,16 @@ impl Lane {
 }
 
 /// How a budget grants calls.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use genesys::BudgetConfig;
+///
+/// let config = BudgetConfig { burst: 5, ..BudgetConfig::default() };
+/// assert_eq!(config.allowed_per_minute, 300);
+/// assert_eq!(config.typing_waits, Duration::from_secs(1));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetConfig {
     /// Calls a minute for each client, until Genesys's headers say otherwise.
@@ -66,6 +83,23 @@ impl Default for BudgetConfig {
 
 /// The permission to call Genesys, shared by all callers of one integration. Requires a tokio
 /// runtime; clones share one budget.
+///
+/// ```
+/// use genesys::{Budget, BudgetConfig, CallError, Lane};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/canned.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), CallError> {
+/// // A client over a transport that answers each call with an id: see `Transport`.
+/// let clients = vec![canned_client()];
+/// let budget = Budget::new(clients, BudgetConfig::default(), fastrand::Rng::with_seed(7));
+/// let read = async |client: genesys::Client| client.conversation("0b7d4c1e").await;
+/// let answer = budget.call(Lane::Background, read).await?;
+/// assert_eq!(answer.value.id.as_deref(), Some("an id"));
+/// assert_eq!(budget.waiting(Lane::Background), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Budget {
     shared: Arc<Shared>,
@@ -102,6 +136,23 @@ struct State {
 
 /// The permission to make one call, and the client to make it with. Report the result with
 /// [`Self::done`]; a permit that is dropped counts as a call whose answer was lost.
+///
+/// ```
+/// use genesys::{Budget, BudgetConfig, Lane};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/canned.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// // A client over a transport that answers each call with an id: see `Transport`.
+/// let clients = vec![canned_client()];
+/// let budget = Budget::new(clients, BudgetConfig::default(), fastrand::Rng::with_seed(7));
+/// let permit = budget.permit(Lane::Urgent).await.expect("there is a client");
+/// assert_eq!(permit.client().id(), "client");
+/// let outcome = permit.client().conversation("0b7d4c1e").await;
+/// permit.done(&outcome);
+/// assert!(outcome.is_ok());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     shared: Arc<Shared>,

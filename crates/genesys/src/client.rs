@@ -44,6 +44,13 @@ const CHANNELS: [&str; 4] = ["api", "v2", "notifications", "channels"];
 const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
 
 /// An OAuth client of the org, with the client-credentials grant.
+///
+/// ```
+/// use genesys::Credentials;
+///
+/// let credentials = Credentials { id: "an id".to_owned(), secret: "hush".into() };
+/// assert!(!format!("{credentials:?}").contains("hush"), "`Debug` hides the secret");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The client's id.
@@ -53,6 +60,20 @@ pub struct Credentials {
 }
 
 /// The result of a call.
+///
+/// ```
+/// use genesys::CallError;
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/canned.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), CallError> {
+/// // A client over a transport that answers each call with an id: see `Transport`.
+/// let answer = canned_client().conversation("0b7d4c1e").await?;
+/// assert_eq!(answer.value.id.as_deref(), Some("an id"));
+/// assert_eq!(answer.limit, None, "the answer has no header about the rate limit");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Answer<T> {
     /// The body. Empty if the call was made but its answer could not be read and is not needed.
@@ -64,6 +85,25 @@ pub struct Answer<T> {
 }
 
 /// Makes calls as one OAuth client. Clones share their token.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use genesys::{Client, Credentials, Hosts};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let http = reqwest::Client::builder()
+///     .redirect(reqwest::redirect::Policy::none())
+///     .connect_timeout(Duration::from_secs(5))
+///     .build()?;
+/// let hosts = Hosts::of_region("mypurecloud.de").expect("the region is known");
+/// let secret = std::env::var("GENESYS_CLIENT_SECRET")?.into();
+/// let client = Client::new(http, hosts, Credentials { id: "the client's id".to_owned(), secret });
+/// let conversation = client.conversation("the conversation's id").await?.value;
+/// println!("{} participants", conversation.participants.unwrap_or_default().len());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// Every call can fail in these ways:
@@ -86,6 +126,23 @@ pub struct Client {
 
 /// The last request that a client made, as `POST https://api.mypurecloud.com/api/v2/…`, for the log
 /// line of its failure. It contains no query, user name or password.
+///
+/// ```
+/// use genesys::{CallError, LastCall};
+///
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/canned.rs"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), CallError> {
+/// let last_call = LastCall::default();
+/// // A client over a transport that answers each call with an id: see `Transport`.
+/// canned_client().noting(&last_call).integrations(1).await?;
+/// assert_eq!(
+///     last_call.text(),
+///     "GET https://api.mypurecloud.com/api/v2/conversations/messaging/integrations/open",
+/// );
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct LastCall(Arc<Mutex<String>>);
 

@@ -12,6 +12,13 @@ use crate::webhook::WebhookMessage;
 
 words! {
     /// The role of a participant.
+    ///
+    /// ```
+    /// use genesys::conversation::Purpose;
+    ///
+    /// assert_eq!(Purpose::from("acd"), Purpose::Acd);
+    /// assert_eq!(Purpose::from("voicemail").as_str(), "voicemail", "an unknown word is kept");
+    /// ```
     Purpose {
         /// The customer.
         Customer = "customer",
@@ -30,6 +37,14 @@ words! {
 
 words! {
     /// The state of a participant.
+    ///
+    /// ```
+    /// use genesys::conversation::ParticipantState;
+    ///
+    /// let state: ParticipantState = serde_json::from_str(r#""disconnected""#)?;
+    /// assert_eq!(state, ParticipantState::Disconnected);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     ParticipantState {
         /// Is being offered the conversation.
         Alerting = "alerting",
@@ -54,6 +69,13 @@ words! {
 
 words! {
     /// The status of a message, as a conversation shows it.
+    ///
+    /// ```
+    /// use genesys::conversation::MessageStatus;
+    ///
+    /// assert_eq!(MessageStatus::from("delivery-failed"), MessageStatus::DeliveryFailed);
+    /// assert_eq!(MessageStatus::DeliverySuccess.to_string(), "delivery-success");
+    /// ```
     MessageStatus {
         /// Waits.
         Queued = "queued",
@@ -78,6 +100,18 @@ words! {
 
 record! {
     /// `GET /api/v2/conversations/messages/{conversationId}`.
+    ///
+    /// ```
+    /// use genesys::conversation::{MessageConversation, Purpose};
+    ///
+    /// let conversation: MessageConversation = serde_json::from_str(
+    ///     r#"{"participants": [{"purpose": "customer"}, {"purpose": "agent", "id": "a"}]}"#,
+    /// )?;
+    /// let agents: Vec<_> = conversation.participants_as(&Purpose::Agent).collect();
+    /// assert_eq!(agents.len(), 1);
+    /// assert_eq!(agents[0].id.as_deref(), Some("a"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant MessageConversation {
         may {
             /// Genesys's conversation id.
@@ -100,6 +134,17 @@ impl MessageConversation {
 
 record! {
     /// A past or present participant (`MessageMediaParticipant`).
+    ///
+    /// ```
+    /// use genesys::conversation::{Participant, ParticipantState};
+    ///
+    /// let customer: Participant = serde_json::from_str(
+    ///     r#"{"purpose": "customer", "state": "disconnected", "disconnectType": "peer"}"#,
+    /// )?;
+    /// assert_eq!(customer.state, Some(ParticipantState::Disconnected));
+    /// assert_eq!(customer.disconnect_type.as_deref(), Some("peer"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Participant {
         may {
             /// Id of the participant.
@@ -146,6 +191,16 @@ record! {
 
 record! {
     /// An address of a participant.
+    ///
+    /// ```
+    /// use genesys::conversation::Address;
+    ///
+    /// let address: Address = serde_json::from_str(
+    ///     r#"{"name": "Noor Haddad", "addressNormalized": "cust-48213@chat.example.net"}"#,
+    /// )?;
+    /// assert_eq!(address.address_normalized.as_deref(), Some("cust-48213@chat.example.net"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Address {
         may {
             /// Name to show.
@@ -160,6 +215,15 @@ record! {
 
 record! {
     /// A link to something else in Genesys.
+    ///
+    /// ```
+    /// use genesys::conversation::EntityRef;
+    ///
+    /// let queue: EntityRef = serde_json::from_str(r#"{"id": "q", "selfUri": "/queues/q"}"#)?;
+    /// assert_eq!(queue.id.as_deref(), Some("q"));
+    /// assert_eq!(queue.name, None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant EntityRef {
         may {
             /// Its id.
@@ -174,6 +238,15 @@ record! {
 
 record! {
     /// A message as its conversation shows it.
+    ///
+    /// ```
+    /// use genesys::conversation::{MessageDetails, MessageStatus};
+    ///
+    /// let message: MessageDetails =
+    ///     serde_json::from_str(r#"{"messageId": "m", "messageStatus": "delivery-failed"}"#)?;
+    /// assert_eq!(message.message_status, Some(MessageStatus::DeliveryFailed));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant MessageDetails {
         may {
             /// The message's id.
@@ -200,6 +273,17 @@ record! {
 
 record! {
     /// `GET /api/v2/conversations/messages/{messageId}/details` (`MessageData`).
+    ///
+    /// ```
+    /// use genesys::conversation::MessageData;
+    ///
+    /// let data: MessageData = serde_json::from_str(
+    ///     r#"{"id": "m", "normalizedReceipts": [{"id": "m", "status": "Delivered"}]}"#,
+    /// )?;
+    /// assert_eq!(data.has_final_receipt("m"), Some(true));
+    /// assert_eq!(data.has_final_receipt("another"), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant MessageData {
         may {
             /// The message's id.

@@ -9,6 +9,18 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The fields of a message that a receipt needs.
+///
+/// ```
+/// use genesys::{Envelope, WebhookMessage};
+///
+/// // No message, because its id is an array, but a receipt's recipient can be read.
+/// let body = br#"{"id": ["m"], "channel": {"to": {"id": "cust-48213", "idType": "Opaque"}}}"#;
+/// assert!(WebhookMessage::read(body).is_err());
+/// let envelope = Envelope::read(body)?;
+/// assert_eq!(envelope.id, None);
+/// assert_eq!(envelope.to_id.as_deref(), Some("cust-48213"));
+/// # Ok::<(), genesys::NotJson>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
     /// The message's id.
@@ -22,6 +34,13 @@ pub struct Envelope {
 }
 
 /// The body is not JSON.
+///
+/// ```
+/// use genesys::{Envelope, NotJson};
+///
+/// assert_eq!(Envelope::read(b"<html>"), Err(NotJson));
+/// assert_eq!(Envelope::read(b"[]"), Ok(Envelope::default()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no JSON")]
 pub struct NotJson;

@@ -8,6 +8,18 @@ use crate::record::record;
 
 record! {
     /// The body of an unsuccessful answer (`ErrorBody`).
+    ///
+    /// ```
+    /// use genesys::ErrorBody;
+    ///
+    /// let body: ErrorBody = serde_json::from_str(
+    ///     r#"{"status": 404, "code": "not.found", "message": "No m-1", "contextId": "c-1"}"#,
+    /// )?;
+    /// assert_eq!(body.status, Some(404));
+    /// // For logs: the message is left out, because it may quote what was posted.
+    /// assert_eq!(body.to_string(), "code not.found, contextId c-1");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant ErrorBody {
         may {
             /// A sentence.
@@ -47,6 +59,15 @@ impl ErrorBody {
 
 record! {
     /// A wrong field.
+    ///
+    /// ```
+    /// use genesys::error_body::ErrorDetail;
+    ///
+    /// let detail: ErrorDetail =
+    ///     serde_json::from_str(r#"{"errorCode": "missing", "fieldName": "channel.time"}"#)?;
+    /// assert_eq!(detail.field_name.as_deref(), Some("channel.time"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant ErrorDetail {
         may {
             /// What is wrong.
@@ -63,6 +84,16 @@ record! {
 
 record! {
     /// A limit of the platform.
+    ///
+    /// ```
+    /// use genesys::ErrorBody;
+    ///
+    /// let body: ErrorBody = serde_json::from_str(
+    ///     r#"{"limit": {"key": "client.credentials.token.rate.per.minute", "value": 300}}"#,
+    /// )?;
+    /// assert_eq!(body.calls_a_minute(), Some(300));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Limit {
         may {
             /// Such as `client.credentials.token.rate.per.minute`.

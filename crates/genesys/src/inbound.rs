@@ -17,6 +17,18 @@ use crate::record::{record, words};
 
 record! {
     /// The channel of an inbound message, event or response.
+    ///
+    /// ```
+    /// use genesys::Party;
+    /// use genesys::inbound::InboundChannel;
+    /// use genesys::message::IdType;
+    ///
+    /// let written = "2026-11-20T09:10:59.12Z".parse()?;
+    /// let channel = InboundChannel::new(Party::new("cust-48213", IdType::Opaque), written);
+    /// assert_eq!(channel.time, "2026-11-20T09:10:59.120Z");
+    /// assert_eq!(channel.timestamp(), Some(written));
+    /// # Ok::<(), jiff::Error>(())
+    /// ```
     strict InboundChannel {
         needs {
             /// The customer; Genesys requires `id` and `idType`.
@@ -47,6 +59,19 @@ impl InboundChannel {
 
 record! {
     /// `channel.metadata`.
+    ///
+    /// ```
+    /// use genesys::inbound::ChannelMetadata;
+    ///
+    /// let attributes = [("orderNumber".to_owned(), "A-10077".to_owned())].into();
+    /// let metadata =
+    ///     ChannelMetadata { custom_attributes: Some(attributes), ..ChannelMetadata::default() };
+    /// assert_eq!(
+    ///     serde_json::to_string(&metadata)?,
+    ///     r#"{"customAttributes":{"orderNumber":"A-10077"}}"#,
+    /// );
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict ChannelMetadata {
         may {
             /// Attributes that Architect reads as participant data. The SDKs have no field for it.
@@ -57,6 +82,22 @@ record! {
 
 record! {
     /// A customer's message (`OpenInboundNormalizedMessage`).
+    ///
+    /// ```
+    /// use genesys::Party;
+    /// use genesys::inbound::{InboundChannel, InboundMessage};
+    /// use genesys::message::IdType;
+    ///
+    /// let from = Party::new("cust-48213", IdType::Opaque);
+    /// let mut channel = InboundChannel::new(from, "2026-11-20T09:10:59.120Z".parse()?);
+    /// channel.message_id = Some("client-msg-0001".to_owned());
+    /// let text = Some("Where is my parcel?".to_owned());
+    /// let message = InboundMessage { channel, text, ..InboundMessage::default() };
+    /// let body = serde_json::to_value(&message)?;
+    /// assert_eq!(body["channel"]["from"]["idType"], "Opaque");
+    /// assert_eq!(body["text"], "Where is my parcel?");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     strict InboundMessage {
         needs {
             /// Who wrote it, and when.
@@ -75,6 +116,15 @@ record! {
 
 record! {
     /// The answer to an [`InboundMessage`].
+    ///
+    /// ```
+    /// use genesys::inbound::MessageResponse;
+    ///
+    /// let answer: MessageResponse =
+    ///     serde_json::from_str(r#"{"id": "m", "type": "Text", "conversationId": "c"}"#)?;
+    /// assert_eq!(answer.conversation_id.as_deref(), Some("c"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant MessageResponse {
         may {
             /// Genesys's id of the message.
@@ -97,6 +147,16 @@ record! {
 
 record! {
     /// The channel of a receipt.
+    ///
+    /// ```
+    /// use genesys::inbound::ReceiptChannel;
+    ///
+    /// let channel: ReceiptChannel = serde_json::from_str(
+    ///     r#"{"to": {"id": "cust-48213"}, "time": "2026-11-20T09:14:04.900Z"}"#,
+    /// )?;
+    /// assert_eq!(channel.to.id, "cust-48213");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict ReceiptChannel {
         needs {
             /// The customer, as the webhook message had it in `channel.to`.
@@ -110,6 +170,22 @@ record! {
 
 record! {
     /// The status of an outbound message (`OpenInboundNormalizedReceipt`).
+    ///
+    /// ```
+    /// use genesys::Party;
+    /// use genesys::inbound::InboundReceipt;
+    /// use genesys::message::IdType;
+    /// use genesys::receipt::{Reason, ReasonCode};
+    ///
+    /// let customer = Party::new("cust-48213", IdType::Opaque);
+    /// let reason = Reason::new(ReasonCode::MessageExpired, "The customer did not come back.");
+    /// let time = "2026-11-20T09:14:04.900Z".parse()?;
+    /// let body = serde_json::to_value(InboundReceipt::failed("m", customer, time, reason))?;
+    /// assert_eq!(body["status"], "Failed");
+    /// assert_eq!(body["reasons"][0]["code"], "MessageExpired");
+    /// assert_eq!(body["isFinalReceipt"], true);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     strict InboundReceipt {
         needs {
             /// The id that the webhook message had.
@@ -156,6 +232,16 @@ impl InboundReceipt {
 
 record! {
     /// The answer to an [`InboundReceipt`]: its echo.
+    ///
+    /// ```
+    /// use genesys::inbound::ReceiptResponse;
+    /// use genesys::receipt::ReceiptStatus;
+    ///
+    /// let answer: ReceiptResponse =
+    ///     serde_json::from_str(r#"{"id": "m", "type": "Receipt", "status": "Failed"}"#)?;
+    /// assert_eq!(answer.status, Some(ReceiptStatus::Failed), "the call itself succeeded");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant ReceiptResponse {
         may {
             /// As posted.
@@ -179,6 +265,17 @@ record! {
 record! {
     /// Something other than a message that the customer does (`OpenInboundNormalizedEvent`):
     /// typing.
+    ///
+    /// ```
+    /// use genesys::Party;
+    /// use genesys::inbound::InboundEvent;
+    /// use genesys::message::IdType;
+    ///
+    /// let customer = Party::new("cust-48213", IdType::Opaque);
+    /// let event = InboundEvent::typing(customer, "2026-11-20T09:10:55Z".parse()?);
+    /// assert_eq!(serde_json::to_value(&event)?["events"][0]["eventType"], "Typing");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     strict InboundEvent {
         needs {
             /// Who, and when.
@@ -203,6 +300,15 @@ impl InboundEvent {
 
 record! {
     /// The answer to an [`InboundEvent`].
+    ///
+    /// ```
+    /// use genesys::inbound::EventResponse;
+    /// use genesys::message::MessageType;
+    ///
+    /// let answer: EventResponse = serde_json::from_str(r#"{"id": "e", "type": "Event"}"#)?;
+    /// assert_eq!(answer.r#type, Some(MessageType::Event));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant EventResponse {
         may {
             /// Genesys's id of the event.
@@ -219,6 +325,13 @@ record! {
 
 words! {
     /// What the customer tapped.
+    ///
+    /// ```
+    /// use genesys::inbound::ButtonResponseType;
+    ///
+    /// assert_eq!(ButtonResponseType::from("QuickReply"), ButtonResponseType::QuickReply);
+    /// assert_eq!(ButtonResponseType::default().as_str(), "Button");
+    /// ```
     #[derive(Default)]
     ButtonResponseType {
         /// A button of a card or carousel.
@@ -233,6 +346,17 @@ words! {
 
 record! {
     /// What the customer tapped, and its meaning.
+    ///
+    /// ```
+    /// use genesys::inbound::{ButtonResponse, ButtonResponseType};
+    ///
+    /// let tapped: ButtonResponse = serde_json::from_str(
+    ///     r#"{"type": "QuickReply", "text": "Yes", "payload": "existing-yes"}"#,
+    /// )?;
+    /// assert_eq!(tapped.r#type, ButtonResponseType::QuickReply);
+    /// assert_eq!(tapped.payload, "existing-yes");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict ButtonResponse {
         needs {
             /// What kind of button.
@@ -251,6 +375,22 @@ record! {
 
 record! {
     /// A customer tapped a button of a structured message (`OpenInboundStructuredResponseMessage`).
+    ///
+    /// ```
+    /// use genesys::Party;
+    /// use genesys::inbound::{ButtonResponse, InboundChannel, StructuredResponse};
+    /// use genesys::message::IdType;
+    ///
+    /// let from = Party::new("cust-48213", IdType::Opaque);
+    /// let response = StructuredResponse {
+    ///     channel: InboundChannel::new(from, "2026-11-20T09:12:06Z".parse()?),
+    ///     button_response: ButtonResponse { text: "Yes".to_owned(), ..ButtonResponse::default() },
+    ///     originating_message_id: "m".to_owned(),
+    ///     ..StructuredResponse::default()
+    /// };
+    /// assert_eq!(serde_json::to_value(&response)?["originatingMessageId"], "m");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     strict StructuredResponse {
         needs {
             /// Who tapped, and when.
@@ -266,6 +406,17 @@ record! {
 
 record! {
     /// The answer to a [`StructuredResponse`].
+    ///
+    /// ```
+    /// use genesys::inbound::StructuredResponseResponse;
+    ///
+    /// let tapped = r#"{"contentType": "ButtonResponse", "buttonResponse": {"text": "Yes"}}"#;
+    /// let answer = format!(r#"{{"id": "s", "content": [{tapped}]}}"#);
+    /// let answer: StructuredResponseResponse = serde_json::from_str(&answer)?;
+    /// let content = answer.content.unwrap_or_default();
+    /// assert_eq!(content[0].body().map(|tapped| &tapped["text"]), Some(&"Yes".into()));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant StructuredResponseResponse {
         may {
             /// Genesys's id of the response.

@@ -9,6 +9,13 @@ use crate::secret::Secret;
 
 words! {
     /// The progress of an integration's creation, which is asynchronous.
+    ///
+    /// ```
+    /// use genesys::integration::CreateStatus;
+    ///
+    /// assert_eq!(CreateStatus::from("Initiated"), CreateStatus::Initiated);
+    /// assert_eq!(CreateStatus::from("Paused"), CreateStatus::Other("Paused".to_owned()));
+    /// ```
     CreateStatus {
         /// In progress: ask again.
         Initiated = "Initiated",
@@ -21,6 +28,20 @@ words! {
 
 record! {
     /// A request to create an integration (`OpenIntegrationRequest`).
+    ///
+    /// ```
+    /// use genesys::integration::IntegrationRequest;
+    ///
+    /// let request = IntegrationRequest {
+    ///     name: "Harbour Chat".to_owned(),
+    ///     outbound_notification_webhook_url: "https://bridge.example.net/outbound".to_owned(),
+    ///     outbound_notification_webhook_signature_secret_token: "0123456789abcdef".into(),
+    ///     ..IntegrationRequest::default()
+    /// };
+    /// assert_eq!(serde_json::to_value(&request)?["name"], "Harbour Chat");
+    /// assert!(!format!("{request:?}").contains("0123456789abcdef"), "`Debug` hides the secret");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict IntegrationRequest {
         needs {
             /// Name to show; also the nickname that outbound messages come from.
@@ -51,6 +72,20 @@ impl IntegrationRequest {
 record! {
     /// A change of an integration (`OpenIntegrationUpdateRequest`); Genesys requires the name in
     /// every change.
+    ///
+    /// ```
+    /// use genesys::integration::IntegrationUpdate;
+    ///
+    /// let secret = Some("fedcba9876543210".into());
+    /// let update = IntegrationUpdate {
+    ///     name: "Harbour Chat".to_owned(),
+    ///     outbound_notification_webhook_signature_secret_token: secret,
+    ///     ..IntegrationUpdate::default()
+    /// };
+    /// // A field that is `None` is not sent, so that it stays as it is.
+    /// assert_eq!(serde_json::to_value(&update)?.get("webhookHeaders"), None);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     strict IntegrationUpdate {
         needs {
             /// Name to show.
@@ -75,6 +110,16 @@ record! {
 
 record! {
     /// An integration, as Genesys returns it (`OpenIntegration`).
+    ///
+    /// ```
+    /// use genesys::integration::{CreateStatus, Integration};
+    ///
+    /// let integration = r#"{"id": "i", "status": "active", "createStatus": "Completed"}"#;
+    /// let integration: Integration = serde_json::from_str(integration)?;
+    /// assert!(integration.is_active());
+    /// assert_eq!(integration.create_status, Some(CreateStatus::Completed));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Integration {
         needs {
             /// Its id.
@@ -125,6 +170,16 @@ impl Integration {
 
 record! {
     /// One page of integrations.
+    ///
+    /// ```
+    /// use genesys::integration::IntegrationListing;
+    ///
+    /// let page = r#"{"entities": [{"id": "i"}], "pageNumber": 1, "pageCount": 1}"#;
+    /// let page: IntegrationListing = serde_json::from_str(page)?;
+    /// assert_eq!(page.entities.unwrap_or_default()[0].id, "i");
+    /// assert!(page.page_number >= page.page_count, "this is the last page");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant IntegrationListing {
         may {
             /// The integrations of this page.

@@ -10,6 +10,17 @@ use crate::record::{record, text_of_number, words};
 
 words! {
     /// What a message is (`type`).
+    ///
+    /// ```
+    /// use genesys::message::MessageType;
+    ///
+    /// assert_eq!(MessageType::from("Structured"), MessageType::Structured);
+    /// // Genesys may add words: an unknown one is kept, and written back as it was.
+    /// let new: MessageType = serde_json::from_str(r#""Hologram""#)?;
+    /// assert_eq!(new, MessageType::Other("Hologram".to_owned()));
+    /// assert_eq!(serde_json::to_string(&new)?, r#""Hologram""#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     MessageType {
         /// Words, an attachment, or both.
         Text = "Text",
@@ -26,6 +37,13 @@ words! {
 
 words! {
     /// The direction of a message, from Genesys's point of view.
+    ///
+    /// ```
+    /// use genesys::message::Direction;
+    ///
+    /// assert_eq!(Direction::from("Outbound"), Direction::Outbound);
+    /// assert_eq!(Direction::Inbound.as_str(), "Inbound");
+    /// ```
     Direction {
         /// From the customer.
         Inbound = "Inbound",
@@ -36,6 +54,13 @@ words! {
 
 words! {
     /// Who wrote an outbound message.
+    ///
+    /// ```
+    /// use genesys::message::OriginatingEntity;
+    ///
+    /// assert_eq!(OriginatingEntity::from("Bot"), OriginatingEntity::Bot);
+    /// assert_ne!(OriginatingEntity::from("bot"), OriginatingEntity::Bot, "case matters");
+    /// ```
     OriginatingEntity {
         /// An agent.
         Human = "Human",
@@ -46,6 +71,13 @@ words! {
 
 words! {
     /// The type of a party's id. The inbound calls also accept the lower-case spelling.
+    ///
+    /// ```
+    /// use genesys::message::IdType;
+    ///
+    /// assert_eq!(IdType::from("Email"), IdType::Email);
+    /// assert_eq!(IdType::Opaque.to_string(), "Opaque");
+    /// ```
     IdType {
         /// An e-mail address.
         Email = "Email",
@@ -58,6 +90,13 @@ words! {
 
 words! {
     /// The kind of an event.
+    ///
+    /// ```
+    /// use genesys::message::EventType;
+    ///
+    /// assert_eq!(EventType::from("Typing"), EventType::Typing);
+    /// assert_eq!(EventType::from("Reaction").as_str(), "Reaction", "an unknown word is kept");
+    /// ```
     EventType {
         /// A participant types.
         Typing = "Typing",
@@ -72,6 +111,13 @@ words! {
 
 words! {
     /// The kind of an attachment.
+    ///
+    /// ```
+    /// use genesys::message::MediaType;
+    ///
+    /// assert_eq!(MediaType::from("Image"), MediaType::Image);
+    /// assert!(MediaType::KNOWN.contains(&MediaType::Link));
+    /// ```
     MediaType {
         /// An image.
         Image = "Image",
@@ -88,6 +134,15 @@ words! {
 
 record! {
     /// One end of a message: the customer, or the integration.
+    ///
+    /// ```
+    /// use genesys::Party;
+    ///
+    /// let customer: Party = serde_json::from_str(r#"{"id": 48213, "nickName": "Noor"}"#)?;
+    /// assert_eq!(customer.id, "48213", "a number is read as its text");
+    /// assert_eq!(customer.nickname.as_deref(), Some("Noor"), "either spelling is read");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Party {
         needs {
             /// For a customer, the id that the middleware gave; for an integration, its id. A
@@ -120,6 +175,18 @@ impl Party {
 
 record! {
     /// The channel of a message: the integration, the sender, the recipient, and the time.
+    ///
+    /// ```
+    /// use genesys::Channel;
+    ///
+    /// let channel: Channel = serde_json::from_str(
+    ///     r#"{"to": {"id": "cust-48213"}, "time": "2026-11-20T09:14:03.482Z", "via": "sms"}"#,
+    /// )?;
+    /// assert_eq!(channel.to.as_ref().map(|to| to.id.as_str()), Some("cust-48213"));
+    /// assert_eq!(channel.timestamp(), "2026-11-20T09:14:03.482Z".parse().ok());
+    /// assert_eq!(channel.other["via"], "sms", "unknown fields are kept");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Channel {
         may {
             /// The integration's id.
@@ -157,6 +224,15 @@ impl Channel {
 
 record! {
     /// One element of a message's content.
+    ///
+    /// ```
+    /// use genesys::Content;
+    ///
+    /// let element = r#"{"contentType": "QuickReply", "quickReply": {"text": "Yes"}}"#;
+    /// let element: Content = serde_json::from_str(element)?;
+    /// assert_eq!(element.body().map(|reply| &reply["text"]), Some(&"Yes".into()));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Content {
         may {
             /// The type of the element (`Attachment`, `QuickReply`, `Card`, ...); may be absent in
@@ -193,6 +269,20 @@ impl Content {
 
 record! {
     /// A file that is part of a message.
+    ///
+    /// ```
+    /// use genesys::Content;
+    /// use genesys::message::{Attachment, MediaType};
+    ///
+    /// let content = Content::attachment(Attachment {
+    ///     media_type: Some(MediaType::Image),
+    ///     url: Some("https://files.example.net/label.png".to_owned()),
+    ///     mime: Some("image/png".to_owned()),
+    ///     ..Attachment::default()
+    /// });
+    /// assert_eq!(serde_json::to_value(&content)?["attachment"]["mediaType"], "Image");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Attachment {
         may {
             /// Genesys's id of the medium.
@@ -217,6 +307,14 @@ record! {
 
 record! {
     /// An event other than a message.
+    ///
+    /// ```
+    /// use genesys::message::Event;
+    ///
+    /// let body = serde_json::to_string(&Event::typing())?;
+    /// assert_eq!(body, r#"{"eventType":"Typing"}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Event {
         may {
             /// What happened.
@@ -236,6 +334,14 @@ impl Event {
 
 record! {
     /// A participant types.
+    ///
+    /// ```
+    /// use genesys::message::Typing;
+    ///
+    /// let typing: Typing = serde_json::from_str(r#"{"type": "On", "duration": 5000}"#)?;
+    /// assert_eq!(typing.duration, Some(5_000));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Typing {
         may {
             /// `On`.
@@ -247,11 +353,23 @@ record! {
 }
 
 /// Reads a time in Genesys's format, if it is valid.
+///
+/// ```
+/// let time = genesys::message::parse_time("2026-11-20T10:14:03.482+0100");
+/// assert_eq!(time, "2026-11-20T09:14:03.482Z".parse().ok());
+/// assert_eq!(genesys::message::parse_time("yesterday"), None);
+/// ```
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
 /// Writes a time in Genesys's format: UTC, with milliseconds.
+///
+/// ```
+/// let time = "2026-11-20T10:14:03+01:00".parse()?;
+/// assert_eq!(genesys::message::format_time(time), "2026-11-20T09:14:03.000Z");
+/// # Ok::<(), jiff::Error>(())
+/// ```
 pub fn format_time(time: Timestamp) -> String {
     format!("{time:.3}")
 }

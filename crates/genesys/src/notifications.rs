@@ -29,12 +29,27 @@ const LONGEST_FRAME: usize = 1 << 20;
 pub const MOST_TOPICS: usize = 1_000;
 
 /// The topic that reports that the customer's part in a conversation is over: its true end.
+///
+/// ```
+/// let topic = genesys::notifications::customer_end("0b7d4c1e");
+/// assert_eq!(topic, "v2.detail.events.conversation.0b7d4c1e.customer.end");
+/// ```
 pub fn customer_end(conversation_id: &str) -> String {
     format!("v2.detail.events.conversation.{conversation_id}.customer.end")
 }
 
 record! {
     /// `POST /api/v2/notifications/channels`.
+    ///
+    /// ```
+    /// use genesys::notifications::NotificationChannel;
+    ///
+    /// let channel: NotificationChannel = serde_json::from_str(
+    ///     r#"{"id": "c", "connectUri": "wss://streaming.mypurecloud.com/channels/c"}"#,
+    /// )?;
+    /// assert!(channel.connect_uri.is_some_and(|uri| uri.starts_with("wss://")));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant NotificationChannel {
         may {
             /// Its id.
@@ -48,6 +63,18 @@ record! {
 }
 
 /// A notification.
+///
+/// ```
+/// use genesys::notifications::{Frame, customer_end};
+///
+/// fn is_over(frame: &Frame, conversation_id: &str) -> bool {
+///     frame.topic == customer_end(conversation_id)
+/// }
+///
+/// let frame = Frame { topic: customer_end("0b7d4c1e"), body: serde_json::json!({}) };
+/// assert!(is_over(&frame, "0b7d4c1e"));
+/// assert!(!is_over(&frame, "another"));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
     /// Its topic.
@@ -57,6 +84,21 @@ pub struct Frame {
 }
 
 /// The frames of a channel's socket.
+///
+/// ```no_run
+/// use genesys::notifications::customer_end;
+///
+/// # async fn listen(client: genesys::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let channel = client.create_channel().await?.value;
+/// let mut frames = client.listen(&channel).await?;
+/// let id = channel.id.as_deref().unwrap_or_default();
+/// client.subscribe(id, &[customer_end("0b7d4c1e")]).await?;
+/// // Check the conversation once here: it may have ended before the subscription.
+/// let frame = frames.next().await?;
+/// println!("{} happened", frame.topic);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Frames {
     socket: WebSocket,
     /// When something came last, even a heartbeat.
@@ -64,6 +106,13 @@ pub struct Frames {
 }
 
 /// Why there are no more frames.
+///
+/// ```
+/// use genesys::notifications::SocketEnd;
+///
+/// assert_eq!(SocketEnd::Closed.to_string(), "Genesys has closed the socket");
+/// assert_eq!(SocketEnd::Silent.to_string(), "nothing came over the socket for 75 s");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SocketEnd {
     /// Genesys has closed it, or is about to (`v2.system.socket_closing`).

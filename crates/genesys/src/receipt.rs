@@ -5,6 +5,14 @@ use crate::record::{record, words};
 words! {
     /// The status of a message. Genesys documents `Delivered` and `Failed`; its receipt call
     /// accepts all but `Read`.
+    ///
+    /// ```
+    /// use genesys::receipt::ReceiptStatus;
+    ///
+    /// assert!(ReceiptStatus::Delivered.can_be_posted());
+    /// assert!(!ReceiptStatus::Read.can_be_posted());
+    /// assert!(!ReceiptStatus::from("Eaten").can_be_posted());
+    /// ```
     #[derive(Default)]
     ReceiptStatus {
         /// It was sent.
@@ -33,6 +41,13 @@ impl ReceiptStatus {
 words! {
     /// Why a message failed (SDK model `ConversationReason`). Expect Genesys to refuse any other
     /// code.
+    ///
+    /// ```
+    /// use genesys::receipt::ReasonCode;
+    ///
+    /// assert_eq!(ReasonCode::from("RecipientOptedOut"), ReasonCode::RecipientOptedOut);
+    /// assert_eq!(ReasonCode::MessageExpired.as_str(), "MessageExpired");
+    /// ```
     ReasonCode {
         /// It expired.
         MessageExpired = "MessageExpired",
@@ -65,6 +80,16 @@ words! {
 
 record! {
     /// Why a message failed. Agents do not see it: it appears in the conversation's `errorInfo`.
+    ///
+    /// ```
+    /// use genesys::receipt::{Reason, ReasonCode};
+    ///
+    /// let reason = Reason::new(ReasonCode::GeneralError, "The chat service answered 503.");
+    /// let body = serde_json::to_value(&reason)?;
+    /// assert_eq!(body["code"], "GeneralError");
+    /// assert_eq!(body["message"], "The chat service answered 503.");
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     tolerant Reason {
         needs {
             /// A sentence for people.

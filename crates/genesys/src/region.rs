@@ -3,6 +3,16 @@
 use url::Url;
 
 /// The two base URLs of an org: those of a region, or those of an emulator or a private gateway.
+///
+/// ```
+/// use genesys::Hosts;
+///
+/// let hosts = Hosts::of_region("mypurecloud.de").expect("the region is known");
+/// assert_eq!(hosts.api.as_str(), "https://api.mypurecloud.de/");
+/// assert_eq!(hosts.login.as_str(), "https://login.mypurecloud.de/");
+/// assert_eq!(Hosts::of_region("eu-central-1"), Some(hosts));
+/// assert_eq!(Hosts::of_region("example.com"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
     /// Base URL of the API, such as `https://api.mypurecloud.com`.
@@ -25,6 +35,13 @@ impl Hosts {
 }
 
 /// A region of Genesys Cloud.
+///
+/// ```
+/// use genesys::region::REGIONS;
+///
+/// let frankfurt = REGIONS.iter().find(|region| region.aws_region == "eu-central-1");
+/// assert_eq!(frankfurt.map(|region| region.domain), Some("mypurecloud.de"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// Its AWS name.

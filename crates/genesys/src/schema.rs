@@ -2,6 +2,17 @@
 //! Genesys does.
 
 /// A schema and what it describes.
+///
+/// ```
+/// use genesys::schema;
+/// use serde_json::json;
+///
+/// let schema = serde_json::from_str(schema::AGENT_TYPING.json)?;
+/// let schema = jsonschema::validator_for(&schema)?;
+/// assert!(schema.is_valid(&json!({"typing": {"type": "On"}})));
+/// assert!(!schema.is_valid(&json!({"typing": "On"})));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// Name of its file under `schemas/`, without `.schema.json`.

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 /// A secret. Its `Debug` hides the text, and it has no `Display`. It is serialised as its text,
 /// since Genesys needs it.
+///
+/// ```
+/// use genesys::Secret;
+///
+/// let secret = Secret::new("hush");
+/// assert_eq!(format!("{secret:?}"), "Secret(..)");
+/// assert_eq!(secret.expose(), "hush");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

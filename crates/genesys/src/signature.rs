@@ -17,6 +17,17 @@ pub const HEADER: &str = "x-hub-signature-256";
 const PREFIX: &str = "sha256=";
 
 /// Why a body is rejected.
+///
+/// ```
+/// use genesys::Secret;
+/// use genesys::signature::{SignatureError, sign, verify};
+///
+/// let header = sign(&Secret::new("the right secret"), b"{}");
+/// let secrets = [Secret::new("another secret")];
+/// let outcome = verify(&secrets, Some(header.as_bytes()), b"{}");
+/// assert_eq!(outcome, Err(SignatureError::Mismatch));
+/// assert_eq!(verify(&secrets, None, b"{}"), Err(SignatureError::Missing));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is no signature.
@@ -31,12 +42,31 @@ pub enum SignatureError {
 }
 
 /// The header's value for `body`.
+///
+/// ```
+/// use genesys::Secret;
+/// use genesys::signature::sign;
+///
+/// let header = sign(&Secret::new("the integration's secret"), br#"{"id":"m"}"#);
+/// assert!(header.starts_with("sha256="));
+/// assert_eq!(header.len(), "sha256=".len() + 44, "the base64 of 32 bytes");
+/// ```
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
     format!("{PREFIX}{}", STANDARD.encode(mac(secret, body).finalize().into_bytes()))
 }
 
 /// Checks the header's value against every secret (several during a rotation), in constant time
 /// each. An empty secret never matches.
+///
+/// ```
+/// use genesys::Secret;
+/// use genesys::signature::{sign, verify};
+///
+/// let (old, new) = (Secret::new("the old secret"), Secret::new("the new secret"));
+/// let body = br#"{"id":"m"}"#;
+/// let header = sign(&old, body);
+/// assert_eq!(verify(&[new, old], Some(header.as_bytes()), body), Ok(()));
+/// ```
 ///
 /// # Errors
 /// * [`SignatureError::Missing`] if `header` is `None`.

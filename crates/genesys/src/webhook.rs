@@ -14,6 +14,20 @@ use crate::record::{record, text_of_number};
 record! {
     /// A message as Genesys posts it to `outboundNotificationWebhookUrl`
     /// (`OpenOutboundNormalizedMessage`).
+    ///
+    /// ```
+    /// use genesys::WebhookMessage;
+    /// use genesys::message::MessageType;
+    ///
+    /// let body = br#"{"id": "m", "type": "Text", "text": "Good morning!", "mood": "sunny",
+    ///                 "channel": {"to": {"id": "cust-48213"}}}"#;
+    /// let message = WebhookMessage::read(body)?;
+    /// assert_eq!(message.r#type, Some(MessageType::Text));
+    /// assert_eq!(message.to().map(|to| to.id.as_str()), Some("cust-48213"));
+    /// // Nothing is lost when the message is written again.
+    /// assert_eq!(serde_json::to_value(&message)?["mood"], "sunny");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     tolerant WebhookMessage {
         needs {
             /// The message's id; receipts name it. Opaque. A number is read as its text.
@@ -86,6 +100,14 @@ impl WebhookMessage {
 }
 
 /// The body is not a message. The text says where the fault is, and never quotes the body.
+///
+/// ```
+/// use genesys::WebhookMessage;
+///
+/// let error = WebhookMessage::read(br#"{"id": ["a secret"]}"#).unwrap_err().to_string();
+/// assert!(error.starts_with("the body is no message: no object with an id"));
+/// assert!(!error.contains("a secret"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body is no message: {problem} at line {line} column {column}")]
 pub struct Unreadable {

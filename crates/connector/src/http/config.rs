@@ -13,6 +13,20 @@ use super::Secrets;
 use crate::{Capabilities, ContentKinds, MediaRange};
 
 /// The address of an HTTP connector, and what it declares about itself.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use connector::http::HttpConfig;
+///
+/// let config: HttpConfig = serde_json::from_str(
+///     r#"{"url": "http://127.0.0.1:9000", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+///         "timeout": "2500ms", "media": ["image/*"]}"#,
+/// )?;
+/// assert_eq!(config.timeout, Duration::from_millis(2_500));
+/// assert!(config.capabilities().media[0].contains("image/png"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpConfig {
@@ -86,6 +100,15 @@ fn yes() -> bool {
 }
 
 /// An `http` or `https` URL to which paths can be added. Its user and password are never shown.
+///
+/// ```
+/// use connector::http::BaseUrl;
+///
+/// let url: BaseUrl = "https://user:hunter2@chat.example.com/tidegate?key=hunter2".parse()?;
+/// assert_eq!(url.to_string(), "https://chat.example.com/tidegate");
+/// assert_eq!(url.as_url().password(), Some("hunter2"));
+/// # Ok::<(), connector::http::NotABaseUrl>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -149,6 +172,13 @@ impl<'de> Deserialize<'de> for BaseUrl {
 }
 
 /// The text is not a valid base URL.
+///
+/// ```
+/// use connector::http::BaseUrl;
+///
+/// assert!("ftp://chat.example.com".parse::<BaseUrl>().is_err());
+/// assert!("127.0.0.1:9000".parse::<BaseUrl>().is_err(), "the scheme is missing");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a connector's url is an http or https URL without a fragment, such as \

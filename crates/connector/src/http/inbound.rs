@@ -16,6 +16,38 @@ use crate::protocol::{self, BadEvent, NotEvents};
 pub type EventsRefused = NotSigned;
 
 /// Verifies and parses the events of one integration's chat service.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use connector::http::{
+///     Inbound, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+/// };
+/// use jiff::Timestamp;
+///
+/// /// A clock that stands still.
+/// struct Stopped(Timestamp);
+///
+/// impl conversation::Clock for Stopped {
+///     fn now(&self) -> Timestamp {
+///         self.0
+///     }
+/// }
+///
+/// let now = Timestamp::from_second(1_700_000_000)?;
+/// let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// let body = br#"{"type": "session.lost", "id": "e-1"}"#;
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert(WEBHOOK_ID, "e-1".parse()?);
+/// headers.insert(WEBHOOK_TIMESTAMP, "1700000000".parse()?);
+/// headers.insert(WEBHOOK_SIGNATURE, secret.sign("e-1", now, body).parse()?);
+///
+/// let inbound = Inbound::new(Secrets::from(secret), Arc::new(Stopped(now)));
+/// inbound.verify(&headers, body)?;
+/// assert_eq!(inbound.parse(body)?.len(), 1);
+/// assert_eq!(inbound.verify(&headers, b"another body"), Err(NotSigned::Wrong));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Inbound {
     secrets: Secrets,

@@ -52,6 +52,11 @@ pub const GATEWAY: &str = "tidegate";
 /// Settings that every client for [`HttpConnector::new`] needs. It follows no redirects (a 3xx is
 /// an answer like any other that is retried). It limits the time to connect, and closes idle
 /// connections.
+///
+/// ```no_run
+/// let client = connector::http::client_settings(reqwest::Client::builder()).build()?;
+/// # Ok::<(), reqwest::Error>(())
+/// ```
 pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder
         .redirect(reqwest::redirect::Policy::none())
@@ -61,6 +66,31 @@ pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilde
 }
 
 /// A chat service that speaks the connector protocol.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use connector::Connector;
+/// use connector::http::{HttpConfig, HttpConnector, Secret, client_settings};
+///
+/// /// The time of this machine.
+/// struct System;
+///
+/// impl conversation::Clock for System {
+///     fn now(&self) -> jiff::Timestamp {
+///         jiff::Timestamp::now()
+///     }
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// let config = HttpConfig::new("http://127.0.0.1:9000".parse()?, secret.into());
+/// let client = client_settings(reqwest::Client::builder()).build()?;
+/// let connector = HttpConnector::new(config, client, Arc::new(System));
+/// println!("{}", connector.check().await?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct HttpConnector {
     config: HttpConfig,
     capabilities: Capabilities,

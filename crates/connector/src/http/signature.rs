@@ -27,6 +27,19 @@ pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 pub(super) const TOLERANCE: i64 = 5 * 60;
 
 /// A shared secret: `whsec_` and at least 24 bytes in base64.
+///
+/// ```
+/// use connector::http::Secret;
+/// use jiff::Timestamp;
+///
+/// let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// let at = Timestamp::from_second(1_614_265_330)?;
+/// let signature =
+///     secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", at, br#"{"test": 2432232314}"#);
+/// assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+/// assert_eq!(format!("{secret:?}"), "whsec_…");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -75,6 +88,13 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 /// Why a text is not a Standard Webhooks secret.
+///
+/// ```
+/// use connector::http::{NotASecret, Secret};
+///
+/// assert_eq!("hunter2".parse::<Secret>(), Err(NotASecret::Prefix));
+/// assert_eq!("whsec_c2hvcnQ=".parse::<Secret>(), Err(NotASecret::Short(5)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASecret {
     /// It does not begin with `whsec_`.
@@ -97,6 +117,18 @@ pub enum NotASecret {
 /// The secrets shared with one chat service: one, or several during a rotation.
 ///
 /// All of them sign, and any one is enough to verify, so that either side may change first.
+///
+/// ```
+/// use connector::http::{Secret, Secrets};
+/// use jiff::Timestamp;
+///
+/// let new: Secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".parse()?;
+/// let old: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse()?;
+/// let secrets = Secrets::new(vec![new, old]).expect("the list is not empty");
+/// let signatures = secrets.sign("e-1", Timestamp::from_second(1_700_000_000)?, b"{}");
+/// assert_eq!(signatures.split(' ').count(), 2, "each of the secrets signs");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
@@ -195,6 +227,16 @@ impl<'de> Deserialize<'de> for Secrets {
 }
 
 /// Why events are refused: each of these is a 401.
+///
+/// ```
+/// use connector::http::{NotSigned, Secret, Secrets, WEBHOOK_ID};
+/// use jiff::Timestamp;
+///
+/// let secrets = Secrets::from("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse::<Secret>()?);
+/// let unsigned = secrets.verify(&http::HeaderMap::new(), b"{}", Timestamp::UNIX_EPOCH);
+/// assert_eq!(unsigned, Err(NotSigned::Missing(WEBHOOK_ID)));
+/// # Ok::<(), connector::http::NotASecret>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
     /// A header is not there.

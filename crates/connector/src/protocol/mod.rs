@@ -27,6 +27,13 @@ pub const MAX_CONTENT: usize = 100;
 pub const MAX_DEPTH: usize = 32;
 
 /// The body as a whole holds no events.
+///
+/// ```
+/// use connector::protocol::{NotEvents, parse};
+///
+/// assert_eq!(parse(b"[1, 2").unwrap_err(), NotEvents::NotJson { line: 1, column: 5 });
+/// assert_eq!(parse(b"42").unwrap_err(), NotEvents::NeitherOneNorMany);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEvents {
     /// It is not JSON.
@@ -46,6 +53,17 @@ pub enum NotEvents {
 }
 
 /// One event that could not be read, among others that could.
+///
+/// ```
+/// use connector::protocol::parse;
+///
+/// let body = br#"[{"type": "typing", "state": "on"}, {"type": "session.lost", "id": "e"}]"#;
+/// let events = parse(body)?;
+/// let bad = events[0].as_ref().unwrap_err();
+/// assert_eq!(bad.to_string(), "event 0: it says neither `customer` nor `conversation`");
+/// assert!(events[1].is_ok(), "a bad event does not affect the others");
+/// # Ok::<(), connector::protocol::NotEvents>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {index}{}: {why}", id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
 pub struct BadEvent {
@@ -58,6 +76,18 @@ pub struct BadEvent {
 }
 
 /// Parses one event, or an array of at most [`MAX_EVENTS`]. Damaged characters are repaired.
+///
+/// ```
+/// use connector::Event;
+/// use connector::protocol::parse;
+///
+/// let body = br#"{"type": "typing", "customer": "48213", "state": "on"}"#;
+/// let events = parse(body)?;
+/// assert_eq!(events.len(), 1);
+/// let event = &events[0].as_ref().map_err(Clone::clone)?.event;
+/// assert!(matches!(event, Event::Typing { on: true, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// * [`NotEvents::NotJson`] if the body is not JSON after its characters are repaired.

@@ -19,6 +19,20 @@ const SAME_WINDOW: Duration = Duration::from_secs(5);
 const CLEARLY_LESS: f64 = 1.25;
 
 /// The call allowance of one client.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use genesys::budget::Bucket;
+///
+/// // 300 calls a minute, all of them used, and two at once after a pause.
+/// let mut bucket = Bucket::new(300, 1.0, 2, Duration::ZERO);
+/// for _ in 0..2 {
+///     assert_eq!(bucket.ready_at(Duration::ZERO), Duration::ZERO);
+///     bucket.take(Duration::ZERO);
+/// }
+/// assert_eq!(bucket.ready_at(Duration::ZERO), Duration::from_millis(200));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bucket {
     /// Calls a minute, as configured or as the headers say.

@@ -9,6 +9,20 @@ use crate::error_body::ErrorBody;
 
 /// A call failed. The text says how, with Genesys's code and context id. It contains no secret and
 /// no message.
+///
+/// ```
+/// use genesys::CallError;
+///
+/// /// Whether a repetition cannot have the effect of two calls.
+/// fn may_repeat(error: &CallError) -> bool {
+///     matches!(error, CallError::NotSent { .. } | CallError::RateLimited { .. })
+/// }
+///
+/// let error = CallError::NotSent { cause: "connection refused".to_owned() };
+/// assert!(may_repeat(&error));
+/// assert_eq!((error.kind(), error.status()), ("not_sent", None));
+/// assert!(!may_repeat(&CallError::Unknown { cause: "no answer in time".to_owned() }));
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// Nothing left this machine, except possibly a request for a token: the call was certainly not

@@ -8,6 +8,18 @@ use http::HeaderMap;
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The token's use of its rate limit, from the `inin-ratelimit-*` headers.
+///
+/// ```
+/// use genesys::RateLimit;
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("inin-ratelimit-count", 12.into());
+/// headers.insert("inin-ratelimit-allowed", 300.into());
+/// assert_eq!(RateLimit::from_headers(&headers), None, "one header is missing");
+/// headers.insert("inin-ratelimit-reset", 48.into());
+/// let limit = RateLimit::from_headers(&headers).expect("all three headers are there");
+/// assert_eq!((limit.count, limit.allowed, limit.reset.as_secs()), (12, 300, 48));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// Calls in this window so far, this one included.

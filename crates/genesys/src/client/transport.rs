@@ -19,6 +19,14 @@ pub type Exchange<'a> =
 /// The last check before a call leaves, made immediately before the first byte, when DNS,
 /// connection and TLS are ready. Each of them may have taken seconds, in which another node took
 /// over or the gateway was told to stop.
+///
+/// ```
+/// use genesys::{CallError, MayLeave};
+///
+/// assert!(MayLeave::default().ask().is_ok(), "no condition");
+/// let stopped = MayLeave::only_while(|| false);
+/// assert!(matches!(stopped.ask(), Err(CallError::NotSent { .. })));
+/// ```
 #[derive(Clone, Default)]
 pub struct MayLeave(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
@@ -52,6 +60,41 @@ impl fmt::Debug for MayLeave {
 pub(super) const CALLED_OFF: &str = "it is not this caller's to make any more";
 
 /// Carries requests in place of HTTP.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use genesys::{CallError, Client, Credentials, Exchange, Hosts, MayLeave, Transport};
+///
+/// /// Gives a token to everyone, and answers every other call with an id.
+/// struct Canned;
+///
+/// impl Transport for Canned {
+///     fn exchange<'a>(
+///         &'a self,
+///         request: http::Request<Vec<u8>>,
+///         _timeout: Duration,
+///         may_leave: &'a MayLeave,
+///     ) -> Exchange<'a> {
+///         Box::pin(async move {
+///             may_leave.ask()?;
+///             let token = request.uri().path() == "/oauth/token";
+///             let body = if token { r#"{"access_token":"t"}"# } else { r#"{"id":"an id"}"# };
+///             Ok(http::Response::new(Ok(body.into())))
+///         })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), CallError> {
+/// let hosts = Hosts::of_region("mypurecloud.com").expect("the region is known");
+/// let credentials = Credentials { id: "client".to_owned(), secret: "hush".into() };
+/// let client = Client::over(Arc::new(Canned), hosts, credentials);
+/// assert_eq!(client.conversation("c").await?.value.id.as_deref(), Some("an id"));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Transport: Send + Sync + 'static {
     /// Makes one request and returns its answer, within `timeout`. It must check `may_leave` once
     /// it is connected, and send nothing if that refuses. It returns [`CallError::NotSent`] if
