@@ -120,7 +120,7 @@ impl BaseUrl {
     pub fn new(url: Url) -> Result<Self, NotABaseUrl> {
         let fits =
             matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none();
-        if fits { Ok(Self(url)) } else { Err(NotABaseUrl) }
+        if fits { Ok(Self(url)) } else { Err(NotABaseUrl { no_url: None }) }
     }
 
     /// The URL to which the calls' paths are added.
@@ -161,7 +161,7 @@ impl std::str::FromStr for BaseUrl {
     type Err = NotABaseUrl;
 
     fn from_str(url: &str) -> Result<Self, NotABaseUrl> {
-        Self::new(url.parse().map_err(|_| NotABaseUrl)?)
+        Self::new(url.parse().map_err(|error| NotABaseUrl { no_url: Some(error) })?)
     }
 }
 
@@ -174,17 +174,25 @@ impl<'de> Deserialize<'de> for BaseUrl {
 /// The text is not a valid base URL.
 ///
 /// ```
+/// use std::error::Error;
+///
 /// use connector::http::BaseUrl;
 ///
-/// assert!("ftp://chat.example.com".parse::<BaseUrl>().is_err());
-/// assert!("127.0.0.1:9000".parse::<BaseUrl>().is_err(), "the scheme is missing");
+/// let error = "chat.example.com".parse::<BaseUrl>().unwrap_err();
+/// let why = error.source().map(ToString::to_string);
+/// assert_eq!(why.as_deref(), Some("relative URL without a base"));
+/// assert!("ftp://chat.example.com".parse::<BaseUrl>().is_err(), "another scheme");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a connector's url is an http or https URL without a fragment, such as \
      \"http://127.0.0.1:9000\""
 )]
-pub struct NotABaseUrl;
+pub struct NotABaseUrl {
+    /// Why the text is no URL at all; `None` if it is a URL, but not one of a connector.
+    #[source]
+    no_url: Option<url::ParseError>,
+}
 
 #[cfg(test)]
 mod tests {
@@ -245,8 +253,19 @@ mod tests {
         let base: BaseUrl = "http://h?key=1".parse().unwrap();
         assert_eq!(base.join(&["x"]).as_str(), "http://h/x?key=1");
         for bad in ["", "127.0.0.1:9000", "ftp://h", "unix:/x", "http://h#f"] {
-            assert_eq!(bad.parse::<BaseUrl>(), Err(NotABaseUrl), "{bad}");
+            assert!(bad.parse::<BaseUrl>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_no_url_at_all_has_the_parsers_error_as_its_source() {
+        let source = |url: &str| {
+            let error = url.parse::<BaseUrl>().unwrap_err();
+            std::error::Error::source(&error).map(ToString::to_string)
+        };
+        let none = url::ParseError::RelativeUrlWithoutBase.to_string();
+        assert_eq!(source("chat.example.com"), Some(none));
+        assert_eq!(source("ftp://chat.example.com"), None);
     }
 
     #[test]
