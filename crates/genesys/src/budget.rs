@@ -16,7 +16,9 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use self::bucket::Bucket;
-use crate::client::{Answer, CallError, Client, RateLimit};
+use crate::call_error::CallError;
+use crate::client::{Answer, Client};
+use crate::rate_limit::RateLimit;
 
 /// The order in which calls are granted: all of a lane before any of the next.
 ///

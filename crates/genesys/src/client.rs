@@ -5,9 +5,7 @@
 //! is the task of the [`budget`](crate::budget), and retries are the caller's.
 
 mod departure;
-mod error;
 mod exchange;
-mod rate_limit;
 mod token;
 mod transport;
 
@@ -20,12 +18,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-pub use self::error::CallError;
 use self::exchange::{Reply, Way};
-pub use self::rate_limit::RateLimit;
 use self::token::Tokens;
 pub use self::transport::{Body, Exchange, MayLeave, Transport};
 use crate::agent::ParticipantPatch;
+pub use crate::call_error::CallError;
 use crate::conversation::{MessageConversation, MessageData};
 use crate::inbound::{
     EventResponse, InboundEvent, InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse,
@@ -33,6 +30,7 @@ use crate::inbound::{
 };
 use crate::integration::{Integration, IntegrationListing, IntegrationRequest, IntegrationUpdate};
 use crate::notifications::{Frames, NotificationChannel};
+pub use crate::rate_limit::RateLimit;
 use crate::region::Hosts;
 use crate::secret::Secret;
 

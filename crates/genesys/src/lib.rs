@@ -28,6 +28,7 @@
 
 pub mod agent;
 pub mod budget;
+mod call_error;
 pub mod client;
 pub mod conversation;
 pub mod envelope;
@@ -37,6 +38,7 @@ pub mod integration;
 pub mod message;
 pub mod notifications;
 pub mod oauth;
+mod rate_limit;
 pub mod receipt;
 mod record;
 pub mod region;
@@ -46,13 +48,12 @@ pub mod signature;
 pub mod webhook;
 
 pub use budget::{Budget, BudgetConfig, Lane, Permit};
-pub use client::{
-    Answer, Body, CallError, Client, Credentials, Exchange, LastCall, MayLeave, RateLimit,
-    Transport,
-};
+pub use call_error::CallError;
+pub use client::{Answer, Body, Client, Credentials, Exchange, LastCall, MayLeave, Transport};
 pub use envelope::{Envelope, NotJson};
 pub use error_body::ErrorBody;
 pub use message::{Channel, Content, Party};
+pub use rate_limit::RateLimit;
 pub use region::Hosts;
 pub use secret::Secret;
 pub use webhook::WebhookMessage;

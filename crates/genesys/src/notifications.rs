@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
-use crate::client::CallError;
+use crate::call_error::CallError;
 use crate::record::record;
 use crate::region::{REGIONS, Region};
 

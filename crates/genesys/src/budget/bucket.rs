@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::client::RateLimit;
+use crate::rate_limit::RateLimit;
 
 /// Genesys counts calls a minute.
 const WINDOW: Duration = Duration::from_mins(1);

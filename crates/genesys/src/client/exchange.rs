@@ -11,10 +11,10 @@ use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use super::departure::Departure;
-use super::rate_limit::retry_after;
 use super::transport::CALLED_OFF;
 use super::{CallError, MayLeave, RateLimit, Transport};
 use crate::error_body::ErrorBody;
+use crate::rate_limit::retry_after;
 
 /// The longest answer that is read. Genesys's largest answers are conversations of some hundred
 /// kilobytes.

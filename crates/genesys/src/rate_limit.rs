@@ -43,7 +43,7 @@ impl RateLimit {
 
 /// `Retry-After`, at most an hour. Genesys sends seconds. A proxy may send a date, which is read
 /// against the `Date` of the same answer, and is useless without one.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     lenient::retry_after(text("retry-after")?, text("date"), None).map(|pause| pause.min(LONGEST))
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::RateLimit;
 use crate::error_body::ErrorBody;
+use crate::rate_limit::RateLimit;
 
 /// A call failed. The text says how, with Genesys's code and context id. It contains no secret and
 /// no message.
