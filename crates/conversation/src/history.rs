@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::input::Owed;
-use crate::record::{Fate, PostResult, Record};
+use crate::owed::{Fate, Owed, PostResult};
+use crate::record::Record;
 use crate::{AttemptOutcome, MessageId, Report, SessionId, TellOutcome};
 
 /// How late a forward may be (I8).

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::input::{Effect, Ignored, Owed};
+use crate::input::{Effect, Ignored};
 use crate::mutant::{self, Mutant};
+use crate::owed::{Owed, PostResult};
 use crate::policy::{CustomerLeft, HandshakeStart, InboundPolicy, NoticeKind};
-use crate::record::{PostResult, Record};
+use crate::record::Record;
 use crate::state::{Conversation, Session, later};
 use crate::turn::Turn;
 use crate::{MessageId, Reason, ReasonCode};

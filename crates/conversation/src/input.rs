@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::owed::{Owed, PostResult};
 use crate::policy::NoticeKind;
-use crate::record::{ClosedBy, Fate, PostResult};
+use crate::record::ClosedBy;
 use crate::{
     AttemptOutcome, MessageId, OpenOutcome, Reason, Record, Report, SessionId, TellOutcome,
 };
@@ -199,37 +200,6 @@ pub enum Effect {
     },
 }
 
-/// What Genesys is owed. Each item stays owed, across restarts, until Genesys takes it or refuses
-/// it for good.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "owed", rename_all = "snake_case")]
-pub enum Owed {
-    /// A receipt about an agent's message; ends with [`Input::ReceiptDone`].
-    Receipt {
-        /// The message.
-        message: MessageId,
-        /// What it says; `None` is the non-final `Sent`.
-        fate: Option<Fate>,
-    },
-    /// A customer's message; ends with [`Input::InboundDone`].
-    Inbound {
-        /// The message.
-        message: MessageId,
-    },
-    /// A note to the agent; ends with [`Input::NoticeDone`].
-    Notice {
-        /// About which message.
-        message: MessageId,
-        /// What.
-        notice: NoticeKind,
-    },
-    /// A request to disconnect the customer's participant; ends with [`Input::DisconnectDone`].
-    Disconnect {
-        /// Genesys's conversation id.
-        id: Box<str>,
-    },
-}
-
 /// What one input led to: first the records, which must all be durable; then the effects, in this
 /// order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,33 +210,6 @@ pub struct Step {
     pub effects: Vec<Effect>,
     /// Why the input had no effect, if it had none; for a counter.
     pub ignored: Option<Ignored>,
-}
-
-impl Owed {
-    /// Whether people wait for it: the agent waits for the customer's words, or for the news that a
-    /// message failed.
-    pub fn is_urgent(&self) -> bool {
-        match self {
-            Self::Receipt { fate, .. } => fate.as_ref().is_some_and(Fate::is_failed),
-            Self::Inbound { .. } | Self::Notice { .. } | Self::Disconnect { .. } => true,
-        }
-    }
-
-    /// Whether the customer's next words wait for it.
-    pub fn holds_back_words(&self) -> bool {
-        matches!(self, Self::Inbound { .. } | Self::Disconnect { .. })
-    }
-
-    /// What it is about. A newer item replaces an older one with the same key: a final receipt
-    /// replaces the `Sent` before it.
-    pub fn key(&self) -> String {
-        match self {
-            Self::Receipt { message, .. } => format!("receipt/{message}"),
-            Self::Inbound { message } => format!("inbound/{message}"),
-            Self::Notice { message, notice } => format!("notice/{notice:?}/{message}"),
-            Self::Disconnect { .. } => "disconnect".to_owned(),
-        }
-    }
 }
 
 /// Why an input had no effect.

@@ -16,6 +16,7 @@ mod input;
 pub mod mutant;
 mod outbound;
 mod outcome;
+mod owed;
 mod policy;
 mod reason;
 mod record;
@@ -25,14 +26,15 @@ mod turn;
 
 pub use history::{Breach, History, Written};
 pub use ids::{ConversationId, IntegrationName, MessageId, SessionId};
-pub use input::{Effect, Ignored, Input, Owed, Step};
+pub use input::{Effect, Ignored, Input, Step};
 pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report, TellOutcome};
+pub use owed::{Fate, Owed, PostResult};
 pub use policy::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
     InboundLimits, InboundPolicy, NoticeKind, OnUnknown, Policy, ReceiptPolicy, SendReceipts,
 };
 pub use reason::{Reason, ReasonCode};
-pub use record::{ClosedBy, Fate, PostResult, Record};
+pub use record::{ClosedBy, Record};
 pub use state::Conversation;
 
 /// The source of time. The only implementation that reads the machine's clock is in `gateway`.

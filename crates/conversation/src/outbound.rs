@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::input::{Effect, Ignored, Owed};
+use crate::input::{Effect, Ignored};
 use crate::mutant::{self, Mutant};
+use crate::owed::{Fate, Owed};
 use crate::policy::{AfterFailure, NoticeKind, OnUnknown, SendReceipts};
-use crate::record::{ClosedBy, Fate, Record};
+use crate::record::{ClosedBy, Record};
 use crate::state::{Conversation, OpenAttempt, Session, Waiting, later};
 use crate::turn::Turn;
 use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, Report};

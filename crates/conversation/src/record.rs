@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::input::Owed;
+use crate::owed::{Fate, Owed, PostResult};
 use crate::policy::NoticeKind;
 use crate::{AttemptOutcome, MessageId, Reason, Report, SessionId, TellOutcome};
 
@@ -233,38 +233,6 @@ pub enum Record {
     Ending,
 }
 
-/// What became of an agent's message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fate", rename_all = "snake_case")]
-pub enum Fate {
-    /// The chat service said so.
-    Delivered,
-    /// The chat service took it and never said what became of it.
-    Sent,
-    /// It did not arrive, or the outcome is unknown and the policy counts that as a failure.
-    Failed {
-        /// Why.
-        reason: Reason,
-    },
-}
-
-/// What Genesys said to something that we posted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-pub enum PostResult {
-    /// It took it.
-    Posted {
-        /// The id that Genesys gave, if it gives one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        genesys_id: Option<Box<str>>,
-    },
-    /// It will never take it.
-    Refused {
-        /// Its answer, for people.
-        why: Box<str>,
-    },
-}
-
 /// What closed a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -277,18 +245,4 @@ pub enum ClosedBy {
     Lost,
     /// The agent's side ended the conversation.
     Agent,
-}
-
-impl PostResult {
-    /// Whether Genesys took it.
-    pub fn is_posted(&self) -> bool {
-        matches!(self, Self::Posted { .. })
-    }
-}
-
-impl Fate {
-    /// Whether the message failed.
-    pub fn is_failed(&self) -> bool {
-        matches!(self, Self::Failed { .. })
-    }
 }

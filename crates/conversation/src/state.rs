@@ -11,8 +11,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::input::Owed;
 use crate::mutant::{self, Mutant};
+use crate::owed::Owed;
 use crate::policy::Policy;
 use crate::record::Record;
 use crate::{MessageId, Reason, SessionId};

@@ -7,8 +7,8 @@ use super::{
     Conversation, Failing, OpenAttempt, Opening, Session, Telling, Unreported, Untold, Waiting,
     WaitingInbound, later,
 };
-use crate::input::Owed;
 use crate::mutant::{self, Mutant};
+use crate::owed::Owed;
 use crate::record::{ClosedBy, Record};
 use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, SessionId, TellOutcome};
 
