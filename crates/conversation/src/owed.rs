@@ -30,7 +30,8 @@ pub enum Owed {
         /// What.
         notice: NoticeKind,
     },
-    /// A request to disconnect the customer's participant; ends with [`crate::Input::DisconnectDone`].
+    /// A request to disconnect the customer's participant; ends with
+    /// [`crate::Input::DisconnectDone`].
     Disconnect {
         /// Genesys's conversation id.
         id: Box<str>,

@@ -3,7 +3,7 @@
 use conversation::{ConversationId, Input, IntegrationName, MessageId, Owed, Record};
 use jiff::Timestamp;
 
-use super::Flaw;
+use super::flaw::Flaw;
 use super::tables::{Debt, Tables};
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;

@@ -8,20 +8,14 @@ use conversation::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::tables::Tables;
-use super::{Database, SimulatedLink};
+use super::SimulatedLink;
+use super::database::Database;
+use super::tables::{ClockPair, Tables};
 use crate::lease::HeldLeases;
 use crate::store_clock::{Machine, Start, StoreClock};
 
 /// 2026-11-20T09:00:00Z: what the database's own clock shows at the first query.
 const BEGUN: Timestamp = Timestamp::constant(1_795_165_200, 0);
-
-/// What the store's clock said, and what the database's clock said at that moment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pair {
-    time: Timestamp,
-    at: Timestamp,
-}
 
 impl Database {
     /// The clock of a node that starts.
@@ -35,7 +29,7 @@ impl Database {
                 Start { gone_on, latest: last.time, wall: at, idle: false }.time()
             }
         };
-        tables.clock = Some(Pair { time, at });
+        tables.clock = Some(ClockPair { time, at });
         StoreClock::starting_at(machine, time)
     }
 }
@@ -54,7 +48,7 @@ impl Tables {
         match self.clock {
             Some(last) if last.time > now => Some(last.time),
             Some(_) | None => {
-                self.clock = Some(Pair { time: now, at });
+                self.clock = Some(ClockPair { time: now, at });
                 None
             }
         }

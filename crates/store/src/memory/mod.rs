@@ -8,24 +8,25 @@
 mod accept;
 mod append;
 mod clock;
+mod database;
 mod flaw;
 mod lease;
+mod lease_server;
 mod prune;
 mod read;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conversation::{ConversationId, IntegrationName, MessageId, Record};
+use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
-use crate::lease::{HeldLeases, SHARDS};
+use crate::lease::HeldLeases;
 use crate::observe::Observer;
 use crate::share::LeaseKeeper;
 use crate::{
@@ -33,6 +34,7 @@ use crate::{
     InboxItem, LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, Ownership,
     OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation,
 };
+pub use database::{Database, Journaled};
 pub use flaw::Flaw;
 use tables::Tables;
 
@@ -58,130 +60,6 @@ pub trait SimulatedLink: Send + Sync + 'static {
 pub struct Direct;
 
 impl SimulatedLink for Direct {}
-
-/// What is told of each step that became durable.
-pub type Journaled = dyn Fn(&ConversationId, u64, Timestamp, &[Record]) + Send + Sync;
-
-/// The database: what is durable.
-pub struct Database {
-    tables: Mutex<Tables>,
-    watcher: Mutex<Option<Arc<Journaled>>>,
-    /// What each node knows of its leases, by the node's name.
-    nodes: Mutex<BTreeMap<String, Weak<HeldLeases>>>,
-    flaw: Option<Flaw>,
-}
-
-impl Database {
-    /// An empty one.
-    pub fn new(flaw: Option<Flaw>) -> Arc<Self> {
-        Arc::new(Self {
-            tables: Mutex::default(),
-            watcher: Mutex::default(),
-            nodes: Mutex::default(),
-            flaw,
-        })
-    }
-
-    /// Tells of each step that becomes durable, in order.
-    pub fn watch(&self, watcher: Arc<Journaled>) {
-        *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
-    }
-
-    /// Which node has the lease for a conversation, as the table says.
-    pub fn holder(&self, conversation: &ConversationId) -> Option<String> {
-        self.tables().sharing.holder(conversation)
-    }
-
-    /// When the lease for a conversation was taken, renewed or given up last, as the table says.
-    pub fn lease_written(&self, conversation: &ConversationId) -> Option<Instant> {
-        self.tables().sharing.written(conversation)
-    }
-
-    /// The names of the nodes that rely on a lease for a conversation at this moment, each by its
-    /// own clock.
-    pub fn relying(&self, conversation: &ConversationId) -> Vec<String> {
-        self.relied_on()
-            .into_iter()
-            .filter(|(_, leases)| leases.trusts(conversation))
-            .map(|(name, _)| name)
-            .collect()
-    }
-
-    /// Whether this node relies on its lease for a conversation at this moment, by its own clock.
-    pub fn relies(&self, node: &str, conversation: &ConversationId) -> bool {
-        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.get(node).and_then(Weak::upgrade).is_some_and(|leases| leases.trusts(conversation))
-    }
-
-    /// The shards that two nodes rely on at this moment, each by its own clock; `runs` says which
-    /// nodes count.
-    pub fn relied_on_twice(&self, runs: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut owners = [None; SHARDS];
-        let mut twice = Vec::new();
-        let nodes = self.relied_on();
-        for (name, leases) in nodes.iter().filter(|(name, _)| runs(name)) {
-            for shard in leases.trusted_shards() {
-                if let Some(other) = owners[shard].replace(name) {
-                    twice.push(format!("{other} and {name} rely on shard {shard:02x}"));
-                }
-            }
-        }
-        twice
-    }
-
-    fn relied_on(&self) -> Vec<(String, Arc<HeldLeases>)> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|_, leases| leases.strong_count() > 0);
-        nodes.iter().filter_map(|(name, leases)| Some((name.clone(), leases.upgrade()?))).collect()
-    }
-
-    /// Steps the database's wall clock, ahead or back.
-    pub fn step_clock(&self, millis: i64) {
-        self.tables().sharing.step_clock(millis);
-    }
-
-    /// Another server takes the database's place, which lacks what happened to the leases in so
-    /// long a time.
-    pub fn promote(&self, lacks: Duration) {
-        self.tables().sharing.promote(lacks);
-    }
-
-    /// How many of the shards a node has the lease for now.
-    pub fn shards(&self, node: &str) -> usize {
-        self.tables().sharing.shards(node)
-    }
-
-    /// Whether nothing waits in it: no input, nothing that Genesys is owed.
-    pub fn is_done(&self) -> bool {
-        let tables = self.tables();
-        tables.inbox.is_empty() && tables.outbox.is_empty()
-    }
-
-    /// What waits in it, for people.
-    pub fn what_is_open(&self) -> String {
-        let tables = self.tables();
-        let inbox: Vec<_> = tables.inbox.iter().take(3).collect();
-        let outbox: Vec<_> = tables.outbox.values().take(3).map(|debt| &debt.owed).collect();
-        format!(
-            "{} inputs {inbox:?} and {} debts {outbox:?}",
-            tables.inbox.len(),
-            tables.outbox.len()
-        )
-    }
-
-    /// Tells of a step that has become durable.
-    fn tell(&self, append: &Append) {
-        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(watcher) = watcher {
-            watcher(&append.conversation, append.after, append.at, &append.records);
-        }
-    }
-
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        // A panic within would end the simulation anyway.
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// One node's connection to the database.
 pub struct MemoryStore {
@@ -232,10 +110,7 @@ impl MemoryStore {
     ) -> Self {
         let (tell, hints) = mpsc::channel(WAITING);
         let leases = HeldLeases::none();
-        database.tables().hear(node, tell);
-        let mut nodes = database.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.insert(node.to_owned(), Arc::downgrade(&leases));
-        drop(nodes);
+        database.join(node, &leases, tell);
         let share = LeaseKeeper {
             table: lease::MemoryLeases { database: Arc::clone(database), line: Arc::clone(&line) },
             node: node.into(),

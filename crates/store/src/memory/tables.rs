@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::lease::LeaseServer;
+use super::lease_server::LeaseServer;
 use crate::lease::SHARDS;
 use crate::{Direction, MessageRow};
 
@@ -31,9 +31,16 @@ pub(super) struct Tables {
     pub(super) last: u64,
     pub(super) sharing: LeaseServer,
     pub(super) listeners: BTreeMap<String, mpsc::Sender<ConversationId>>,
-    pub(super) clock: Option<super::clock::Pair>,
+    pub(super) clock: Option<ClockPair>,
     /// When the database's clock began.
     pub(super) begun: Option<Instant>,
+}
+
+/// What the store's clock said, and what the database's clock said at that moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockPair {
+    pub(super) time: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 pub(super) struct Row {
@@ -79,6 +86,20 @@ impl Tables {
         let seq = self.next();
         let customers = matches!(input, Input::CustomerMessage { .. });
         self.inbox.insert((conversation.clone(), seq), (customers, input));
+    }
+
+    /// Hints for this node go there from now on.
+    pub(super) fn hear(&mut self, node: &str, hints: mpsc::Sender<ConversationId>) {
+        self.listeners.insert(node.to_owned(), hints);
+    }
+
+    pub(super) fn hint(&self, conversation: &ConversationId) {
+        if let Some(hints) =
+            self.sharing.holder(conversation).and_then(|node| self.listeners.get(&node))
+        {
+            // Best effort: what is lost is found by looking.
+            let _ = hints.try_send(conversation.clone());
+        }
     }
 
     /// Whether a node that answers for `shards` answers for this conversation.

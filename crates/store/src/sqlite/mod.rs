@@ -4,6 +4,7 @@ mod accept;
 mod append;
 mod checkpoint;
 mod clock;
+mod job;
 mod lock;
 mod open;
 mod portable;
@@ -30,11 +31,12 @@ use crate::{
     OutboxItem, Ownership, Store, StoreClock, StoreError, WatchedConversation, failpoint,
 };
 use checkpoint::Log;
+use job::WriterJob;
 pub use lock::Holder;
 use open::Opened;
 use reader::ReaderPool;
 use recent::{CachedInbox, HotCache};
-use writer::{Shared, Writer, WriterJob};
+use writer::{Shared, Writer};
 use written::TxState;
 
 /// The embedded store.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
 
-use super::writer::WriterJob;
+use super::job::WriterJob;
 
 /// The most that one commit takes. A larger batch gains nothing, and every caller in it waits
 /// longer.

@@ -6,36 +6,21 @@ use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use conversation::ConversationId;
-use jiff::Timestamp;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::checkpoint::{self, Log};
+use super::job::{Reply, WriterJob};
 use super::lock::StoreLock;
 use super::queue::{BATCH, QUEUE, Waiting};
 use super::recent::{HotCache, InboxChange};
 use super::written::TxState;
 use super::{accept, append, prune};
-use crate::{Acceptance, Append, Arrival, AtomicOutcome, NewMessage, StoreError, failpoint};
+use crate::{Acceptance, AtomicOutcome, StoreError, failpoint};
 
 /// After this many changed rows a checkpoint is worthwhile. With more at once, commits wait longer
 /// behind it.
 const WORTH: u64 = 600;
-
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-pub(super) enum WriterJob {
-    Accept(Box<Arrival>, Reply<Acceptance>),
-    Append(Box<Append>, Reply<AtomicOutcome>),
-    AcceptWithStep(Box<(NewMessage, Append)>, Reply<AtomicOutcome>),
-    Prune(Timestamp, Vec<ConversationId>, Reply<u64>),
-    ForgetEvents(Timestamp, Reply<u64>),
-    Probe(Reply<()>),
-    Work(Work, Reply<()>),
-    /// Wakes the thread, which then looks at the probes that go ahead.
-    Look,
-}
 
 /// Probes that go ahead of the queue.
 #[derive(Default)]
@@ -53,9 +38,6 @@ impl Ahead {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
-
-/// A job that only this thread may run.
-pub(super) type Work = Box<dyn FnOnce(&Connection, &mut TxState) -> rusqlite::Result<()> + Send>;
 
 /// What a job will answer once its commit has returned.
 enum Outcome {

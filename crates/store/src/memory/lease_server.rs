@@ -1,0 +1,240 @@
+//! Nodes and leases, as kept by a database whose clock may be stepped and which another server may
+//! replace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversation::ConversationId;
+use tokio::time::Instant;
+
+use super::flaw::Flaw;
+use crate::lease::{SHARDS, name, number, shard_of};
+use crate::observe::{ClusterView, LeaseRow, NodeRow};
+use crate::share::Member;
+
+/// How long past states of the leases are remembered.
+const PAST: Duration = Duration::from_secs(30);
+
+/// Who has a shard.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    node: Arc<str>,
+    stamp: u64,
+    /// On which server it was written.
+    server: u64,
+    /// By the database's clock, which only [`Flaw::LeaseByClock`] reads.
+    until: Duration,
+    /// When it was last taken, renewed or given up.
+    written: Instant,
+    ttl: Duration,
+}
+
+/// The leases, and the server that keeps them.
+#[derive(Debug, Default)]
+pub(super) struct LeaseServer {
+    /// Shared with the remembered past states.
+    leases: Arc<BTreeMap<usize, Lease>>,
+    /// Each with a stamp of its last round.
+    nodes: BTreeMap<String, NodeRow>,
+    stamps: u64,
+    server: u64,
+    /// How far the clock is ahead of the true time, in milliseconds.
+    ahead: i64,
+    /// Past states, for a server that lacks the newest one.
+    past: Vec<Past>,
+    start: Option<Instant>,
+}
+
+/// What the tables held at one time.
+#[derive(Clone, Debug)]
+struct Past {
+    at: Instant,
+    leases: Arc<BTreeMap<usize, Lease>>,
+    nodes: BTreeMap<String, NodeRow>,
+}
+
+impl LeaseServer {
+    /// See [`LeaseTable::look`](crate::share::LeaseTable::look).
+    pub(super) fn look(
+        &mut self,
+        me: &Member<'_>,
+        held: &[String],
+        confirmed: Option<&str>,
+        flaw: Option<Flaw>,
+    ) -> ClusterView {
+        self.remember();
+        if me.stepping_down {
+            self.nodes.remove(me.name);
+        } else {
+            let (name, stamp) = (me.name.to_owned(), self.stamp().to_string());
+            self.nodes.insert(name.clone(), NodeRow { name, stamp, ttl: me.ttl });
+        }
+        let renewed = self.renew(me, held, confirmed);
+        ClusterView {
+            server: self.server.to_string(),
+            renewed,
+            leases: (0..SHARDS).map(|shard| self.row(shard, me, flaw)).collect(),
+            nodes: self.nodes.values().cloned().collect(),
+        }
+    }
+
+    /// See [`LeaseTable::take`](crate::share::LeaseTable::take).
+    pub(super) fn take(
+        &mut self,
+        me: &Member<'_>,
+        server: &str,
+        free: &[LeaseRow],
+        most: usize,
+        flaw: Option<Flaw>,
+    ) -> Vec<String> {
+        if self.server.to_string() != server {
+            return Vec::new();
+        }
+        let unchanged = |wanted: &&LeaseRow| {
+            number(&wanted.shard).is_some_and(|shard| self.row(shard, me, flaw) == **wanted)
+        };
+        let shards: Vec<String> =
+            free.iter().filter(unchanged).take(most).map(|row| row.shard.clone()).collect();
+        for shard in shards.iter().filter_map(|name| number(name)) {
+            self.write(shard, me.name, me.ttl);
+        }
+        shards
+    }
+
+    /// See [`LeaseTable::forget`](crate::share::LeaseTable::forget).
+    pub(super) fn forget(&mut self, nodes: &[String]) {
+        self.nodes.retain(|name, _| !nodes.contains(name));
+    }
+
+    fn stamp(&mut self) -> u64 {
+        self.stamps += 1;
+        self.stamps
+    }
+
+    /// What the database's wall clock shows.
+    fn clock(&self) -> Duration {
+        let since = self.start.map_or(Duration::ZERO, |start| start.elapsed());
+        let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX / 2);
+        // Early enough that it can be set back.
+        Duration::from_millis((1_000_000_000_000 + millis + self.ahead).unsigned_abs())
+    }
+
+    fn write(&mut self, shard: usize, node: &str, ttl: Duration) {
+        let (stamp, server, until) = (self.stamp(), self.server, self.clock() + ttl);
+        let written = Instant::now();
+        Arc::make_mut(&mut self.leases)
+            .insert(shard, Lease { node: node.into(), stamp, server, until, written, ttl });
+    }
+
+    fn renew(&mut self, me: &Member<'_>, held: &[String], confirmed: Option<&str>) -> Vec<String> {
+        let (until, server) = (self.clock() + me.ttl, self.server);
+        let same = confirmed.is_some_and(|confirmed| confirmed == server.to_string());
+        let mut renewed = Vec::new();
+        for (shard, lease) in
+            Arc::make_mut(&mut self.leases).iter_mut().filter(|(_, lease)| *lease.node == *me.name)
+        {
+            if held.binary_search(&name(*shard)).is_err() {
+                continue;
+            }
+            self.stamps += 1;
+            lease.stamp = self.stamps;
+            lease.until = until;
+            lease.written = Instant::now();
+            lease.ttl = me.ttl;
+            if same {
+                lease.server = server;
+            }
+            renewed.push(name(*shard));
+        }
+        renewed
+    }
+
+    fn row(&self, shard: usize, me: &Member<'_>, flaw: Option<Flaw>) -> LeaseRow {
+        // `None`: no node has ever held it, as far as this server knows.
+        let lease = self.leases.get(&shard);
+        let (holder, stamp, server) =
+            lease.map_or(("", 0, 0), |lease| (&*lease.node, lease.stamp, lease.server));
+        let free = match flaw {
+            Some(Flaw::LeaseStolen) => *holder != *me.name,
+            Some(Flaw::LeaseByClock) => lease.is_none_or(|lease| lease.until <= self.clock()),
+            _ => false,
+        };
+        LeaseRow {
+            shard: name(shard),
+            holder: if free { String::new() } else { holder.to_owned() },
+            stamp: stamp.to_string(),
+            written_here: free || server == self.server,
+            // A row without its first take does not say how long that lease lasts.
+            ttl: lease.map_or(me.ttl, |lease| me.ttl.max(lease.ttl)),
+        }
+    }
+
+    /// See [`LeaseTable::release`](crate::share::LeaseTable::release).
+    pub(super) fn release(&mut self, node: &str, server: &str, shards: &[String]) {
+        if self.server.to_string() != server {
+            return;
+        }
+        for shard in shards.iter().filter_map(|name| number(name)) {
+            if let Some(lease) = self.leases.get(&shard).filter(|lease| *lease.node == *node) {
+                self.write(shard, "", lease.ttl);
+            }
+        }
+    }
+
+    /// A node leaves, and gives up the leases in its name. These are the leases that it held as
+    /// confirmed by that server. They also include leases that were taken or given up on this
+    /// server without the node receiving the answer.
+    pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
+        let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
+        let given_up = |(shard, lease): (&usize, &Lease)| {
+            let is_its_own = lease.server == here || (by_word && held.contains(&name(*shard)));
+            (*lease.node == *node && is_its_own).then_some((*shard, lease.ttl))
+        };
+        let given_up: Vec<_> = self.leases.iter().filter_map(given_up).collect();
+        for (shard, ttl) in given_up {
+            self.write(shard, "", ttl);
+        }
+        self.nodes.remove(node);
+    }
+
+    fn remember(&mut self) {
+        let now = Instant::now();
+        self.start.get_or_insert(now);
+        self.past.retain(|past| past.at + PAST > now);
+        self.past.push(Past { at: now, leases: self.leases.clone(), nodes: self.nodes.clone() });
+    }
+
+    /// Sets the database's wall clock ahead or back.
+    pub(super) fn step_clock(&mut self, millis: i64) {
+        self.ahead += millis;
+    }
+
+    /// Another server becomes the database. It lacks the lease changes of the last `lacks`.
+    pub(super) fn promote(&mut self, lacks: Duration) {
+        self.server += 1;
+        let now = Instant::now();
+        if let Some(past) = self.past.iter().rev().find(|past| past.at + lacks <= now).cloned() {
+            self.leases = past.leases;
+            self.nodes = past.nodes;
+        }
+        self.past.clear();
+    }
+
+    /// Which node has the lease for a conversation, as the table says.
+    pub(super) fn holder(&self, conversation: &ConversationId) -> Option<String> {
+        let shard = shard_of(conversation)?;
+        self.leases.get(&shard).map(|lease| lease.node.to_string()).filter(|node| !node.is_empty())
+    }
+
+    /// When the lease for a conversation was last taken, renewed or given up.
+    pub(super) fn written(&self, conversation: &ConversationId) -> Option<Instant> {
+        let shard = shard_of(conversation)?;
+        self.leases.get(&shard).map(|lease| lease.written)
+    }
+
+    /// How many shards a node has the lease for.
+    pub(super) fn shards(&self, node: &str) -> usize {
+        self.leases.values().filter(|lease| *lease.node == *node).count()
+    }
+}
