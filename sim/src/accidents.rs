@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::node::Node;
-use crate::world::World;
+use crate::process::Node;
+use crate::spells::{Endpoint, Trouble};
+use crate::world::{Weather, World};
+
+/// The longest spell, in milliseconds.
+const LONGEST: u64 = 40_000;
 
 /// Causes accidents until it is told to stop.
 pub(crate) async fn run(world: Arc<World>) {
@@ -104,6 +108,23 @@ pub(crate) async fn servers(world: Arc<World>) {
     }
 }
 
+/// Starts lasting trouble at Genesys until it is told to stop.
+pub(crate) async fn spells(world: Arc<World>) {
+    let every = world.plan.faults.spells_every;
+    if every == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(world.between(1, 2 * every)).await;
+        let endpoint = Endpoint::ALL[world.below(Endpoint::ALL.len())];
+        let trouble = Trouble::ALL[world.below(Trouble::ALL.len())];
+        let (now, lasts) = (world.passed(), world.between(500, LONGEST));
+        if world.genesys().spells.begin(endpoint, trouble, now, lasts) {
+            world.tell(format_args!("genesys   {endpoint:?}: {trouble:?} for {lasts:?}"));
+        }
+    }
+}
+
 /// Restarts dead nodes, whatever killed them.
 pub(crate) async fn raise(world: Arc<World>) {
     loop {
@@ -130,11 +151,7 @@ fn start(world: &Arc<World>, place: usize) {
 pub(crate) fn calm(world: &Arc<World>) {
     world.tell("it is calm from here on");
     world.change(|weather| {
-        *weather = crate::world::Weather {
-            calm: true,
-            leases_lost: weather.leases_lost,
-            ..Default::default()
-        };
+        *weather = Weather { calm: true, leases_lost: weather.leases_lost, ..Default::default() };
     });
     for place in 0..world.plan.nodes {
         let mut nodes = world.nodes();

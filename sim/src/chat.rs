@@ -2,7 +2,6 @@
 //! closes its sessions and lies, as the plan says. It recognizes a message by its idempotency key,
 //! and reports its fate to the gateway later.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,67 +10,12 @@ use connector::{
     Capabilities, CheckError, Connector, ContentKinds, Departure, Forward, MediaRange, Obstacle,
     Open, Refusal, Typing,
 };
-use conversation::{
-    AttemptOutcome, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
-};
+use conversation::{AttemptOutcome, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode};
 use serde_json::json;
 
-use crate::node::Gate;
+use crate::process::Gate;
 use crate::traffic;
 use crate::world::World;
-
-/// What the chat service knows.
-pub(crate) struct Chat {
-    rooms: BTreeMap<ConversationId, Room>,
-    events: u64,
-}
-
-#[derive(Default)]
-struct Room {
-    session: Option<SessionId>,
-    sessions: u32,
-    /// A handshake is pending.
-    shaking: bool,
-    /// Counts the events that end a pending handshake.
-    ends: u32,
-    /// Every message that it ever accepted, by its key.
-    taken: BTreeMap<MessageId, String>,
-    last: Option<MessageId>,
-}
-
-impl Chat {
-    pub(crate) fn new(customers: &[ConversationId]) -> Self {
-        let rooms = customers.iter().map(|customer| (customer.clone(), Room::default()));
-        Self { rooms: rooms.collect(), events: 0 }
-    }
-
-    fn room(&mut self, conversation: &ConversationId) -> &mut Room {
-        self.rooms.entry(conversation.clone()).or_default()
-    }
-
-    /// An id for an event.
-    fn event(&mut self) -> String {
-        self.events += 1;
-        format!("event-{}", self.events)
-    }
-}
-
-impl Room {
-    /// Drops the session and any pending handshake.
-    fn forget(&mut self) {
-        self.session = None;
-        self.shaking = false;
-        self.ends += 1;
-    }
-
-    fn open(&mut self) -> SessionId {
-        self.sessions += 1;
-        self.shaking = false;
-        let session = SessionId::new(format!("session-{}", self.sessions));
-        self.session = Some(session.clone());
-        session
-    }
-}
 
 pub(crate) struct SimConnector {
     world: Arc<World>,
@@ -413,7 +357,7 @@ pub(crate) async fn comings(world: Arc<World>) {
             }
             _ => {
                 world.tell("chat      restarts, and knows no session");
-                world.chat().rooms.values_mut().for_each(Room::forget);
+                world.chat().forget();
                 let body = json!({ "type": "session.lost", "id": event });
                 tokio::spawn(traffic::tell(Arc::clone(&world), event, body, Duration::ZERO));
             }

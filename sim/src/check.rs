@@ -1,124 +1,19 @@
 //! The invariants, looked at with every step: each record that becomes durable, each message that
 //! leaves for the chat service, each receipt that reaches Genesys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use conversation::{
-    AttemptOutcome, ConversationId, Fate, History, MessageId, PostResult, Record, Written,
-};
+use conversation::{AttemptOutcome, ConversationId, Fate, MessageId, PostResult, Record, Written};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::in_time::InTime;
+use crate::ledger::{Ledger, Life, Times, goes_first, live, of_customer};
 use crate::world::World;
 
 /// So many customers who wait for Genesys are no coincidence, as docs/guarantees.md says.
 const FEW: usize = 4;
 /// A chat service that said nothing more after its 202 is asked again after that.
 const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(10);
-
-/// What is known of everything so far.
-#[derive(Default)]
-pub(crate) struct Check {
-    pub(crate) breaches: Vec<String>,
-    histories: BTreeMap<ConversationId, Journal>,
-    lives: BTreeMap<MessageId, Life>,
-    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all
-    /// times here.
-    pub(crate) promised: BTreeMap<MessageId, u64>,
-    /// When Genesys first sent an agent's message.
-    sent: BTreeMap<MessageId, u64>,
-    /// What Genesys wrote on an agent's message as its time: the order is judged by that, whatever
-    /// the journal says.
-    written: BTreeMap<MessageId, Written>,
-    /// Customers that left: when the chat service began to say so, and when that was durable.
-    left: Vec<(ConversationId, u64, u64)>,
-    /// When that was, and when it was promised, in true time.
-    times: BTreeMap<MessageId, Times>,
-    pub(crate) in_time: InTime,
-    /// How often Genesys has shown that it works: by an answer to a question, and by taking each
-    /// customer's words.
-    life: (u32, BTreeMap<usize, u32>),
-    /// Customers' messages that are on their way to Genesys: how often it had shown others that it
-    /// works before.
-    released: BTreeMap<MessageId, u32>,
-    /// When the gateway accepted customers' messages, by customer and number.
-    words: BTreeMap<(usize, u64), Duration>,
-    /// Customers' messages that were given up.
-    refused: BTreeSet<MessageId>,
-    /// Those that the chat service was told of.
-    told_refused: BTreeSet<MessageId>,
-    pub(crate) forwards: u64,
-    pub(crate) repeats: u64,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Times {
-    sent: Duration,
-    promised: Option<Duration>,
-}
-
-#[derive(Default)]
-struct Journal {
-    history: History,
-    breaches: usize,
-    arrivals: u64,
-    /// The greatest time of an accepted message.
-    latest: Option<Timestamp>,
-}
-
-impl Journal {
-    /// The place of a message that is accepted now: Genesys's time, then arrival.
-    fn place(&mut self, written: Written) -> (Timestamp, u64) {
-        self.arrivals += 1;
-        let time = match written {
-            Written::At(time) => time,
-            Written::NoTime => self.latest.unwrap_or(Timestamp::MIN),
-        };
-        self.latest = self.latest.max(Some(time));
-        (time, self.arrivals)
-    }
-}
-
-/// One agent's message.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
-struct Life {
-    place: (Timestamp, u64),
-    /// Counted in records that became durable.
-    accepted: u64,
-    first_attempt: Option<u64>,
-    open: bool,
-    /// The last attempt's end is not known.
-    unknown: bool,
-    fate: Option<Fate>,
-    owed: bool,
-    taken: Option<u64>,
-    receipts: Vec<String>,
-    /// When Genesys had the final receipt, if it has.
-    receipted: Option<Duration>,
-    /// Genesys has answered a question with "there is no final receipt", and no receipt has come
-    /// since.
-    missing: bool,
-}
-
-impl Life {
-    /// One that was accepted in this step.
-    fn new(place: (Timestamp, u64), accepted: u64) -> Self {
-        Self {
-            place,
-            accepted,
-            first_attempt: None,
-            open: false,
-            unknown: false,
-            fate: None,
-            owed: false,
-            taken: None,
-            receipts: Vec::new(),
-            receipted: None,
-            missing: false,
-        }
-    }
-}
 
 impl World {
     /// Records became durable.
@@ -134,9 +29,9 @@ impl World {
             self.tell(format_args!("journal   customer {customer}: {record:?}"));
         }
         let mut found = Vec::new();
-        let mut check = self.check();
-        let Check { histories, lives, promised, sent, written, left, times, in_time, .. } =
-            &mut *check;
+        let mut ledger = self.ledger();
+        let Ledger { histories, lives, promised, sent, written, left, times, in_time, .. } =
+            &mut *ledger;
         let now = self.passed();
         let journal = histories.entry(conversation.clone()).or_default();
         for (seq, record) in (after + 1..).zip(records) {
@@ -189,7 +84,7 @@ impl World {
                 );
             }
         }
-        drop(check);
+        drop(ledger);
         for record in records {
             self.customers_words(customer, record);
         }
@@ -200,7 +95,7 @@ impl World {
 
     /// Genesys writes this on an agent's message as its time.
     pub(crate) fn writes(&self, id: &str, written: Written) {
-        self.check().written.insert(MessageId::new(id), written);
+        self.ledger().written.insert(MessageId::new(id), written);
     }
 
     /// Genesys answered a question, or took a customer's words.
@@ -208,10 +103,10 @@ impl World {
         if customer.is_none() {
             self.tell(format_args!("genesys   answers a question"));
         }
-        let mut check = self.check();
+        let mut ledger = self.ledger();
         match customer {
-            Some(customer) => *check.life.1.entry(customer).or_default() += 1,
-            None => check.life.0 += 1,
+            Some(customer) => *ledger.life.1.entry(customer).or_default() += 1,
+            None => ledger.life.0 += 1,
         }
     }
 
@@ -220,7 +115,7 @@ impl World {
         let Some((customer, number)) = id.split_once("-said-") else { return };
         if let (Ok(customer), Ok(number)) = (customer.parse(), number.parse()) {
             let now = self.passed();
-            self.check().words.entry((customer, number)).or_insert(now);
+            self.ledger().words.entry((customer, number)).or_insert(now);
         }
     }
 
@@ -228,15 +123,15 @@ impl World {
     /// had them for so long that its store must know.
     fn other_customers_waiting(&self, besides: usize) -> usize {
         let settled = self.plan.takeover + Duration::from_secs(30);
-        let (check, genesys) = (self.check(), self.genesys());
+        let (ledger, genesys) = (self.ledger(), self.genesys());
         let waits = |((customer, number), at): &(&(usize, u64), &Duration)| {
             let id = MessageId::new(format!("{customer}-said-{number}"));
             *customer != besides
                 && self.since(**at) > settled
                 && !genesys.has_heard(*customer, *number)
-                && !check.refused.contains(&id)
+                && !ledger.refused.contains(&id)
         };
-        check
+        ledger
             .words
             .iter()
             .filter(waits)
@@ -249,29 +144,35 @@ impl World {
     pub(crate) fn told_refused(&self, id: &str) {
         self.tell(format_args!("chat      hears that {id} was refused"));
         let id = MessageId::new(id);
-        let known = self.check().refused.contains(&id);
+        let known = self.ledger().refused.contains(&id);
         if !known {
             self.breach(format!("the chat service hears that {id} was refused, and it was not"));
         }
-        self.check().told_refused.insert(id);
+        self.ledger().told_refused.insert(id);
     }
 
     /// A customer's message is on its way, or was given up. Genesys must have worked for others as
     /// often as tries counted.
     fn customers_words(&self, customer: usize, record: &Record) {
-        let mut check = self.check();
-        let signs = check.life.0
-            + check.life.1.iter().filter(|(who, _)| **who != customer).map(|(_, n)| n).sum::<u32>();
+        let mut ledger = self.ledger();
+        let signs = ledger.life.0
+            + ledger
+                .life
+                .1
+                .iter()
+                .filter(|(who, _)| **who != customer)
+                .map(|(_, n)| n)
+                .sum::<u32>();
         match record {
             Record::InboundReleased { message } => {
-                check.released.insert(message.clone(), signs);
+                ledger.released.insert(message.clone(), signs);
             }
             Record::InboundDone { message, result: PostResult::Refused { .. } } => {
-                check.refused.insert(message.clone());
-                let since = signs - check.released.get(message).copied().unwrap_or(signs);
+                ledger.refused.insert(message.clone());
+                let since = signs - ledger.released.get(message).copied().unwrap_or(signs);
                 // One sign may have been on its way when the message was released.
                 let too_few = since + 1 < self.plan.policy.inbound.give_up_tries;
-                drop(check);
+                drop(ledger);
                 if too_few {
                     let what = format!(
                         "I11: {message} is given up although Genesys worked for others {since} \
@@ -293,32 +194,32 @@ impl World {
     /// Genesys sends an agent's message, maybe not for the first time.
     pub(crate) fn sends(&self, id: &str) {
         let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
-        let mut check = self.check();
-        check.sent.entry(id.clone()).or_insert(step);
-        check.times.entry(id).or_insert(Times { sent: now, promised: None });
+        let mut ledger = self.ledger();
+        ledger.sent.entry(id.clone()).or_insert(step);
+        ledger.times.entry(id).or_insert(Times { sent: now, promised: None });
     }
 
     /// The gateway has been told that a customer left, which the chat service knew since that step.
     pub(crate) fn leaves_chat(&self, conversation: &ConversationId, since: u64) {
         let known = self.told().0;
-        self.check().left.push((conversation.clone(), since, known));
+        self.ledger().left.push((conversation.clone(), since, known));
     }
 
     /// An agent's message was answered with a 2xx.
     pub(crate) fn promises(&self, id: &str) {
         let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
-        let mut check = self.check();
-        check.promised.entry(id.clone()).or_insert(step);
-        check.times.entry(id).or_default().promised.get_or_insert(now);
+        let mut ledger = self.ledger();
+        ledger.promised.entry(id.clone()).or_insert(step);
+        ledger.times.entry(id).or_default().promised.get_or_insert(now);
     }
 
     /// A message leaves a node for the chat service.
     pub(crate) fn leaves(&self, node: &str, conversation: &ConversationId, id: &MessageId) {
         let stranger = self.stranger(node, conversation);
-        let mut check = self.check();
-        check.forwards += 1;
-        let latest = check.in_time.latest(&self.plan.policy, id).unwrap_or_default();
-        let wrong = match check.lives.get(id) {
+        let mut ledger = self.ledger();
+        ledger.forwards += 1;
+        let latest = ledger.in_time.latest(&self.plan.policy, id).unwrap_or_default();
+        let wrong = match ledger.lives.get(id) {
             None => Some("I7: it is in no journal".to_owned()),
             Some(life) => match &life.fate {
                 Some(Fate::Failed { .. }) => Some("I4: it was failed".to_owned()),
@@ -331,7 +232,7 @@ impl World {
                 None => None,
             },
         };
-        drop(check);
+        drop(ledger);
         if let Some(wrong) = wrong {
             self.breach(format!("{id} leaves {node}: {wrong}"));
         }
@@ -348,10 +249,10 @@ impl World {
     /// The chat service takes a message for the first time. `last` is the one that it took before.
     pub(crate) fn taken(&self, id: &MessageId, last: Option<&MessageId>) {
         let step = self.told().0;
-        let mut check = self.check();
+        let mut ledger = self.ledger();
         let mut wrong = None;
         if let Some(last) = last
-            && let (Some(life), Some(before)) = (check.lives.get(id), check.lives.get(last))
+            && let (Some(life), Some(before)) = (ledger.lives.get(id), ledger.lives.get(last))
         {
             // One that failed with an unknown outcome may still arrive. Its reason says so.
             let known = !(life.unknown && life.fate.as_ref().is_some_and(Fate::is_failed));
@@ -360,10 +261,10 @@ impl World {
                 wrong = Some(format!("I3: {id} reaches the chat service behind {last}"));
             }
         }
-        if let Some(life) = check.lives.get_mut(id) {
+        if let Some(life) = ledger.lives.get_mut(id) {
             life.taken = Some(step);
         }
-        drop(check);
+        drop(ledger);
         if let Some(wrong) = wrong {
             self.breach(wrong);
         }
@@ -383,9 +284,9 @@ impl World {
     ) {
         let now = self.passed();
         let said = format!("{status}/{}", reason.unwrap_or_default());
-        let mut check = self.check();
+        let mut ledger = self.ledger();
         let mut repeated = false;
-        let wrong = match check.lives.get_mut(id) {
+        let wrong = match ledger.lives.get_mut(id) {
             None => Some("I2: a receipt about a message that is in no journal".to_owned()),
             Some(life) => {
                 let expected = match &life.fate {
@@ -426,8 +327,8 @@ impl World {
                 wrong
             }
         };
-        check.repeats += u64::from(repeated);
-        drop(check);
+        ledger.repeats += u64::from(repeated);
+        drop(ledger);
         if let Some(wrong) = wrong {
             self.breach(format!("{id}: {wrong}"));
         }
@@ -436,56 +337,9 @@ impl World {
     /// A node has Genesys's answer to the question whether there is a final receipt. A question
     /// whose answer got lost excuses nothing.
     pub(crate) fn told_of(&self, id: &MessageId, receipted: bool) {
-        if let Some(life) = self.check().lives.get_mut(id) {
+        if let Some(life) = self.ledger().lives.get_mut(id) {
             life.missing |= !receipted;
         }
-    }
-}
-
-impl Check {
-    /// What is promised and not done yet.
-    pub(crate) fn open(&self) -> Vec<String> {
-        let mut open = Vec::new();
-        for id in self.promised.keys() {
-            match self.lives.get(id) {
-                None => open.push(format!("I1: {id} was answered with a 2xx and is in no journal")),
-                Some(life) if life.fate.is_none() => open.push(format!("I2: {id} has no fate")),
-                Some(life) if life.owed && life.receipted.is_none() => {
-                    open.push(format!("I2: {id} has no final receipt"));
-                }
-                Some(_) => {}
-            }
-        }
-        open
-    }
-
-    /// Whether an attempt was made to forward it, or its fate is decided without one.
-    pub(crate) fn was_tried(&self, id: &MessageId) -> bool {
-        self.lives.get(id).is_some_and(|life| life.first_attempt.is_some() || life.fate.is_some())
-    }
-
-    /// Whether a customer's message was given up.
-    pub(crate) fn is_refused(&self, id: &MessageId) -> bool {
-        self.refused.contains(id)
-    }
-
-    /// A customer's message that was given up without a word to the chat service.
-    pub(crate) fn untold(&self) -> Option<&MessageId> {
-        self.refused.difference(&self.told_refused).next()
-    }
-
-    /// How many agents' messages were journaled.
-    pub(crate) fn accepted(&self) -> usize {
-        self.lives.len()
-    }
-}
-
-/// Whether Genesys wrote `one` before `other`, so that it goes first although it came later.
-fn goes_first(written: &BTreeMap<MessageId, Written>, one: &MessageId, other: &MessageId) -> bool {
-    match (written.get(one), written.get(other)) {
-        (Some(Written::At(one)), Some(Written::At(other))) => one < other,
-        (Some(Written::At(_)), _) => true,
-        _ => false,
     }
 }
 
@@ -507,39 +361,5 @@ fn sessions(record: &Record, at: Timestamp) -> Option<String> {
             Some(format!("a handshake that goes on is to be asked about at {ask_at:?}"))
         }
         _ => None,
-    }
-}
-
-/// Those of one customer: their ids begin with her number.
-fn of_customer<T>(
-    all: &BTreeMap<MessageId, T>,
-    customer: usize,
-) -> impl Iterator<Item = (&MessageId, &T)> {
-    let prefix = format!("{customer}-");
-    let first = MessageId::new(&prefix);
-    all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))
-}
-
-fn live(lives: &mut BTreeMap<MessageId, Life>, record: &Record, step: u64) {
-    match record {
-        Record::AttemptStarted { message, .. } => {
-            if let Some(life) = lives.get_mut(message) {
-                life.first_attempt.get_or_insert(step);
-                life.open = true;
-            }
-        }
-        Record::AttemptEnded { message, outcome, .. } => {
-            if let Some(life) = lives.get_mut(message) {
-                life.open = false;
-                life.unknown |= matches!(outcome, AttemptOutcome::Unknown { .. });
-            }
-        }
-        Record::Settled { message, fate, receipt } => {
-            if let Some(life) = lives.get_mut(message) {
-                life.fate.get_or_insert_with(|| fate.clone());
-                life.owed |= receipt;
-            }
-        }
-        _ => {}
     }
 }

@@ -1,7 +1,5 @@
-//! Genesys Cloud's side: the API behind the transport, and what it remembers of messages and
-//! receipts.
+//! Genesys Cloud's side: the API behind the transport.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,52 +8,9 @@ use genesys::{Body, CallError, Exchange, MayLeave, Transport};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::node::Gate;
-use crate::spells::{Endpoint, Spells, Trouble};
+use crate::process::Gate;
+use crate::spells::{Endpoint, Trouble};
 use crate::world::{World, number_of};
-
-/// What Genesys knows.
-pub(crate) struct Genesys {
-    token: u64,
-    /// Receipts of each message, as details show them.
-    receipts: BTreeMap<String, Vec<Value>>,
-    /// Each customer's messages in the order in which they came for the first time.
-    inbound: Vec<Vec<u64>>,
-    /// How often each customer's conversation has ended.
-    ended: Vec<u32>,
-    gone: BTreeSet<String>,
-    /// Which kinds of call are in trouble.
-    pub(crate) spells: Spells,
-}
-
-impl Genesys {
-    pub(crate) fn new(customers: usize) -> Self {
-        Self {
-            token: 1,
-            receipts: BTreeMap::new(),
-            inbound: vec![Vec::new(); customers],
-            ended: vec![0; customers],
-            gone: BTreeSet::new(),
-            spells: Spells::default(),
-        }
-    }
-
-    /// What Genesys calls the customer's conversation now.
-    pub(crate) fn conversation(&self, customer: usize) -> String {
-        format!("g-{customer}-{}", self.ended[customer])
-    }
-
-    /// The agent ends it.
-    pub(crate) fn end(&mut self, customer: usize) {
-        self.gone.insert(self.conversation(customer));
-        self.ended[customer] += 1;
-    }
-
-    /// Whether a customer's message has come.
-    pub(crate) fn has_heard(&self, customer: usize, number: u64) -> bool {
-        self.inbound[customer].contains(&number)
-    }
-}
 
 /// Carries a node's calls to Genesys.
 pub(crate) struct SimTransport {
@@ -355,7 +310,7 @@ fn inbound(world: &World, body: &Value) -> String {
     if let Some(number) = number.filter(|number| !known(number)) {
         // Those before it are there, or will never be.
         let said = |number: u64| MessageId::new(format!("{customer}-said-{number}"));
-        let gone = |number: &u64| known(number) || world.check().is_refused(&said(*number));
+        let gone = |number: &u64| known(number) || world.ledger().is_refused(&said(*number));
         let expected = (0..number).find(|earlier| !gone(earlier));
         world.genesys().inbound[customer].push(number);
         if let Some(expected) = expected {

@@ -9,13 +9,9 @@
 //! One uninterrupted second is enough to decide a message's fate.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{AttemptOutcome, Fate, MessageId, Policy, ReasonCode, Record};
-
-use crate::node::Node;
-use crate::world::World;
 
 /// How much later than its deadline a fate may come, with a moment for the store.
 const SLACK: Duration = Duration::from_millis(1_100);
@@ -23,7 +19,7 @@ const SLACK: Duration = Duration::from_millis(1_100);
 /// the next process.
 const LINGERS: Duration = Duration::from_secs(6);
 /// How often the possible excuses for a delay are checked.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// What is known about deadlines. All times are true times since the beginning.
 #[derive(Default)]
@@ -31,7 +27,7 @@ pub(crate) struct InTime {
     customers: BTreeMap<usize, Customer>,
     messages: BTreeMap<MessageId, Message>,
     /// How long a hand-over may delay messages that wait in an inbox: a quarter of `takeover`.
-    hand_over: Duration,
+    pub(crate) hand_over: Duration,
     /// How much later than its deadline each fate came that a deadline decided, not counting
     /// excused time.
     pub(crate) lateness: Vec<Duration>,
@@ -47,7 +43,7 @@ struct Customer {
 
 /// The times when no node could work on a conversation.
 #[derive(Default)]
-struct Away {
+pub(crate) struct Away {
     spans: Vec<(Duration, Duration)>,
     since: Option<Duration>,
     /// The holder of the lease, and when it was last renewed. For a node that is about to end: when
@@ -91,7 +87,36 @@ impl Message {
     }
 }
 
+/// What is seen of the lease for a conversation at one moment.
+pub(crate) struct LeaseSeen {
+    /// Which node has it, as the table says.
+    pub(crate) holder: Option<String>,
+    /// When it was last taken, renewed or given up.
+    pub(crate) written: Duration,
+    /// The holder is about to end.
+    pub(crate) leaves: bool,
+    /// The holder is fit, and does not rely on the lease.
+    pub(crate) stalls: bool,
+}
+
 impl Away {
+    /// Returns since when another node could have taken the lease over.
+    pub(crate) fn see(&mut self, seen: LeaseSeen) -> Duration {
+        let LeaseSeen { holder, written, leaves, stalls } = seen;
+        // A node that renews its lease rightly keeps the others from taking it, unless it is about
+        // to end. If it is fit and does not rely on the lease, only its first renewal counts: the
+        // next takeover has to end that.
+        let stalled = std::mem::replace(&mut self.stalls, stalls);
+        let keeps = !leaves && !(stalls && stalled);
+        match &self.lease {
+            Some((before, since)) if !keeps && *before == holder => *since,
+            Some(_) | None => {
+                self.lease = Some((holder, written));
+                written
+            }
+        }
+    }
+
     /// The longest uninterrupted time between the two in which a node could have worked on it.
     fn served(&self, from: Duration, to: Duration) -> Duration {
         let open = self.since.map(|since| (since, to));
@@ -103,7 +128,8 @@ impl Away {
         longest.max(to.saturating_sub(begun))
     }
 
-    fn look(&mut self, now: Duration, away: bool) {
+    /// Takes in whether no node can work on it at this moment.
+    pub(crate) fn look(&mut self, now: Duration, away: bool) {
         match (self.since, away) {
             (None, true) => self.since = Some(now.saturating_sub(LOOK)),
             (Some(since), false) => {
@@ -116,6 +142,11 @@ impl Away {
 }
 
 impl InTime {
+    /// The times when no node could work on a customer's conversation.
+    pub(crate) fn away(&mut self, customer: usize) -> &mut Away {
+        &mut self.customers.entry(customer).or_default().away
+    }
+
     /// Records that a message has arrived by now at the latest.
     pub(crate) fn accepted(
         &mut self,
@@ -223,61 +254,6 @@ impl InTime {
     /// The latest time at which a message may leave, if it leaves at all.
     pub(crate) fn latest(&self, policy: &Policy, id: &MessageId) -> Option<Duration> {
         self.messages.get(id).map(|message| message.came + policy.delivery.give_up_after + SLACK)
-    }
-}
-
-/// Checks periodically which node could work on each conversation.
-pub(crate) async fn watch(world: Arc<World>) {
-    let (mut before, mut fell) = (0, Duration::ZERO);
-    world.check().in_time.hand_over = world.plan.takeover / 4;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let now = world.passed();
-        let refuses_writes = world.weather().database_full;
-        let fit: BTreeMap<String, Duration> = {
-            let mut nodes = world.nodes();
-            nodes
-                .iter_mut()
-                .filter_map(|node| Some((node.name(), node.fit_since(now, refuses_writes)?)))
-                .collect()
-        };
-        // How much each node takes over depends on how many nodes live: while a fallen node still
-        // counts, the others leave it its share.
-        if fit.len() < before {
-            fell = now;
-        }
-        before = fit.len();
-        let leaving: Vec<_> =
-            world.nodes().iter().filter(|node| node.leaves()).map(Node::name).collect();
-        for number in 0..world.plan.customers {
-            let conversation = &world.customers[number];
-            let holder = world.database.holder(conversation);
-            let written = world
-                .database
-                .lease_written(conversation)
-                .map_or(Duration::ZERO, |at| world.at(at));
-            let driven = holder.as_ref().is_some_and(|node| {
-                fit.contains_key(node) && world.database.relies(node, conversation)
-            });
-            let mut check = world.check();
-            let away = &mut check.in_time.customers.entry(number).or_default().away;
-            // A node that renews its lease rightly keeps the others from taking it, unless it is
-            // about to end. If it is fit and does not rely on the lease, only its first renewal
-            // counts: the next takeover has to end that.
-            let stalls = !driven && holder.as_ref().is_some_and(|node| fit.contains_key(node));
-            let stalled = std::mem::replace(&mut away.stalls, stalls);
-            let keeps = holder.as_ref().is_none_or(|holder| !leaving.contains(holder))
-                && !(stalls && stalled);
-            if keeps || away.lease.as_ref().is_none_or(|(before, _)| *before != holder) {
-                away.lease = Some((holder.clone(), written));
-            }
-            let since = away.lease.as_ref().map_or(now, |(_, since)| *since);
-            // A node that could have done so all this time should have taken over.
-            let could = fit.values().any(|fit| {
-                now.saturating_sub(since.max(*fit).max(fell)) > world.plan.takeover + LOOK
-            });
-            away.look(now, refuses_writes || (!driven && !could));
-        }
     }
 }
 

@@ -5,12 +5,17 @@
 mod accidents;
 mod chat;
 mod check;
+mod cloud;
+mod excuses;
 mod genesys;
 mod in_time;
+mod ledger;
 mod mutants;
 mod node;
 mod owners;
 mod plan;
+mod process;
+mod rooms;
 mod run;
 mod spells;
 mod traffic;

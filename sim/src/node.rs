@@ -1,153 +1,22 @@
-//! A node: the production gateway behind a gate that the simulation can shut. A killed process
-//! never answers or asks again; a stopped one continues later where it was.
+//! A node: the production gateway behind its gate, and its way to the database.
 
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::Router;
-use axum::body::Body;
 use connector::http::Secrets;
 use conversation::Clock;
 use gateway::{DetectEnd, GatewayCore, Integration, Limits, NoticeTexts};
 use genesys::{Budget, BudgetConfig, Client, Credentials};
-use http::{Request, StatusCode};
 use store::StoreError;
 use store::memory::{MemoryStore, SimulatedLink};
-use tokio::sync::Notify;
-use tower::ServiceExt;
 
 use crate::chat::SimConnector;
 use crate::genesys::SimTransport;
+use crate::process::{Gate, LateRequest, Node, Running, Runs};
+use crate::traffic::{EVENTS_SECRET, WEBHOOK_SECRET};
 use crate::world::{SimMachine, TrueClock, World};
 
-/// The secret that signs the webhooks.
-pub(crate) const WEBHOOK_SECRET: &str = "a-secret-of-the-simulation";
-/// The secret that signs the chat service's events.
-pub(crate) const EVENTS_SECRET: &str = "whsec_c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24=";
-
-/// Whether a process runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Runs {
-    Yes,
-    Stopped,
-    Dead,
-}
-
-/// Everything that reaches or leaves a process passes here.
-#[derive(Clone)]
-pub(crate) struct Gate(Arc<Process>);
-
-struct Process {
-    runs: Mutex<Runs>,
-    changed: Notify,
-    /// The connection to the database is cut.
-    cut: AtomicBool,
-    /// How many requests to the database are currently late or getting lost.
-    troubles: AtomicU32,
-}
-
-impl Gate {
-    fn new() -> Self {
-        let (runs, changed) = (Mutex::new(Runs::Yes), Notify::new());
-        let (cut, troubles) = (AtomicBool::new(false), AtomicU32::new(0));
-        Self(Arc::new(Process { runs, changed, cut, troubles }))
-    }
-
-    fn runs(&self) -> Runs {
-        *self.0.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sets the state, but a dead process stays dead.
-    fn set(&self, to: Runs) {
-        let mut runs = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if *runs != Runs::Dead {
-            *runs = to;
-            self.0.changed.notify_waiters();
-        }
-    }
-
-    /// Waits until the process runs; forever, if it is dead.
-    pub(crate) async fn pass(&self) {
-        loop {
-            // Listens before it checks the state, so that no change in between is missed.
-            let mut changed = pin!(self.0.changed.notified());
-            changed.as_mut().enable();
-            if self.runs() == Runs::Yes {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.runs() == Runs::Stopped
-    }
-
-    pub(crate) fn is_dead(&self) -> bool {
-        self.runs() == Runs::Dead
-    }
-}
-
-/// A place where a process runs, or currently does not.
-pub(crate) struct Node {
-    /// Counts the processes that ran here.
-    generation: u32,
-    process: Option<Running>,
-    /// The time since which its process runs and reaches the database.
-    fit: Option<Duration>,
-}
-
-struct Running {
-    name: String,
-    gate: Gate,
-    router: Router,
-    inside: Option<GatewayCore>,
-}
-
 impl Node {
-    pub(crate) fn empty() -> Self {
-        Self { generation: 0, process: None, fit: None }
-    }
-
-    /// The name of its process in the store.
-    pub(crate) fn name(&self) -> String {
-        self.process.as_ref().map(|process| process.name.clone()).unwrap_or_default()
-    }
-
-    /// Since when its process runs, is not about to end, and reaches the database, if all this is
-    /// true `now`. It must be called periodically.
-    pub(crate) fn fit_since(&mut self, now: Duration, database_full: bool) -> Option<Duration> {
-        let fit = |process: &Running| {
-            let Process { cut, troubles, .. } = &*process.gate.0;
-            process.gate.runs() == Runs::Yes
-                && process.inside.is_some()
-                && !cut.load(Ordering::Relaxed)
-                && troubles.load(Ordering::Relaxed) == 0
-        };
-        let fit = !database_full && self.process.as_ref().is_some_and(fit);
-        self.fit = fit.then(|| self.fit.unwrap_or(now));
-        self.fit
-    }
-
-    /// Whether its process was told to end, and has not ended yet.
-    pub(crate) fn leaves(&self) -> bool {
-        self.process
-            .as_ref()
-            .is_some_and(|process| !process.gate.is_dead() && process.inside.is_none())
-    }
-
-    /// Invalidates everything that the node has seen of the leases.
-    pub(crate) fn unfit(&mut self) {
-        self.fit = None;
-    }
-
-    pub(crate) fn runs(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| !process.gate.is_dead())
-    }
-
     /// Starts a process.
     pub(crate) fn start(&mut self, world: &Arc<World>, number: usize) {
         self.generation += 1;
@@ -200,7 +69,7 @@ impl Node {
                 process.name,
                 if cut { "cut" } else { "whole" }
             ));
-            process.gate.0.cut.store(cut, Ordering::Relaxed);
+            process.gate.cut(cut);
         }
     }
 
@@ -215,29 +84,6 @@ impl Node {
             gate.set(Runs::Dead);
         })
     }
-}
-
-/// Sends a request to a node, from outside. `None` if there is no answer or no live process.
-pub(crate) async fn request(
-    world: &World,
-    number: usize,
-    request: Request<Body>,
-) -> Option<StatusCode> {
-    let (gate, router) = {
-        let nodes = world.nodes();
-        let process = nodes.get(number)?.process.as_ref()?;
-        if process.gate.is_dead() {
-            return None;
-        }
-        (process.gate.clone(), process.router.clone())
-    };
-    let answered = async {
-        gate.pass().await;
-        let answer = router.oneshot(request).await.ok()?;
-        gate.pass().await;
-        Some(answer.status())
-    };
-    tokio::time::timeout(Duration::from_secs(10), answered).await.ok().flatten()
 }
 
 fn integration(world: &Arc<World>, gate: &Gate, name: &str) -> Integration {
@@ -288,7 +134,7 @@ impl Way {
         } else if world.dice(0.2) {
             tokio::time::sleep(world.between(1, 8)).await;
         }
-        let cut = self.gate.0.cut.load(Ordering::Relaxed);
+        let cut = self.gate.is_cut();
         if cut || world.fault(lost) {
             // It takes a while to notice a broken connection.
             let _trouble = LateRequest::new(&self.gate);
@@ -296,22 +142,6 @@ impl Way {
             return Err(StoreError::Unavailable("the connection broke".to_owned()));
         }
         Ok(())
-    }
-}
-
-/// A request to the database that is late or gets lost, for as long as that lasts.
-struct LateRequest<'a>(&'a Gate);
-
-impl<'a> LateRequest<'a> {
-    fn new(gate: &'a Gate) -> Self {
-        gate.0.troubles.fetch_add(1, Ordering::Relaxed);
-        Self(gate)
-    }
-}
-
-impl Drop for LateRequest<'_> {
-    fn drop(&mut self) {
-        self.0.0.troubles.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn watch(world: Arc<World>) {
 impl World {
     /// The names of the nodes whose processes are not dead.
     fn running(&self) -> Vec<String> {
-        self.nodes().iter().filter(|node| node.runs()).map(crate::node::Node::name).collect()
+        self.nodes().iter().filter(|node| node.runs()).map(crate::process::Node::name).collect()
     }
 
     /// Why a node must not make calls for this conversation now; `None` if it may.

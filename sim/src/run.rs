@@ -9,10 +9,10 @@ use conversation::MessageId;
 use store::Store;
 use store::memory::{Database, Direct, Flaw, MemoryStore};
 
-use crate::node::Node;
 use crate::plan::{Plan, Size};
+use crate::process::Node;
 use crate::world::World;
-use crate::{accidents, chat, in_time, owners, spells, traffic};
+use crate::{accidents, chat, excuses, owners, traffic};
 
 /// Once it is calm, everything that was begun must finish within this time.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -81,13 +81,13 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         world.nodes()[place].start(&world, place);
     }
     let accidents = tokio::spawn(accidents::run(Arc::clone(&world)));
-    let spells = tokio::spawn(spells::run(Arc::clone(&world)));
+    let spells = tokio::spawn(accidents::spells(Arc::clone(&world)));
     let comings = tokio::spawn(chat::comings(Arc::clone(&world)));
     let servers = tokio::spawn(accidents::servers(Arc::clone(&world)));
     let owners = tokio::spawn(owners::watch(Arc::clone(&world)));
     let raising = tokio::spawn(accidents::raise(Arc::clone(&world)));
     let untouched = tokio::spawn(untouched(Arc::clone(&world)));
-    let in_time = tokio::spawn(in_time::watch(Arc::clone(&world)));
+    let excuses = tokio::spawn(excuses::watch(Arc::clone(&world)));
     traffic::run(&world).await;
     accidents.abort();
     spells.abort();
@@ -105,46 +105,46 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
     let shards = world.nodes().iter().map(|node| database.shards(&node.name())).collect();
     untouched.abort();
     owners.abort();
-    in_time.abort();
+    excuses.abort();
     raising.abort();
     audit(&world).await;
     let (steps, hash) = world.told();
     // The nodes and the world hold each other, and there are many seeds.
     let nodes = std::mem::take(&mut *world.nodes());
     drop(nodes);
-    let check = world.check();
+    let ledger = world.ledger();
     Verdict {
         seed: world.plan.seed,
-        breaches: check.breaches.clone(),
+        breaches: ledger.breaches.clone(),
         steps,
         hash,
-        messages: check.accepted(),
-        forwards: check.forwards,
-        repeated_receipts: check.repeats,
+        messages: ledger.accepted(),
+        forwards: ledger.forwards,
+        repeated_receipts: ledger.repeats,
         lasted: world.passed(),
         requests: world.requests(),
         shards,
-        lateness: check.in_time.lateness.clone(),
+        lateness: ledger.in_time.lateness.clone(),
     }
 }
 
 impl World {
     /// Whether everything promised is done, and the store owes nothing to anyone.
     fn is_over(&self) -> bool {
-        self.check().breaches.len() > 20
+        self.ledger().breaches.len() > 20
             || (self.what_is_open().is_empty() && self.database.is_done())
     }
 
     fn what_is_open(&self) -> Vec<String> {
-        let mut open = self.check().open();
+        let mut open = self.ledger().open();
         let genesys = self.genesys();
         for number in 0..self.plan.customers {
             let share = self.plan.messages / self.plan.customers
                 + usize::from(number < self.plan.messages % self.plan.customers);
-            let check = self.check();
+            let ledger = self.ledger();
             let missing = (0..share as u64 / 5).find(|count| {
                 let id = MessageId::new(format!("{number}-said-{count}"));
-                !genesys.has_heard(number, *count) && !check.is_refused(&id)
+                !genesys.has_heard(number, *count) && !ledger.is_refused(&id)
             });
             if let Some(count) = missing {
                 open.push(format!(
@@ -152,7 +152,7 @@ impl World {
                 ));
             }
         }
-        if let Some(id) = self.check().untold() {
+        if let Some(id) = self.ledger().untold() {
             open.push(format!("the chat service does not know that {id} was given up"));
         }
         open
@@ -177,10 +177,10 @@ async fn untouched(world: Arc<World>) {
     let mut waiting = std::collections::BTreeMap::new();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let promised: Vec<_> = world.check().promised.keys().cloned().collect();
+        let promised: Vec<_> = world.ledger().promised.keys().cloned().collect();
         for id in promised.into_iter().filter(|id| !id.as_str().starts_with("0-wrote-")) {
             let since = *waiting.entry(id.clone()).or_insert_with(|| world.passed());
-            let tried = world.check().was_tried(&id);
+            let tried = world.ledger().was_tried(&id);
             if !tried && world.since(since) > UNTOUCHED {
                 return world.breach(format!("I10: {id} waits for more than {UNTOUCHED:?}"));
             }

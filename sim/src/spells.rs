@@ -2,18 +2,12 @@
 //! work.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request};
 
-use crate::world::World;
-
 /// How long a kind of call works between two spells: longer than the longest pause before a retry.
 const REST: Duration = Duration::from_mins(1);
-/// The longest spell, in milliseconds.
-const LONGEST: u64 = 40_000;
-
 /// Calls that fail together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
@@ -25,7 +19,8 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 5] = [Self::Token, Self::Receipt, Self::Message, Self::Details, Self::Other];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Token, Self::Receipt, Self::Message, Self::Details, Self::Other];
 
     pub(crate) fn of(request: &Request<Vec<u8>>) -> Self {
         let path = request.uri().path();
@@ -61,7 +56,7 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Away,
         Self::Hangs,
         Self::Forgets,
@@ -93,25 +88,21 @@ impl Spells {
     pub(crate) fn at(&self, endpoint: Endpoint, now: Duration) -> Option<Trouble> {
         self.0.get(&endpoint).filter(|(_, until)| now < *until).map(|(trouble, _)| *trouble)
     }
-}
 
-/// Starts spells until it is told to stop.
-pub(crate) async fn run(world: Arc<World>) {
-    let every = world.plan.faults.spells_every;
-    if every == 0 {
-        return;
-    }
-    loop {
-        tokio::time::sleep(world.between(1, 2 * every)).await;
-        let endpoint = Endpoint::ALL[world.below(Endpoint::ALL.len())];
-        let trouble = Trouble::ALL[world.below(Trouble::ALL.len())];
-        let (now, lasts) = (world.passed(), world.between(500, LONGEST));
-        let mut genesys = world.genesys();
-        let rests = genesys.spells.0.get(&endpoint).is_none_or(|(_, until)| now >= *until + REST);
-        if rests && trouble.suits(endpoint) {
-            genesys.spells.0.insert(endpoint, (trouble, now + lasts));
-            drop(genesys);
-            world.tell(format_args!("genesys   {endpoint:?}: {trouble:?} for {lasts:?}"));
+    /// Begins a spell, if this trouble is possible here and the last spell is long over. Returns
+    /// whether it has begun.
+    pub(crate) fn begin(
+        &mut self,
+        endpoint: Endpoint,
+        trouble: Trouble,
+        now: Duration,
+        lasts: Duration,
+    ) -> bool {
+        let rests = self.0.get(&endpoint).is_none_or(|(_, until)| now >= *until + REST);
+        let begins = rests && trouble.suits(endpoint);
+        if begins {
+            self.0.insert(endpoint, (trouble, now + lasts));
         }
+        begins
     }
 }

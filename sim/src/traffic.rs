@@ -9,9 +9,14 @@ use genesys::signature;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
-use crate::node::{self, EVENTS_SECRET, WEBHOOK_SECRET};
 use crate::world::World;
+
+/// The secret that signs the webhooks.
+pub(crate) const WEBHOOK_SECRET: &str = "a-secret-of-the-simulation";
+/// The secret that signs the chat service's events.
+pub(crate) const EVENTS_SECRET: &str = "whsec_c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24=";
 
 /// For how long Genesys tries to deliver a webhook.
 const GENESYS_TRIES: Duration = Duration::from_secs(85);
@@ -92,7 +97,7 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
             .body(Body::from(body.clone()));
         let to = world.below(world.plan.nodes);
         world.sends(&id);
-        let status = node::request(&world, to, request.expect("a request")).await;
+        let status = post(&world, to, request.expect("a request")).await;
         world.tell(format_args!("webhook   {id} to place {to}: {status:?}"));
         match status {
             Some(status) if status.is_success() => {
@@ -143,7 +148,7 @@ pub(crate) async fn tell(world: Arc<World>, id: String, body: Value, pause: Dura
             .header(connector::http::WEBHOOK_SIGNATURE, secret.sign(&id, now, &bytes))
             .body(Body::from(bytes.clone()));
         let to = world.below(world.plan.nodes);
-        let status = node::request(&world, to, request.expect("a request")).await;
+        let status = post(&world, to, request.expect("a request")).await;
         world.tell(format_args!("event     {id} ({}) to place {to}: {status:?}", body["type"]));
         match status {
             Some(StatusCode::ACCEPTED) => return world.accepts_words(&id),
@@ -153,4 +158,16 @@ pub(crate) async fn tell(world: Arc<World>, id: String, body: Value, pause: Dura
             _ => tokio::time::sleep(world.between(200, 3_000)).await,
         }
     }
+}
+
+/// Sends a request to a node, from outside. `None` if there is no answer or no live process.
+async fn post(world: &World, number: usize, request: Request<Body>) -> Option<StatusCode> {
+    let (gate, router) = world.nodes().get(number)?.door()?;
+    let answered = async {
+        gate.pass().await;
+        let answer = router.oneshot(request).await.ok()?;
+        gate.pass().await;
+        Some(answer.status())
+    };
+    tokio::time::timeout(Duration::from_secs(10), answered).await.ok().flatten()
 }

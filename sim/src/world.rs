@@ -13,11 +13,11 @@ use store::Machine;
 use store::memory::Database;
 use tokio::time::Instant;
 
-use crate::chat::Chat;
-use crate::check::Check;
-use crate::genesys::Genesys;
-use crate::node::Node;
+use crate::cloud::Cloud;
+use crate::ledger::Ledger;
 use crate::plan::Plan;
+use crate::process::Node;
+use crate::rooms::Rooms;
 
 /// 2026-11-20T09:00:00Z, when every simulation begins.
 const BEGINNING: i64 = 1_795_165_200_000;
@@ -32,9 +32,9 @@ pub(crate) struct World {
     pub(crate) database: Arc<Database>,
     start: Instant,
     rng: Mutex<fastrand::Rng>,
-    check: Mutex<Check>,
-    chat: Mutex<Chat>,
-    genesys: Mutex<Genesys>,
+    ledger: Mutex<Ledger>,
+    chat: Mutex<Rooms>,
+    genesys: Mutex<Cloud>,
     nodes: Mutex<Vec<Node>>,
     weather: Mutex<Weather>,
     history: Mutex<History>,
@@ -74,15 +74,15 @@ impl World {
             names.iter().map(|name| ConversationId::of(&integration, name)).collect();
         let rng = fastrand::Rng::with_seed(plan.seed ^ 0x5eed_0f7e_5eed_0f7e);
         Arc::new(Self {
-            chat: Mutex::new(Chat::new(&customers)),
-            genesys: Mutex::new(Genesys::new(plan.customers)),
+            chat: Mutex::new(Rooms::new(&customers)),
+            genesys: Mutex::new(Cloud::new(plan.customers)),
             integration,
             names,
             customers,
             database,
             start: Instant::now(),
             rng: Mutex::new(rng),
-            check: Mutex::default(),
+            ledger: Mutex::default(),
             nodes: Mutex::default(),
             weather: Mutex::default(),
             history: Mutex::new(History { print, hash: 0xcbf2_9ce4_8422_2325 }),
@@ -168,15 +168,15 @@ impl World {
         self.passed().saturating_sub(then)
     }
 
-    pub(crate) fn check(&self) -> MutexGuard<'_, Check> {
-        lock(&self.check)
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
     }
 
-    pub(crate) fn chat(&self) -> MutexGuard<'_, Chat> {
+    pub(crate) fn chat(&self) -> MutexGuard<'_, Rooms> {
         lock(&self.chat)
     }
 
-    pub(crate) fn genesys(&self) -> MutexGuard<'_, Genesys> {
+    pub(crate) fn genesys(&self) -> MutexGuard<'_, Cloud> {
         lock(&self.genesys)
     }
 
@@ -195,7 +195,7 @@ impl World {
     /// Records a breach, whatever caused it.
     pub(crate) fn breach(&self, what: String) {
         self.tell(format_args!("BREACH {what}"));
-        self.check().breaches.push(what);
+        self.ledger().breaches.push(what);
     }
 
     /// The customer's message that Genesys never takes, if there is one.

@@ -1,0 +1,200 @@
+//! What is known of everything so far: each journal, and the life of each message.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use conversation::{AttemptOutcome, ConversationId, Fate, History, MessageId, Record, Written};
+use jiff::Timestamp;
+
+use crate::in_time::InTime;
+
+/// What is known of everything so far.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) breaches: Vec<String>,
+    pub(crate) histories: BTreeMap<ConversationId, Journal>,
+    pub(crate) lives: BTreeMap<MessageId, Life>,
+    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all
+    /// times here.
+    pub(crate) promised: BTreeMap<MessageId, u64>,
+    /// When Genesys first sent an agent's message.
+    pub(crate) sent: BTreeMap<MessageId, u64>,
+    /// What Genesys wrote on an agent's message as its time: the order is judged by that, whatever
+    /// the journal says.
+    pub(crate) written: BTreeMap<MessageId, Written>,
+    /// Customers that left: when the chat service began to say so, and when that was durable.
+    pub(crate) left: Vec<(ConversationId, u64, u64)>,
+    pub(crate) times: BTreeMap<MessageId, Times>,
+    pub(crate) in_time: InTime,
+    /// How often Genesys has shown that it works: by an answer to a question, and by taking each
+    /// customer's words.
+    pub(crate) life: (u32, BTreeMap<usize, u32>),
+    /// Customers' messages that are on their way to Genesys: how often it had shown others that it
+    /// works before.
+    pub(crate) released: BTreeMap<MessageId, u32>,
+    /// When the gateway accepted customers' messages, by customer and number.
+    pub(crate) words: BTreeMap<(usize, u64), Duration>,
+    /// Customers' messages that were given up.
+    pub(crate) refused: BTreeSet<MessageId>,
+    /// Those that the chat service was told of.
+    pub(crate) told_refused: BTreeSet<MessageId>,
+    pub(crate) forwards: u64,
+    pub(crate) repeats: u64,
+}
+
+/// When an agent's message left Genesys, and when it was answered with a 2xx, in true time.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Times {
+    pub(crate) sent: Duration,
+    pub(crate) promised: Option<Duration>,
+}
+
+/// What the journal of one conversation says, checked by its history.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pub(crate) history: History,
+    /// How many of the history's breaches were reported.
+    pub(crate) breaches: usize,
+    pub(crate) arrivals: u64,
+    /// The greatest time of an accepted message.
+    pub(crate) latest: Option<Timestamp>,
+}
+
+impl Journal {
+    /// The place of a message that is accepted now: Genesys's time, then arrival.
+    pub(crate) fn place(&mut self, written: Written) -> (Timestamp, u64) {
+        self.arrivals += 1;
+        let time = match written {
+            Written::At(time) => time,
+            Written::NoTime => self.latest.unwrap_or(Timestamp::MIN),
+        };
+        self.latest = self.latest.max(Some(time));
+        (time, self.arrivals)
+    }
+}
+
+/// One agent's message.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
+pub(crate) struct Life {
+    pub(crate) place: (Timestamp, u64),
+    /// Counted in records that became durable.
+    pub(crate) accepted: u64,
+    pub(crate) first_attempt: Option<u64>,
+    pub(crate) open: bool,
+    /// The last attempt's end is not known.
+    pub(crate) unknown: bool,
+    pub(crate) fate: Option<Fate>,
+    pub(crate) owed: bool,
+    pub(crate) taken: Option<u64>,
+    pub(crate) receipts: Vec<String>,
+    /// When Genesys had the final receipt, if it has.
+    pub(crate) receipted: Option<Duration>,
+    /// Genesys has answered a question with "there is no final receipt", and no receipt has come
+    /// since.
+    pub(crate) missing: bool,
+}
+
+impl Life {
+    /// One that was accepted in this step.
+    pub(crate) fn new(place: (Timestamp, u64), accepted: u64) -> Self {
+        Self {
+            place,
+            accepted,
+            first_attempt: None,
+            open: false,
+            unknown: false,
+            fate: None,
+            owed: false,
+            taken: None,
+            receipts: Vec::new(),
+            receipted: None,
+            missing: false,
+        }
+    }
+}
+
+impl Ledger {
+    /// What is promised and not done yet.
+    pub(crate) fn open(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        for id in self.promised.keys() {
+            match self.lives.get(id) {
+                None => open.push(format!("I1: {id} was answered with a 2xx and is in no journal")),
+                Some(life) if life.fate.is_none() => open.push(format!("I2: {id} has no fate")),
+                Some(life) if life.owed && life.receipted.is_none() => {
+                    open.push(format!("I2: {id} has no final receipt"));
+                }
+                Some(_) => {}
+            }
+        }
+        open
+    }
+
+    /// Whether an attempt was made to forward it, or its fate is decided without one.
+    pub(crate) fn was_tried(&self, id: &MessageId) -> bool {
+        self.lives.get(id).is_some_and(|life| life.first_attempt.is_some() || life.fate.is_some())
+    }
+
+    /// Whether a customer's message was given up.
+    pub(crate) fn is_refused(&self, id: &MessageId) -> bool {
+        self.refused.contains(id)
+    }
+
+    /// A customer's message that was given up without a word to the chat service.
+    pub(crate) fn untold(&self) -> Option<&MessageId> {
+        self.refused.difference(&self.told_refused).next()
+    }
+
+    /// How many agents' messages were journaled.
+    pub(crate) fn accepted(&self) -> usize {
+        self.lives.len()
+    }
+}
+
+/// Whether Genesys wrote `one` before `other`, so that it goes first although it came later.
+pub(crate) fn goes_first(
+    written: &BTreeMap<MessageId, Written>,
+    one: &MessageId,
+    other: &MessageId,
+) -> bool {
+    match (written.get(one), written.get(other)) {
+        (Some(Written::At(one)), Some(Written::At(other))) => one < other,
+        (Some(Written::At(_)), _) => true,
+        _ => false,
+    }
+}
+
+/// Those of one customer: their ids begin with her number.
+pub(crate) fn of_customer<T>(
+    all: &BTreeMap<MessageId, T>,
+    customer: usize,
+) -> impl Iterator<Item = (&MessageId, &T)> {
+    let prefix = format!("{customer}-");
+    let first = MessageId::new(&prefix);
+    all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))
+}
+
+/// Brings the life of the message that a record is about up to date.
+pub(crate) fn live(lives: &mut BTreeMap<MessageId, Life>, record: &Record, step: u64) {
+    match record {
+        Record::AttemptStarted { message, .. } => {
+            if let Some(life) = lives.get_mut(message) {
+                life.first_attempt.get_or_insert(step);
+                life.open = true;
+            }
+        }
+        Record::AttemptEnded { message, outcome, .. } => {
+            if let Some(life) = lives.get_mut(message) {
+                life.open = false;
+                life.unknown |= matches!(outcome, AttemptOutcome::Unknown { .. });
+            }
+        }
+        Record::Settled { message, fate, receipt } => {
+            if let Some(life) = lives.get_mut(message) {
+                life.fate.get_or_insert_with(|| fate.clone());
+                life.owed |= receipt;
+            }
+        }
+        _ => {}
+    }
+}
