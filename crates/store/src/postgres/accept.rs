@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef, Report};
 use jiff::Timestamp;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::link::Error;
 use super::text::{escape, key};
@@ -69,6 +69,26 @@ async fn accept_messages(
     if messages.is_empty() {
         return Ok(());
     }
+    let mut new = Vec::new();
+    for place in insert_messages(client, messages).await? {
+        if let Some((answer, message)) = messages.get(place) {
+            answers[*answer] = if message.input.is_some() {
+                Acceptance::New(message.conversation.clone())
+            } else {
+                Acceptance::Kept
+            };
+            new.push(*message);
+        }
+    }
+    know_customers(client, &new).await
+}
+
+/// Inserts the messages that are not there yet, and puts their inputs into the inbox. Returns where
+/// those are in `messages`.
+async fn insert_messages(
+    client: &Client,
+    messages: &[(usize, &NewMessage)],
+) -> Result<Vec<usize>, Error> {
     let column = |of: fn(&NewMessage) -> &str| -> Vec<&str> {
         messages.iter().map(|(_, m)| of(m)).collect()
     };
@@ -119,22 +139,12 @@ async fn accept_messages(
             ],
         )
         .await?;
-    let mut new = Vec::new();
-    for row in rows {
+    let place = |row: &Row| {
         let place: i64 = row.try_get(0)?;
         // `with ordinality` counts from 1.
-        if let Some((answer, message)) =
-            usize::try_from(place - 1).ok().and_then(|place| messages.get(place))
-        {
-            answers[*answer] = if message.input.is_some() {
-                Acceptance::New(message.conversation.clone())
-            } else {
-                Acceptance::Kept
-            };
-            new.push(*message);
-        }
-    }
-    know_customers(client, &new).await
+        Ok(usize::try_from(place - 1).unwrap_or(usize::MAX))
+    };
+    rows.iter().map(place).collect()
 }
 
 /// What customers say about themselves is better than what Genesys repeats.

@@ -362,10 +362,24 @@ async fn import_messages(client: &Client, bundles: &[&ConversationExport]) -> Re
             ],
         )
         .await?;
+    import_dead_letters(client, &ids).await?;
+    import_service_names(client, &all).await
+}
+
+/// Lists the dead letters among the messages of these conversations.
+async fn import_dead_letters(client: &Client, conversations: &[&str]) -> Result<(), Error> {
     let dead = "insert into tidegate.dead_letter (id, direction, integration)
                 select id, direction, integration from tidegate.message
                 where conversation = any($1) and direction = 'inbound' and state = 'refused' on conflict do nothing";
-    client.query_typed(dead, &[(&ids, Type::TEXT_ARRAY)]).await?;
+    client.query_typed(dead, &[(&conversations, Type::TEXT_ARRAY)]).await?;
+    Ok(())
+}
+
+/// Keeps the chat service's names for these messages, each with its conversation.
+async fn import_service_names(
+    client: &Client,
+    all: &[(&str, &ExportedMessage)],
+) -> Result<(), Error> {
     let named = || {
         all.iter().filter_map(|(id, message)| Some((id, message, message.service_id.as_deref()?)))
     };

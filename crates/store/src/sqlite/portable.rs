@@ -194,12 +194,24 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
         })
         .optional()?;
     let Some(mut bundle) = bundle else { return Ok(None) };
+    bundle.messages = export_messages(connection, id)?;
+    bundle.inbox = connection
+        .prepare_cached("select customers, input from inbox where conversation = ?1 order by seq")?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    bundle.journal = export_journal(connection, id)?;
+    bundle.outbox = export_outbox(connection, id)?;
+    Ok(Some(bundle))
+}
+
+/// The messages of a conversation, oldest first.
+fn export_messages(connection: &Connection, id: &str) -> rusqlite::Result<Vec<ExportedMessage>> {
     let sql = format!(
         "{CHAIN} select integration, direction, id, foreign_id, received, state, reason, receipt, settled,
                 (select body from body where seq = message.seq), service_id
          from message where seq in (select seq from chain) order by seq"
     );
-    bundle.messages = connection
+    connection
         .prepare_cached(&sql)?
         .query_map([id], |row| {
             Ok(ExportedMessage {
@@ -216,20 +228,26 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
                 service_id: row.get::<_, Option<String>>(10)?.map(as_key),
             })
         })?
-        .collect::<rusqlite::Result<_>>()?;
-    bundle.inbox = connection
-        .prepare_cached("select customers, input from inbox where conversation = ?1 order by seq")?
-        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
+        .collect()
+}
+
+/// The records of a conversation, each with its number and time.
+fn export_journal(connection: &Connection, id: &str) -> rusqlite::Result<Vec<(u64, i64, String)>> {
+    let mut journal = Vec::new();
     for step in steps(connection, id, 0)? {
         for (seq, record) in (step.seq..).zip(step.records) {
             let record = String::from_utf8(record).map_err(|error| {
                 rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error))
             })?;
-            bundle.journal.push((seq, step.at, record));
+            journal.push((seq, step.at, record));
         }
     }
-    bundle.outbox = connection
+    Ok(journal)
+}
+
+/// What Genesys is owed about a conversation, oldest first.
+fn export_outbox(connection: &Connection, id: &str) -> rusqlite::Result<Vec<OutboxRow>> {
+    connection
         .prepare_cached(
             "select integration, key, lazy, since, owed from outbox where \
             conversation = ?1 order by seq",
@@ -238,8 +256,7 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
             let (integration, key, lazy) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(OutboxRow { integration, key, lazy, since: row.get(3)?, owed: row.get(4)? })
         })?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Some(bundle))
+        .collect()
 }
 
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
@@ -258,46 +275,11 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
 
 fn import(
     connection: &Connection,
-    b: &ConversationExport,
+    bundle: &ConversationExport,
     written: &mut TxState,
 ) -> rusqlite::Result<()> {
-    let mut step = None;
-    // Records with the same time may have been several steps. The difference is lost, and does not
-    // matter.
-    for records in b.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
-        let (seq, at, _) = records[0];
-        step = write_step(
-            connection,
-            &b.id,
-            step,
-            (seq, at),
-            records.iter().map(|(_, _, record)| record.clone()),
-        )?;
-    }
-    let mut message = None;
-    for m in &b.messages {
-        connection
-            .prepare_cached(
-                "insert into message (integration, direction, id, foreign_id, conversation, received, state, reason,
-                                      receipt, settled, service_id, before)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            )?
-            .execute(params![
-                m.integration,
-                m.direction,
-                m.id,
-                m.foreign_id,
-                b.id,
-                m.received,
-                m.state,
-                m.reason,
-                m.receipt,
-                m.settled,
-                m.service_id,
-                message
-            ])?;
-        message = Some(keep_body(connection, &m.body)?);
-    }
+    let step = import_journal(connection, bundle)?;
+    let message = import_messages(connection, bundle)?;
     connection
         .prepare_cached(
             "insert into conversation (id, integration, customer, seq, due, watched, pruned_seq, step, oldest,
@@ -305,43 +287,105 @@ fn import(
              values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
-            b.id,
-            b.integration,
-            b.customer,
-            b.seq,
-            b.due,
-            b.watched,
-            b.pruned_seq,
+            bundle.id,
+            bundle.integration,
+            bundle.customer,
+            bundle.seq,
+            bundle.due,
+            bundle.watched,
+            bundle.pruned_seq,
             step,
-            b.journal.first().map_or(0, |(_, at, _)| *at),
+            bundle.journal.first().map_or(0, |(_, at, _)| *at),
             message
         ])?;
-    if let Some(state) = &b.snapshot {
+    if let Some(state) = &bundle.snapshot {
         connection
             .prepare_cached("insert into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
-            .execute(params![b.id, b.snapshot_seq, state])?;
+            .execute(params![bundle.id, bundle.snapshot_seq, state])?;
     }
-    for (customers, input) in &b.inbox {
+    import_inbox_and_outbox(connection, bundle, written)
+}
+
+/// Writes the journal. Returns the row of its last step, which the conversation names.
+fn import_journal(
+    connection: &Connection,
+    bundle: &ConversationExport,
+) -> rusqlite::Result<Option<i64>> {
+    let mut step = None;
+    // Records with the same time may have been several steps. The difference is lost, and does not
+    // matter.
+    for records in bundle.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+        let (seq, at, _) = records[0];
+        step = write_step(
+            connection,
+            &bundle.id,
+            step,
+            (seq, at),
+            records.iter().map(|(_, _, record)| record.clone()),
+        )?;
+    }
+    Ok(step)
+}
+
+/// Writes the messages, each with the row of the one before. Returns the row of the last, which the
+/// conversation names.
+fn import_messages(
+    connection: &Connection,
+    bundle: &ConversationExport,
+) -> rusqlite::Result<Option<i64>> {
+    let mut last = None;
+    for message in &bundle.messages {
+        connection
+            .prepare_cached(
+                "insert into message (integration, direction, id, foreign_id, conversation, received, state, reason,
+                                      receipt, settled, service_id, before)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )?
+            .execute(params![
+                message.integration,
+                message.direction,
+                message.id,
+                message.foreign_id,
+                bundle.id,
+                message.received,
+                message.state,
+                message.reason,
+                message.receipt,
+                message.settled,
+                message.service_id,
+                last
+            ])?;
+        last = Some(keep_body(connection, &message.body)?);
+    }
+    Ok(last)
+}
+
+fn import_inbox_and_outbox(
+    connection: &Connection,
+    bundle: &ConversationExport,
+    written: &mut TxState,
+) -> rusqlite::Result<()> {
+    for (customers, input) in &bundle.inbox {
         connection
             .prepare_cached(
                 "insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![written.next_in_inbox(), b.id, customers, input])?;
+            .execute(params![written.next_in_inbox(), bundle.id, customers, input])?;
     }
-    for o in &b.outbox {
+    for row in &bundle.outbox {
         connection
             .prepare_cached(
                 "insert into outbox (conversation, key, integration, lazy, seq, since, owed)
                  values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
-                b.id,
-                o.key,
-                o.integration,
-                o.lazy,
+                bundle.id,
+                row.key,
+                row.integration,
+                row.lazy,
                 written.next_in_outbox(),
-                o.since,
-                o.owed
+                row.since,
+                row.owed
             ])?;
     }
     Ok(())
