@@ -11,13 +11,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::SandboxClock;
 use crate::config::SandboxConfig;
+use crate::error::StartError;
 use crate::faults::{Action, Faults, Target};
 use crate::media::Media;
 use crate::schemas::Schemas;
-use crate::server::StartError;
 use crate::switches::Switches;
 use crate::transcript::Transcript;
-use crate::webhook::WebhookClients;
+use crate::webhook_clients::WebhookClients;
 use crate::world::{Client, World};
 
 /// A running sandbox, seen from inside.
@@ -59,7 +59,7 @@ impl App {
             webhook_connections: config.webhook_connections,
             clock,
             schemas: Schemas::compile()?,
-            http: WebhookClients::new()?,
+            http: WebhookClients::new().map_err(StartError::Client)?,
             deliveries: TaskTracker::new(),
             stop: CancellationToken::new(),
             switched: Notify::new(),

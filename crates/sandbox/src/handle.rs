@@ -8,27 +8,16 @@ use genesys::{Secret, message::Typing};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
+use crate::agent::{SentMessage, conversation_of, say_to_customer, show_typing};
 use crate::app::App;
 use crate::clock::SandboxClock;
+use crate::error::HandleError;
 use crate::faults::{Rule, RuleError};
-use crate::http::integration_refused;
-use crate::invalid::Invalid;
+use crate::integrations;
 use crate::switches::Switches;
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
-use crate::world::{End, Integration, Origin, ProfileKind, Refusal, Said};
-use crate::{ids, webhook};
-
-/// Why a call of the handle was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HandleError {
-    /// Something does not exist, or has ended.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The requested integration or switch value is invalid.
-    #[error("{0}")]
-    Invalid(String),
-}
+use crate::world::{End, Origin, Said};
 
 /// An integration to be made.
 #[derive(Clone, Debug)]
@@ -41,15 +30,6 @@ pub struct NewIntegration {
     pub secret: String,
     /// Headers that every webhook carries.
     pub headers: Vec<(String, String)>,
-}
-
-/// A message that is on its way to the webhook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentMessage {
-    /// Genesys's message id; receipts name it.
-    pub id: String,
-    /// Genesys's conversation id.
-    pub conversation: String,
 }
 
 /// A running sandbox. Cheap to clone.
@@ -78,7 +58,7 @@ impl Handle {
             webhook_headers: Some(headers),
             ..IntegrationUpdate::default()
         };
-        let made = create_integration(&self.app, change);
+        let made = integrations::create(&self.app, change);
         made.map(|integration| integration.id)
             .map_err(|invalid| HandleError::Invalid(invalid.to_string()))
     }
@@ -90,7 +70,7 @@ impl Handle {
         customer: &str,
         text: &str,
     ) -> Result<SentMessage, HandleError> {
-        Ok(agent_send(
+        Ok(say_to_customer(
             &self.app,
             Some(integration),
             customer,
@@ -112,7 +92,7 @@ impl Handle {
             duration: Some(duration_ms),
             ..Typing::default()
         };
-        Ok(agent_types(&self.app, &conversation, &json!(typing))?)
+        Ok(show_typing(&self.app, &conversation, &json!(typing))?)
     }
 
     /// Ends the customer's conversation as its agent.
@@ -189,93 +169,4 @@ impl Handle {
     pub fn clear_faults(&self) {
         self.app.faults().clear();
     }
-}
-
-/// Creates an integration, or says what is wrong with it.
-pub(crate) fn create_integration(
-    app: &App,
-    change: IntegrationUpdate,
-) -> Result<Integration, Invalid> {
-    let switches = app.switches();
-    app.world().names_profiles(&change)?;
-    if let Some(invalid) = integration_refused(&change, switches.plain_http) {
-        return Err(invalid);
-    }
-    let now = app.clock.now();
-    let mut world = app.world();
-    let most = usize::try_from(switches.max_integrations).unwrap_or(usize::MAX);
-    if most > 0 && world.integrations.len() >= most {
-        return Err(Invalid::new("integrations", "limit", "are max_integrations already"));
-    }
-    let completes = crate::clock::later(now, switches.create_delay.0);
-    let id = ids::uuid(world.rng());
-    let mut integration = Integration::new(id, now, completes, app.webhook_connections);
-    integration.apply(change, now);
-    world.integrations.add(integration.clone());
-    Ok(integration)
-}
-
-/// The newest conversation of a customer. `integration` is an id or a name; `None` means the only
-/// one.
-pub(crate) fn conversation_of(
-    app: &App,
-    integration: Option<&str>,
-    customer: &str,
-) -> Result<String, Refusal> {
-    let world = app.world();
-    let integration = world.integrations.find(integration).ok_or(Refusal::NoIntegration)?;
-    let conversation =
-        world.conversation_of(&integration.id, customer).ok_or(Refusal::NoConversation)?;
-    Ok(conversation.id.clone())
-}
-
-/// Says something as the agent, or the bot, of a customer's conversation.
-pub(crate) fn agent_send(
-    app: &Arc<App>,
-    integration: Option<&str>,
-    customer: &str,
-    said: Said,
-    origin: Origin,
-) -> Result<SentMessage, Refusal> {
-    let conversation = conversation_of(app, integration, customer)?;
-    let id = agent_says(app, &conversation, said, origin)?;
-    Ok(SentMessage { id, conversation })
-}
-
-/// Says something in a conversation; returns the message's id.
-pub(crate) fn agent_says(
-    app: &Arc<App>,
-    conversation: &str,
-    said: Said,
-    origin: Origin,
-) -> Result<String, Refusal> {
-    let outgoing = app.world().say(conversation, said, origin, app.clock.now())?;
-    let attached = outgoing
-        .message
-        .content
-        .iter()
-        .flatten()
-        .filter_map(|each| each["attachment"]["id"].as_str());
-    let mut media = app.media();
-    attached.for_each(|id| media.sent(id));
-    drop(media);
-    let id = outgoing.id.clone();
-    webhook::send(app, outgoing);
-    Ok(id)
-}
-
-/// Shows the customer that the agent types, if typing is passed on.
-pub(crate) fn agent_types(
-    app: &Arc<App>,
-    conversation: &str,
-    typing: &Value,
-) -> Result<(), Refusal> {
-    let mut world = app.world();
-    let integration = world.conversation(conversation)?.integration.clone();
-    let setting = world.profile_of(ProfileKind::Setting, &integration, app.switches().typing);
-    if setting.passes_typing(false) {
-        let outgoing = world.type_on(conversation, typing, app.clock.now())?;
-        webhook::send(app, outgoing);
-    }
-    Ok(())
 }

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use axum::http::HeaderValue;
 use bytes::Bytes;
+use http::HeaderValue;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 

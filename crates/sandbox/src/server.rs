@@ -1,45 +1,23 @@
-//! Starting and stopping a sandbox.
+//! Starting and stopping a sandbox: the place where all of its parts are put together.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::clock::ClockError;
 use crate::config::SandboxConfig;
 use crate::cut::{Cut, CuttableListener};
+use crate::error::StartError;
 use crate::handle::Handle;
-use crate::http;
-use crate::schemas::SchemaError;
+use crate::{desktop, http};
 
 /// How long a stopping sandbox waits for calls under way; then their connections are dropped.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// Why a sandbox did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The sandbox cannot listen on the address.
-    #[error("cannot listen on {addr}: {source}")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The clock cannot run at that speed.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-    /// A schema is broken, which is a bug in this program.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// The client for webhooks cannot be set up.
-    #[error("the client for webhook calls cannot be set up: {0}")]
-    Client(#[source] reqwest::Error),
-}
 
 /// Genesys Cloud on your own machine.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +32,17 @@ impl Sandbox {
         let addr = listener.local_addr().map_err(failed)?;
         let app = Arc::new(App::new(config)?);
         app.deliveries.spawn(end_idle(app.clone()));
-        let service = http::router(&app).into_make_service_with_connect_info::<Cut>();
+        let service = router(&app).into_make_service_with_connect_info::<Cut>();
         let stop = app.stop.clone().cancelled_owned();
         let server = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
         let server = tokio::spawn(server.into_future());
         Ok(Running { addr, handle: Handle::new(app), server })
     }
+}
+
+/// Everything that the sandbox serves.
+fn router(app: &Arc<App>) -> Router {
+    Router::new().merge(http::routes(app)).merge(desktop::routes()).with_state(app.clone())
 }
 
 /// Ends conversations by the switch `inactivity_timeout`.

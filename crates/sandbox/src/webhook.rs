@@ -8,22 +8,18 @@ use std::time::Duration;
 
 use genesys::{Secret, signature};
 use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::{Attempt, Policy};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::faults::{Action, Target};
-use crate::server::StartError;
 use crate::transcript::{Direction, Entry, Kind, body_of};
 use crate::verdict::WebhookFault;
 use crate::world::{Outgoing, WebhookEnd};
 
 /// How long the fault `reorder` holds a message back.
 const REORDER: Duration = Duration::from_secs(2);
-/// How many redirects of a call are followed, if any are.
-const MAX_REDIRECTS: usize = 5;
 /// The most bytes of an answer that are read, so that its connection can be reused.
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -60,37 +56,6 @@ struct Destination {
     old_secret: Option<Secret>,
     headers: Vec<(String, Secret)>,
     calls: Arc<Semaphore>,
-}
-
-/// The clients that make the calls.
-#[derive(Debug)]
-pub(crate) struct WebhookClients {
-    plain: reqwest::Client,
-    /// Follows a 307 or 308.
-    redirected: reqwest::Client,
-}
-
-impl WebhookClients {
-    pub(crate) fn new() -> Result<Self, StartError> {
-        let follow = |attempt: Attempt<'_>| {
-            let kept = matches!(attempt.status().as_u16(), 307 | 308);
-            if kept && attempt.previous().len() <= MAX_REDIRECTS {
-                attempt.follow()
-            } else {
-                attempt.stop()
-            }
-        };
-        Ok(Self { plain: client(&Policy::none)?, redirected: client(&|| Policy::custom(follow))? })
-    }
-}
-
-fn client(redirects: &dyn Fn() -> Policy) -> Result<reqwest::Client, StartError> {
-    // Another provider may be installed already; any will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || reqwest::Client::builder().redirect(redirects()).no_proxy();
-    // A machine without root certificates can still call webhooks on loopback.
-    let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
-    client.map_err(StartError::Client)
 }
 
 /// Sends a message on its way; returns at once.

@@ -4,7 +4,6 @@
 //! leaves here only as JSON; the pages insert it as text.
 
 mod assets;
-mod guard;
 mod live;
 
 use std::sync::Arc;
@@ -18,12 +17,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::agent::{MAX_TEXT, say, show_typing};
 use crate::app::App;
-use crate::handle::{agent_says, agent_types};
-use crate::http::{MAX_TEXT, Wrong, bad, read};
+use crate::guard::own_pages_only;
+use crate::http::{Wrong, bad, read};
 use crate::world::{End, Origin, Said};
-
-pub(crate) use guard::own_pages_only;
 
 /// The most conversations and messages that a page shows.
 const MOST: usize = 500;
@@ -84,12 +82,12 @@ async fn send(
         return Err(bad(format!("a message has at most {MAX_TEXT} characters")));
     }
     let said = Said::of(&app.schemas, send.text, send.content)?;
-    let message = agent_says(&app, &id, said, Origin::Agent)?;
+    let message = say(&app, &id, said, Origin::Agent)?;
     Ok(Json(json!({"id": message})))
 }
 
 async fn typing(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
-    agent_types(&app, &id, &json!({"type": "On", "duration": TYPING_MS}))?;
+    show_typing(&app, &id, &json!({"type": "On", "duration": TYPING_MS}))?;
     Ok(StatusCode::ACCEPTED)
 }
 

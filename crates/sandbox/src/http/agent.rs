@@ -11,15 +11,12 @@ use serde_json::{Value, json};
 
 use super::answer::{About, ApiError, Reply};
 use super::body::Body;
+use crate::agent::{MAX_TEXT, say, show_typing};
 use crate::app::App;
-use crate::handle::{agent_says, agent_types};
 use crate::invalid::Invalid;
 use crate::media::Progress;
 use crate::webhook;
 use crate::world::{End, FIRST_AGENT, Origin, Parameter, Refusal, Said};
-
-/// The most characters of an agent's text, as in Genesys's agent interface.
-pub(crate) const MAX_TEXT: usize = 4_000;
 
 /// `POST …/{conversationId}/communications/{communicationId}/messages`; the agent's participant id
 /// is the communication's.
@@ -31,7 +28,7 @@ pub(super) async fn send(
     let about = About::conversation(&conversation);
     is_agent(app.world().conversation(&conversation)?, &communication)?;
     let said = said(&app, &conversation, message).map_err(|error| error.about(about.clone()))?;
-    let id = agent_says(&app, &conversation, said, Origin::Agent);
+    let id = say(&app, &conversation, said, Origin::Agent);
     let id = id.map_err(|refusal| ApiError::from(refusal).about(about.clone()))?;
     let answer = app.world().message_json(&id)?;
     Ok(Reply::ok(&answer, about.message(&id)))
@@ -108,7 +105,7 @@ pub(super) async fn typing(
     Body(typing): Body<AgentTyping>,
 ) -> Result<Reply, ApiError> {
     is_agent(app.world().conversation(&conversation)?, &communication)?;
-    agent_types(&app, &conversation, &json!(typing.typing))?;
+    show_typing(&app, &conversation, &json!(typing.typing))?;
     Ok(Reply::empty(StatusCode::ACCEPTED, About::conversation(&conversation)))
 }
 

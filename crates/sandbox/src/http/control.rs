@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::wrong::{Wrong, bad, read};
+use crate::agent::{conversation_of, say_to_customer, show_typing};
 use crate::app::App;
 use crate::faults::Rule;
-use crate::handle::{agent_send, agent_types, conversation_of};
 use crate::span::Span;
 use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Origin, Said};
 
@@ -173,7 +173,7 @@ async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, W
         Speaker::Agent => Origin::Agent,
         Speaker::Bot => Origin::Bot,
     };
-    let message = agent_send(&app, send.integration.as_deref(), &send.customer, said, origin)?;
+    let message = say_to_customer(&app, send.integration.as_deref(), &send.customer, said, origin)?;
     Ok(Json(json!({"id": message.id, "conversationId": message.conversation})))
 }
 
@@ -197,7 +197,7 @@ struct Leaving {
 async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
     let whose: Whose = read(&body)?;
     let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
-    agent_types(
+    show_typing(
         &app,
         &conversation,
         &json!({"type": "On", "duration": whose.duration.unwrap_or(5_000)}),

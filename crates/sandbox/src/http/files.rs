@@ -24,7 +24,7 @@ use url::Url;
 use super::call::bearer;
 use super::wrong::{Wrong, bad};
 use crate::app::App;
-use crate::desktop::own_pages_only;
+use crate::guard::own_pages_only;
 use crate::ids;
 use crate::media::{File, MAX_FILE, Progress, Upload};
 use crate::world::ProfileKind;

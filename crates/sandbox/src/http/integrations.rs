@@ -8,17 +8,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use genesys::integration::{IntegrationRequest, IntegrationUpdate};
-use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
-use url::{Host, Url};
 
 use super::answer::{About, ApiError, Reply};
 use super::body::{Body, Page};
 use crate::app::App;
-use crate::handle::create_integration;
-use crate::invalid::Invalid;
-use crate::switches::PlainHttp;
+use crate::integrations;
 use crate::world::{Integration, ProfileKind, Refusal, World};
 
 const PATH: &str = "/api/v2/conversations/messaging/integrations/open";
@@ -46,7 +42,7 @@ async fn create(
         messaging_setting: request.messaging_setting,
         ..IntegrationUpdate::default()
     };
-    let made = create_integration(&app, change)?;
+    let made = integrations::create(&app, change)?;
     show(State(app), Path(made.id)).await
 }
 
@@ -98,7 +94,7 @@ async fn update(
     Path(id): Path<String>,
     Body(change): Body<IntegrationUpdate>,
 ) -> Result<Reply, ApiError> {
-    if let Some(invalid) = refused(&change, app.switches().plain_http) {
+    if let Some(invalid) = integrations::refused(&change, app.switches().plain_http) {
         return Err(invalid.into());
     }
     {
@@ -138,51 +134,5 @@ async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<R
         Ok(Reply::empty(StatusCode::NO_CONTENT, About::integration(&id)))
     } else {
         Err(Refusal::NoIntegration.into())
-    }
-}
-
-/// Why this change of an integration is refused, beyond what the schema says.
-pub(crate) fn refused(change: &IntegrationUpdate, plain_http: PlainHttp) -> Option<Invalid> {
-    let secret = change.outbound_notification_webhook_signature_secret_token.as_ref();
-    if secret.is_some_and(|secret| {
-        secret.expose().chars().count() < IntegrationRequest::SECRET_MIN_CHARS
-    }) {
-        let field = "outboundNotificationWebhookSignatureSecretToken";
-        let least = IntegrationRequest::SECRET_MIN_CHARS;
-        return Some(Invalid::new(
-            field,
-            "minLength",
-            format!("has fewer than {least} characters"),
-        ));
-    }
-    let headers = change.webhook_headers.iter().flatten();
-    for (name, value) in headers {
-        if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value.expose()).is_err() {
-            return Some(Invalid::new("webhookHeaders", "header", "holds what cannot be a header"));
-        }
-    }
-    let url = change.outbound_notification_webhook_url.as_ref()?;
-    let reason = match Url::parse(url) {
-        Ok(url) if url.scheme() == "https" => None,
-        Ok(url)
-            if url.scheme() == "http"
-                && (plain_http == PlainHttp::Anywhere || is_loopback(&url)) =>
-        {
-            None
-        }
-        Ok(url) if url.scheme() == "http" => {
-            Some("is plain http and not on this machine (switch plain_http)")
-        }
-        _ => Some("is no URL of https"),
-    };
-    reason.map(|reason| Invalid::new("outboundNotificationWebhookUrl", "url", reason))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

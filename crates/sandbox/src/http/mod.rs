@@ -1,5 +1,5 @@
-//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, the sandbox's own under `/sandbox`,
-//! and the agent's desktop.
+//! The HTTP side: Genesys's paths under `/oauth` and `/api/v2`, and the sandbox's own under
+//! `/sandbox`.
 
 mod agent;
 mod answer;
@@ -28,12 +28,10 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
-pub(crate) use agent::MAX_TEXT;
-pub(crate) use integrations::refused as integration_refused;
 pub(crate) use wrong::{Wrong, bad, read};
 
 use crate::app::App;
-use crate::desktop::own_pages_only;
+use crate::guard::own_pages_only;
 
 /// The most bytes that a request may have (`request.bytes.max` of Genesys's limits page).
 const MAX_BODY: usize = 512_000;
@@ -42,7 +40,8 @@ const MAX_BODY: usize = 512_000;
 const MEDIA: &str =
     "/api/v2/conversations/messages/{id}/communications/{communication}/messages/media";
 
-pub(crate) fn router(app: &Arc<App>) -> Router {
+/// Everything but the desktop.
+pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .merge(api().layer(from_fn_with_state(app.clone(), call::api)))
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
@@ -50,8 +49,6 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
         .merge(files::routes())
         .merge(socket::routes())
         .merge(openapi::routes())
-        .merge(crate::desktop::routes())
-        .with_state(app.clone())
 }
 
 /// The sandbox's own paths.

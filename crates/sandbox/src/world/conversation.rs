@@ -6,17 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::org::FIRST_AGENT;
 use super::{Address, Integration, Refusal, World};
 use crate::clock::{later, wire_time};
 use crate::ids;
 use crate::transcript::{Entry, Kind};
-
-/// The agent who answers everything in the sandbox.
-pub(crate) const AGENT: &str = "44444444-aaaa-4bbb-8ccc-000000000007";
-/// The name of the agent who answers at first.
-pub(crate) const FIRST_AGENT: &str = "Agent One";
-/// The queue that every conversation waits in.
-pub(crate) const QUEUE: &str = "33333333-aaaa-4bbb-8ccc-000000000009";
 
 /// How a participant can leave, as reads write it (reference, section 6.3).
 pub(crate) const DISCONNECT_TYPES: [&str; 19] = [

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::channels::Frame;
-use super::conversation::{AGENT, QUEUE};
+use super::org::{AGENT, QUEUE};
 use super::{Conversation, Participant, World};
 use crate::ids;
 

@@ -9,11 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::org::CREATOR;
 use super::profiles::{Profile, ProfileKind};
 use crate::clock::wire_time;
-
-/// The user that creates everything in the sandbox.
-pub(super) const CREATOR: &str = "f2c1d0e9-8b7a-4695-8473-62514f3e2d1c";
 
 /// An integration.
 #[derive(Clone, Debug)]

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::conversation::AGENT;
 use super::normalized::{general, payload};
+use super::org::AGENT;
 use super::profiles::{Profile, ProfileKind};
 use super::{Address, End, Integration, MessageChannel, NormalizedMessage, Refusal, Said, World};
 use crate::clock::{later, wire_time};

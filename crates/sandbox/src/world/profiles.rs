@@ -8,7 +8,7 @@ use genesys::integration::IntegrationUpdate;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::integration::CREATOR;
+use super::org::CREATOR;
 use super::{Refusal, World};
 use crate::clock::wire_time;
 use crate::ids;

@@ -4,8 +4,8 @@ use genesys::receipt::Reason;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::conversation::{AGENT, QUEUE};
 use super::normalized::payload;
+use super::org::{AGENT, QUEUE};
 use super::said::shown;
 use super::{Conversation, Message, NormalizedMessage, Participant, Refusal, World};
 use crate::clock::wire_time;
