@@ -97,8 +97,7 @@ fn receive(
     }
     let mut world = app.world();
     let integration = find(&world.integrations, integration)?;
-    let (window, dedupe) = (switches.threading_window.0, switches.dedupe_inbound);
-    let received = world.receive(&integration, inbound, window, dedupe, app.clock.now());
+    let received = world.receive(&integration, inbound, &switches, app.clock.now());
     if switches.published_receipts {
         let outgoing = world.published(&received.conversation, &received.message, app.clock.now());
         if let Some(outgoing) = outgoing {

@@ -1,11 +1,8 @@
-//! Messages in both directions, and the status of an outbound one: queued, sent, delivered or
+//! Messages and their status, and what happens to an outbound one: it is queued, sent, delivered or
 //! failed.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use genesys::Content;
-use genesys::inbound::{InboundChannel, InboundMessage, StructuredResponse};
 use genesys::receipt::Reason;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,8 +10,8 @@ use tokio::sync::oneshot;
 
 use super::normalized::{general, payload};
 use super::org::AGENT;
-use super::profiles::{Profile, ProfileKind};
-use super::{Address, End, Integration, MessageChannel, NormalizedMessage, Refusal, Said, World};
+use super::profiles::ProfileKind;
+use super::{Address, Conversation, End, MessageChannel, NormalizedMessage, Refusal, Said, World};
 use crate::clock::{later, wire_time};
 use crate::ids;
 use crate::switches::RefusedWebhook;
@@ -81,6 +78,25 @@ pub(crate) enum Origin {
     Agentless,
 }
 
+impl Origin {
+    /// The purpose of the participant who speaks.
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Agent | Self::Agentless => "agent",
+            Self::Bot => "workflow",
+        }
+    }
+
+    /// The origin as the webhook names it, if it does.
+    fn entity(self) -> Option<&'static str> {
+        match self {
+            Self::Agent => Some("Human"),
+            Self::Bot => Some("Bot"),
+            Self::Agentless => None,
+        }
+    }
+}
+
 /// A message on its way to the webhook.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -104,141 +120,7 @@ pub(crate) enum WebhookEnd {
     Failed(String),
 }
 
-/// A customer's message or structured response.
-#[derive(Clone, Debug)]
-pub(crate) struct Inbound {
-    channel: InboundChannel,
-    text: Option<String>,
-    content: Option<Vec<Value>>,
-    metadata: Option<BTreeMap<String, String>>,
-    structured: bool,
-}
-
-impl Inbound {
-    /// The id of the customer who writes.
-    pub(crate) fn customer(&self) -> &str {
-        &self.channel.from.id
-    }
-}
-
-impl From<InboundMessage> for Inbound {
-    fn from(message: InboundMessage) -> Self {
-        let content =
-            message.content.map(|content| content.into_iter().map(with_content_type).collect());
-        let (text, metadata) = (message.text, message.metadata);
-        Self { channel: message.channel, text, content, metadata, structured: false }
-    }
-}
-
-impl From<StructuredResponse> for Inbound {
-    fn from(response: StructuredResponse) -> Self {
-        let element =
-            json!({"contentType": "ButtonResponse", "buttonResponse": response.button_response});
-        Self {
-            channel: response.channel,
-            text: None,
-            content: Some(vec![element]),
-            metadata: None,
-            structured: true,
-        }
-    }
-}
-
-/// The result of an inbound message.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) message: NormalizedMessage,
-    pub(crate) id: String,
-    pub(crate) conversation: String,
-    /// How many attachments were dropped because of their type.
-    pub(crate) dropped: usize,
-}
-
 impl World {
-    /// Accepts a customer's message or structured response.
-    pub(crate) fn receive(
-        &mut self,
-        integration: &Integration,
-        mut inbound: Inbound,
-        window: Duration,
-        dedupe: bool,
-        now: Timestamp,
-    ) -> Received {
-        self.record.inbound += 1;
-        let customer = Address::from(inbound.channel.from);
-        let id = ids::message_id(&mut self.rng);
-        if let Some(foreign) = &inbound.channel.message_id {
-            let key = (integration.id.clone(), foreign.clone());
-            let before = self.inbound_ids.entry(key).or_insert_with(|| id.clone());
-            if *before != id {
-                self.record
-                    .inbound_duplicates
-                    .push(Named { id: foreign.clone(), at: wire_time(now) });
-                let before = before.clone();
-                if let Some(first) = self.messages.get(&before).filter(|_| dedupe) {
-                    return Received {
-                        message: first.normalized.clone(),
-                        id: before,
-                        conversation: first.conversation.clone(),
-                        dropped: 0,
-                    };
-                }
-            }
-        }
-        let content = self.profile_of(ProfileKind::Content, &integration.id, true);
-        let before = inbound.content.as_ref().map_or(0, Vec::len);
-        inbound
-            .content
-            .as_mut()
-            .into_iter()
-            .for_each(|elements| elements.retain(|each| passes(&content, each, true)));
-        let dropped = before - inbound.content.as_ref().map_or(0, Vec::len);
-        let conversation = self.join(integration, &customer, window, now);
-        let (to, time) = (Address::bare(&integration.id), inbound.channel.time);
-        let channel = MessageChannel::new(
-            &integration.id,
-            inbound.channel.message_id,
-            to,
-            customer.clone(),
-            time,
-        );
-        let kind = if inbound.structured { "Structured" } else { "Text" };
-        let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
-        normalized.text = inbound.text;
-        normalized.content = inbound.content;
-        normalized.metadata = inbound.metadata;
-        normalized.direction = inbound.structured.then_some("Inbound");
-        if let Some(found) = self.conversations.get_mut(&conversation) {
-            found.customer = customer.clone();
-            found.active = now;
-            if let Some(participant) = found.present_mut("customer") {
-                participant.messages.push(id.clone());
-                let metadata = inbound.channel.metadata.unwrap_or_default();
-                participant.attributes.extend(metadata.custom_attributes.unwrap_or_default());
-            }
-        }
-        self.messages.insert(
-            id.clone(),
-            Message {
-                id: id.clone(),
-                integration: integration.id.clone(),
-                conversation: conversation.clone(),
-                customer: customer.id,
-                outbound: false,
-                time: now,
-                status: Status::Received,
-                normalized: normalized.clone(),
-                receipts: Vec::new(),
-                closed: true,
-                failure: None,
-                created_by: None,
-            },
-        );
-        self.desk.said(&conversation, &id, false);
-        self.show(&conversation, now);
-        Received { message: normalized, id, conversation, dropped }
-    }
-
     /// Sends a message to the customer of `conversation`.
     pub(crate) fn say(
         &mut self,
@@ -252,40 +134,16 @@ impl World {
         if origin != Origin::Agentless && found.ended.is_some() {
             return Err(Refusal::Ended);
         }
-        let content = self.profile_of(ProfileKind::Content, &found.integration, true);
-        let (text, elements) = said.into_parts();
-        if !elements.iter().all(|each| passes(&content, each, false)) {
+        let allowed = self.profile_of(ProfileKind::Content, &found.integration, true);
+        if !said.content().iter().all(|each| allowed.allows_element(each, false)) {
             return Err(Refusal::MediaNotAllowed);
         }
         let found = self.conversations.get_mut(conversation).ok_or(Refusal::NoConversation)?;
         let time = later(found.last_time, Duration::from_millis(1)).max(now);
         found.last_time = time;
         found.active = now;
-        let (to, from) = (
-            found.customer.as_recipient(),
-            Address::of_integration(&found.integration, &found.integration_name),
-        );
-        let channel =
-            MessageChannel::new(&found.integration, Some(id.clone()), to, from, wire_time(time));
-        // At Genesys, templates and attachments have type Text or Structured; only attachments stay
-        // Text.
-        let structured = elements.iter().any(|each| each["contentType"] != "Attachment");
-        let kind = if structured { "Structured" } else { "Text" };
-        let mut normalized = NormalizedMessage::new(Some(id.clone()), kind, channel);
-        normalized.text = text;
-        normalized.direction = Some("Outbound");
-        normalized.content =
-            Some(elements).filter(|content| origin != Origin::Agentless || !content.is_empty());
-        if origin != Origin::Agentless {
-            normalized.originating_entity =
-                Some(if origin == Origin::Bot { "Bot" } else { "Human" });
-            normalized.conversation_id = Some(conversation.to_owned());
-            normalized.reasons = Some(Vec::new());
-            normalized.related_messages = Some(Vec::new());
-        }
-        if let Some(speaker) =
-            found.present_mut(if origin == Origin::Bot { "workflow" } else { "agent" })
-        {
+        let normalized = outbound(found, &id, said, origin, time);
+        if let Some(speaker) = found.present_mut(origin.purpose()) {
             speaker.messages.push(id.clone());
         }
         let (over, turn) = take_turn(&mut found.last_call);
@@ -401,22 +259,41 @@ impl World {
     }
 }
 
+/// A message to the customer of a conversation, as the webhook gets it.
+fn outbound(
+    conversation: &Conversation,
+    id: &str,
+    said: Said,
+    origin: Origin,
+    time: Timestamp,
+) -> NormalizedMessage {
+    let Conversation { integration, integration_name, customer, .. } = conversation;
+    let (to, from) =
+        (customer.as_recipient(), Address::of_integration(integration, integration_name));
+    let channel = MessageChannel::new(integration, Some(id.to_owned()), to, from, wire_time(time));
+    let (text, content) = said.into_parts();
+    // At Genesys, templates and attachments have type Text or Structured; only attachments stay
+    // Text.
+    let structured = content.iter().any(|each| each["contentType"] != "Attachment");
+    let kind = if structured { "Structured" } else { "Text" };
+    let mut normalized = NormalizedMessage::new(Some(id.to_owned()), kind, channel);
+    normalized.text = text;
+    normalized.direction = Some("Outbound");
+    normalized.originating_entity = origin.entity();
+    if origin == Origin::Agentless {
+        normalized.content = Some(content).filter(|content| !content.is_empty());
+    } else {
+        normalized.content = Some(content);
+        normalized.conversation_id = Some(conversation.id.clone());
+        normalized.reasons = Some(Vec::new());
+        normalized.related_messages = Some(Vec::new());
+    }
+    normalized
+}
+
 fn take_turn(
     last_call: &mut Option<oneshot::Receiver<()>>,
 ) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
     let (over, next) = oneshot::channel();
     (over, last_call.replace(next))
-}
-
-/// Whether the supported content allows an element of a message; only attachments have a media
-/// type.
-fn passes(content: &Profile, element: &Value, inbound: bool) -> bool {
-    let Some(attachment) = element.get("attachment") else { return true };
-    content.allows(attachment["mime"].as_str().unwrap_or("application/octet-stream"), inbound)
-}
-
-/// Callers may omit the type; answers never do.
-fn with_content_type(mut element: Content) -> Value {
-    element.content_type.get_or_insert_with(|| "Attachment".to_owned());
-    json!(element)
 }

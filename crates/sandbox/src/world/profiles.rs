@@ -155,6 +155,12 @@ impl Profile {
         let mime = mime.split(';').next().unwrap_or_default().trim().to_lowercase();
         patterns.into_iter().any(|pattern| matches(&pattern.to_lowercase(), &mime))
     }
+
+    /// Whether an element of a message may pass; only attachments have a media type.
+    pub(super) fn allows_element(&self, element: &Value, inbound: bool) -> bool {
+        let Some(attachment) = element.get("attachment") else { return true };
+        self.allows(attachment["mime"].as_str().unwrap_or("application/octet-stream"), inbound)
+    }
 }
 
 fn matches(pattern: &str, mime: &str) -> bool {

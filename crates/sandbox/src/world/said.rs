@@ -96,6 +96,11 @@ impl Said {
         Err(first)
     }
 
+    /// The content elements.
+    pub(super) fn content(&self) -> &[Value] {
+        &self.content
+    }
+
     pub(super) fn into_parts(self) -> (Option<String>, Vec<Value>) {
         (self.text, self.content)
     }
