@@ -13,7 +13,7 @@ pub enum StartError {
     /// The sandbox cannot listen on the address.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
-        /// The address.
+        /// The address and port of [`SandboxConfig::listen`](crate::SandboxConfig::listen).
         addr: SocketAddr,
         /// What the system says.
         source: io::Error,

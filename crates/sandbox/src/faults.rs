@@ -103,7 +103,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Which calls.
+    /// Which calls it matches.
     pub on: Target,
     /// What happens to them.
     pub action: Action,

@@ -19,14 +19,14 @@ use crate::transcript::Entry;
 use crate::verdict::Verdict;
 use crate::world::{End, Origin, Said};
 
-/// An integration to be made.
+/// An integration to be made with [`Handle::create_integration`].
 #[derive(Clone, Debug)]
 pub struct NewIntegration {
     /// Its name; webhooks show it as the sender's.
     pub name: String,
-    /// Where webhooks go.
+    /// The URL that webhooks are posted to: https, or http on this machine (switch `plain_http`).
     pub webhook_url: String,
-    /// What signs them; at least 16 characters.
+    /// The secret that signs them; at least 16 characters.
     pub secret: String,
     /// Headers that every webhook carries.
     pub headers: Vec<(String, String)>,
@@ -131,7 +131,7 @@ impl Handle {
         self.app.world().transcript.after(after, limit)
     }
 
-    /// What the middleware did so far.
+    /// What the middleware did since the start, or since the last reset.
     pub fn verdict(&self) -> Verdict {
         self.app.world().verdict()
     }
@@ -142,12 +142,12 @@ impl Handle {
         self.app.world().reset_verdict();
     }
 
-    /// The sandbox's clock.
+    /// The clock by which everything in the sandbox happens; it can be moved and scaled.
     pub fn clock(&self) -> &SandboxClock {
         &self.app.clock
     }
 
-    /// The switches as they are.
+    /// A copy of the switches as they are now.
     pub fn switches(&self) -> Switches {
         (*self.app.switches()).clone()
     }
@@ -160,12 +160,12 @@ impl Handle {
         self.app.switch(changes).map(|switches| (*switches).clone()).map_err(HandleError::Invalid)
     }
 
-    /// Adds a fault.
+    /// Adds a fault rule, which takes effect at once; the error says what is wrong with it.
     pub fn add_fault(&self, rule: Rule) -> Result<(), RuleError> {
         self.app.faults().add(rule)
     }
 
-    /// Removes all faults.
+    /// Removes all fault rules. A delay or a hang that has begun goes on.
     pub fn clear_faults(&self) {
         self.app.faults().clear();
     }

@@ -107,13 +107,13 @@ switches! {
 /// A switch, described.
 #[derive(Clone, Debug, Serialize)]
 pub struct Description {
-    /// Its name.
+    /// The name by which `PUT /sandbox/switches` sets it.
     pub name: &'static str,
     /// What it does.
     pub description: &'static str,
     /// Which values it takes, in words.
     pub values: &'static str,
-    /// Its initial value.
+    /// The value when the sandbox starts.
     pub default: Value,
     /// Its current value.
     pub value: Value,
@@ -198,7 +198,7 @@ choices! {
     }
     /// The answer to a receipt for a message that does not exist.
     UnknownReceipt {
-        /// 404.
+        /// The receipt gets 404.
         NotFound,
         /// The same answer as for any other.
         Accept,
@@ -207,7 +207,7 @@ choices! {
     Late {
         /// The same answer as for any other.
         Accept,
-        /// 409.
+        /// It gets 409, and has no effect.
         Refuse,
     }
     /// What happens with a second socket of a notification channel.

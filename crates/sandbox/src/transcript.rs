@@ -52,13 +52,13 @@ pub enum Direction {
 pub struct Entry {
     /// Its number, from 1 without gaps.
     pub n: u64,
-    /// When, on the sandbox's clock.
+    /// When, on the sandbox's clock: UTC with milliseconds.
     pub at: String,
-    /// What it is about.
+    /// The kind of event, which says which of the other fields are there.
     pub kind: Kind,
     /// The direction of the call.
     pub direction: Direction,
-    /// The HTTP method.
+    /// The HTTP method of a call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// The path with its query, or the webhook's URL.
@@ -70,7 +70,7 @@ pub struct Entry {
     /// The number of the attempt of a webhook call, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// The integration's id.
+    /// The id of the integration that it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integration: Option<String>,
     /// Genesys's conversation id.

@@ -31,37 +31,37 @@ impl<T> Listed<T> {
 /// A receipt that should not have come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ReceiptFault {
-    /// The id that the receipt names.
+    /// The message id that the receipt names, which may be unknown.
     pub message: String,
-    /// Its status.
+    /// The status that it reports, such as `Delivered`.
     pub status: String,
-    /// When it came.
+    /// When it came, on the sandbox's clock.
     pub at: String,
 }
 
 /// A webhook call without a 2xx answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WebhookFault {
-    /// The message.
+    /// The id of the message that was sent.
     pub message: String,
-    /// The answer's status; absent if no answer came.
+    /// The HTTP status of the answer; absent if no answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// When.
+    /// When the attempt ended, on the sandbox's clock.
     pub at: String,
 }
 
 /// A call that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedCall {
-    /// Its path.
+    /// Its path with its query.
     pub path: String,
-    /// What was wrong with it.
+    /// What was wrong with its body: the field and the reason, never the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When.
+    /// When it was answered, on the sandbox's clock.
     pub at: String,
 }
 
@@ -73,7 +73,7 @@ pub struct VerdictRow {
     pub at: String,
     /// The kind of fault, such as `receipt after the final one`.
     pub fault: &'static str,
-    /// The message, or the path of the call.
+    /// The id of the message, or the path of the call.
     pub about: String,
     /// What was wrong; empty if the kind says it all.
     pub what: String,

@@ -36,7 +36,8 @@ impl Told {
     }
 }
 
-/// `GET /sandbox/desktop/events`
+/// `GET /sandbox/desktop/events`: the news as Server-Sent Events, until the page leaves or the
+/// sandbox stops.
 pub(super) async fn events(
     State(app): State<Arc<App>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {

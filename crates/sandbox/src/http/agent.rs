@@ -98,7 +98,8 @@ fn canned(app: &App, template: Value) -> Result<Said, ApiError> {
     Ok(response.fill_in(&id, &parameters))
 }
 
-/// `POST …/{conversationId}/communications/{communicationId}/typing`
+/// `POST …/{conversationId}/communications/{communicationId}/typing`: shows the customer that the
+/// agent types. 404 if the communication is not that of the present agent.
 pub(super) async fn typing(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
@@ -117,7 +118,8 @@ pub(super) fn is_agent(
     if agent.id == communication { Ok(()) } else { Err(Refusal::NoParticipant) }
 }
 
-/// `PATCH /api/v2/conversations/messages/{conversationId}`
+/// `PATCH /api/v2/conversations/messages/{conversationId}`: the state `disconnected` ends the
+/// conversation as its agent; other changes have no effect.
 pub(super) async fn end(
     State(app): State<Arc<App>>,
     Path(conversation): Path<String>,
@@ -141,7 +143,8 @@ pub(super) async fn disconnect(
         .with_status(StatusCode::ACCEPTED.as_u16()))
 }
 
-/// `PATCH /api/v2/conversations/messages/{conversationId}/participants/{participantId}`
+/// `PATCH /api/v2/conversations/messages/{conversationId}/participants/{participantId}`: the state
+/// `disconnected` lets this participant leave, which ends the conversation.
 pub(super) async fn leave(
     State(app): State<Arc<App>>,
     Path((conversation, participant)): Path<(String, String)>,
@@ -162,7 +165,8 @@ pub(super) struct Transfer {
     queue_id: Option<String>,
 }
 
-/// `POST /api/v2/conversations/messages/{conversationId}/participants/{participantId}/replace`
+/// `POST /api/v2/conversations/messages/{conversationId}/participants/{participantId}/replace`: the
+/// agent hands over to the named one. 409 if the conversation has ended.
 pub(super) async fn replace(
     State(app): State<Arc<App>>,
     Path((conversation, participant)): Path<(String, String)>,
@@ -194,7 +198,8 @@ fn patch(
     Ok(())
 }
 
-/// `POST /api/v2/conversations/messages/agentless`
+/// `POST /api/v2/conversations/messages/agentless`: sends a text to a customer without an agent, in
+/// the open conversation if that is asked for, otherwise in a new one that ends at once.
 pub(super) async fn agentless(
     State(app): State<Arc<App>>,
     Body(request): Body<AgentlessRequest>,

@@ -157,7 +157,7 @@ struct CustomerSays {
     from: Speaker,
 }
 
-/// Who speaks.
+/// Who speaks to the customer: an agent, or the bot of the flow.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Speaker {

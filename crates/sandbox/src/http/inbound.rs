@@ -35,7 +35,8 @@ impl Prefetch {
     }
 }
 
-/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/message`
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/message`: a customer's text or
+/// attachments. With `prefetchConversationId=true`, the answer names the conversation.
 pub(super) async fn message(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
@@ -47,7 +48,8 @@ pub(super) async fn message(
     receive(&app, &integration, message.into(), prefetch)
 }
 
-/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/structured/response`
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/structured/response`: the
+/// customer's choice among the buttons of an earlier message.
 pub(super) async fn structured(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,
@@ -123,7 +125,8 @@ fn find(integrations: &crate::world::Integrations, id: &str) -> Result<Integrati
     integrations.get(id).cloned().ok_or_else(|| Refusal::NoIntegration.into())
 }
 
-/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/receipt`
+/// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/receipt`: the status of an
+/// outbound message. Switches decide about 404 for an unknown message and 409 for a late receipt.
 pub(super) async fn receipt(
     State(app): State<Arc<App>>,
     Path(integration): Path<String>,

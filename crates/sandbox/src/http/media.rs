@@ -28,7 +28,8 @@ pub(super) struct Announced {
     content_md5: Option<String>,
 }
 
-/// `POST …/{conversationId}/communications/{communicationId}/messages/media/uploads`
+/// `POST …/{conversationId}/communications/{communicationId}/messages/media/uploads`: announces a
+/// file of at most [`MAX_FILE`] bytes; the answer says where to upload it.
 pub(super) async fn announce(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
@@ -102,7 +103,8 @@ fn make(
     Ok(upload)
 }
 
-/// `GET …/{conversationId}/communications/{communicationId}/messages/media/{mediaId}`
+/// `GET …/{conversationId}/communications/{communicationId}/messages/media/{mediaId}`: one announced
+/// medium, with the `url` of its file once it is valid.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path((conversation, communication, id)): Path<(String, String, String)>,
@@ -120,7 +122,8 @@ pub(super) struct MediaFilter {
     url: Option<String>,
 }
 
-/// `GET …/{conversationId}/communications/{communicationId}/messages/media`
+/// `GET …/{conversationId}/communications/{communicationId}/messages/media`: the announced media,
+/// oldest first, all of them or those of one status.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Path((conversation, communication)): Path<(String, String)>,
@@ -137,7 +140,8 @@ pub(super) async fn list(
     Ok(page.of(&all.collect::<Vec<_>>(), &path, |each| each.to_json(media.file(&each.id))))
 }
 
-/// `GET /api/v2/conversations/messages/cachedmedia`
+/// `GET /api/v2/conversations/messages/cachedmedia`: the files that agents have sent, oldest first,
+/// all of them or the one at an address.
 pub(super) async fn cached(
     State(app): State<Arc<App>>,
     Query(wanted): Query<MediaFilter>,
@@ -149,7 +153,8 @@ pub(super) async fn cached(
     page.of(&all.collect::<Vec<_>>(), CACHED, |file| file.cached(life))
 }
 
-/// `GET /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`
+/// `GET /api/v2/conversations/messages/cachedmedia/{cachedMediaItemId}`: one file that an agent has
+/// sent; 404 for a file that was only uploaded.
 pub(super) async fn cached_item(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

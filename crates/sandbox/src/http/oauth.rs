@@ -55,7 +55,8 @@ impl NoToken {
     }
 }
 
-/// `POST /oauth/token`
+/// `POST /oauth/token`: gives a token for the client credentials, or an error of RFC 6749. Faults
+/// with the target `token` happen here.
 pub(super) async fn token(
     State(app): State<Arc<App>>,
     ConnectInfo(cut): ConnectInfo<Cut>,

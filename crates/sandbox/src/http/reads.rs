@@ -9,7 +9,8 @@ use super::answer::{About, ApiError, Reply};
 use super::body::Body;
 use crate::app::App;
 
-/// `GET /api/v2/conversations/messages/{conversationId}`
+/// `GET /api/v2/conversations/messages/{conversationId}`: a conversation with the status of each of
+/// its messages, without their texts.
 pub(super) async fn conversation(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -27,7 +28,8 @@ pub(super) async fn whole(
     Ok(Reply::ok(&answer, About::conversation(&id)))
 }
 
-/// `GET /api/v2/conversations/messages/{messageId}/details`
+/// `GET /api/v2/conversations/messages/{messageId}/details`: a message with its text and its
+/// receipts.
 pub(super) async fn details(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -36,7 +38,8 @@ pub(super) async fn details(
     Ok(Reply::ok(&answer, About::default().message(&id)))
 }
 
-/// `GET /api/v2/conversations/messages/{conversationId}/messages/{messageId}`
+/// `GET /api/v2/conversations/messages/{conversationId}/messages/{messageId}`: the same as
+/// [`details`]; 404 if the message is in another conversation.
 pub(super) async fn message(
     State(app): State<Arc<App>>,
     Path((conversation, id)): Path<(String, String)>,

@@ -22,7 +22,8 @@ const MOST: u32 = 4_320;
 const OTHERS: [&str; 8] =
     ["sms", "facebook", "twitter", "whatsapp", "webmessaging", "instagram", "apple", "linkedin"];
 
-/// `GET /api/v2/conversations/messaging/threadingtimeline`
+/// `GET /api/v2/conversations/messaging/threadingtimeline`: the window of each messenger, in whole
+/// minutes.
 pub(super) async fn show(State(app): State<Arc<App>>) -> Reply {
     let minutes = app.switches().threading_window.0.as_secs() / 60;
     let open = json!({"messengerType": "open", "timeoutInMinutes": minutes});

@@ -35,7 +35,7 @@ impl From<Invalid> for Wrong {
     }
 }
 
-/// 400.
+/// 400 with the error in words.
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 pub(crate) fn bad(error: impl ToString) -> Wrong {
     Wrong(StatusCode::BAD_REQUEST, error.to_string())

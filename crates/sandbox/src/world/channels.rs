@@ -39,7 +39,7 @@ pub(crate) struct Frame {
     pub(crate) json: String,
 }
 
-/// A channel.
+/// A notification channel of one OAuth client, which ends 24 h after its topics were last set.
 #[derive(Debug)]
 pub(crate) struct Channel {
     pub(crate) id: String,

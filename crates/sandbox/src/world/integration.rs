@@ -13,7 +13,8 @@ use super::org::CREATOR;
 use super::profiles::{Profile, ProfileKind};
 use crate::clock::wire_time;
 
-/// An integration.
+/// An Open Messaging integration: where its webhooks go, what signs them, and the profiles that it
+/// names.
 #[derive(Clone, Debug)]
 pub(crate) struct Integration {
     pub(crate) id: String,

@@ -48,7 +48,7 @@ impl ProfileKind {
     }
 }
 
-/// A profile.
+/// A messaging setting or supported content, under a name.
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     kind: ProfileKind,
