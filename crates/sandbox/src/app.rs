@@ -15,7 +15,7 @@ use crate::error::StartError;
 use crate::faults::{Action, Faults, Target};
 use crate::media::Media;
 use crate::schemas::Schemas;
-use crate::switches::Switches;
+use crate::switches::{SwitchError, Switches};
 use crate::transcript::Transcript;
 use crate::webhook_clients::WebhookClients;
 use crate::world::{Client, World};
@@ -86,11 +86,11 @@ impl App {
         self.switches.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Sets the switches that `changes` names; the error says what is wrong.
+    /// Sets the switches that `changes` names, all or none of them.
     pub(crate) fn switch(
         &self,
         changes: serde_json::Map<String, serde_json::Value>,
-    ) -> Result<Arc<Switches>, String> {
+    ) -> Result<Arc<Switches>, SwitchError> {
         let mut switches = self.switches.write().unwrap_or_else(PoisonError::into_inner);
         *switches = Arc::new(switches.with(changes)?);
         self.switched.notify_one();

@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::clock::ClockError;
+use crate::invalid::Invalid;
 use crate::schemas::SchemaError;
+use crate::switches::SwitchError;
 use crate::world::Refusal;
 
 /// Why a sandbox did not start.
@@ -30,12 +32,15 @@ pub enum StartError {
 }
 
 /// Why a call of the handle was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum HandleError {
     /// Something does not exist, or has ended.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The requested integration or switch value is invalid.
-    #[error("{0}")]
-    Invalid(String),
+    /// A field of the requested integration is invalid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The switches cannot be set in this way.
+    #[error(transparent)]
+    Switch(#[from] SwitchError),
 }

@@ -14,7 +14,7 @@ use crate::clock::SandboxClock;
 use crate::error::HandleError;
 use crate::faults::{Rule, RuleError};
 use crate::integrations;
-use crate::switches::Switches;
+use crate::switches::{SwitchError, Switches};
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
 use crate::world::{End, Origin, Said};
@@ -58,9 +58,7 @@ impl Handle {
             webhook_headers: Some(headers),
             ..IntegrationUpdate::default()
         };
-        let made = integrations::create(&self.app, change);
-        made.map(|integration| integration.id)
-            .map_err(|invalid| HandleError::Invalid(invalid.to_string()))
+        Ok(integrations::create(&self.app, change)?.id)
     }
 
     /// Sends text as the agent of the customer's conversation. `integration` is an id or a name.
@@ -154,10 +152,8 @@ impl Handle {
 
     /// Sets the switches that `changes`, a JSON object, names.
     pub fn switch(&self, changes: &Value) -> Result<Switches, HandleError> {
-        let changes = changes.as_object().cloned();
-        let changes =
-            changes.ok_or_else(|| HandleError::Invalid("an object is wanted".to_owned()))?;
-        self.app.switch(changes).map(|switches| (*switches).clone()).map_err(HandleError::Invalid)
+        let changes = changes.as_object().cloned().ok_or(SwitchError::NoObject)?;
+        Ok((*self.app.switch(changes)?).clone())
     }
 
     /// Adds a fault rule, which takes effect at once; the error says what is wrong with it.

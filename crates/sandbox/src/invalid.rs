@@ -1,12 +1,11 @@
 //! What is wrong with one field of a request: the field, a Genesys-like code, and a reason in
 //! words.
 
-use std::fmt;
-
 /// A field that cannot be accepted as it is. It never holds the field's value, which may be a
 /// customer's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Invalid {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {reason}")]
+pub struct Invalid {
     /// The path to the field, such as `content[0].attachment.mime`.
     pub(crate) field: String,
     /// The rule that it breaks, such as `required`, `type` or `enum`.
@@ -30,11 +29,5 @@ impl Invalid {
 
     pub(crate) fn empty(field: impl Into<String>) -> Self {
         Self::new(field, "minLength", "is empty")
-    }
-}
-
-impl fmt::Display for Invalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.field, self.reason)
     }
 }

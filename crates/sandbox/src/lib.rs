@@ -48,12 +48,13 @@ pub use config::SandboxConfig;
 pub use error::{HandleError, StartError};
 pub use faults::{Action, Rule, RuleError, Target};
 pub use handle::{Handle, NewIntegration};
+pub use invalid::Invalid;
 pub use schemas::SchemaError;
 pub use server::{Running, Sandbox};
 pub use span::Span;
 pub use switches::{
     Description, ExhaustedWebhook, Late, LimitCode, PlainHttp, RefusedWebhook, SecondSocket,
-    Switches, UnknownReceipt,
+    SwitchError, Switches, UnknownReceipt,
 };
 pub use transcript::{Direction, Entry, Kind};
 pub use verdict::{ReceiptFault, RefusedCall, Verdict, VerdictRow, WebhookFault};

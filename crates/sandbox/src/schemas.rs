@@ -2,6 +2,7 @@
 //! violates its schema.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 
 use boon::{Compiler, ErrorKind, InstanceLocation, InstanceToken, SchemaIndex, ValidationError};
@@ -15,10 +16,17 @@ const MAX_TOLD: usize = 10;
 
 /// A schema that did not compile, which can only be a bug in this crate.
 #[derive(Debug, thiserror::Error)]
-#[error("the schema {name} cannot be used: {reason}")]
+#[error("the schema {name} cannot be used")]
 pub struct SchemaError {
     name: &'static str,
-    reason: String,
+    /// What the JSON parser or the schema compiler says.
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl SchemaError {
+    fn new(name: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { name, source: Box::new(source) }
+    }
 }
 
 /// Every schema, by its name.
@@ -45,16 +53,16 @@ impl Schemas {
         compiler.enable_format_assertions();
         for schema in schema::ALL {
             let name = schema.name;
-            let failed = |reason: String| SchemaError { name, reason };
             let json: Value =
-                serde_json::from_str(schema.json).map_err(|error| failed(error.to_string()))?;
+                serde_json::from_str(schema.json).map_err(|error| SchemaError::new(name, error))?;
             // Schemas refer to nothing outside of themselves, so their own URLs do not matter.
             let url = format!("schema:{name}");
-            compiler.add_resource(&url, json.clone()).map_err(|error| failed(error.to_string()))?;
-            let validator = compiler
-                .compile(&url, &mut validators)
-                .map_err(|error| failed(error.to_string()))?;
-            by_name.insert(name, Compiled { json, validator });
+            compiler
+                .add_resource(&url, json.clone())
+                .and_then(|()| compiler.compile(&url, &mut validators))
+                .map(|validator| by_name.insert(name, Compiled { json, validator }))
+                // The compiler's error cannot be sent to another thread, so only its text is kept.
+                .map_err(|error| SchemaError::new(name, error.to_string()))?;
         }
         Ok(Self { by_name, validators })
     }
@@ -181,6 +189,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_broken_schema_says_why_in_its_source() {
+        for json in ["{", r#"{"type": "nonsense"}"#] {
+            let error = compile(Schema { name: "broken", json }).unwrap_err();
+            assert_eq!(error.to_string(), "the schema broken cannot be used");
+            assert!(!error.source().unwrap().to_string().is_empty(), "{json}");
+        }
+    }
 
     #[test]
     fn a_fault_is_named_by_its_field_and_never_by_its_value() {

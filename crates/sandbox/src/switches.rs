@@ -104,6 +104,23 @@ switches! {
     plain_http: PlainHttp = PlainHttp::Loopback, "\"loopback\" or \"anywhere\"";
 }
 
+/// Why switches are not set; those that are in force stay as they are.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// The changes are not a JSON object.
+    #[error("an object is wanted")]
+    NoObject,
+    /// There is no switch of this name, or it takes no such value.
+    #[error(transparent)]
+    Unknown(#[from] serde_json::Error),
+    /// `inbound_status` is neither 200 nor 202.
+    #[error("inbound_status is 200 or 202")]
+    InboundStatus,
+    /// `webhook_retries` is over 100.
+    #[error("webhook_retries is at most 100")]
+    WebhookRetries,
+}
+
 /// A switch, described.
 #[derive(Clone, Debug, Serialize)]
 pub struct Description {
@@ -140,18 +157,18 @@ impl Switches {
         described.collect()
     }
 
-    /// These switches with `changes` applied; the error says what is wrong.
-    pub(crate) fn with(&self, changes: Map<String, Value>) -> Result<Self, String> {
-        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
+    /// These switches with `changes` applied.
+    pub(crate) fn with(&self, changes: Map<String, Value>) -> Result<Self, SwitchError> {
+        let mut all = serde_json::to_value(self)?;
         if let Some(all) = all.as_object_mut() {
             all.extend(changes);
         }
-        let switches: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        let switches: Self = serde_json::from_value(all)?;
         if !matches!(switches.inbound_status, 200 | 202) {
-            return Err("inbound_status is 200 or 202".to_owned());
+            return Err(SwitchError::InboundStatus);
         }
         if switches.webhook_retries > 100 {
-            return Err("webhook_retries is at most 100".to_owned());
+            return Err(SwitchError::WebhookRetries);
         }
         Ok(switches)
     }
@@ -252,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    fn with(changes: &serde_json::Value) -> Result<Switches, String> {
+    fn with(changes: &serde_json::Value) -> Result<Switches, SwitchError> {
         Switches::default().with(changes.as_object().unwrap().clone())
     }
 

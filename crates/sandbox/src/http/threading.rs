@@ -70,7 +70,7 @@ pub(super) async fn set(
     }
     let open = windows.remove("open").unwrap_or(MOST);
     let change = Map::from_iter([("threading_window".to_owned(), format!("{open}m").into())]);
-    app.switch(change).map_err(|reason| Invalid::new("settings", "range", reason))?;
+    app.switch(change).map_err(|error| Invalid::new("settings", "range", error.to_string()))?;
     app.world().threading = windows;
     Ok(show(State(app)).await)
 }
