@@ -18,6 +18,7 @@ use crate::agent::{conversation_of, say_to_customer, show_typing};
 use crate::app::App;
 use crate::faults::Rule;
 use crate::span::Span;
+use crate::world::channels::Signal;
 use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Origin, Said};
 
 /// Entries of the transcript in one answer, unless asked for otherwise.
@@ -30,6 +31,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/sandbox/faults", get(faults).post(add_fault).delete(clear_faults))
         .route("/sandbox/switches", get(switches).put(set_switches))
         .route("/sandbox/tokens/revoke", post(revoke))
+        .route("/sandbox/notifications/close", post(close_sockets))
         .route("/sandbox/transcript", get(transcript))
         .route("/sandbox/verdict", get(verdict).delete(reset_verdict))
         .route("/sandbox/verdict/reset", post(reset_verdict))
@@ -107,6 +109,23 @@ async fn revoke(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>,
     let revoke: Revoke = if body.is_empty() { Revoke::default() } else { read(&body)? };
     let revoked = app.world().tokens.revoke(revoke.client.as_deref());
     Ok(Json(json!({"revoked": revoked})))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CloseSockets {
+    client: Option<String>,
+    /// With the warning that Genesys gives before maintenance, a minute ahead.
+    #[serde(default)]
+    warn: bool,
+}
+
+/// Closes the sockets of a client's notification channels, or all.
+async fn close_sockets(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+    let close: CloseSockets = if body.is_empty() { CloseSockets::default() } else { read(&body)? };
+    let signal = if close.warn { Signal::CloseSoon } else { Signal::Close };
+    let told = app.world().channels.signal(close.client.as_deref(), &signal);
+    Ok(Json(json!({"sockets": told})))
 }
 
 #[derive(Deserialize)]

@@ -6,20 +6,16 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::Router;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{any, post};
-use bytes::Bytes;
-use serde::Deserialize;
+use axum::routing::any;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::answer::ApiError;
-use super::wrong::{Wrong, read};
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::faults::{Action, Target};
@@ -38,9 +34,7 @@ const MAX_MESSAGE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/channels/{id}", any(connect))
-        .route("/sandbox/notifications/close", post(close))
+    Router::new().route("/channels/{id}", any(connect))
 }
 
 /// The target of a channel's `connectUri`. It needs no token: anyone who knows the id may listen,
@@ -200,21 +194,4 @@ fn note(app: &App, channel: &str, state: &str, frame: Option<&Frame>, faults: Ve
         faults,
         ..Entry::default()
     });
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Close {
-    client: Option<String>,
-    /// With the warning that Genesys gives before maintenance, a minute ahead.
-    #[serde(default)]
-    warn: bool,
-}
-
-/// `POST /sandbox/notifications/close`: closes the sockets of a client, or all.
-async fn close(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
-    let close: Close = if body.is_empty() { Close::default() } else { read(&body)? };
-    let signal = if close.warn { Signal::CloseSoon } else { Signal::Close };
-    let told = app.world().channels.signal(close.client.as_deref(), &signal);
-    Ok(Json(json!({"sockets": told})))
 }

@@ -194,7 +194,12 @@ async fn the_page_of_another_site_can_do_nothing() {
             .unwrap()
             .status()
     };
-    for path in [&format!("{LIST}/{id}/end"), "/sandbox/agent/send", "/sandbox/media?filename=a"] {
+    for path in [
+        &format!("{LIST}/{id}/end"),
+        "/sandbox/agent/send",
+        "/sandbox/media?filename=a",
+        "/sandbox/notifications/close",
+    ] {
         assert_eq!(from("cross-site", path).await, 403, "{path}");
     }
     assert_eq!(from("same-origin", "/sandbox/agent/send").await, 200);
