@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::config::SandboxConfig;
 use crate::cut::{Cut, CuttableListener};
 use crate::error::StartError;
+use crate::guard::{Reach, own_names_only};
 use crate::handle::Handle;
 use crate::{desktop, http};
 
@@ -32,7 +34,8 @@ impl Sandbox {
         let addr = listener.local_addr().map_err(failed)?;
         let app = Arc::new(App::new(config)?);
         app.deliveries.spawn(end_idle(app.clone()));
-        let service = router(&app).into_make_service_with_connect_info::<Cut>();
+        let service =
+            router(&app, Reach::of(addr.ip())).into_make_service_with_connect_info::<Cut>();
         let stop = app.stop.clone().cancelled_owned();
         let server = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
         let server = tokio::spawn(server.into_future());
@@ -40,9 +43,13 @@ impl Sandbox {
     }
 }
 
-/// Everything that the sandbox serves.
-fn router(app: &Arc<App>) -> Router {
-    Router::new().merge(http::routes(app)).merge(desktop::routes()).with_state(app.clone())
+/// Everything that the sandbox serves. Whatever needs no token is guarded against names that a web
+/// page may have taken.
+fn router(app: &Arc<App>, reach: Reach) -> Router {
+    let guarded = http::control_routes()
+        .merge(desktop::routes())
+        .layer(from_fn_with_state(reach, own_names_only));
+    http::api_routes(app).merge(guarded).with_state(app.clone())
 }
 
 /// Ends conversations by the switch `inactivity_timeout`.

@@ -39,10 +39,14 @@ const PICTURES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp
 pub(super) fn routes() -> Router<Arc<App>> {
     let large = DefaultBodyLimit::max(MAX_FILE + MULTIPART_ROOM);
     Router::new()
-        .route("/sandbox/media", post(attach).layer(DefaultBodyLimit::max(MAX_FILE)))
         .route("/sandbox/media/{id}/{name}", get(download))
         .route("/sandbox/uploads/{id}", post(upload).put(upload).layer(large))
         .layer(from_fn(own_pages_only))
+}
+
+/// The upload in one step, which needs no announcement.
+pub(super) fn attach_routes() -> Router<Arc<App>> {
+    Router::new().route("/sandbox/media", post(attach).layer(DefaultBodyLimit::max(MAX_FILE)))
 }
 
 #[derive(Deserialize)]

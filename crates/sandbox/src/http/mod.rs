@@ -40,20 +40,25 @@ const MAX_BODY: usize = 512_000;
 const MEDIA: &str =
     "/api/v2/conversations/messages/{id}/communications/{communication}/messages/media";
 
-/// Everything but the desktop.
-pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+/// What a middleware uses: Genesys's own paths, the addresses that their answers name, and the
+/// description of it all. They need a token, or an id that cannot be guessed.
+pub(crate) fn api_routes(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .merge(api().layer(from_fn_with_state(app.clone(), call::api)))
         .merge(Router::new().route("/oauth/token", post(oauth::token)))
-        .merge(steering().layer(from_fn(own_pages_only)))
         .merge(files::routes())
         .merge(socket::routes())
         .merge(openapi::routes())
 }
 
-/// The sandbox's own paths.
-fn steering() -> Router<Arc<App>> {
-    control::routes().merge(clients::routes()).merge(responses::routes())
+/// The paths that control and read the sandbox. They need no token, so pages of other sites are
+/// kept away from them.
+pub(crate) fn control_routes() -> Router<Arc<App>> {
+    control::routes()
+        .merge(clients::routes())
+        .merge(responses::routes())
+        .merge(files::attach_routes())
+        .layer(from_fn(own_pages_only))
 }
 
 fn api() -> Router<Arc<App>> {

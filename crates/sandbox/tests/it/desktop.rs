@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use sandbox::SandboxConfig;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, CUSTOMER};
+use crate::support::{Bench, CUSTOMER, INTEGRATIONS};
 
 const LIST: &str = "/sandbox/desktop/conversations";
 
@@ -204,4 +205,44 @@ async fn the_page_of_another_site_can_do_nothing() {
     }
     assert_eq!(from("same-origin", "/sandbox/agent/send").await, 200);
     assert_eq!(from("same-origin", &format!("{LIST}/{id}/end")).await, 204);
+}
+
+/// What a page finds that has pointed its own name at this machine (DNS rebinding).
+#[tokio::test]
+async fn under_a_foreign_name_there_is_neither_control_nor_desktop() {
+    const TOKENLESS: [(Method, &str); 8] = [
+        (Method::GET, "/desktop"),
+        (Method::GET, "/desktop/app.js"),
+        (Method::GET, LIST),
+        (Method::GET, "/sandbox/transcript"),
+        (Method::GET, "/sandbox/clients"),
+        (Method::PUT, "/sandbox/switches"),
+        (Method::POST, "/sandbox/media?filename=a"),
+        (Method::POST, "/sandbox/notifications/close"),
+    ];
+    let bench = Bench::start().await;
+    let status = async |bench: &Bench, method: &Method, path: &str, host: &str| {
+        let request = bench.request(method.clone(), path).header("host", host).body("{}");
+        request.send().await.unwrap().status()
+    };
+    for (method, path) in TOKENLESS {
+        assert_eq!(status(&bench, &method, path, "evil.example:8082").await, 421, "{path}");
+        for own in ["localhost:8082", "127.0.0.1", "[::1]:8082"] {
+            assert_eq!(status(&bench, &method, path, own).await, 200, "{path} of {own}");
+        }
+    }
+    let request = bench.request(Method::GET, "/sandbox/verdict").header("host", "evil.example");
+    let told = request.send().await.unwrap().text().await.unwrap();
+    assert!(told.contains("call it localhost or 127.0.0.1"), "{told}");
+
+    // A middleware may know the sandbox under any name, for example from within a container.
+    let genesys = status(&bench, &Method::GET, INTEGRATIONS, "host.docker.internal:8082").await;
+    assert_eq!(genesys, 200);
+
+    // Other machines can reach this one, under names that it cannot know.
+    let listen = "0.0.0.0:0".parse().unwrap();
+    let open = Bench::with(SandboxConfig { listen, ..SandboxConfig::default() }).await;
+    for (method, path) in TOKENLESS {
+        assert_eq!(status(&open, &method, path, "sandbox:8082").await, 200, "{path}");
+    }
 }
