@@ -105,10 +105,10 @@ fn integration(world: &Arc<World>, gate: &Gate, name: &str) -> Integration {
         notices: NoticeTexts::default(),
         detect_end: world.plan.poll.map_or(DetectEnd::Off, |every| DetectEnd::Poll { every }),
         connector: Arc::new(SimConnector::new(world, gate, name)),
-        events: connector::http::Inbound::new(
+        events: Arc::new(connector::http::Inbound::new(
             Secrets::new(vec![secret]).expect("one secret"),
             Arc::new(TrueClock(Arc::clone(world))),
-        ),
+        )),
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,
         connector: Arc::new(chat_service(chat)),
-        events: Inbound::new(chat_service_secrets(), Arc::clone(&clock)),
+        events: Arc::new(Inbound::new(chat_service_secrets(), Arc::clone(&clock))),
     };
     let store = MemoryStore::alone(&Database::new(None), Arc::new(Direct));
     GatewayCore::start(vec![Arc::new(integration)], Arc::new(store), clock, Limits::default())

@@ -13,8 +13,11 @@ mod capabilities;
 pub mod conformance;
 mod departure;
 mod event;
+mod event_source;
 pub mod http;
+mod kind;
 pub mod protocol;
+pub mod registry;
 
 use async_trait::async_trait;
 use conversation::{AttemptOutcome, ConversationId, OpenOutcome};
@@ -23,6 +26,8 @@ pub use call::{Customer, Forward, Open, Refusal, Typing};
 pub use capabilities::{Capabilities, ContentKinds, MediaRange, NotAMediaRange};
 pub use departure::{Departure, Obstacle};
 pub use event::{Event, IncomingEvent};
+pub use event_source::{EventSource, EventsRefused};
+pub use kind::{Built, Keys, Kind, Parts, Read, Settings};
 
 /// A chat service, as the gateway sees it.
 ///

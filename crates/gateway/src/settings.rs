@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::Connector;
-use connector::http::Inbound;
+use connector::{Connector, EventSource};
 use conversation::{IntegrationName, NoticeKind, Policy};
 use genesys::{Budget, Secret};
 
@@ -27,7 +26,7 @@ pub struct Integration {
     /// The chat service.
     pub connector: Arc<dyn Connector>,
     /// Verifies and reads its events.
-    pub events: Inbound,
+    pub events: Arc<dyn EventSource>,
 }
 
 /// How the end of a conversation at Genesys is detected, since no webhook reports it.

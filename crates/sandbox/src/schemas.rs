@@ -24,8 +24,8 @@ pub struct SchemaError {
 }
 
 impl SchemaError {
-    fn new(name: &'static str, source: impl Error + Send + Sync + 'static) -> Self {
-        Self { name, source: Box::new(source) }
+    fn new(name: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { name, source: source.into() }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use connector::http::HttpConnector;
-use connector::{CheckError, Connector};
-use conversation::Clock;
+use connector::{CheckError, Parts};
 use gateway::SystemClock;
 use genesys::{CallError, Client, Secret};
 use url::Url;
@@ -236,13 +234,9 @@ async fn check_connector(
     integration: &config::Integration,
     http: &HttpClients,
 ) {
-    let what = format!("{}: chat service at {}", integration.name, integration.connector.url);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let connector = HttpConnector::new(
-        integration.connector.clone(),
-        http.to(integration.connector.url.as_url()).clone(),
-        clock,
-    );
+    let what = format!("{}: chat service at {}", integration.name, integration.connector.address());
+    let parts = Parts { http: &|url| http.to(url).clone(), clock: Arc::new(SystemClock) };
+    let connector = integration.connector.build(&parts).connector;
     match connector.check().await {
         Ok(detail) => lines.ok(what, detail),
         Err(error) => lines.fail(what, error.to_string(), todo(&error)),

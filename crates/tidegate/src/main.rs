@@ -12,6 +12,8 @@ mod failure;
 mod sandbox_alone;
 mod serve;
 mod stores;
+#[cfg(all(test, feature = "sandbox"))]
+mod toy_connector;
 mod wiring;
 
 use std::process::ExitCode;

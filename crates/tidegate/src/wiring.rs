@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::http::{HttpConnector, Inbound, client_settings};
+use connector::http::client_settings;
+use connector::{Built, Parts};
 use conversation::Clock;
 use gateway::Integration;
 use genesys::{Budget, BudgetConfig, Client};
@@ -54,8 +55,8 @@ impl HttpClients {
         if is_on_this_machine(url) { &self.here } else { &self.elsewhere }
     }
 
-    #[cfg(feature = "sandbox")]
     /// The client for addresses on this machine.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn here(self) -> reqwest::Client {
         self.here
     }
@@ -99,7 +100,8 @@ pub(crate) fn integration(
         .clients
         .into_iter()
         .map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
-    let connector = connector.to(config.connector.url.as_url()).clone();
+    let parts = Parts { http: &|url| connector.to(url).clone(), clock: Arc::clone(clock) };
+    let Built { connector, events } = config.connector.build(&parts);
     // The jitter must differ from node to node, but need not be unpredictable.
     let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());
     Arc::new(Integration {
@@ -110,8 +112,8 @@ pub(crate) fn integration(
         policy: config.policy,
         notices: config.notices,
         detect_end: config.detect_end,
-        events: Inbound::new(config.connector.secret.clone(), Arc::clone(clock)),
-        connector: Arc::new(HttpConnector::new(config.connector, connector, Arc::clone(clock))),
+        connector,
+        events,
     })
 }
 

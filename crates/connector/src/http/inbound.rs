@@ -1,27 +1,24 @@
 //! The receiving end: what a chat service posts to `/connectors/{integration}/events`.
 //!
-//! The gateway calls [`Inbound::verify`] over the raw body first, then [`Inbound::parse`]. Nothing
-//! here keeps state: the store recognizes repeated events by their ids.
+//! Nothing here keeps state: the store recognizes repeated events by their ids.
 
 use std::sync::Arc;
 
 use conversation::Clock;
 use http::HeaderMap;
 
-use super::{NotSigned, Secrets};
-use crate::IncomingEvent;
+use super::Secrets;
 use crate::protocol::{self, BadEvent, NotEvents};
-
-/// Why a body of events is refused with a 401.
-pub type EventsRefused = NotSigned;
+use crate::{EventSource, EventsRefused, IncomingEvent};
 
 /// Verifies and parses the events of one integration's chat service.
 ///
 /// ```
 /// use std::sync::Arc;
 ///
+/// use connector::EventSource;
 /// use connector::http::{
-///     Inbound, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
+///     Inbound, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 /// };
 /// use jiff::Timestamp;
 ///
@@ -45,7 +42,7 @@ pub type EventsRefused = NotSigned;
 /// let inbound = Inbound::new(Secrets::from(secret), Arc::new(Stopped(now)));
 /// inbound.verify(&headers, body)?;
 /// assert_eq!(inbound.parse(body)?.len(), 1);
-/// assert_eq!(inbound.verify(&headers, b"another body"), Err(NotSigned::Wrong));
+/// assert!(inbound.verify(&headers, b"another body").is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -59,22 +56,16 @@ impl Inbound {
     pub fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
         Self { secrets, clock }
     }
+}
 
-    /// Checks that the chat service signed this body within the last five minutes. `body` must be
-    /// the raw bytes.
-    ///
-    /// # Errors
-    /// As for [`Secrets::verify`]. The gateway answers each of them with a 401.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), EventsRefused> {
-        self.secrets.verify(headers, body, self.clock.now())
+impl EventSource for Inbound {
+    /// Checks that the chat service signed this body within the last five minutes.
+    fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), EventsRefused> {
+        self.secrets.verify(headers, body, self.clock.now()).map_err(EventsRefused::new)
     }
 
     /// Reads one event, or an array of at most [`protocol::MAX_EVENTS`].
-    ///
-    /// # Errors
-    /// [`NotEvents`] if the body as a whole holds no events: see [`protocol::parse`]. A
-    /// [`BadEvent`] stands in the list in place of each event that cannot be read.
-    pub fn parse(&self, body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
+    fn parse(&self, body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
         protocol::parse(body)
     }
 }

@@ -7,6 +7,7 @@ mod answer;
 mod call;
 mod config;
 mod inbound;
+mod kind;
 mod signature;
 
 use std::sync::Arc;
@@ -30,7 +31,8 @@ use crate::{
 };
 
 pub use self::config::{BaseUrl, HttpConfig, NotABaseUrl};
-pub use self::inbound::{EventsRefused, Inbound};
+pub use self::inbound::Inbound;
+pub use self::kind::HttpKind;
 pub use self::signature::{
     NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };

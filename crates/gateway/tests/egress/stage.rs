@@ -314,10 +314,10 @@ fn integration(
             refusals: Arc::clone(refusals),
             fails: AtomicBool::new(true),
         }),
-        events: Inbound::new(
+        events: Arc::new(Inbound::new(
             Secrets::new(vec![secret]).expect("one secret"),
             Arc::<SimulatedClock>::clone(clock),
-        ),
+        )),
     }
 }
 

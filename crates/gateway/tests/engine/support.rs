@@ -116,10 +116,10 @@ pub(crate) fn acme(service: Arc<impl Service>) -> Integration {
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,
         connector: Arc::new(Connected { capabilities: capabilities(), service }),
-        events: Inbound::new(
+        events: Arc::new(Inbound::new(
             Secrets::new(vec![secret]).expect("one secret"),
             Arc::new(SystemClock),
-        ),
+        )),
     }
 }
 

@@ -1,70 +1,78 @@
-//! `[integration.connector]`: the chat service.
+//! `[integration.connector]`: the chat service. The kind of connector says which keys there are.
 //!
-//! The code that reads an integration calls this. A new connector adds its type and its keys here.
+//! The code that reads an integration calls this.
 
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
-use connector::http::{BaseUrl, HttpConfig, Secret, Secrets};
-use connector::{ContentKinds, MediaRange};
+use connector::{Keys, Read, Settings};
 
 use super::report::quoted;
-use super::values::because;
 use super::walk::{Field, Table};
 
-pub(super) fn connector(field: &Field<'_>) -> Option<HttpConfig> {
+pub(super) fn connector(field: &Field<'_>) -> Option<Arc<dyn Settings>> {
+    let kinds = field.walk().kinds;
     field.table(|table| {
         if !field.is_given() {
             // It is enough to report that the whole table is missing.
             table.leave();
         }
-        let kind = table.field("type").required("type = \"http\"").parsed(|kind| match kind {
-            "http" => Ok(()),
-            other => Err(format!(
-                "{} is no connector of this version, which knows only \"http\"",
-                quoted(other)
-            )),
+        let kind = table.field("type").required("type = \"http\"").parsed(|name| {
+            kinds.iter().find(|kind| kind.name() == name).ok_or_else(|| {
+                let known: Vec<_> = kinds.iter().map(|kind| quoted(kind.name())).collect();
+                format!(
+                    "{} is no connector of this version, which knows only {}",
+                    quoted(name),
+                    known.join(" and ")
+                )
+            })
         });
-        if kind.is_none() && table.field("type").is_given() {
-            // The other keys belong to an unknown connector.
-            table.leave();
-            return None;
+        match kind {
+            Some(kind) => kind.settings(table),
+            None if table.field("type").is_given() => {
+                // The other keys belong to an unknown connector.
+                table.leave();
+                None
+            }
+            None => {
+                // Most connectors are of the first kind: what else would be missing?
+                let _ = kinds.first().map(|kind| kind.settings(table));
+                None
+            }
         }
-        let http = http(table);
-        kind.and(http)
     })
 }
 
-fn http(table: &Table<'_>) -> Option<HttpConfig> {
-    let url = table.field("url").required("url = \"http://127.0.0.1:9000\"");
-    let url = url.parsed(|text| text.parse::<BaseUrl>().map_err(because));
-    let secret = table.field("secret").required("secret = { env = \"NAME\" }");
-    let secret = secret.secrets(|text| text.parse::<Secret>().map_err(because));
-    let timeout =
-        table.field("timeout").duration(Duration::from_millis(1)..=Duration::from_hours(1));
-    let (reports_delivery, idempotent) =
-        (table.field("reports_delivery").flag(), table.field("idempotent").flag());
-    let typing = table.field("typing").flag();
-    let max_text = table.field("max_text").count(1..=1_000_000);
-    let media = table.field("media").list(|range| range.parse::<MediaRange>().map_err(because));
-    let content = table.field("content").list(|kind| Ok(kind.to_owned()));
-    let content = content.map(|kinds| {
-        if kinds.iter().any(|kind| kind == "*") {
-            ContentKinds::Any
-        } else {
-            ContentKinds::Only(kinds.into_iter().collect())
-        }
-    });
+impl Keys for Table<'_> {
+    fn require(&self, key: &str, example: &str) {
+        self.field(key).required(example);
+    }
 
-    let default = HttpConfig::new(url?, Secrets::new(secret?)?);
-    Some(HttpConfig {
-        timeout: timeout.unwrap_or(default.timeout),
-        reports_delivery: reports_delivery.unwrap_or(default.reports_delivery),
-        idempotent: idempotent.unwrap_or(default.idempotent),
-        typing: typing.unwrap_or(default.typing),
-        max_text: max_text.or(default.max_text),
-        media: media.unwrap_or(default.media),
-        content: content.unwrap_or(default.content),
-        url: default.url,
-        secret: default.secret,
-    })
+    fn read_text(&self, key: &str, read: &mut Read<'_>) -> bool {
+        self.field(key).parsed(read).is_some()
+    }
+
+    fn read_secrets(&self, key: &str, read: &mut Read<'_>) -> bool {
+        let read = RefCell::new(read);
+        self.field(key).secrets(|text| read.borrow_mut()(text)).is_some()
+    }
+
+    fn read_list(&self, key: &str, read: &mut Read<'_>) -> bool {
+        let read = RefCell::new(read);
+        self.field(key).list(|text| read.borrow_mut()(text)).is_some()
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.field(key).flag()
+    }
+
+    fn count(&self, key: &str, limits: RangeInclusive<usize>) -> Option<usize> {
+        self.field(key).count(limits)
+    }
+
+    fn duration(&self, key: &str, limits: RangeInclusive<Duration>) -> Option<Duration> {
+        self.field(key).duration(limits)
+    }
 }

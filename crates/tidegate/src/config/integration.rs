@@ -4,9 +4,10 @@
 //! gives up on one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use connector::http::HttpConfig;
+use connector::Settings;
 use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
     InboundLimits, InboundPolicy, IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy,
@@ -44,7 +45,7 @@ pub(crate) struct Integration {
     /// How the end of a chat is detected.
     pub(crate) detect_end: DetectEnd,
     /// The chat service.
-    pub(crate) connector: HttpConfig,
+    pub(crate) connector: Arc<dyn Settings>,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -91,7 +92,7 @@ pub(super) fn integration(
     let connector = connector_table::connector(&connector);
 
     let connector = connector?;
-    policy.service_reports = connector.reports_delivery;
+    policy.service_reports = connector.capabilities().reports_delivery;
     Some(Integration {
         name: name?,
         hosts: hosts?,

@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use connector::Kind;
+use connector::registry::KINDS;
+
 pub(crate) use self::integration::Integration;
 pub(crate) use self::report::ConfigErrors;
 #[cfg_attr(
@@ -110,7 +113,18 @@ impl Config {
         text: &str,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigErrors> {
-        let (config, walk) = read(directory, text, env);
+        Self::parse_with(KINDS, file, directory, text, env)
+    }
+
+    /// The same with these kinds of connectors.
+    pub(crate) fn parse_with(
+        kinds: &'static [&'static dyn Kind],
+        file: &str,
+        directory: &Path,
+        text: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigErrors> {
+        let (config, walk) = read(kinds, directory, text, env);
         match ConfigErrors::of(file, walk.problems()) {
             Some(errors) => Err(errors),
             // A missing value is always noted as a problem, so this never happens.
@@ -120,12 +134,13 @@ impl Config {
 }
 
 fn read(
+    kinds: &'static [&'static dyn Kind],
     directory: &Path,
     text: &str,
     env: impl Iterator<Item = (String, String)>,
 ) -> (Option<Config>, Walk) {
     let variables: BTreeMap<String, String> = env.collect();
-    let walk = |variables, problems| Walk::new(variables, directory.to_owned(), problems);
+    let walk = |variables, problems| Walk::new(variables, directory.to_owned(), kinds, problems);
     match tree::parse(text) {
         Err(mut problems) => {
             // In a file that is broken, a line of a secret may look like a key.
@@ -151,7 +166,7 @@ fn known_keys() -> BTreeSet<String> {
     tree::parse(LEAST).map_or_else(
         |_| BTreeSet::new(),
         |tree| {
-            let walk = Walk::new(BTreeMap::new(), PathBuf::new(), Vec::new());
+            let walk = Walk::new(BTreeMap::new(), PathBuf::new(), KINDS, Vec::new());
             walk.root(&tree, config);
             walk.known()
         },

@@ -3,7 +3,6 @@
 //! The sections read values through these. Each problem says what was written and what to write
 //! instead. URLs are not repeated, since they may contain a password.
 
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -217,9 +216,4 @@ fn within<T: PartialOrd>(
 
 fn is_variable(node: &Node) -> bool {
     matches!(node.origin, Origin::Variable(_))
-}
-
-/// The cause as the text of a problem.
-pub(super) fn because(cause: impl Display) -> String {
-    cause.to_string()
 }

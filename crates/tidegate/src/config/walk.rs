@@ -9,6 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use connector::Kind;
+
 use super::env;
 use super::problem::{Origin, Problem};
 use super::report::{nearest, quoted};
@@ -20,6 +22,8 @@ pub(super) struct Walk {
     pub(super) variables: BTreeMap<String, String>,
     /// The directory in which the files of secrets are looked for.
     pub(super) directory: PathBuf,
+    /// The kinds of connectors that may be named.
+    pub(super) kinds: &'static [&'static dyn Kind],
     problems: RefCell<Vec<Problem>>,
     asked: RefCell<BTreeSet<String>>,
     unknown: RefCell<Vec<Unknown>>,
@@ -56,11 +60,13 @@ impl Walk {
     pub(super) fn new(
         variables: BTreeMap<String, String>,
         directory: PathBuf,
+        kinds: &'static [&'static dyn Kind],
         problems: Vec<Problem>,
     ) -> Self {
         Self {
             variables,
             directory,
+            kinds,
             problems: RefCell::new(problems),
             asked: RefCell::default(),
             unknown: RefCell::default(),

@@ -139,12 +139,12 @@ fn integration(
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
         // Its page shows everything.
-        connector: HttpConfig {
+        connector: Arc::new(HttpConfig {
             reports_delivery: true,
             media: vec![MediaRange::any()],
             content: ContentKinds::Any,
             ..HttpConfig::new(base, secrets)
-        },
+        }),
     })
 }
 

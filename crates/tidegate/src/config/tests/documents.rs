@@ -8,8 +8,8 @@ use conversation::Policy;
 
 use gateway::{DetectEnd, NoticeTexts};
 
-use super::super::{env, read};
-use super::{CONNECTOR_SECRET, load, with};
+use super::super::{KINDS, env, read};
+use super::{CONNECTOR_SECRET, http, load, with};
 use std::time::Duration;
 
 const PAGE: &str = include_str!("../../../../../docs/configuration.md");
@@ -32,7 +32,7 @@ fn secrets() -> impl Iterator<Item = (String, String)> {
 fn known() -> BTreeSet<String> {
     // The keys of a console user are known only if there is one.
     let with_users = EXAMPLE.replace("# users ", "users ");
-    let (_, walk) = read(Path::new(""), &with_users, secrets());
+    let (_, walk) = read(KINDS, Path::new(""), &with_users, secrets());
     let known = walk.known();
     let is_leaf = |key: &String| {
         key.contains('.') && !known.iter().any(|other| other.starts_with(&format!("{key}.")))
@@ -111,7 +111,7 @@ fn the_example_works_and_says_the_defaults() {
     let acme = &example.integrations[0];
     assert_eq!((&acme.policy, &acme.notices), (&Policy::default(), &NoticeTexts::default()));
     assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
-    let connector = &acme.connector;
+    let connector = http(&acme.connector);
     assert_eq!(*connector, HttpConfig::new(connector.url.clone(), connector.secret.clone()));
 }
 
@@ -149,7 +149,7 @@ fn the_page_says_the_defaults() {
 
 #[test]
 fn the_sections_that_variables_know_are_those_of_the_file() {
-    let (_, walk) = read(Path::new(""), EXAMPLE, secrets());
+    let (_, walk) = read(KINDS, Path::new(""), EXAMPLE, secrets());
     let sections: BTreeSet<_> = walk.known().into_iter().filter(|key| !key.contains('.')).collect();
     assert_eq!(sections, env::SECTIONS.map(str::to_owned).into());
 }

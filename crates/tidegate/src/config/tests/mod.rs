@@ -6,7 +6,12 @@ mod secrets;
 mod variables;
 mod whole;
 
+use std::any::Any;
 use std::path::Path;
+use std::sync::Arc;
+
+use connector::Settings;
+use connector::http::HttpConfig;
 
 use super::{Config, ConfigErrors};
 
@@ -32,6 +37,12 @@ secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 /// The least that a file must say, and `more` in the tables of the integration.
 fn with(more: &str) -> String {
     format!("{INTEGRATION}{CONNECTOR}{more}")
+}
+
+/// The settings of a connector of the kind `http`.
+fn http(settings: &Arc<dyn Settings>) -> &HttpConfig {
+    let settings: &dyn Any = settings.as_ref();
+    settings.downcast_ref().expect("the kind http")
 }
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {

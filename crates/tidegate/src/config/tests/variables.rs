@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::Role;
-use super::{CONNECTOR_SECRET, load, report, with};
+use super::{CONNECTOR_SECRET, http, load, report, with};
 
 #[test]
 fn every_kind_of_key_can_be_overridden() {
@@ -39,7 +39,8 @@ fn every_kind_of_key_can_be_overridden() {
     assert_eq!(acme.webhook_secrets[0].expose(), "from-the-environment");
     assert_eq!(acme.clients[0].secret.expose(), "client");
     assert_eq!(acme.policy.notices.len(), 2);
-    assert!(!acme.connector.typing && acme.connector.media.is_empty());
+    let connector = http(&acme.connector);
+    assert!(!connector.typing && connector.media.is_empty());
     assert_eq!((config.console[0].name.as_str(), config.console[0].role), ("ops", Role::Viewer));
 }
 

@@ -9,7 +9,7 @@ use genesys::Hosts;
 use gateway::{DetectEnd, NoticeTexts};
 
 use super::super::{Config, Role};
-use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, load, report, with};
+use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, http, load, report, with};
 
 #[test]
 fn the_least_has_the_documented_defaults() {
@@ -35,7 +35,7 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(acme.detect_end, DetectEnd::Notifications { poll: Duration::from_mins(1) });
     let secret: connector::http::Secret = CONNECTOR_SECRET.parse().unwrap();
     assert_eq!(
-        acme.connector,
+        *http(&acme.connector),
         HttpConfig::new("http://127.0.0.1:9000".parse().unwrap(), secret.into())
     );
 }

@@ -1,0 +1,7 @@
+//! The kinds of connectors that the program knows. A new kind is one line here.
+
+use crate::Kind;
+use crate::http::HttpKind;
+
+/// All kinds, by the value of `type` in `[integration.connector]`.
+pub const KINDS: &[&dyn Kind] = &[&HttpKind];

@@ -1,0 +1,138 @@
+//! A connector that appends to a file, and takes events with a plain token. It does not speak the
+//! connector protocol over HTTP.
+//!
+//! It shows that a new connector is one folder and one line of the registry: nothing outside of
+//! this folder knows it but the list in `tests.rs`.
+
+mod tests;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, header};
+use connector::protocol::{self, BadEvent, NotEvents};
+use connector::{
+    Built, Capabilities, CheckError, Connector, ContentKinds, EventSource, EventsRefused, Forward,
+    IncomingEvent, Keys, Kind, Open, Parts, Settings, Typing,
+};
+use conversation::{AttemptOutcome, ConversationId, OpenOutcome, SessionId};
+
+/// The kind `file`.
+struct FileKind;
+
+/// What `[integration.connector]` says about it.
+#[derive(Clone)]
+struct FileSettings {
+    path: PathBuf,
+    token: String,
+}
+
+struct FileConnector {
+    path: PathBuf,
+    capabilities: Capabilities,
+}
+
+struct TokenEvents {
+    token: String,
+}
+
+impl Kind for FileKind {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
+    fn settings(&self, keys: &dyn Keys) -> Option<Arc<dyn Settings>> {
+        keys.require("path", "path = \"/var/lib/chat/lines\"");
+        let path = keys.parsed("path", |path| Ok(PathBuf::from(path)));
+        keys.require("token", "token = { env = \"NAME\" }");
+        let token = keys.secrets("token", |token| Ok(token.to_owned()));
+        Some(Arc::new(FileSettings { path: path?, token: token?.remove(0) }))
+    }
+}
+
+impl std::fmt::Debug for FileSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileSettings").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Settings for FileSettings {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            reports_delivery: false,
+            idempotent: false,
+            typing: false,
+            max_text: None,
+            media: Vec::new(),
+            content: ContentKinds::default(),
+        }
+    }
+
+    fn address(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn build(&self, _: &Parts<'_>) -> Built {
+        let Self { path, token } = self.clone();
+        Built {
+            connector: Arc::new(FileConnector { path, capabilities: self.capabilities() }),
+            events: Arc::new(TokenEvents { token }),
+        }
+    }
+}
+
+#[async_trait]
+impl Connector for FileConnector {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn open(&self, call: &Open) -> OpenOutcome {
+        OpenOutcome::Opened(SessionId::new(&call.customer.id))
+    }
+
+    async fn forward(&self, message: &Forward) -> AttemptOutcome {
+        let not_taken = |reason: String| AttemptOutcome::NotTaken {
+            reason: conversation::Reason::new(conversation::ReasonCode::GeneralError, &reason),
+            after: None,
+        };
+        if let Err(obstacle) = message.departure.leave() {
+            return not_taken(obstacle.to_string());
+        }
+        let line = format!("{}: {}\n", message.session, message.text.as_deref().unwrap_or(""));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&self.path);
+        match file.and_then(|mut file| file.write_all(line.as_bytes())) {
+            Ok(()) => AttemptOutcome::Delivered { service_id: None },
+            Err(error) => not_taken(error.to_string()),
+        }
+    }
+
+    async fn typing(&self, _: &ConversationId, _: Typing) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn close(&self, _: &ConversationId, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<String, CheckError> {
+        Ok("is a file".to_owned())
+    }
+}
+
+impl EventSource for TokenEvents {
+    fn verify(&self, headers: &HeaderMap, _: &[u8]) -> Result<(), EventsRefused> {
+        let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        if given == Some(format!("Bearer {}", self.token).as_bytes()) {
+            Ok(())
+        } else {
+            Err(EventsRefused::new("the token is missing or wrong"))
+        }
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<Vec<Result<IncomingEvent, BadEvent>>, NotEvents> {
+        protocol::parse(body)
+    }
+}
