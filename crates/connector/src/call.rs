@@ -1,7 +1,5 @@
-//! What the gateway hands to a connector with each call.
-//!
-//! The gateway fills these types, and connectors translate them for their chat service. Nothing
-//! here decides anything.
+//! The arguments of a connector's calls. The gateway fills these types, and a connector translates
+//! them for its chat service.
 
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Departure;
 
-/// A request for a session.
+/// A request for a session: the argument of [`Connector::open`](crate::Connector::open).
 ///
 /// ```
 /// use connector::{Customer, Departure, Open};
@@ -36,10 +34,9 @@ pub struct Open {
     pub departure: Departure,
 }
 
-/// The customer, in the fields that Genesys has for them.
+/// A customer, with the fields that Genesys has for one.
 ///
-/// On the wire the names are in snake case. Genesys's own spelling (`idType`, `firstName`) is
-/// accepted as well.
+/// In JSON the names are in snake case. Genesys's spelling (`idType`, `firstName`) is also read.
 ///
 /// ```
 /// use connector::Customer;
@@ -50,7 +47,7 @@ pub struct Open {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Customer {
-    /// The customer's id: stable, unique within the integration, opaque.
+    /// The customer's id: any text that never changes and is unique within the integration.
     pub id: String,
     /// The type of the id: `Email`, `Phone` or `Opaque`.
     #[serde(default, alias = "idType", skip_serializing_if = "Option::is_none")]
@@ -58,21 +55,22 @@ pub struct Customer {
     /// The name that the agent sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nickname: Option<String>,
-    /// First name.
+    /// The first name.
     #[serde(default, alias = "firstName", skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
-    /// Last name.
+    /// The last name.
     #[serde(default, alias = "lastName", skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// URL of a picture.
+    /// The URL of a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// E-mail address.
+    /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
 }
 
-/// One attempt to forward one message from the agent's side.
+/// One attempt to forward one message from an agent, a bot or a flow: the argument of
+/// [`Connector::forward`](crate::Connector::forward).
 ///
 /// ```
 /// use std::time::Duration;
@@ -99,23 +97,25 @@ pub struct Customer {
 pub struct Forward {
     /// The conversation that it belongs to.
     pub conversation: ConversationId,
-    /// The message, and the idempotency key of all attempts to forward it.
+    /// The message's id, which is the same for all attempts to forward it. So it is also their
+    /// idempotency key.
     pub id: MessageId,
     /// When it was written (Genesys's `channel.time`).
     pub time: jiff::Timestamp,
-    /// What was written.
+    /// The text.
     pub text: Option<String>,
-    /// Genesys's content elements, as they came.
+    /// Genesys's content elements, unchanged.
     pub content: Vec<serde_json::Value>,
     /// The session to send it in.
     pub session: SessionId,
-    /// How long this attempt may take altogether.
+    /// How long this attempt may take, from connecting to the end of the answer.
     pub timeout: Duration,
     /// The last check before the first byte.
     pub departure: Departure,
 }
 
-/// A customer's message that Genesys will never have.
+/// A customer's message that Genesys will never get: the argument of
+/// [`Connector::message_refused`](crate::Connector::message_refused).
 ///
 /// ```
 /// use connector::{Departure, Refusal};
@@ -135,25 +135,31 @@ pub struct Refusal {
     pub conversation: ConversationId,
     /// The chat service's id of the message.
     pub message_id: String,
-    /// Why Genesys will never have it.
+    /// Why Genesys will never get it.
     pub reason: Reason,
     /// The last check before the first byte.
     pub departure: Departure,
 }
 
-/// The agent starts or stops typing.
+/// Whether the agent types: the argument of [`Connector::typing`](crate::Connector::typing).
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use connector::Typing;
 ///
-/// let typing = Typing { on: true, duration: Duration::from_secs(5) };
-/// assert_ne!(typing, Typing { on: false, ..typing });
+/// /// For a chat service that wants to know how many seconds to show it.
+/// fn seconds(typing: Typing) -> u64 {
+///     if typing.on { typing.duration.as_secs() } else { 0 }
+/// }
+///
+/// let duration = Duration::from_secs(5);
+/// assert_eq!(seconds(Typing { on: true, duration }), 5);
+/// assert_eq!(seconds(Typing { on: false, duration }), 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Typing {
-    /// Whether the agent types.
+    /// `true` if the agent types, `false` if the agent has stopped.
     pub on: bool,
     /// How long to show it if no update follows.
     pub duration: Duration,

@@ -1,7 +1,7 @@
-//! What a chat service can do, and whether it can carry a given message.
+//! What a chat service can do, and whether it can take a given message.
 //!
-//! The gateway checks this before it forwards, so that the agent learns at once what cannot arrive.
-//! A message is delivered whole or not at all: nothing is dropped silently.
+//! The gateway checks this before it forwards a message, so that an agent learns at once what
+//! cannot be delivered. It forwards a message whole or not at all.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,23 +34,24 @@ use serde_json::Value;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// It reports later whether an accepted message reached the customer.
+    /// Whether it reports later that an accepted message reached the customer.
     pub reports_delivery: bool,
-    /// If the same message id comes twice, it has the effect of once.
+    /// Whether it recognizes a message by its id, so that two attempts have the effect of one.
     pub idempotent: bool,
-    /// It can show that the agent types.
+    /// Whether it can show that the agent types.
     pub typing: bool,
-    /// The longest text, in characters.
+    /// The longest text that it takes, in characters (Unicode scalar values). `None` means no
+    /// limit.
     pub max_text: Option<usize>,
     /// The media types that it takes as attachments.
     pub media: Vec<MediaRange>,
-    /// The other content elements that it takes.
+    /// The other types of content elements that it takes.
     pub content: ContentKinds,
 }
 
 impl Capabilities {
-    /// Checks whether a message with this text and these content elements can be delivered. The
-    /// reason says what cannot.
+    /// Checks whether the chat service can take a message with this text and these content elements
+    /// of Genesys.
     ///
     /// # Errors
     /// A [`Reason`] with one of these codes, for the first part that cannot be delivered:
@@ -91,8 +92,8 @@ impl Capabilities {
             (Some(kind), _) => {
                 let kind = Reason::quotable(kind).unwrap_or("that it names");
                 let message = format!(
-                    "the chat service does not take content of the type {kind}; the key `content` of its connector \
-                     lists what it takes"
+                    "the chat service does not take content of the type {kind}; the key \
+                     `content` of its connector lists what it takes"
                 );
                 Err(Reason::new(ReasonCode::UnsupportedMessage, message))
             }
@@ -101,8 +102,8 @@ impl Capabilities {
 
     fn can_carry_attachment(&self, attachment: &Value) -> Result<(), Reason> {
         let mime = attachment.get("mime").and_then(Value::as_str).filter(|mime| !mime.is_empty());
-        // Without a MIME type, Genesys's `mediaType` still tells images, videos and audio apart. It
-        // does not tell which kind, so only a range over all kinds is certain to include it.
+        // Without a MIME type, Genesys's `mediaType` still distinguishes images, videos and audio.
+        // It does not name the subtype, so only a range over all subtypes is certain to include it.
         let media = match (mime, attachment.get("mediaType").and_then(Value::as_str)) {
             (Some(mime), _) => mime.to_owned(),
             (None, Some(class))
@@ -119,8 +120,8 @@ impl Capabilities {
         }
         let media = Reason::quotable(&media).unwrap_or("that it names");
         let message = format!(
-            "the chat service does not take media of the type {media}; the key `media` of its connector lists what it \
-             takes"
+            "the chat service does not take media of the type {media}; the key `media` of its \
+             connector lists what it takes"
         );
         Err(Reason::new(ReasonCode::MediaTypeNotAllowed, message))
     }
@@ -145,13 +146,12 @@ pub struct MediaRange {
 }
 
 impl MediaRange {
-    /// `*/*`
+    /// The range `*/*`, which contains every media type.
     pub fn any() -> Self {
         Self { class: "*".into(), kind: "*".into() }
     }
 
-    /// Whether this MIME type is within the range. Parameters (`; charset=…`) and case do not
-    /// matter.
+    /// Whether the range contains this MIME type. Parameters (`; charset=…`) and case are ignored.
     pub fn contains(&self, mime: &str) -> bool {
         let mime = mime.split(';').next().unwrap_or_default().trim();
         let (class, kind) = mime.split_once('/').unwrap_or((mime, ""));
@@ -197,7 +197,7 @@ impl Serialize for MediaRange {
     }
 }
 
-/// The text is not a range of media types.
+/// The error for a text that is not a range of media types.
 ///
 /// ```
 /// use connector::MediaRange;
@@ -209,7 +209,7 @@ impl Serialize for MediaRange {
 #[error("'{0}' is not a range of media types such as \"image/*\", \"application/pdf\" or \"*/*\"")]
 pub struct NotAMediaRange(String);
 
-/// The content types of Genesys that a chat service takes. Attachments are separate: see
+/// The types of Genesys's content elements that a chat service takes. Attachments are separate: see
 /// [`Capabilities::media`].
 ///
 /// ```
@@ -222,13 +222,13 @@ pub struct NotAMediaRange(String);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentKinds {
-    /// All, including those that Genesys has yet to introduce.
+    /// All types, including those that Genesys may add.
     Any,
-    /// These, as Genesys spells them: `QuickReply`, `Carousel`, …
+    /// Only these types, as Genesys spells them, such as `QuickReply` or `Carousel`.
     Only(BTreeSet<String>),
 }
 
-/// None.
+/// No types.
 impl Default for ContentKinds {
     fn default() -> Self {
         Self::Only(BTreeSet::new())
@@ -236,7 +236,7 @@ impl Default for ContentKinds {
 }
 
 impl ContentKinds {
-    /// Whether this content type is among them.
+    /// Whether this content type is one of them. Case matters.
     pub fn contains(&self, kind: &str) -> bool {
         match self {
             Self::Any => true,
@@ -245,7 +245,7 @@ impl ContentKinds {
     }
 }
 
-/// A list of content types; `"*"` in it means all.
+/// Reads a list of content types. `"*"` in it means all types.
 impl<'de> Deserialize<'de> for ContentKinds {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let kinds = BTreeSet::<String>::deserialize(from)?;
@@ -314,7 +314,10 @@ mod tests {
 
     #[test]
     fn attachments_go_by_their_mime_type() {
-        let attachment = |mime: Option<&str>, media_type: &str| json!({"contentType": "Attachment", "attachment": {"mediaType": media_type, "mime": mime, "url": "u"}});
+        let attachment = |mime: Option<&str>, media_type: &str| {
+            let attachment = json!({"mediaType": media_type, "mime": mime, "url": "u"});
+            json!({"contentType": "Attachment", "attachment": attachment})
+        };
         let images = service(&["image/*", "application/pdf"], ContentKinds::Any);
         let carried =
             [(Some("Image/PNG"), "Image"), (Some("application/pdf; v=1"), "File"), (None, "Image")];

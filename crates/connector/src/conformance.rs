@@ -1,21 +1,22 @@
-//! The suite that every connector must pass: it checks what the gateway relies on, for any chat
-//! service protocol.
+//! A test suite that every connector must pass. It checks what the gateway relies on, and does not
+//! depend on a protocol.
 //!
-//! A connector's tests start its chat service (real or scripted), make it [`Behave`] in each way on
-//! request, and call [`passes`]. Nothing here depends on a protocol. The suite panics with a
-//! sentence if a connector breaks its contract.
+//! A connector's test starts its chat service, real or scripted, and implements [`ChatService`] for
+//! it. Then it calls [`passes`], which panics with a sentence if the connector breaks its contract.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conversation::{AttemptOutcome, ConversationId, MessageId, OpenOutcome, ReasonCode, SessionId};
+use conversation::{
+    AttemptOutcome, ConversationId, MessageId, OpenOutcome, Reason, ReasonCode, SessionId,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{Connector, Customer, Departure, Forward, Obstacle, Open, Typing};
 
-/// How the chat service reacts to every call from now on.
+/// How the chat service must react to every call from now on.
 ///
 /// ```
 /// use connector::conformance::Behave;
@@ -38,35 +39,39 @@ use crate::{Connector, Customer, Departure, Forward, Obstacle, Open, Typing};
 pub enum Behave {
     /// It takes messages, opens sessions at once or later, and reports no delivery.
     Take,
-    /// It takes messages and says that they arrived.
+    /// It takes messages and reports that they reached the customer.
     Deliver,
-    /// It refuses everything for good, with a reason of code `RecipientOptedOut`.
+    /// It refuses everything permanently, with a reason of the code `RecipientOptedOut`.
     Refuse,
-    /// It does not know the session any more.
+    /// It answers that it does not know the session any more.
     SessionGone,
-    /// It is busy and asks for a pause of 7 s, if its protocol can express that.
+    /// It answers that it is busy, and asks for a pause of 7 s if its protocol can express that.
     Busy,
-    /// It fails.
+    /// It answers that it failed, and takes nothing.
     Fail,
-    /// It reads what is sent and never answers.
+    /// It reads each call and never answers.
     Hang,
-    /// It takes what is sent, and the connection breaks before its answer.
+    /// It takes each message, and the connection breaks before the answer.
     LoseAnswer,
 }
 
 /// One copy of a message that arrived at the chat service.
 ///
 /// ```
+/// use std::collections::BTreeSet;
+///
 /// use connector::conformance::Taken;
 ///
-/// let once = Taken { id: "m".to_owned(), text: "Hello".to_owned() };
-/// assert_ne!(once, Taken { id: "n".to_owned(), ..once.clone() });
+/// let taken = |id: &str| Taken { id: id.to_owned(), text: "Once".to_owned() };
+/// let attempts = [taken("m-1"), taken("m-1"), taken("m-2")];
+/// let messages: BTreeSet<_> = attempts.iter().map(|taken| &taken.id).collect();
+/// assert_eq!(messages.len(), 2, "one of the attempts is a repetition");
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken {
     /// The id by which the service recognizes a repetition.
     pub id: String,
-    /// Its text.
+    /// The message's text.
     pub text: String,
 }
 
@@ -111,22 +116,23 @@ pub struct Taken {
 /// ```
 #[async_trait]
 pub trait ChatService: Sync {
-    /// The connector that speaks to this service.
+    /// The connector to this service.
     fn connector(&self) -> Arc<dyn Connector>;
-    /// A connector of the same kind whose chat service cannot be reached.
+    /// A connector of the same kind to an address where nothing listens.
     fn connector_to_nobody(&self) -> Arc<dyn Connector>;
-    /// Makes the service behave this way. Returns false if this kind of service never does.
+    /// Makes the service behave this way from now on. Returns `false` if this kind of service never
+    /// does. The suite then skips what depends on it.
     async fn behave(&self, behave: Behave) -> bool;
-    /// The messages that the service has got so far while it behaved as [`Behave::Take`] or
-    /// [`Behave::Deliver`].
+    /// All messages that the service has got while it behaved as [`Behave::Take`] or
+    /// [`Behave::Deliver`], the oldest first.
     async fn taken(&self) -> Vec<Taken>;
 }
 
 /// How long each attempt of this suite may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// How much later than that a connector may return.
+/// How long after [`TIMEOUT`] a connector may return.
 const SLACK: Duration = Duration::from_secs(1);
-/// How long a best-effort call may take.
+/// How long a call may take that no message depends on.
 const BEST_EFFORT: Duration = Duration::from_secs(8);
 
 /// Runs the whole suite. It takes a few seconds, since it lets attempts run into their timeout.
@@ -176,7 +182,8 @@ async fn outcomes_say_what_happened(service: &impl ChatService) {
             Behave::Take => matches!(outcome, Accepted { .. }),
             Behave::Deliver => matches!(outcome, Delivered { .. }),
             Behave::Refuse => {
-                matches!(&outcome, Rejected { reason } if reason.code == ReasonCode::RecipientOptedOut)
+                let opted_out = ReasonCode::RecipientOptedOut;
+                matches!(&outcome, Rejected { reason } if reason.code == opted_out)
             }
             Behave::SessionGone => matches!(outcome, SessionGone),
             Behave::Busy => match outcome {
@@ -277,7 +284,8 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
         let true_to_it = match behave {
             Behave::Take => matches!(outcome, OpenOutcome::Opened(_) | OpenOutcome::Pending),
             Behave::Refuse => {
-                matches!(&outcome, OpenOutcome::Refused(reason) if reason.code == ReasonCode::RecipientOptedOut)
+                let opted_out = ReasonCode::RecipientOptedOut;
+                matches!(&outcome, OpenOutcome::Refused(reason) if reason.code == opted_out)
             }
             _ => matches!(outcome, OpenOutcome::Retry { .. }),
         };
@@ -294,14 +302,15 @@ async fn nothing_leaves_against_the_last_look(service: &impl ChatService) {
     service.behave(Behave::Take).await;
     let before = service.taken().await.len();
     let connector = service.connector();
-    // The second call finds the first one's connection, if any is kept.
+    // The second round uses the connection of the first one, if the connector keeps connections.
     for number in 0..2 {
         let departure = Departure::new(|| Err(Obstacle("too late")));
         let outcome = connector
             .forward(&Forward { departure, ..message(&format!("late-{number}"), "Hello?") })
             .await;
+        let says_why = |reason: &Reason| reason.message.contains("too late");
         assert!(
-            matches!(&outcome, AttemptOutcome::NotTaken { reason, .. } if reason.message.contains("too late")),
+            matches!(&outcome, AttemptOutcome::NotTaken { reason, .. } if says_why(reason)),
             "what may not leave must not lead to {outcome:?}"
         );
         let outcome = connector.open(&open(Departure::new(|| Err(Obstacle("too late"))))).await;

@@ -1,13 +1,14 @@
-//! The last check whether a call may be made, taken immediately before its first byte.
+//! The last check whether a call may leave, which a connector makes immediately before the first
+//! byte.
 //!
-//! Seconds may pass between the decision to make a call and its first byte: DNS, connecting and TLS
-//! take time. The caller puts the conditions of its decision into a [`Departure`], and the
-//! connector checks them.
+//! DNS, connecting and TLS take time, so seconds may pass between the decision to make a call and
+//! its first byte. The caller puts the conditions of its decision into a [`Departure`], and the
+//! connector checks them when the connection is ready.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why a call must not leave, or not any more: a sentence for people.
+/// Why a call must not leave, or must not leave any more: a sentence for people.
 ///
 /// ```
 /// use connector::{Departure, Obstacle};
@@ -20,9 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[error("{0}")]
 pub struct Obstacle(pub &'static str);
 
-/// The permission for the first byte of one call.
+/// Decides whether the first byte of one call may leave, and records whether it has.
 ///
-/// Clones belong to the same call: if one of them lets it go or calls it off, that holds for all.
+/// Clones belong to the same call: if one of them lets it leave or calls it off, that holds for
+/// all.
 ///
 /// ```
 /// use connector::{Departure, Obstacle};
@@ -57,21 +59,22 @@ enum Status {
 }
 
 impl Departure {
-    /// A call that may leave if `look` finds no obstacle at that moment. `look` must not block.
+    /// Creates the departure of a call that may leave if `look` finds no obstacle at that time.
+    /// `look` must not block.
     pub fn new(look: impl Fn() -> Result<(), Obstacle> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Gate { look: Box::new(look), status: Mutex::new(Status::Waiting) }))
     }
 
-    /// A call without conditions.
+    /// Creates the departure of a call without conditions.
     pub fn free() -> Self {
         Self::new(|| Ok(()))
     }
 
-    /// The last check. A connector calls this when the connection is ready and the first byte comes
-    /// next.
+    /// Makes the last check. A connector must call this when the connection is ready, immediately
+    /// before the first byte. A second call returns the result of the first.
     ///
     /// # Errors
-    /// If there is an obstacle. Then nothing leaves, even if this is called again.
+    /// The [`Obstacle`], if `look` found one or the call was called off. Then nothing may leave.
     pub fn leave(&self) -> Result<(), Obstacle> {
         let mut status = self.status();
         if *status == Status::Waiting {
@@ -86,8 +89,8 @@ impl Departure {
         }
     }
 
-    /// Stops the call unless it has left. Returns why it has not: this obstacle, or an earlier one.
-    /// Returns `None` if something has left.
+    /// Stops the call unless it has left. Returns why it has not left: `why`, or an earlier
+    /// obstacle. Returns `None` if something has left already.
     pub fn call_off(&self, why: Obstacle) -> Option<Obstacle> {
         let mut status = self.status();
         match *status {

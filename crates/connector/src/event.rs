@@ -1,8 +1,8 @@
-//! The events that a chat service sends on its own.
+//! The events that a chat service sends to the gateway.
 //!
-//! Connectors create these from their protocol ([`crate::protocol`] for the connector protocol).
-//! The gateway stores them and feeds them into conversations. An event is validated when it is
-//! created. It may come more than once.
+//! A connector creates them from its protocol; [`crate::protocol`] does so for the connector
+//! protocol, and validates them. The gateway stores them and passes them to their conversations.
+//! The same event may come more than once.
 
 use bytes::Bytes;
 use conversation::{ConversationId, MessageRef, Reason, Report, SessionId};
@@ -24,13 +24,13 @@ use crate::Customer;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A customer wrote. It has a text, or content, or both.
+    /// A customer's message. It has a text, or content, or both.
     Message {
-        /// The chat service's id for it.
+        /// The chat service's id of the message.
         id: String,
-        /// Who wrote.
+        /// The customer who wrote it.
         customer: Customer,
-        /// What was written.
+        /// The text.
         text: Option<String>,
         /// Content elements in Genesys's form.
         content: Vec<serde_json::Value>,
@@ -41,7 +41,7 @@ pub enum Event {
     Report {
         /// The event's id.
         id: String,
-        /// The message.
+        /// The message that the report is about.
         message: MessageRef,
         /// What happened to it.
         report: Report,
@@ -52,7 +52,7 @@ pub enum Event {
         id: String,
         /// The conversation whose handshake succeeded.
         conversation: ConversationId,
-        /// The session.
+        /// The new session.
         session: SessionId,
     },
     /// The chat service refuses a session with this customer.
@@ -61,7 +61,7 @@ pub enum Event {
         id: String,
         /// The conversation whose handshake was refused.
         conversation: ConversationId,
-        /// Why not.
+        /// Why the chat service refuses.
         reason: Reason,
     },
     /// The customer has left the chat, possibly during a handshake.
@@ -70,9 +70,10 @@ pub enum Event {
         id: String,
         /// The conversation whose session is closed.
         conversation: ConversationId,
-        /// The session, if the chat service names it; otherwise the one that is open.
+        /// The session, if the chat service names it. `None` means the one that is open.
         session: Option<SessionId>,
-        /// The reason, if the chat service gives one. Held messages fail with it.
+        /// The reason, if the chat service gives one. Messages that wait for a session fail with
+        /// it.
         reason: Option<Reason>,
     },
     /// The chat service lost sessions, for example by a restart. The customers are still there.
@@ -81,7 +82,7 @@ pub enum Event {
         id: String,
         /// The conversation whose session was lost. `None` means all sessions of this chat service.
         conversation: Option<ConversationId>,
-        /// The session, if the chat service names it; otherwise the one that is open.
+        /// The session, if the chat service names it. `None` means the one that is open.
         session: Option<SessionId>,
     },
     /// A customer starts or stops typing. At least one of the two ids is given.
@@ -96,7 +97,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The id by which a repeated event is recognized. Typing has none, since it is not stored.
+    /// The id by which a repeated event is recognized. `None` for typing, which is not stored.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Message { id, .. }
@@ -110,7 +111,7 @@ impl Event {
     }
 }
 
-/// An event, with its original JSON.
+/// An event that came over the connector protocol, with its original JSON.
 ///
 /// ```
 /// use connector::protocol::parse;
@@ -128,7 +129,7 @@ pub struct IncomingEvent {
     pub event: Event,
     /// The bytes of this one event as they came, for the store.
     pub raw: Bytes,
-    /// Fields that were dropped because they are unknown or cannot be read: sentences for the
-    /// author of the connector.
+    /// One sentence for each field of the customer that was ignored, because it is unknown or
+    /// cannot be used. They are for the author of the chat service.
     pub left_out: Vec<String>,
 }

@@ -1,9 +1,9 @@
-//! The trait of a chat service, and its implementations.
+//! The trait [`Connector`] for chat services, and its implementation for the connector protocol.
 //!
-//! The gateway calls a connector's methods, and feeds the [`Event`]s that a chat service sends into
-//! conversations. A connector speaks one chat service's protocol and reports truthfully the outcome
-//! of each call. It must never retry a call, store a message, or decide what follows from an
-//! outcome: the conversation does that.
+//! A connector translates the gateway's calls into the protocol of one chat service, and reports
+//! the outcome of each call truthfully. In the other direction, the gateway passes the [`Event`]s
+//! that a chat service sends to their conversations. A connector must not retry a call, store a
+//! message, or decide what follows from an outcome. The crate `conversation` does that.
 
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
@@ -31,9 +31,11 @@ pub use kind::{Built, Keys, Kind, Parts, Read, Settings};
 
 /// A chat service, as the gateway sees it.
 ///
-/// Every method may be called from several tasks at once, but the calls for one conversation come
-/// one after the other. The gateway may drop a call half way when it stops; the call's result is
-/// then unknown.
+/// The gateway may call every method from several tasks at once, but it makes the calls of one
+/// conversation one after the other. It may drop the future of a call before it is complete, for
+/// example when it stops. The outcome of that call is then unknown.
+///
+/// A test runs `connector::conformance` (feature `conformance`) to check an implementation.
 ///
 /// ```
 #[doc = include_str!("../tests/doc/in_memory.rs")]
@@ -52,63 +54,67 @@ pub use kind::{Built, Keys, Kind, Parts, Read, Settings};
 /// ```
 #[async_trait]
 pub trait Connector: Send + Sync + 'static {
-    /// What this chat service can do. Never makes a call, and always returns the same.
+    /// What this chat service can do. It must always return the same, and must not make a call.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Requests a session. It may be called again for the same customer while an earlier handshake
-    /// is still in progress.
+    /// Requests a session with a customer. The gateway may call it again for the same customer
+    /// while an earlier handshake is in progress.
     ///
-    /// It must check [`Open::departure`] immediately before the first byte. If that refuses,
-    /// nothing may leave.
+    /// It must call [`Departure::leave`] on [`Open::departure`] immediately before the first byte.
+    /// If that fails, nothing may leave.
     async fn open(&self, call: &Open) -> OpenOutcome;
 
-    /// Attempts once to hand over one message. It must return within [`Forward::timeout`], whatever
+    /// Attempts once to forward one message. It must return within [`Forward::timeout`], whatever
     /// the chat service does.
     ///
-    /// It returns `Delivered` or `Accepted` only if the chat service said so. It returns `NotTaken`
-    /// only if the service did not get the message, or said that it did not take it. It returns
-    /// `Unknown` if neither is certain.
+    /// It must return `Delivered` or `Accepted` only if the chat service said so. It must return
+    /// `NotTaken` only if the service did not get the message, or said that it did not take it. If
+    /// neither is certain, it must return `Unknown`.
     ///
-    /// It must check [`Forward::departure`] immediately before the first byte. If that refuses,
-    /// nothing may leave, and the outcome is `NotTaken`.
+    /// It must call [`Departure::leave`] on [`Forward::departure`] immediately before the first
+    /// byte. If that fails, nothing may leave, and the outcome is `NotTaken`.
     async fn forward(&self, message: &Forward) -> AttemptOutcome;
 
-    /// Shows that the agent types, or has stopped. Best effort, within a few seconds.
+    /// Reports that the agent types, or has stopped. It must return within a few seconds. No
+    /// message depends on it.
     ///
     /// # Errors
-    /// A sentence for the log that says what went wrong. It has no other effect.
+    /// A sentence for the log, if the chat service could not be reached or refused the call. It has
+    /// no other effect.
     async fn typing(&self, conversation: &ConversationId, typing: Typing) -> Result<(), String>;
 
-    /// Reports that the conversation is over, with a reason for people. Best effort, within a few
-    /// seconds.
+    /// Reports that the conversation is over. `reason` is a text for people. It must return within
+    /// a few seconds. No message depends on it.
     ///
     /// # Errors
-    /// A sentence for the log that says what went wrong. It has no other effect.
+    /// A sentence for the log, if the chat service could not be reached or refused the call. It has
+    /// no other effect.
     async fn close(&self, conversation: &ConversationId, reason: &str) -> Result<(), String>;
 
-    /// Reports that Genesys will never have a customer's message, so that someone can tell the
-    /// customer. It must return within a few seconds. If it fails, it is called again for a day,
-    /// also by the next process. For a chat service that ignores this event, the call counts as
-    /// done.
+    /// Reports that Genesys will never get a customer's message, so that the chat service can tell
+    /// the customer. It must return within a few seconds. If it fails, the gateway calls it again
+    /// for a day, even after a restart. It must succeed if the chat service does not use this
+    /// report; the default does so.
     ///
-    /// It must check [`Refusal::departure`] immediately before the first byte.
+    /// It must call [`Departure::leave`] on [`Refusal::departure`] immediately before the first
+    /// byte.
     ///
     /// # Errors
-    /// A sentence for the log that says what went wrong: the chat service may not have heard.
+    /// A sentence for the log, if the chat service may not have got the report.
     async fn message_refused(&self, refusal: &Refusal) -> Result<(), String> {
         let _ = refusal;
         Ok(())
     }
 
-    /// The URL of a call about a conversation, for log lines, without a user name or password.
-    /// Never makes a call.
+    /// The URL of a call about a conversation, for log lines. It must not contain a user name or a
+    /// password. It must not make a call. The default returns `None`.
     fn address(&self, conversation: &ConversationId, call: CallKind) -> Option<String> {
         let _ = (conversation, call);
         None
     }
 
-    /// Checks that the chat service is there, for `tidegate check`. Returns a line for people. It
-    /// has no effect on any customer.
+    /// Checks that the chat service is there, for the command `tidegate check`. Returns a line for
+    /// people. It must not affect a customer.
     ///
     /// # Errors
     /// * [`CheckError::Unreachable`] if no answer comes.
@@ -117,7 +123,7 @@ pub trait Connector: Send + Sync + 'static {
     async fn check(&self) -> Result<String, CheckError>;
 }
 
-/// A kind of call about a conversation.
+/// A kind of call about a conversation, for logs and metrics.
 ///
 /// ```
 /// use connector::CallKind;
@@ -128,9 +134,9 @@ pub trait Connector: Send + Sync + 'static {
 pub enum CallKind {
     /// Requests a session.
     Open,
-    /// Hands over a message.
+    /// Forwards a message.
     Messages,
-    /// Shows that the agent types.
+    /// Reports that the agent types.
     Typing,
     /// Reports that the conversation is over.
     Close,
@@ -162,35 +168,37 @@ impl CallKind {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
-    /// Nothing answers there: correct the address, or start the chat service.
+    /// Nothing answers at the address. Correct the address, or start the chat service. The text
+    /// says what happened.
     #[error("{0}")]
     Unreachable(String),
-    /// It answers, but rejects the caller: the two sides' secrets or clocks differ.
+    /// The chat service answers, but rejects the gateway's signature with this status: the two
+    /// sides' secrets or clocks differ.
     #[error(
         "it answers {0}: it does not accept the gateway's signature; compare the secrets and the \
          clocks"
     )]
     Unauthorized(u16),
-    /// It answers with an error of its own (an HTTP status of 500 or above).
+    /// The chat service answers with an error of its own: this HTTP status, which is 500 or above.
     #[error("it answers {0}")]
     Failing(u16),
-    /// Nothing is served at this address (404 or 410): the path is wrong, or another program
+    /// Nothing is served at this address (status 404 or 410): the path is wrong, or another program
     /// listens there.
     #[error(
         "it answers {0}: nothing is served there; a connector answers a signed GET of its address"
     )]
     Missing(u16),
-    /// It redirects the caller. The gateway follows no redirect.
+    /// The answer is a redirect with this status. The gateway does not follow redirects.
     #[error(
         "it answers {0}, a redirect, which the gateway does not follow; name the final address"
     )]
     Redirect(u16),
-    /// A web page answers, whatever its status: a web server or a proxy, not a connector.
+    /// The answer is a web page with this status: a web server or a proxy listens there.
     #[error(
         "it answers {0} with a web page: a web server or a proxy listens there, not a connector"
     )]
     WebPage(u16),
-    /// The gateway itself answers, or another one.
+    /// A Tidegate gateway answers, this one or another.
     #[error(
         "a Tidegate gateway answers there, not a connector; the address must be the chat service's"
     )]

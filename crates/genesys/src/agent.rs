@@ -1,5 +1,6 @@
-//! The agent's side: what a desktop or a campaign sends. A middleware uses it to change
-//! participants; an emulator uses the rest.
+//! The request bodies of the agent's side, which an agent's desktop or a campaign sends.
+//!
+//! A middleware needs only [`ParticipantPatch`]. The others are for emulators.
 
 use serde_json::Value;
 
@@ -8,8 +9,9 @@ use crate::message::Typing;
 use crate::record::record;
 
 record! {
-    /// An agent writes (`AdditionalMessage`). One call carries either text, a medium, or a
-    /// template.
+    /// An agent's message (`AdditionalMessage`): the body of
+    /// `POST …/{conversationId}/communications/{communicationId}/messages`. One call carries either
+    /// text, media, or a template.
     ///
     /// ```
     /// use genesys::agent::AgentMessage;
@@ -25,16 +27,16 @@ record! {
         may {
             /// What the agent wrote.
             text_body: String = "textBody",
-            /// Media that were uploaded before.
+            /// The ids of media that the agent uploaded before.
             media_ids: Vec<String> = "mediaIds",
-            /// A canned response.
+            /// The template: a canned response, and the values of its placeholders.
             messaging_template: Value = "messagingTemplate",
         }
     }
 }
 
 record! {
-    /// An agent types.
+    /// Reports that an agent types (`MessageTypingEventRequest`).
     ///
     /// ```
     /// use genesys::agent::AgentTyping;
@@ -46,7 +48,7 @@ record! {
     /// ```
     strict AgentTyping {
         needs {
-            /// That the agent types, and for how long to show it.
+            /// Whether the agent types, and for how long to show it.
             typing: Typing = "typing",
         }
         may {}
@@ -54,8 +56,9 @@ record! {
 }
 
 record! {
-    /// A message without an agent (`SendAgentlessOutboundMessageRequest`). On Open Messaging it is
-    /// text only.
+    /// A message that no agent writes, such as a notice of a delivery
+    /// (`SendAgentlessOutboundMessageRequest`): the body of
+    /// `POST /api/v2/conversations/messages/agentless`. On Open Messaging it is text only.
     ///
     /// ```
     /// use genesys::agent::AgentlessRequest;
@@ -72,26 +75,27 @@ record! {
     /// ```
     strict AgentlessRequest {
         needs {
-            /// The integration's id.
+            /// The id of the integration that sends it.
             from_address: String = "fromAddress",
-            /// `open`.
+            /// The kind of channel; `open` for Open Messaging.
             to_address_messenger_type: String = "toAddressMessengerType",
         }
         may {
-            /// The customer's id.
+            /// The id of the customer who gets it.
             to_address: String = "toAddress",
-            /// What to say.
+            /// The text of the message.
             text_body: String = "textBody",
-            /// A canned response.
+            /// The template: a canned response, and the values of its placeholders.
             messaging_template: Value = "messagingTemplate",
-            /// Whether to write into a conversation that is already open.
+            /// Whether to add the message to a conversation that is already open.
             use_existing_active_conversation: bool = "useExistingActiveConversation",
         }
     }
 }
 
 record! {
-    /// A change of a participant.
+    /// A change of a participant (`MediaParticipantRequest`): the body of
+    /// `PATCH …/{conversationId}/participants/{participantId}`.
     ///
     /// ```
     /// use genesys::agent::ParticipantPatch;

@@ -1,9 +1,8 @@
-//! The rate limiter for one integration's calls. Every call to Genesys asks here first, and waits
-//! its turn.
+//! The rate limiter for one integration's calls: each call to Genesys waits here for its permit.
 //!
-//! Genesys allows some 300 calls a minute for each OAuth client, of all kinds together. Calls are
-//! granted by lane, evenly, and spread over the available clients. Nothing is retried here: after a
-//! failure the caller asks again.
+//! Genesys allows about 300 calls a minute for each OAuth client, of all kinds together. The budget
+//! grants calls in the order of their lanes, at an even pace, and spreads them over the clients. It
+//! never retries: after a failure the caller asks again.
 
 mod bucket;
 
@@ -20,7 +19,7 @@ use crate::call_error::CallError;
 use crate::client::{Answer, Client};
 use crate::rate_limit::RateLimit;
 
-/// The order in which calls are granted: all of a lane before any of the next.
+/// The priority of a call. All calls that wait in one lane are granted before any of the next.
 ///
 /// ```
 /// use genesys::Lane;
@@ -34,18 +33,18 @@ pub enum Lane {
     Urgent,
     /// Receipts that say Delivered.
     Delivered,
-    /// Reads.
+    /// Reads, such as polls of a conversation.
     Background,
-    /// Typing; useless after a second, see [`BudgetConfig::typing_waits`].
+    /// Typing events, which are useless after a second: see [`BudgetConfig::typing_waits`].
     Typing,
 }
 
 impl Lane {
-    /// Every lane, in order.
+    /// Every lane, the most urgent one first.
     pub const ALL: [Self; 4] = [Self::Urgent, Self::Delivered, Self::Background, Self::Typing];
 }
 
-/// How a budget grants calls.
+/// The settings of a [`Budget`]. The defaults suit an org with Genesys's standard limits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,16 +57,17 @@ impl Lane {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BudgetConfig {
-    /// Calls a minute for each client, until Genesys's headers say otherwise.
+    /// Calls a minute for each client, until Genesys's headers say otherwise. 300 by default.
     pub allowed_per_minute: u32,
-    /// The part of the limit that is used. The rest covers calls that arrive in a later window than
-    /// the one in which they were sent.
+    /// The part of the limit that is used, from 0.1 to 1. The rest covers calls that arrive in a
+    /// later window than the one in which they were sent. 0.98 by default.
     pub share: f64,
-    /// The most calls at once after a pause, for each client.
+    /// The most calls at once after a pause, for each client. 10 by default.
     pub burst: u32,
-    /// How long typing may wait before it is dropped.
+    /// How long a typing event may wait before it is dropped. One second by default.
     pub typing_waits: Duration,
-    /// The longest `Retry-After` that is believed.
+    /// The longest `Retry-After` that is believed. A longer one counts as this. Three minutes by
+    /// default.
     pub longest_shut: Duration,
 }
 
@@ -83,8 +83,8 @@ impl Default for BudgetConfig {
     }
 }
 
-/// The permission to call Genesys, shared by all callers of one integration. Requires a tokio
-/// runtime; clones share one budget.
+/// Grants permits to call Genesys, to all callers of one integration. Clones share one budget. It
+/// needs a tokio runtime with time enabled.
 ///
 /// ```
 /// use genesys::{Budget, BudgetConfig, CallError, Lane};
@@ -124,7 +124,7 @@ struct Shared {
     config: BudgetConfig,
     start: Instant,
     state: Mutex<State>,
-    /// Notified whenever something happened that may allow a call, or delay it.
+    /// Notified when something happens that may allow a call or delay it.
     changed: Notify,
 }
 
@@ -162,7 +162,7 @@ pub struct Permit {
     open: bool,
 }
 
-/// The content of a 429.
+/// The part of a 429 that the budget needs.
 #[derive(Clone, Copy)]
 struct Refusal {
     retry_after: Duration,
@@ -171,8 +171,8 @@ struct Refusal {
 }
 
 impl Budget {
-    /// A budget over `clients`, which must all belong to one org. `rng` draws the jitter after a
-    /// 429.
+    /// Creates a budget over `clients`, which must all belong to one org. `rng` draws the random
+    /// delay after a 429.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -192,8 +192,8 @@ impl Budget {
         Self { shared, _granting: Arc::new(Granting(granting)) }
     }
 
-    /// Waits for the permission to make one call. Returns `None` for typing that waited too long,
-    /// and if there is no client.
+    /// Waits for the permit to make one call. Returns `None` if the budget has no client, or if the
+    /// call is typing and waited longer than [`BudgetConfig::typing_waits`].
     pub async fn permit(&self, lane: Lane) -> Option<Permit> {
         if self.shared.clients.is_empty() {
             return None;
@@ -209,7 +209,7 @@ impl Budget {
         }
     }
 
-    /// Makes one call when its turn comes. Without a permit, the result is [`CallError::NotSent`].
+    /// Waits for a permit, makes one call with its client, and reports the result to the budget.
     ///
     /// # Errors
     /// [`CallError::NotSent`] if [`Self::permit`] gives no permit: `lane` is [`Lane::Typing`] and
@@ -243,12 +243,13 @@ impl Budget {
 }
 
 impl Permit {
-    /// The client to make the call with.
+    /// The client that must make the call.
     pub fn client(&self) -> &Client {
         &self.shared.clients[self.client]
     }
 
-    /// Reports the result of the call.
+    /// Reports the result of the call, from which the budget learns the state of the rate limit.
+    /// After a 429 it grants no call of this client until the pause is over.
     pub fn done<T>(self, outcome: &Result<Answer<T>, CallError>) {
         match outcome {
             Ok(answer) => self.answered(answer.limit, None),
@@ -311,8 +312,7 @@ impl Shared {
 impl State {
     fn queue(&mut self, lane: Lane, waiting: oneshot::Sender<Permit>) {
         let queue = &mut self.lanes[lane as usize];
-        // Callers that gave up are removed now and then. Otherwise a lane that gets no turn would
-        // grow forever.
+        // A lane that gets no turn would grow forever if nobody removed the callers that gave up.
         if queue.len() >= 64 && queue.len().is_power_of_two() {
             queue.retain(|waiting| !waiting.is_closed());
         }
@@ -335,7 +335,7 @@ impl State {
         self.lanes.iter().any(|lane| !lane.is_empty())
     }
 
-    /// The client that may call first, and when. Of several, the least used one.
+    /// The client that may call first, and when. If several may, the one that was used least.
     fn first_ready(&self, now: Duration) -> Option<(usize, Duration)> {
         let ready = self.buckets.iter().map(|bucket| bucket.ready_at(now)).enumerate();
         ready.min_by(|(a, a_at), (b, b_at)| {

@@ -7,8 +7,8 @@ use http::StatusCode;
 use crate::error_body::ErrorBody;
 use crate::rate_limit::RateLimit;
 
-/// A call failed. The text says how, with Genesys's code and context id. It contains no secret and
-/// no message.
+/// Why a call failed, and thus whether Genesys may have done it. The text has Genesys's code and
+/// context id if there are any. It contains no secret and no part of a message.
 ///
 /// ```
 /// use genesys::CallError;
@@ -29,13 +29,13 @@ pub enum CallError {
     /// made.
     #[error("the call did not leave: {cause}")]
     NotSent {
-        /// The cause.
+        /// What kept the call back, for logs.
         cause: String,
     },
     /// The call left, but no answer shows its result: it may have been done.
     #[error("the outcome of the call is not known: {cause}")]
     Unknown {
-        /// The cause.
+        /// What happened instead of an answer, for logs.
         cause: String,
     },
     /// The token's limit is reached. The call was not done.
@@ -49,11 +49,11 @@ pub enum CallError {
         /// What Genesys said.
         body: Box<ErrorBody>,
     },
-    /// Genesys accepts neither this token nor a new one from the same credentials. This is a
-    /// configuration problem.
+    /// Genesys refuses the credentials, or a token that they have just got. The call was not done.
+    /// This is a problem of the configuration.
     #[error("unauthorized: {cause}")]
     Unauthorized {
-        /// Who refused what.
+        /// Whether Genesys refused the credentials or a new token, and its code.
         cause: String,
     },
     /// Genesys refuses this call, now and later (any other 4xx). It was not done.
@@ -86,8 +86,8 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The kind of failure, in a few words that are the same for each such failure. For metrics,
-    /// and for logs that suppress repetitions.
+    /// The name of the variant in snake case, such as `not_sent`. For metrics, and for logs that
+    /// suppress repetitions.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NotSent { .. } => "not_sent",

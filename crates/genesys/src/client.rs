@@ -1,8 +1,9 @@
-//! Genesys Cloud's REST calls that an Open Messaging middleware needs, made as one OAuth client of
-//! one org.
+//! The calls of Genesys Cloud's REST API that an Open Messaging middleware needs, made as one OAuth
+//! client of one org.
 //!
-//! It manages the token and classifies failures. It repeats a call only once, after a 401. Pacing
-//! is the task of the [`budget`](crate::budget), and retries are the caller's.
+//! The [`Client`] gets and renews the token, and classifies failures. It repeats a call only after
+//! a 401, and only once. It does not limit the rate: the [`budget`](crate::budget) does. Other
+//! retries are up to the caller.
 
 mod departure;
 mod exchange;
@@ -41,7 +42,7 @@ const INTEGRATIONS: [&str; 6] = ["api", "v2", "conversations", "messaging", "int
 const CHANNELS: [&str; 4] = ["api", "v2", "notifications", "channels"];
 const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
 
-/// An OAuth client of the org, with the client-credentials grant.
+/// The credentials of an OAuth client of the org, which must have the client-credentials grant.
 ///
 /// ```
 /// use genesys::Credentials;
@@ -51,13 +52,13 @@ const MESSAGES: [&str; 4] = ["api", "v2", "conversations", "messages"];
 /// ```
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The client's id.
+    /// The OAuth client's id.
     pub id: String,
-    /// The client's secret.
+    /// The OAuth client's secret.
     pub secret: Secret,
 }
 
-/// The result of a call.
+/// The result of a successful call.
 ///
 /// ```
 /// use genesys::CallError;
@@ -74,11 +75,12 @@ pub struct Credentials {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Answer<T> {
-    /// The body. Empty if the call was made but its answer could not be read and is not needed.
+    /// The body. Its fields are empty if the call succeeded, but its answer could not be read and
+    /// is not needed.
     pub value: T,
-    /// The token's use of its rate limit.
+    /// The state of the rate limit, if the answer reports it.
     pub limit: Option<RateLimit>,
-    /// Genesys's support asks for it.
+    /// The header `inin-correlation-id`, which identifies the call for Genesys's support.
     pub correlation_id: Option<String>,
 }
 
@@ -122,8 +124,9 @@ pub struct Client {
     last_call: LastCall,
 }
 
-/// The last request that a client made, as `POST https://api.mypurecloud.com/api/v2/…`, for the log
-/// line of its failure. It contains no query, user name or password.
+/// Holds the last request that a client made, such as
+/// `POST https://api.mypurecloud.com/api/v2/…`, for the log line of its failure. It contains no
+/// query, user name or password. Clones share one request. See [`Client::noting`].
 ///
 /// ```
 /// use genesys::{CallError, LastCall};
@@ -145,7 +148,7 @@ pub struct Client {
 pub struct LastCall(Arc<Mutex<String>>);
 
 impl LastCall {
-    /// The request; empty if there was none.
+    /// The request's method and URL. Empty if there was no request.
     pub fn text(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -167,14 +170,15 @@ struct Inner {
 }
 
 impl Client {
-    /// A client that calls over `http`. Give `http` a `connect_timeout` below the call's timeout,
-    /// so that an unreachable host counts as [`CallError::NotSent`]. It must follow no redirects.
+    /// Creates a client that calls over `http`, with a timeout of 10 s for each call. Give `http` a
+    /// `connect_timeout` below that, so that an unreachable host counts as [`CallError::NotSent`].
+    /// `http` must not follow redirects.
     pub fn new(http: reqwest::Client, hosts: Hosts, credentials: Credentials) -> Self {
         Self::by(Way::Http(http), hosts, credentials)
     }
 
-    /// A client whose requests `transport` carries. It has no sockets: [`Self::listen`] does not
-    /// work.
+    /// Creates a client whose requests `transport` carries. It has no sockets, so
+    /// [`Self::listen`] always fails.
     pub fn over(transport: Arc<dyn Transport>, hosts: Hosts, credentials: Credentials) -> Self {
         Self::by(Way::Other(transport), hosts, credentials)
     }
@@ -188,8 +192,8 @@ impl Client {
         }
     }
 
-    /// The same client with another timeout for each call, from connecting to the end of the
-    /// answer.
+    /// Sets the timeout of each call, from connecting to the end of the answer. The new client gets
+    /// a token of its own.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         let Inner { way, hosts, credentials, .. } = &*self.inner;
         let (way, hosts, credentials) = (way.clone(), hosts.clone(), credentials.clone());
@@ -197,15 +201,14 @@ impl Client {
         Self { inner: Arc::new(inner), ..self }
     }
 
-    /// The same client, whose calls leave only if `condition` holds. It is checked before the first
-    /// byte of each call that changes something, after the token, DNS, connecting and TLS. A call
-    /// that does not leave is [`CallError::NotSent`].
+    /// Adds a condition under which calls may leave. It is checked before each call. For a call
+    /// with a body it is checked again immediately before the first byte, after DNS, connecting and
+    /// TLS. If it does not hold, the call fails with [`CallError::NotSent`].
     pub fn only_while(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { may_leave: MayLeave::only_while(condition), ..self }
     }
 
-    /// The same client, which records each request that it makes in `last_call`, including one for
-    /// a token.
+    /// Records each request in `last_call` before it is made, including requests for a token.
     pub fn noting(self, last_call: &LastCall) -> Self {
         Self { last_call: last_call.clone(), ..self }
     }
@@ -215,7 +218,7 @@ impl Client {
         &self.inner.credentials.id
     }
 
-    /// Gets a token, unless a valid one is cached.
+    /// Checks that the client has a token. Requests one unless a valid one is cached.
     ///
     /// # Errors
     /// * [`CallError::Unauthorized`] if the token endpoint refuses the credentials (a 4xx other
@@ -227,8 +230,8 @@ impl Client {
         self.inner.tokens.get(self, None).await.map(|_| ())
     }
 
-    /// Posts a customer's message. With `prefetch_conversation_id`, the answer contains the
-    /// conversation's id, and takes longer.
+    /// Posts a customer's message (`POST …/{integrationId}/inbound/open/message`). With
+    /// `prefetch_conversation_id`, the answer contains the conversation's id, but takes longer.
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the message, or does not know the integration.
@@ -246,7 +249,7 @@ impl Client {
         self.post_inbound(integration_id, &["message"], query, message).await
     }
 
-    /// Posts a receipt about an outbound message.
+    /// Posts a receipt for an outbound message (`POST …/{integrationId}/inbound/open/receipt`).
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the receipt, or does not know the integration.
@@ -259,7 +262,7 @@ impl Client {
         self.post_inbound(integration_id, &["receipt"], &[], receipt).await
     }
 
-    /// Posts that the customer types.
+    /// Posts that the customer types (`POST …/{integrationId}/inbound/open/event`).
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the event, or does not know the integration.
@@ -272,7 +275,8 @@ impl Client {
         self.post_inbound(integration_id, &["event"], &[], event).await
     }
 
-    /// Posts which button the customer tapped.
+    /// Posts which button the customer tapped
+    /// (`POST …/{integrationId}/inbound/open/structured/response`).
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the response, or does not know the integration or
@@ -285,7 +289,7 @@ impl Client {
         self.post_inbound(integration_id, &["structured", "response"], &[], response).await
     }
 
-    /// Reads an integration.
+    /// Reads the integration with this id.
     ///
     /// # Errors
     /// [`CallError::Refused`] with status 404 if there is no such integration. Otherwise as for
@@ -296,7 +300,7 @@ impl Client {
             .and_then(needed)
     }
 
-    /// Reads one page of integrations; the first is 1.
+    /// Reads one page of 25 integrations. The first page is 1.
     ///
     /// # Errors
     /// [`CallError::Refused`] with status 403 if the OAuth client lacks the permission. Otherwise
@@ -306,7 +310,8 @@ impl Client {
         self.call(Method::GET, &INTEGRATIONS, &query, None).await.and_then(needed)
     }
 
-    /// Creates an integration. It is ready once its `create_status` says so.
+    /// Creates an integration. Genesys does so in the background: it is ready when a later
+    /// [`Self::integration`] reports the `create_status` `Completed`.
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the request. [`CallError::Unknown`] if the answer
@@ -318,7 +323,7 @@ impl Client {
         self.call(Method::POST, &INTEGRATIONS, &[], Some(written(request)?)).await.and_then(needed)
     }
 
-    /// Changes an integration.
+    /// Changes an integration. Fields of `update` that are `None` stay as they are.
     ///
     /// # Errors
     /// [`CallError::Refused`] if there is no such integration, or Genesys rejects the change.
@@ -333,7 +338,7 @@ impl Client {
         self.call(Method::PATCH, &path, &[], Some(written(update)?)).await.and_then(needed)
     }
 
-    /// Deletes an integration. Genesys may take minutes for it.
+    /// Deletes an integration. Genesys may need minutes to do so.
     ///
     /// # Errors
     /// [`CallError::Refused`] with status 404 if there is no such integration. Otherwise as for
@@ -342,7 +347,7 @@ impl Client {
         self.call(Method::DELETE, &[&INTEGRATIONS[..], &[id]].concat(), &[], None).await.map(done)
     }
 
-    /// Reads a conversation with its participants.
+    /// Reads a conversation with its past and present participants.
     ///
     /// # Errors
     /// [`CallError::Refused`] with status 404 if there is no such conversation. Otherwise as for
@@ -351,7 +356,7 @@ impl Client {
         self.call(Method::GET, &[&MESSAGES[..], &[id]].concat(), &[], None).await.and_then(needed)
     }
 
-    /// Reads the status and the receipts of a message.
+    /// Reads the status and the receipts of one message.
     ///
     /// # Errors
     /// [`CallError::Refused`] with status 404 if there is no such message. Otherwise as for
@@ -365,8 +370,8 @@ impl Client {
             .and_then(needed)
     }
 
-    /// Changes a participant. Disconnecting the customer's participant tells Genesys that the
-    /// customer left.
+    /// Changes a participant of a conversation. To tell Genesys that the customer left, disconnect
+    /// the customer's participant: see [`ParticipantPatch::disconnect`].
     ///
     /// # Errors
     /// [`CallError::Refused`] if there is no such participant, or Genesys rejects the change.
@@ -381,7 +386,8 @@ impl Client {
         self.call(Method::PATCH, &path, &[], Some(written(change)?)).await.map(done)
     }
 
-    /// Creates a channel for notifications. It lives for a day, or less without a socket.
+    /// Creates a channel for notifications. It ends after a day, and earlier if nothing is
+    /// connected to its socket.
     ///
     /// # Errors
     /// [`CallError::Unknown`] if the answer cannot be read: the channel may exist, and Genesys
@@ -391,8 +397,8 @@ impl Client {
         self.call(Method::POST, &CHANNELS, &[], body).await.and_then(needed)
     }
 
-    /// Adds topics to a channel's subscriptions. Genesys silently drops topics that are not
-    /// permitted.
+    /// Subscribes a channel to more topics. Genesys drops topics that the OAuth client may not
+    /// read, and reports no error.
     ///
     /// # Errors
     /// [`CallError::Refused`] if Genesys rejects the channel or the list of topics. Otherwise as
@@ -407,14 +413,14 @@ impl Client {
         self.call(Method::POST, &path, &[], Some(written(&body)?)).await.map(done)
     }
 
-    /// Opens a channel's socket.
+    /// Opens a channel's WebSocket, over which its notifications come.
     ///
     /// # Errors
     /// [`CallError::NotSent`] if the channel has no valid `connectUri`, the URI leads to a host
     /// that is neither the API's nor Genesys's, the socket cannot be opened, or the client was made
     /// by [`Self::over`].
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
-        let uri = channel.connect_uri.as_deref().unwrap_or_default();
+        let uri = channel.connect_uri.as_ref().map(Secret::expose).unwrap_or_default();
         match &self.inner.way {
             Way::Http(http) => Frames::connect(http, &self.inner.hosts.api, uri).await,
             Way::Other(_) => {
@@ -423,7 +429,8 @@ impl Client {
         }
     }
 
-    /// A post of which only the success matters: an answer that cannot be read counts as empty.
+    /// Makes a post of which only the success matters: an answer that cannot be read counts as
+    /// empty.
     async fn post_inbound<T: DeserializeOwned + Default>(
         &self,
         integration_id: &str,
@@ -466,7 +473,7 @@ impl Client {
                 request = request.header(header::CONTENT_TYPE, "application/json");
             }
             let request = request.body(body.clone().unwrap_or_default()).map_err(unwritable)?;
-            // A call that may not leave need not connect.
+            // So that a call that may not leave does not even connect.
             self.may_leave.ask()?;
             self.last_call.note(&method, &url);
             let reply =
@@ -505,7 +512,7 @@ fn unwritable(error: http::Error) -> CallError {
     CallError::NotSent { cause: format!("the request cannot be made: {error}") }
 }
 
-/// An answer that the call needs.
+/// Reads an answer that the caller needs.
 fn needed<T: DeserializeOwned>(reply: Reply) -> Result<Answer<T>, CallError> {
     let value = reply.json().map_err(|cause| CallError::Unknown { cause })?;
     Ok(Answer { value, limit: reply.limit, correlation_id: reply.correlation_id })
@@ -546,7 +553,7 @@ mod tests {
         for id in ["", ".", ".."] {
             assert!(matches!(made(id), Err(CallError::NotSent { .. })), "{id}");
         }
-        // Encoded dots are encoded once more, and so remain a name.
+        // `%` is encoded too, so encoded dots do not become a path of their own.
         assert!(
             made("%2e%2e").unwrap().ends_with("/api/%252e%252e/details"),
             "{:?}",

@@ -1,7 +1,7 @@
-//! Genesys's view of a conversation and of a message in it, read by polls, by operators, and by
-//! tests.
+//! A conversation in Genesys, its participants, and the status of its messages, as Genesys's API
+//! answers.
 //!
-//! Only the fields that a middleware needs are named here; the others are kept as they came.
+//! The types name only the fields that a middleware needs. All others are kept in `other`.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use crate::record::{record, words};
 use crate::webhook::WebhookMessage;
 
 words! {
-    /// The role of a participant.
+    /// The role of a participant in a conversation.
     ///
     /// ```
     /// use genesys::conversation::Purpose;
@@ -24,19 +24,19 @@ words! {
         Customer = "customer",
         /// An agent.
         Agent = "agent",
-        /// A user who is no agent.
+        /// A user of the org who is not an agent.
         User = "user",
         /// The queue.
         Acd = "acd",
         /// An Architect flow.
         Workflow = "workflow",
-        /// An external person.
+        /// A person outside of the org.
         External = "external",
     }
 }
 
 words! {
-    /// The state of a participant.
+    /// The state of a participant in a conversation.
     ///
     /// ```
     /// use genesys::conversation::ParticipantState;
@@ -46,23 +46,23 @@ words! {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     ParticipantState {
-        /// Is being offered the conversation.
+        /// Genesys alerts the participant to the conversation, who has not accepted it yet.
         Alerting = "alerting",
-        /// Is being called.
+        /// Genesys dials the participant.
         Dialing = "dialing",
-        /// Is being called.
+        /// Genesys contacts the participant.
         Contacting = "contacting",
-        /// Is being offered the conversation.
+        /// Genesys offers the conversation to the participant.
         Offering = "offering",
-        /// Takes part.
+        /// The participant takes part.
         Connected = "connected",
-        /// Has left.
+        /// The participant has left.
         Disconnected = "disconnected",
-        /// Was removed.
+        /// The participant's part was ended.
         Terminated = "terminated",
-        /// Set aside by its agent.
+        /// The agent has set the conversation aside.
         Parked = "parked",
-        /// None.
+        /// The participant has no state.
         None = "none",
     }
 }
@@ -77,28 +77,29 @@ words! {
     /// assert_eq!(MessageStatus::DeliverySuccess.to_string(), "delivery-success");
     /// ```
     MessageStatus {
-        /// Waits.
+        /// It waits in Genesys.
         Queued = "queued",
-        /// Left Genesys.
+        /// It has left Genesys.
         Sent = "sent",
-        /// Did not leave.
+        /// It could not leave Genesys.
         Failed = "failed",
-        /// Came from the customer.
+        /// It came from the customer.
         Received = "received",
-        /// A `Delivered` receipt came.
+        /// A receipt reported that the customer got it.
         DeliverySuccess = "delivery-success",
-        /// A `Failed` receipt came, or the webhook refused it.
+        /// A receipt reported that it failed, or the webhook refused it.
         DeliveryFailed = "delivery-failed",
-        /// Was read.
+        /// The customer has read it.
         Read = "read",
-        /// Was taken back.
+        /// It was withdrawn.
         Removed = "removed",
-        /// Was published.
+        /// It was published.
         Published = "published",
     }
 }
 
 record! {
+    /// A conversation (`MessageConversation`): the answer of
     /// `GET /api/v2/conversations/messages/{conversationId}`.
     ///
     /// ```
@@ -116,9 +117,10 @@ record! {
         may {
             /// Genesys's conversation id.
             id: String = "id",
-            /// All past and present participants. A hand-over adds participants and changes none.
+            /// All past and present participants. A transfer adds participants and changes no
+            /// existing one.
             participants: Vec<Participant> = "participants",
-            /// The URL to read it.
+            /// The path to read the conversation.
             self_uri: String = "selfUri",
         }
     }
@@ -147,50 +149,50 @@ record! {
     /// ```
     tolerant Participant {
         may {
-            /// Id of the participant.
+            /// The participant's id.
             id: String = "id",
-            /// Name to show.
+            /// The name that agents see.
             name: String = "name",
-            /// Its role.
+            /// The participant's role.
             purpose: Purpose = "purpose",
-            /// Its state.
+            /// The participant's state.
             state: ParticipantState = "state",
-            /// `inbound` or `outbound`.
+            /// The direction of the first contact: `inbound` or `outbound`.
             direction: String = "direction",
-            /// Why it left: `client`, `peer`, `transfer`, `inactivity`, `error`, ...
+            /// Why the participant left: `client`, `peer`, `transfer`, `inactivity`, `error`, ...
             disconnect_type: String = "disconnectType",
-            /// When it came in, ISO 8601.
+            /// When the participant was added, ISO 8601.
             start_time: String = "startTime",
-            /// When it was connected, ISO 8601.
+            /// When the participant was connected, ISO 8601.
             connected_time: String = "connectedTime",
-            /// When it left, ISO 8601.
+            /// When the participant left, ISO 8601.
             end_time: String = "endTime",
-            /// The agent.
+            /// The user, if the participant is an agent.
             user: EntityRef = "user",
-            /// The queue.
+            /// The queue, if the participant is one.
             queue: EntityRef = "queue",
-            /// Participant data.
+            /// The participant data, which Architect flows and agents' scripts read.
             attributes: Map<String, Value> = "attributes",
-            /// Set if the conversation ended by an error.
+            /// The error, if one ended the conversation.
             error_info: ErrorBody = "errorInfo",
-            /// Its messages.
+            /// The participant's messages.
             messages: Vec<MessageDetails> = "messages",
-            /// `open`.
+            /// The kind of channel; `open` for Open Messaging.
             r#type: String = "type",
             /// The sender's address.
             from_address: Address = "fromAddress",
             /// The recipient's address.
             to_address: Address = "toAddress",
-            /// The session at the other end.
+            /// The id of the session at the other end.
             peer: String = "peer",
-            /// `PureCloud Messaging`.
+            /// The service that carries the conversation: `PureCloud Messaging`.
             provider: String = "provider",
         }
     }
 }
 
 record! {
-    /// An address of a participant.
+    /// The address of a sender or a recipient.
     ///
     /// ```
     /// use genesys::conversation::Address;
@@ -203,7 +205,7 @@ record! {
     /// ```
     tolerant Address {
         may {
-            /// Name to show.
+            /// The name that agents see.
             name: String = "name",
             /// The address in its normal form: an integration's or a customer's id.
             address_normalized: String = "addressNormalized",
@@ -214,7 +216,7 @@ record! {
 }
 
 record! {
-    /// A link to something else in Genesys.
+    /// A reference to another object in Genesys, such as a user or a queue.
     ///
     /// ```
     /// use genesys::conversation::EntityRef;
@@ -226,18 +228,18 @@ record! {
     /// ```
     tolerant EntityRef {
         may {
-            /// Its id.
+            /// The object's id.
             id: String = "id",
-            /// Its name.
+            /// The object's name.
             name: String = "name",
-            /// The URL to read it.
+            /// The path to read the object.
             self_uri: String = "selfUri",
         }
     }
 }
 
 record! {
-    /// A message as its conversation shows it.
+    /// A message, as its conversation lists it (`MessageDetails`).
     ///
     /// ```
     /// use genesys::conversation::{MessageDetails, MessageStatus};
@@ -251,28 +253,30 @@ record! {
         may {
             /// The message's id.
             message_id: String = "messageId",
-            /// The URL to read it.
+            /// The path to read the message.
             message_uri: String = "messageURI",
-            /// Its status.
+            /// The message's status.
             message_status: MessageStatus = "messageStatus",
-            /// Number of parts.
+            /// The number of parts that it was sent in.
             message_segment_count: u64 = "messageSegmentCount",
             /// When it was written, ISO 8601.
             message_time: String = "messageTime",
-            /// Media in it.
+            /// The media in the message.
             media: Vec<Value> = "media",
-            /// Stickers in it.
+            /// The stickers in the message.
             stickers: Vec<Value> = "stickers",
-            /// Type, events and content.
+            /// The message's type, and the kinds of its events and content.
             message_metadata: Value = "messageMetadata",
-            /// Why it failed. Its message is `<reason code> - <reason message>` in a sentence.
+            /// Why the message failed. Its `message` quotes the receipt's reason as
+            /// `<code> - <message>`.
             error_info: ErrorBody = "errorInfo",
         }
     }
 }
 
 record! {
-    /// `GET /api/v2/conversations/messages/{messageId}/details` (`MessageData`).
+    /// A message with its receipts (`MessageData`): the answer of
+    /// `GET /api/v2/conversations/messages/{messageId}/details`.
     ///
     /// ```
     /// use genesys::conversation::MessageData;
@@ -288,7 +292,7 @@ record! {
         may {
             /// The message's id.
             id: String = "id",
-            /// The provider's id of it.
+            /// The id that the provider gave the message.
             provider_message_id: String = "providerMessageId",
             /// When it was written, ISO 8601.
             timestamp: String = "timestamp",
@@ -296,29 +300,30 @@ record! {
             from_address: String = "fromAddress",
             /// The recipient's address.
             to_address: String = "toAddress",
-            /// `inbound` or `outbound`.
+            /// The direction: `inbound` or `outbound`.
             direction: String = "direction",
-            /// `open`.
+            /// The kind of channel; `open` for Open Messaging.
             messenger_type: String = "messengerType",
-            /// Its status.
+            /// The message's status.
             status: MessageStatus = "status",
-            /// The message itself.
+            /// The message itself, in the form in which the webhook gets it.
             normalized_message: WebhookMessage = "normalizedMessage",
-            /// Every receipt about it, in the form of a message.
+            /// Every receipt about the message, each in the form of a message.
             normalized_receipts: Vec<WebhookMessage> = "normalizedReceipts",
-            /// Who wrote it.
+            /// The user who wrote the message.
             created_by: EntityRef = "createdBy",
-            /// The conversation it belongs to.
+            /// The id of the conversation that it belongs to.
             conversation_id: String = "conversationId",
-            /// The URL to read it.
+            /// The path to read the message.
             self_uri: String = "selfUri",
         }
     }
 }
 
 impl MessageData {
-    /// Whether the message `id` has a final receipt. `None` if the answer does not say: it is about
-    /// another message, or its receipts cannot be read. A Delivered or a Failed is always final.
+    /// Whether the message `id` has a final receipt. A receipt is final if it says so, or if its
+    /// status is `Delivered` or `Failed`. Returns `None` if the answer is about another message, or
+    /// its receipts cannot be read.
     pub fn has_final_receipt(&self, id: &str) -> Option<bool> {
         if self.id.as_deref() != Some(id) && self.provider_message_id.as_deref() != Some(id) {
             return None;
@@ -333,7 +338,7 @@ impl MessageData {
                     .any(|one| one.is_final_receipt == Some(true) || last(one.status.as_ref())),
             );
         }
-        // One receipt of an unexpected form removes the others from the typed list.
+        // One receipt of an unexpected form makes the whole list untyped.
         let receipts = match self.other.get("normalizedReceipts") {
             None | Some(Value::Null) => return Some(false),
             Some(receipts) => receipts.as_array()?,

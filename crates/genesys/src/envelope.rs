@@ -1,14 +1,15 @@
-//! The few fields that a receipt needs, read from a body that cannot be read as a message.
+//! Reads the few fields that a receipt needs from a body that cannot be read as a message.
 //!
-//! A middleware calls it if [`WebhookMessage::read`](crate::WebhookMessage::read) failed, so that
-//! Genesys still learns the message's fate. It looks two levels deep and never recurses into the
-//! rest.
+//! A middleware uses it if [`WebhookMessage::read`](crate::WebhookMessage::read) fails, so that it
+//! can still report to Genesys that the message failed. It reads two levels of objects, and skips
+//! the rest without recursion.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The fields of a message that a receipt needs.
+/// The fields of a message that a receipt needs. A field is `None` if it is absent or has a form
+/// that is not expected.
 ///
 /// ```
 /// use genesys::{Envelope, WebhookMessage};
@@ -27,13 +28,13 @@ pub struct Envelope {
     pub id: Option<String>,
     /// The message's type.
     pub r#type: Option<String>,
-    /// `channel.to.id`.
+    /// The customer's id: `channel.to.id`.
     pub to_id: Option<String>,
-    /// `channel.to.idType`.
+    /// The type of the customer's id: `channel.to.idType`.
     pub to_id_type: Option<String>,
 }
 
-/// The body is not JSON.
+/// The error for a body that is not JSON.
 ///
 /// ```
 /// use genesys::{Envelope, NotJson};
@@ -46,8 +47,8 @@ pub struct Envelope {
 pub struct NotJson;
 
 impl Envelope {
-    /// Reads a body, however deep the rest is nested and whatever types its fields have. If a key
-    /// is repeated, the last one counts. JSON that is not an object gives an empty envelope.
+    /// Reads a body, however deep it is nested and whatever types its fields have. If a key is
+    /// repeated, the last one counts. JSON that is not an object gives an empty envelope.
     ///
     /// # Errors
     /// [`NotJson`] if the body is not exactly one JSON value, even after its characters are
@@ -61,7 +62,7 @@ impl Envelope {
     }
 }
 
-/// The object that is being read, and the target of its fields.
+/// The object that is being read, and the place for its fields.
 enum Level<'a> {
     Message(&'a mut Envelope),
     Channel(&'a mut Envelope),

@@ -1,4 +1,4 @@
-//! Genesys's explanation when it refuses a call, also used in the `errorInfo` of a failed message.
+//! The body of Genesys's errors. The `errorInfo` of a failed message has the same form.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::record::record;
 
 record! {
-    /// The body of an unsuccessful answer (`ErrorBody`).
+    /// The body of every answer that is not a success (`ErrorBody`).
     ///
     /// ```
     /// use genesys::ErrorBody;
@@ -22,34 +22,34 @@ record! {
     /// ```
     tolerant ErrorBody {
         may {
-            /// A sentence.
+            /// A sentence for people. It may quote what was posted.
             message: String = "message",
-            /// `bad.request`, `not.found`, `too.many.requests`, ...
+            /// The kind of error: `bad.request`, `not.found`, `too.many.requests`, ...
             code: String = "code",
             /// The HTTP status.
             status: u16 = "status",
-            /// What the error is about.
+            /// The id of the object that the error is about.
             entity_id: String = "entityId",
-            /// What the error is about.
+            /// The name of the object that the error is about.
             entity_name: String = "entityName",
-            /// The sentence with placeholders.
+            /// `message` with placeholders in place of values.
             message_with_params: String = "messageWithParams",
             /// The values of the placeholders.
             message_params: Map<String, Value> = "messageParams",
-            /// An id that Genesys's support asks for.
+            /// The id of this error, for Genesys's support.
             context_id: String = "contextId",
             /// Which fields are wrong; often empty.
             details: Vec<ErrorDetail> = "details",
-            /// Further errors.
+            /// Further errors of the same call.
             errors: Vec<ErrorBody> = "errors",
-            /// The limit that was reached.
+            /// The limit that was reached, if that is the error.
             limit: Limit = "limit",
         }
     }
 }
 
 impl ErrorBody {
-    /// How many calls a minute a token has, if that is the limit that was reached.
+    /// The number of calls a minute that one token may make, if that limit was reached.
     pub fn calls_a_minute(&self) -> Option<u32> {
         let limit = self.limit.as_ref()?;
         let of_the_token = limit.key.as_deref()?.ends_with("token.rate.per.minute");
@@ -58,7 +58,7 @@ impl ErrorBody {
 }
 
 record! {
-    /// A wrong field.
+    /// A wrong field of a request.
     ///
     /// ```
     /// use genesys::error_body::ErrorDetail;
@@ -70,13 +70,13 @@ record! {
     /// ```
     tolerant ErrorDetail {
         may {
-            /// What is wrong.
+            /// A code that says what is wrong.
             error_code: String = "errorCode",
             /// The name of the field.
             field_name: String = "fieldName",
-            /// The object that it belongs to.
+            /// The id of the object that has the field.
             entity_id: String = "entityId",
-            /// The object that it belongs to.
+            /// The name of the object that has the field.
             entity_name: String = "entityName",
         }
     }
@@ -96,9 +96,9 @@ record! {
     /// ```
     tolerant Limit {
         may {
-            /// Such as `client.credentials.token.rate.per.minute`.
+            /// The name of the limit, such as `client.credentials.token.rate.per.minute`.
             key: String = "key",
-            /// Such as `platform.api`.
+            /// The area that it belongs to, such as `platform.api`.
             namespace: String = "namespace",
             /// The value of the limit.
             value: u64 = "value",
@@ -106,7 +106,8 @@ record! {
     }
 }
 
-/// Code and context id, for people. The sentence is left out, because it may quote what was posted.
+/// Writes the code and the context id, for logs. Leaves `message` out, because it may quote what
+/// was posted.
 impl fmt::Display for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = self.code.as_deref().map(|code| format!("code {}", printable(code)));
@@ -117,7 +118,7 @@ impl fmt::Display for ErrorBody {
     }
 }
 
-/// The text without characters that could disturb a log, cut to a limited length.
+/// The visible ASCII characters of the text, at most 80, so that it cannot disturb a log.
 fn printable(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(80).collect()
 }

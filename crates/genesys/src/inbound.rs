@@ -1,8 +1,8 @@
-//! What a middleware posts to Genesys, and what Genesys answers: messages, receipts, events,
-//! structured responses.
+//! The bodies that a middleware posts to Genesys, and Genesys's answers: messages, receipts, events
+//! and structured responses.
 //!
-//! The requests are strict (Genesys answers a wrong type with 400), and the answers tolerant.
-//! Unknown fields are kept.
+//! An emulator reads the requests strictly, because Genesys answers a field of a wrong type with
+//! 400. A middleware reads the answers tolerantly. Both keep unknown fields.
 
 use std::collections::BTreeMap;
 
@@ -39,26 +39,26 @@ record! {
         may {
             /// The middleware's id of the message; not for events.
             message_id: String = "messageId",
-            /// More about it.
+            /// Data about the customer for Architect flows.
             metadata: ChannelMetadata = "metadata",
         }
     }
 }
 
 impl InboundChannel {
-    /// From `from`, written at `time`.
+    /// Creates the channel of something that `from` wrote at `time`.
     pub fn new(from: Party, time: Timestamp) -> Self {
         Self { from, time: format_time(time), ..Self::default() }
     }
 
-    /// [`Self::time`] as a time, if it is one.
+    /// [`Self::time`] as a timestamp. `None` if it is not a time in ISO 8601.
     pub fn timestamp(&self) -> Option<Timestamp> {
         parse_time(&self.time)
     }
 }
 
 record! {
-    /// `channel.metadata`.
+    /// The metadata of an inbound channel (`channel.metadata`).
     ///
     /// ```
     /// use genesys::inbound::ChannelMetadata;
@@ -74,14 +74,15 @@ record! {
     /// ```
     strict ChannelMetadata {
         may {
-            /// Attributes that Architect reads as participant data. The SDKs have no field for it.
+            /// Attributes that become participant data. Genesys's SDKs do not have this field.
             custom_attributes: BTreeMap<String, String> = "customAttributes",
         }
     }
 }
 
 record! {
-    /// A customer's message (`OpenInboundNormalizedMessage`).
+    /// A customer's message (`OpenInboundNormalizedMessage`): the body of
+    /// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/message`.
     ///
     /// ```
     /// use genesys::Party;
@@ -104,18 +105,19 @@ record! {
             channel: InboundChannel = "channel",
         }
         may {
-            /// What was written.
+            /// The text that the customer wrote.
             text: String = "text",
-            /// Attachments.
+            /// The attachments.
             content: Vec<Content> = "content",
-            /// Flat; it does not become participant data, see [`ChannelMetadata`].
+            /// Data about the message. It does not become participant data: see
+            /// [`ChannelMetadata`].
             metadata: BTreeMap<String, String> = "metadata",
         }
     }
 }
 
 record! {
-    /// The answer to an [`InboundMessage`].
+    /// The answer to an [`InboundMessage`] (`OpenMessageNormalizedMessage`).
     ///
     /// ```
     /// use genesys::inbound::MessageResponse;
@@ -131,15 +133,16 @@ record! {
             id: String = "id",
             /// As posted, with the integration's part added.
             channel: Channel = "channel",
-            /// `Text`.
+            /// The type: `Text`.
             r#type: MessageType = "type",
-            /// As posted.
+            /// The text, as posted.
             text: String = "text",
-            /// As posted.
+            /// The content, as posted.
             content: Vec<Content> = "content",
-            /// As posted.
+            /// The metadata, as posted.
             metadata: Map<String, Value> = "metadata",
-            /// Genesys's conversation; only if it was requested by `prefetchConversationId`.
+            /// The id of Genesys's conversation. Present only if the call requested it by
+            /// `prefetchConversationId`.
             conversation_id: String = "conversationId",
         }
     }
@@ -159,7 +162,7 @@ record! {
     /// ```
     strict ReceiptChannel {
         needs {
-            /// The customer, as the webhook message had it in `channel.to`.
+            /// The customer, as in `channel.to` of the webhook message.
             to: Party = "to",
             /// When the message got this status, ISO 8601 in UTC.
             time: String = "time",
@@ -169,7 +172,8 @@ record! {
 }
 
 record! {
-    /// The status of an outbound message (`OpenInboundNormalizedReceipt`).
+    /// A receipt: the status of an outbound message (`OpenInboundNormalizedReceipt`). The body of
+    /// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/receipt`.
     ///
     /// ```
     /// use genesys::Party;
@@ -188,7 +192,7 @@ record! {
     /// ```
     strict InboundReceipt {
         needs {
-            /// The id that the webhook message had.
+            /// The id of the webhook message.
             id: String = "id",
             /// To whom the message went, and when it got this status.
             channel: ReceiptChannel = "channel",
@@ -196,16 +200,18 @@ record! {
             status: ReceiptStatus = "status",
         }
         may {
-            /// The reasons; with `Failed` only.
+            /// Why the message failed; only if the status is `Failed`.
             reasons: Vec<Reason> = "reasons",
-            /// Whether no receipt will follow this one. No default is documented: always set it.
+            /// Whether this is the last receipt for the message. Always set it, because Genesys
+            /// documents no default.
             is_final_receipt: bool = "isFinalReceipt",
         }
     }
 }
 
 impl InboundReceipt {
-    /// A receipt that message `id` to `to` got `status` at `time`, final or not.
+    /// Creates a receipt that the message `id`, sent to `to`, got `status` at `time`. `is_final`
+    /// says whether it is the last receipt for the message.
     pub fn new(
         id: impl Into<String>,
         to: Party,
@@ -223,7 +229,7 @@ impl InboundReceipt {
         }
     }
 
-    /// A final receipt that message `id` to `to` failed at `time` because of `reason`.
+    /// Creates a final receipt that the message `id`, sent to `to`, failed at `time`.
     pub fn failed(id: impl Into<String>, to: Party, time: Timestamp, reason: Reason) -> Self {
         let reasons = Some(vec![reason]);
         Self { reasons, ..Self::new(id, to, time, ReceiptStatus::Failed, true) }
@@ -231,7 +237,7 @@ impl InboundReceipt {
 }
 
 record! {
-    /// The answer to an [`InboundReceipt`]: its echo.
+    /// The answer to an [`InboundReceipt`] (`OpenReceiptNormalizedMessage`), which repeats it.
     ///
     /// ```
     /// use genesys::inbound::ReceiptResponse;
@@ -244,17 +250,17 @@ record! {
     /// ```
     tolerant ReceiptResponse {
         may {
-            /// As posted.
+            /// The id, as posted.
             id: String = "id",
-            /// As posted, with the integration's part added.
+            /// The channel, as posted, with the integration's part added.
             channel: Channel = "channel",
-            /// `Receipt`.
+            /// The type: `Receipt`.
             r#type: MessageType = "type",
-            /// As posted; a `Failed` here does not mean that the call failed.
+            /// The status, as posted. `Failed` does not mean that the call failed.
             status: ReceiptStatus = "status",
-            /// As posted.
+            /// The reasons, as posted.
             reasons: Vec<Reason> = "reasons",
-            /// As posted.
+            /// Whether the receipt is final, as posted.
             is_final_receipt: bool = "isFinalReceipt",
             /// The direction of the message that the receipt is about.
             direction: Direction = "direction",
@@ -263,8 +269,8 @@ record! {
 }
 
 record! {
-    /// Something other than a message that the customer does (`OpenInboundNormalizedEvent`):
-    /// typing.
+    /// Reports that the customer types (`OpenInboundNormalizedEvent`): the body of
+    /// `POST /api/v2/conversations/messages/{integrationId}/inbound/open/event`.
     ///
     /// ```
     /// use genesys::Party;
@@ -278,9 +284,9 @@ record! {
     /// ```
     strict InboundEvent {
         needs {
-            /// Who, and when.
+            /// Who types, and when.
             channel: InboundChannel = "channel",
-            /// What; only `Typing` is allowed.
+            /// The events. Genesys allows only `Typing`.
             events: Vec<Event> = "events",
         }
         may {}
@@ -288,7 +294,7 @@ record! {
 }
 
 impl InboundEvent {
-    /// An event that `from` typed at `time`.
+    /// Creates an event that `from` types at `time`.
     pub fn typing(from: Party, time: Timestamp) -> Self {
         Self {
             channel: InboundChannel::new(from, time),
@@ -299,7 +305,7 @@ impl InboundEvent {
 }
 
 record! {
-    /// The answer to an [`InboundEvent`].
+    /// The answer to an [`InboundEvent`] (`OpenEventNormalizedMessage`).
     ///
     /// ```
     /// use genesys::inbound::EventResponse;
@@ -315,16 +321,16 @@ record! {
             id: String = "id",
             /// As posted, with the integration's part added.
             channel: Channel = "channel",
-            /// `Event`.
+            /// The type: `Event`.
             r#type: MessageType = "type",
-            /// As posted.
+            /// The events, as posted.
             events: Vec<Event> = "events",
         }
     }
 }
 
 words! {
-    /// What the customer tapped.
+    /// The kind of button that the customer tapped.
     ///
     /// ```
     /// use genesys::inbound::ButtonResponseType;
@@ -345,7 +351,7 @@ words! {
 }
 
 record! {
-    /// What the customer tapped, and its meaning.
+    /// The button that the customer tapped.
     ///
     /// ```
     /// use genesys::inbound::{ButtonResponse, ButtonResponseType};
@@ -359,22 +365,23 @@ record! {
     /// ```
     strict ButtonResponse {
         needs {
-            /// What kind of button.
+            /// The kind of button.
             r#type: ButtonResponseType = "type",
             /// The text on the button.
             text: String = "text",
-            /// The payload of the button.
+            /// The button's payload: what the tap means to the bot or flow that sent the button.
             payload: String = "payload",
         }
         may {
-            /// An id of its own.
+            /// The id of this response.
             id: String = "id",
         }
     }
 }
 
 record! {
-    /// A customer tapped a button of a structured message (`OpenInboundStructuredResponseMessage`).
+    /// Reports that the customer tapped a button (`OpenInboundStructuredResponseMessage`): the body
+    /// of `POST …/{integrationId}/inbound/open/structured/response`.
     ///
     /// ```
     /// use genesys::Party;
@@ -395,7 +402,7 @@ record! {
         needs {
             /// Who tapped, and when.
             channel: InboundChannel = "channel",
-            /// What was tapped.
+            /// The button that was tapped.
             button_response: ButtonResponse = "buttonResponse",
             /// The id of the webhook message that had the button.
             originating_message_id: String = "originatingMessageId",
@@ -405,7 +412,7 @@ record! {
 }
 
 record! {
-    /// The answer to a [`StructuredResponse`].
+    /// The answer to a [`StructuredResponse`] (`OpenStructuredResponseNormalizedMessage`).
     ///
     /// ```
     /// use genesys::inbound::StructuredResponseResponse;
@@ -423,13 +430,13 @@ record! {
             id: String = "id",
             /// As posted, with the integration's part added.
             channel: Channel = "channel",
-            /// `Structured`.
+            /// The type: `Structured`.
             r#type: MessageType = "type",
-            /// `Inbound`.
+            /// The direction: `Inbound`.
             direction: Direction = "direction",
             /// One element of type `ButtonResponse`.
             content: Vec<Content> = "content",
-            /// Any.
+            /// Data about the response.
             metadata: Map<String, Value> = "metadata",
         }
     }

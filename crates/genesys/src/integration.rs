@@ -1,4 +1,5 @@
-//! Open Messaging integrations, which connect a webhook URL and a secret to Genesys's routing.
+//! Open Messaging integrations. An integration connects a middleware, by its webhook URL and a
+//! secret, to Genesys's routing.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use crate::record::{record, words};
 use crate::secret::Secret;
 
 words! {
-    /// The progress of an integration's creation, which is asynchronous.
+    /// The progress of the creation of an integration, which Genesys does in the background.
     ///
     /// ```
     /// use genesys::integration::CreateStatus;
@@ -17,17 +18,18 @@ words! {
     /// assert_eq!(CreateStatus::from("Paused"), CreateStatus::Other("Paused".to_owned()));
     /// ```
     CreateStatus {
-        /// In progress: ask again.
+        /// The creation is in progress. Read the integration again later.
         Initiated = "Initiated",
-        /// Ready.
+        /// The integration is ready.
         Completed = "Completed",
-        /// Failed; see `createError`.
+        /// The creation failed: see [`Integration::create_error`].
         Error = "Error",
     }
 }
 
 record! {
-    /// A request to create an integration (`OpenIntegrationRequest`).
+    /// A request to create an integration (`OpenIntegrationRequest`): the body of
+    /// `POST /api/v2/conversations/messaging/integrations/open`.
     ///
     /// ```
     /// use genesys::integration::IntegrationRequest;
@@ -44,9 +46,10 @@ record! {
     /// ```
     strict IntegrationRequest {
         needs {
-            /// Name to show; also the nickname that outbound messages come from.
+            /// The integration's name, which is also the nickname of the sender of outbound
+            /// messages.
             name: String = "name",
-            /// Where Genesys posts outbound messages: public HTTPS on port 443.
+            /// The URL to which Genesys posts outbound messages: public HTTPS on port 443.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
             /// The secret that signs the webhook; Genesys requires at least
             /// [`Self::SECRET_MIN_CHARS`] characters.
@@ -54,24 +57,24 @@ record! {
                 "outboundNotificationWebhookSignatureSecretToken",
         }
         may {
-            /// Sent with every webhook call.
+            /// HTTP headers that Genesys sends with every webhook call.
             webhook_headers: BTreeMap<String, Secret> = "webhookHeaders",
-            /// Which media are allowed.
+            /// The profile that says which media are allowed.
             supported_content: EntityRef = "supportedContent",
-            /// Whether typing is passed on.
+            /// The setting that says whether typing events are passed on.
             messaging_setting: EntityRef = "messagingSetting",
         }
     }
 }
 
 impl IntegrationRequest {
-    /// The minimum length of a signature secret ("longer than 15 characters", SDK text).
+    /// The minimum length of a signature secret. Genesys's SDKs say "longer than 15 characters".
     pub const SECRET_MIN_CHARS: usize = 16;
 }
 
 record! {
-    /// A change of an integration (`OpenIntegrationUpdateRequest`); Genesys requires the name in
-    /// every change.
+    /// A change of an integration (`OpenIntegrationUpdateRequest`): the body of
+    /// `PATCH /api/v2/conversations/messaging/integrations/open/{integrationId}`.
     ///
     /// ```
     /// use genesys::integration::IntegrationUpdate;
@@ -88,21 +91,21 @@ record! {
     /// ```
     strict IntegrationUpdate {
         needs {
-            /// Name to show.
+            /// The integration's name, which Genesys requires in every change.
             name: String = "name",
         }
         may {
-            /// Where Genesys posts outbound messages.
+            /// The URL to which Genesys posts outbound messages.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
-            /// The secret that signs the webhook. Calls in flight and retries may still carry the
-            /// old signature.
+            /// The secret that signs the webhook. Webhook calls that are in flight, and their
+            /// retries, may still be signed with the old secret.
             outbound_notification_webhook_signature_secret_token: Secret =
                 "outboundNotificationWebhookSignatureSecretToken",
-            /// Sent with every webhook call.
+            /// HTTP headers that Genesys sends with every webhook call.
             webhook_headers: BTreeMap<String, Secret> = "webhookHeaders",
-            /// Which media are allowed.
+            /// The profile that says which media are allowed.
             supported_content: EntityRef = "supportedContent",
-            /// Whether typing is passed on.
+            /// The setting that says whether typing events are passed on.
             messaging_setting: EntityRef = "messagingSetting",
         }
     }
@@ -122,26 +125,29 @@ record! {
     /// ```
     tolerant Integration {
         needs {
-            /// Its id.
+            /// The integration's id, which is part of the URL of each inbound call.
             id: String = "id",
         }
         may {
-            /// Name to show.
+            /// The integration's name.
             name: String = "name",
-            /// Where Genesys posts outbound messages.
+            /// The URL to which Genesys posts outbound messages.
             outbound_notification_webhook_url: String = "outboundNotificationWebhookUrl",
             /// The secret that signs the webhook.
             outbound_notification_webhook_signature_secret_token: Secret =
                 "outboundNotificationWebhookSignatureSecretToken",
-            /// Sent with every webhook call.
+            /// HTTP headers that Genesys sends with every webhook call.
             webhook_headers: BTreeMap<String, Secret> = "webhookHeaders",
-            /// Which media are allowed; more than a link if it was requested.
+            /// The profile that says which media are allowed. More than a reference if the call
+            /// requested it.
             supported_content: EntityRef = "supportedContent",
-            /// Whether typing is passed on; more than a link if it was requested.
+            /// The setting that says whether typing events are passed on. More than a reference if
+            /// the call requested it.
             messaging_setting: EntityRef = "messagingSetting",
-            /// `Active`; seen in lower case too, so compare by [`Self::is_active`].
+            /// The status, such as `Active`. Genesys also spells it in lower case: compare by
+            /// [`Self::is_active`].
             status: String = "status",
-            /// The link between the integration and an Architect flow.
+            /// The recipient, which connects the integration to an Architect flow.
             recipient: EntityRef = "recipient",
             /// The progress of its creation.
             create_status: CreateStatus = "createStatus",
@@ -155,21 +161,21 @@ record! {
             created_by: EntityRef = "createdBy",
             /// Who changed it.
             modified_by: EntityRef = "modifiedBy",
-            /// The URL to read it.
+            /// The path to read the integration.
             self_uri: String = "selfUri",
         }
     }
 }
 
 impl Integration {
-    /// Whether Genesys calls it active, or gives no status.
+    /// Whether the status is `Active` in any case of letters, or absent.
     pub fn is_active(&self) -> bool {
         self.status.as_deref().is_none_or(|status| status.eq_ignore_ascii_case("active"))
     }
 }
 
 record! {
-    /// One page of integrations.
+    /// One page of the org's integrations (`OpenIntegrationEntityListing`).
     ///
     /// ```
     /// use genesys::integration::IntegrationListing;
@@ -186,15 +192,15 @@ record! {
             entities: Vec<Integration> = "entities",
             /// The number of entries on a page.
             page_size: u64 = "pageSize",
-            /// This page; the first is 1.
+            /// The number of this page. The first is 1.
             page_number: u64 = "pageNumber",
             /// The number of entries on all pages.
             total: u64 = "total",
             /// The number of pages.
             page_count: u64 = "pageCount",
-            /// The URL of the next page.
+            /// The path of the next page, if there is one.
             next_uri: String = "nextUri",
-            /// The URL of this page.
+            /// The path of this page.
             self_uri: String = "selfUri",
         }
     }

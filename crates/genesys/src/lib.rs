@@ -1,26 +1,34 @@
-//! Open Messaging as Genesys Cloud speaks it: the bodies, the webhook's signature, the calls, the
-//! rate limit.
+//! Genesys Cloud Open Messaging: the JSON bodies, the webhook's signature, the REST calls, and a
+//! rate limiter for them.
 //!
-//! For anyone who writes an Open Messaging middleware or an emulator of Genesys Cloud. Bodies are
-//! read tolerantly and written back without loss; nothing here decides what is to be done with a
-//! message.
+//! This crate is for programs that connect a chat service to Genesys Cloud (a middleware), and for
+//! emulators of Genesys Cloud. It keeps fields and words that it does not know, and writes them
+//! back unchanged. It does not decide what to do with a message.
+//!
+//! The names of bodies in parentheses, such as `OpenOutboundNormalizedMessage`, are those of the
+//! models in Genesys's SDKs.
 //!
 //! ```no_run
 //! use genesys::inbound::InboundReceipt;
 //! use genesys::receipt::ReceiptStatus;
 //! use genesys::{Budget, Lane, Secret, WebhookMessage, signature};
 //!
-//! # async fn example(header: &[u8], body: &[u8], budget: Budget, now: jiff::Timestamp) -> Option<()> {
-//! // In the webhook: believe nothing before the signature over the raw bytes is checked.
-//! signature::verify(&[Secret::new("the integration's secret")], Some(header), body).ok()?;
-//! let message = WebhookMessage::read(body).ok()?;
+//! # async fn example(
+//! #     header: &[u8],
+//! #     body: &[u8],
+//! #     budget: Budget,
+//! #     now: jiff::Timestamp,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! // In the webhook: trust nothing before the signature over the raw bytes is checked.
+//! signature::verify(&[Secret::new("the integration's secret")], Some(header), body)?;
+//! let message = WebhookMessage::read(body)?;
+//! let customer = message.to().ok_or("the message has no recipient")?.clone();
 //!
-//! // Later: tell Genesys what became of it, when it is this receipt's turn.
-//! let customer = message.to()?.clone();
+//! // Later: report to Genesys that the customer got the message, within the rate limit.
 //! let receipt = InboundReceipt::new(&message.id, customer, now, ReceiptStatus::Delivered, true);
-//! let post = async |client: genesys::Client| client.post_receipt("the integration's id", &receipt).await;
-//! budget.call(Lane::Delivered, post).await.ok()?;
-//! # Some(())
+//! let post = async |client: genesys::Client| client.post_receipt("i", &receipt).await;
+//! budget.call(Lane::Delivered, post).await?;
+//! # Ok(())
 //! # }
 //! ```
 

@@ -1,7 +1,6 @@
-//! The parts of a message, in both directions: channel, party, content, event.
+//! The parts of a message in either direction: its channel, parties, content and events.
 //!
-//! Used by every type that contains a message. Nothing here judges a message; it only reads and
-//! writes it.
+//! These types only read and write a message. They do not check whether Genesys accepts it.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -9,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::record::{record, text_of_number, words};
 
 words! {
-    /// What a message is (`type`).
+    /// The type of a message (`type`).
     ///
     /// ```
     /// use genesys::message::MessageType;
@@ -22,15 +21,15 @@ words! {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     MessageType {
-        /// Words, an attachment, or both.
+        /// A text, attachments, or both.
         Text = "Text",
         /// Cards, quick replies, templates and the like.
         Structured = "Structured",
-        /// Typing and the like.
+        /// Something other than a message, such as typing.
         Event = "Event",
         /// The status of another message.
         Receipt = "Receipt",
-        /// Part of the shared model; not seen on Open Messaging.
+        /// A type that Genesys's models name. It was not seen on Open Messaging.
         Message = "Message",
     }
 }
@@ -83,7 +82,7 @@ words! {
         Email = "Email",
         /// A phone number.
         Phone = "Phone",
-        /// Anything; compared, never parsed.
+        /// Any text. It is compared and never parsed.
         Opaque = "Opaque",
     }
 }
@@ -100,11 +99,11 @@ words! {
     EventType {
         /// A participant types.
         Typing = "Typing",
-        /// A participant came or went; documented for web messaging only.
+        /// A participant came or went. Documented for web messaging only.
         Presence = "Presence",
-        /// Documented for web messaging only.
+        /// A co-browsing session. Documented for web messaging only.
         CoBrowse = "CoBrowse",
-        /// Documented for web messaging only.
+        /// A video call. Documented for web messaging only.
         Video = "Video",
     }
 }
@@ -133,7 +132,7 @@ words! {
 }
 
 record! {
-    /// One end of a message: the customer, or the integration.
+    /// The sender or the recipient of a message: the customer, or the integration.
     ///
     /// ```
     /// use genesys::Party;
@@ -145,29 +144,29 @@ record! {
     /// ```
     tolerant Party {
         needs {
-            /// For a customer, the id that the middleware gave; for an integration, its id. A
-            /// number is read as text.
+            /// For a customer, the id that the middleware chose. For an integration, its id. A
+            /// number is read as its text.
             id: String = "id" by text_of_number,
         }
         may {
             /// The type of the id.
             id_type: IdType = "idType",
-            /// A name to show; some messages spell the field `nickName`.
+            /// The name that agents see. Some messages spell the field `nickName`.
             nickname: String = "nickname" or "nickName",
-            /// First name.
+            /// The first name.
             first_name: String = "firstName",
-            /// Last name.
+            /// The last name.
             last_name: String = "lastName",
-            /// URL of a picture.
+            /// The URL of a picture.
             image: String = "image",
-            /// E-mail address.
+            /// The e-mail address.
             email: String = "email",
         }
     }
 }
 
 impl Party {
-    /// A party of which only the id is known.
+    /// Creates a party of which only the id is known.
     pub fn new(id: impl Into<String>, id_type: IdType) -> Self {
         Self { id: id.into(), id_type: Some(id_type), ..Self::default() }
     }
@@ -191,11 +190,12 @@ record! {
         may {
             /// The integration's id.
             id: String = "id",
-            /// `Open`.
+            /// The platform: `Open` for Open Messaging.
             platform: String = "platform",
-            /// `Private`; `Public` belongs to social listening.
+            /// `Private` for conversations. Genesys uses `Public` for social listening.
             r#type: String = "type",
-            /// The provider's id of the message; on agents' messages equal to the message's own id.
+            /// The provider's id of the message. On agents' messages it equals the message's own
+            /// id.
             message_id: String = "messageId",
             /// The recipient: the customer for outbound messages.
             to: Party = "to",
@@ -203,7 +203,7 @@ record! {
             from: Party = "from",
             /// When it was written, ISO 8601 in UTC with milliseconds; see [`Self::timestamp`].
             time: String = "time",
-            /// More about it; [`Self::custom_attributes`] of an inbound message becomes participant
+            /// Further data. [`Self::custom_attributes`] of an inbound message become participant
             /// data.
             metadata: Map<String, Value> = "metadata",
         }
@@ -211,12 +211,12 @@ record! {
 }
 
 impl Channel {
-    /// [`Self::time`] as a time, if it is one.
+    /// [`Self::time`] as a timestamp. `None` if it is absent or not a time in ISO 8601.
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.time.as_deref().and_then(parse_time)
     }
 
-    /// `metadata.customAttributes`: what Architect reads as participant data.
+    /// `metadata.customAttributes`, which Architect flows read as participant data.
     pub fn custom_attributes(&self) -> Option<&Map<String, Value>> {
         self.metadata.as_ref()?.get("customAttributes")?.as_object()
     }
@@ -235,8 +235,8 @@ record! {
     /// ```
     tolerant Content {
         may {
-            /// The type of the element (`Attachment`, `QuickReply`, `Card`, ...); may be absent in
-            /// inbound requests.
+            /// The type of the element, such as `Attachment`, `QuickReply` or `Card`. It may be
+            /// absent in inbound requests.
             content_type: String = "contentType",
             /// The attachment, if the element is one.
             attachment: Attachment = "attachment",
@@ -245,7 +245,7 @@ record! {
 }
 
 impl Content {
-    /// An element that holds an attachment.
+    /// Creates an element that holds an attachment.
     pub fn attachment(attachment: Attachment) -> Self {
         Self {
             content_type: Some("Attachment".to_owned()),
@@ -254,8 +254,8 @@ impl Content {
         }
     }
 
-    /// The value under the property that belongs to its `contentType`, except for attachments:
-    /// `quickReply` for `QuickReply`, `template` for `Notification`.
+    /// The value of the property that belongs to the `contentType`: `quickReply` for `QuickReply`,
+    /// `template` for `Notification`. `None` for attachments, which have a field of their own.
     pub fn body(&self) -> Option<&Value> {
         let kind = self.content_type.as_deref()?;
         if kind == "Notification" {
@@ -285,28 +285,29 @@ record! {
     /// ```
     tolerant Attachment {
         may {
-            /// Genesys's id of the medium.
+            /// Genesys's id of the file.
             id: String = "id",
-            /// The kind of file; required by Genesys.
+            /// The kind of file. Genesys requires it.
             media_type: MediaType = "mediaType",
-            /// The URL of the file; required in inbound requests. Genesys fetches it itself.
+            /// The URL of the file, required in inbound requests. Genesys downloads the file
+            /// itself.
             url: String = "url",
-            /// MIME type; required in inbound requests.
+            /// The MIME type, required in inbound requests.
             mime: String = "mime",
-            /// A caption.
+            /// The caption.
             text: String = "text",
-            /// Hash of the content.
+            /// The SHA-256 hash of the file.
             sha256: String = "sha256",
-            /// Name of the file.
+            /// The name of the file.
             filename: String = "filename",
-            /// Size in bytes; outbound only.
+            /// The size in bytes; outbound only.
             content_size_bytes: u64 = "contentSizeBytes",
         }
     }
 }
 
 record! {
-    /// An event other than a message.
+    /// Something other than a message that happens in a conversation, such as typing.
     ///
     /// ```
     /// use genesys::message::Event;
@@ -317,23 +318,23 @@ record! {
     /// ```
     tolerant Event {
         may {
-            /// What happened.
+            /// The kind of event.
             event_type: EventType = "eventType",
-            /// Details, if the event is typing.
+            /// The state of typing, if the event is `Typing`.
             typing: Typing = "typing",
         }
     }
 }
 
 impl Event {
-    /// An event that a participant types.
+    /// Creates an event that a participant types.
     pub fn typing() -> Self {
         Self { event_type: Some(EventType::Typing), ..Self::default() }
     }
 }
 
 record! {
-    /// A participant types.
+    /// The state of typing.
     ///
     /// ```
     /// use genesys::message::Typing;
@@ -344,15 +345,16 @@ record! {
     /// ```
     tolerant Typing {
         may {
-            /// `On`.
+            /// `On` if the participant types.
             r#type: String = "type",
-            /// For how long to show it, in milliseconds.
+            /// How long to show it, in milliseconds.
             duration: u64 = "duration",
         }
     }
 }
 
-/// Reads a time in Genesys's format, if it is valid.
+/// Reads a time in ISO 8601, with any offset from UTC. Returns `None` if the text is not such a
+/// time.
 ///
 /// ```
 /// let time = genesys::message::parse_time("2026-11-20T10:14:03.482+0100");
@@ -363,7 +365,7 @@ pub fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Writes a time in Genesys's format: UTC, with milliseconds.
+/// Writes a time as Genesys does: ISO 8601 in UTC, with milliseconds.
 ///
 /// ```
 /// let time = "2026-11-20T10:14:03+01:00".parse()?;

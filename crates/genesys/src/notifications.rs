@@ -1,8 +1,8 @@
-//! Genesys's notifications: a channel, the topics that it is subscribed to, and the frames of its
-//! socket.
+//! Genesys's notifications: a channel, its topics, and the frames that come over its WebSocket.
 //!
-//! Frames are lost while the socket is down, and Genesys closes it now and then. So a frame is only
-//! a hint to check. After each connection, the listener must check everything once.
+//! Genesys closes the socket now and then, and frames are lost while it is down. So a frame is only
+//! a hint to read the current state. After each connection, the listener must read the state of
+//! everything that it watches.
 
 use std::time::Duration;
 
@@ -17,18 +17,20 @@ use url::Url;
 use crate::call_error::CallError;
 use crate::record::record;
 use crate::region::{REGIONS, Region};
+use crate::secret::Secret;
 
 /// Genesys sends a heartbeat about every 30 s (developer forum, "behavior of WebSocket
-/// heartbeats"); a socket that is silent for this long is dead.
+/// heartbeats"). A socket that is silent for this long is dead.
 const SILENCE: Duration = Duration::from_secs(75);
-/// The largest frame that is read. A message conversation with a long history is the largest that
-/// Genesys sends.
+/// The largest frame that is read, in bytes. Genesys's largest frames are message conversations
+/// with a long history.
 const LONGEST_FRAME: usize = 1 << 20;
 
-/// How many topics a channel takes (developer forum, "Notifications service: limits and concepts").
+/// The most topics of one channel (developer forum, "Notifications service: limits and concepts").
 pub const MOST_TOPICS: usize = 1_000;
 
-/// The topic that reports that the customer's part in a conversation is over: its true end.
+/// The topic that reports the end of the customer's part in a conversation. Only then is the
+/// conversation over: agents may leave and join before it.
 ///
 /// ```
 /// let topic = genesys::notifications::customer_end("0b7d4c1e");
@@ -39,6 +41,7 @@ pub fn customer_end(conversation_id: &str) -> String {
 }
 
 record! {
+    /// A channel for notifications (`Channel`): the answer of
     /// `POST /api/v2/notifications/channels`.
     ///
     /// ```
@@ -47,22 +50,23 @@ record! {
     /// let channel: NotificationChannel = serde_json::from_str(
     ///     r#"{"id": "c", "connectUri": "wss://streaming.mypurecloud.com/channels/c"}"#,
     /// )?;
-    /// assert!(channel.connect_uri.is_some_and(|uri| uri.starts_with("wss://")));
+    /// assert!(channel.connect_uri.is_some_and(|uri| uri.expose().starts_with("wss://")));
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     tolerant NotificationChannel {
         may {
-            /// Its id.
+            /// The channel's id.
             id: String = "id",
-            /// The URL of its socket.
-            connect_uri: String = "connectUri",
-            /// When it ends, ISO 8601, unless it is subscribed to again before.
+            /// The URL of the channel's WebSocket. It is a credential: who knows it can read the
+            /// notifications.
+            connect_uri: Secret = "connectUri",
+            /// When the channel ends, ISO 8601, unless topics are subscribed before.
             expires: String = "expires",
         }
     }
 }
 
-/// A notification.
+/// One notification.
 ///
 /// ```
 /// use genesys::notifications::{Frame, customer_end};
@@ -77,13 +81,13 @@ record! {
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// Its topic.
+    /// The topic, such as the result of [`customer_end`].
     pub topic: String,
-    /// What happened, in the topic's format.
+    /// What happened, in the format of the topic (`eventBody`).
     pub body: Value,
 }
 
-/// The frames of a channel's socket.
+/// The notifications that come over a channel's WebSocket.
 ///
 /// ```no_run
 /// use genesys::notifications::customer_end;
@@ -101,11 +105,11 @@ pub struct Frame {
 /// ```
 pub struct Frames {
     socket: WebSocket,
-    /// When something came last, even a heartbeat.
+    /// When the last message came, which may be a heartbeat.
     heard: Instant,
 }
 
-/// Why there are no more frames.
+/// Why no more frames come.
 ///
 /// ```
 /// use genesys::notifications::SocketEnd;
@@ -115,20 +119,20 @@ pub struct Frames {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SocketEnd {
-    /// Genesys has closed it, or is about to (`v2.system.socket_closing`).
+    /// Genesys has closed the socket, or will soon (topic `v2.system.socket_closing`).
     #[error("Genesys has closed the socket")]
     Closed,
-    /// Not even a heartbeat came.
+    /// Nothing came for 75 s, not even a heartbeat.
     #[error("nothing came over the socket for {} s", SILENCE.as_secs())]
     Silent,
-    /// The connection broke, or is no WebSocket.
+    /// The connection broke, or the other side does not follow the WebSocket protocol.
     #[error("the socket broke: {0}")]
     Broken(String),
 }
 
 impl Frames {
-    /// Connects to a channel's socket, at the address that the API at `api` returned. The address
-    /// contains the credentials.
+    /// Connects to a channel's WebSocket. `uri` is the `connectUri` that the API at `api` returned.
+    /// It is a credential, so it never appears in an error.
     ///
     /// # Errors
     /// [`CallError::NotSent`] if `uri` is not a URL, leads neither to the API's host nor to a host
@@ -151,8 +155,8 @@ impl Frames {
         Ok(Self { socket, heard: Instant::now() })
     }
 
-    /// The next frame, without heartbeats, or why there will be none. Dropping this future loses no
-    /// frame.
+    /// Waits for the next frame that is not a heartbeat. No frame is lost if this future is
+    /// dropped.
     ///
     /// # Errors
     /// * [`SocketEnd::Closed`] if Genesys closed the socket or announced that it will.
@@ -185,9 +189,9 @@ impl Frames {
     }
 }
 
-/// Whether a channel's socket may be at this address. A forged answer must not direct this program
-/// to addresses that only it can reach. So only two are allowed: exactly the host and port of the
-/// API, and, encrypted, the hosts of Genesys's regions.
+/// Whether a channel's WebSocket may be at this address. A forged answer must not direct this
+/// program to an address in its own network. So only these are allowed: the API's own host and
+/// port, and the hosts of Genesys's regions, encrypted and on port 443.
 fn may_lead_to(api: &Url, socket: &Url) -> bool {
     let encrypted = match socket.scheme() {
         "wss" => true,
@@ -203,7 +207,7 @@ fn may_lead_to(api: &Url, socket: &Url) -> bool {
         };
         REGIONS.iter().any(domain)
     };
-    // A region that is not in the table yet.
+    // Genesys may open a region that is not in the table yet.
     let sister = |api: &str| Some(format!("streaming.{}", api.strip_prefix("api.")?));
     let is_sister =
         api.scheme() == "https" && api.host_str().and_then(sister).as_deref() == socket.host_str();

@@ -1,10 +1,10 @@
-//! The token endpoint's answers.
+//! The answers of Genesys's token endpoint, `POST /oauth/token`.
 
 use crate::record::record;
 use crate::secret::Secret;
 
 record! {
-    /// A token (RFC 6749, 5.1).
+    /// The answer with a token (RFC 6749, section 5.1).
     ///
     /// ```
     /// use genesys::oauth::TokenResponse;
@@ -18,20 +18,21 @@ record! {
     /// ```
     tolerant TokenResponse {
         needs {
-            /// The token.
+            /// The access token, for the header `authorization`.
             access_token: Secret = "access_token",
         }
         may {
-            /// `bearer`.
+            /// The type of the token: `bearer`.
             token_type: String = "token_type",
-            /// Its lifetime in seconds, set on the OAuth client: 5 minutes to 48 hours.
+            /// The lifetime in seconds, from 5 minutes to 48 hours. It is a setting of the OAuth
+            /// client.
             expires_in: u64 = "expires_in",
         }
     }
 }
 
 record! {
-    /// No token (RFC 6749, 5.2).
+    /// The answer that refuses a token (RFC 6749, section 5.2).
     ///
     /// ```
     /// use genesys::oauth::OAuthError;
@@ -43,11 +44,11 @@ record! {
     /// ```
     tolerant OAuthError {
         may {
-            /// `invalid_client`, ...
+            /// The kind of error, such as `invalid_client`.
             error: String = "error",
-            /// A sentence, in Genesys's field.
+            /// A sentence for people, in the field that Genesys uses.
             description: String = "description",
-            /// A sentence, in the field of RFC 6749.
+            /// A sentence for people, in the field of RFC 6749.
             error_description: String = "error_description",
         }
     }

@@ -1,4 +1,4 @@
-//! What Genesys's answers say about the rate limit, for the budget.
+//! The state of the rate limit, as the headers of Genesys's answers report it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 /// The longest wait that is believed. Genesys's window is a minute; a far longer wait is a mistake.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// The token's use of its rate limit, from the `inin-ratelimit-*` headers.
+/// The rate limit of a token and its use, from the headers `inin-ratelimit-*` of an answer.
 ///
 /// ```
 /// use genesys::RateLimit;
@@ -22,16 +22,17 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Calls in this window so far, this one included.
+    /// The calls in this window so far, including this one, by all programs with the same client.
     pub count: u32,
-    /// Calls allowed a window.
+    /// The calls that are allowed in a window of one minute.
     pub allowed: u32,
-    /// The time until the window ends, in whole seconds.
+    /// The time until the window ends, in whole seconds, at most an hour.
     pub reset: Duration,
 }
 
 impl RateLimit {
-    /// Reads the three headers. Returns `None` unless all are present and are numbers.
+    /// Reads the headers `inin-ratelimit-count`, `-allowed` and `-reset`. Returns `None` unless all
+    /// three are present and are numbers.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         Some(Self {
             count: number(headers, "inin-ratelimit-count")?,

@@ -1,10 +1,10 @@
-//! Genesys's statuses of a message, and the reasons for a failure.
+//! The status that a receipt reports, and the reason for a failure.
 
 use crate::record::{record, words};
 
 words! {
-    /// The status of a message. Genesys documents `Delivered` and `Failed`; its receipt call
-    /// accepts all but `Read`.
+    /// The status of a message. Genesys's documentation names only `Delivered` and `Failed` for
+    /// receipts, but the receipt call accepts every status except `Read`.
     ///
     /// ```
     /// use genesys::receipt::ReceiptStatus;
@@ -20,13 +20,13 @@ words! {
         Sent = "Sent",
         /// It reached the customer.
         Delivered = "Delivered",
-        /// It did not reach the customer, and will not.
+        /// It has not reached the customer, and never will.
         Failed = "Failed",
-        /// It was published; for receipts about inbound messages.
+        /// It was published. Genesys uses it in receipts about inbound messages.
         Published = "Published",
-        /// It was taken back.
+        /// It was withdrawn.
         Removed = "Removed",
-        /// It was read; only the deprecated inbound call takes it.
+        /// The customer has read it. Only the deprecated call `inbound/open` accepts it.
         Read = "Read",
     }
 }
@@ -39,8 +39,8 @@ impl ReceiptStatus {
 }
 
 words! {
-    /// Why a message failed (SDK model `ConversationReason`). Expect Genesys to refuse any other
-    /// code.
+    /// The code of a [`Reason`]. The list is from the SDK model `ConversationReason`. Genesys may
+    /// refuse a receipt with any other code.
     ///
     /// ```
     /// use genesys::receipt::ReasonCode;
@@ -49,37 +49,38 @@ words! {
     /// assert_eq!(ReasonCode::MessageExpired.as_str(), "MessageExpired");
     /// ```
     ReasonCode {
-        /// It expired.
+        /// The message expired before it could be delivered.
         MessageExpired = "MessageExpired",
-        /// It was throttled.
+        /// The provider limits the rate of messages.
         RateLimited = "RateLimited",
-        /// A policy refused it.
+        /// A policy does not allow the message.
         MessageNotAllowed = "MessageNotAllowed",
-        /// Anything else.
+        /// No other code applies.
         GeneralError = "GeneralError",
         /// The provider cannot take this kind of message.
         UnsupportedMessage = "UnsupportedMessage",
-        /// The message is not known.
+        /// The provider does not know the message.
         UnknownMessage = "UnknownMessage",
-        /// It is malformed.
+        /// The message is malformed.
         InvalidMessageStructure = "InvalidMessageStructure",
         /// There is no such recipient.
         InvalidDestination = "InvalidDestination",
         /// The provider failed.
         ServerError = "ServerError",
-        /// The type of a medium is refused.
+        /// The provider does not take files of this type.
         MediaTypeNotAllowed = "MediaTypeNotAllowed",
-        /// A medium is too large.
+        /// A file is too large.
         InvalidMediaContentLength = "InvalidMediaContentLength",
         /// The recipient does not want messages.
         RecipientOptedOut = "RecipientOptedOut",
-        /// The content was filtered; only in newer SDKs.
+        /// A filter removed the content. Only newer SDKs have this code.
         DataFiltered = "DataFiltered",
     }
 }
 
 record! {
-    /// Why a message failed. Agents do not see it: it appears in the conversation's `errorInfo`.
+    /// Why a message failed. It appears in the `errorInfo` of the message in its conversation, and
+    /// not on the agent's desktop.
     ///
     /// ```
     /// use genesys::receipt::{Reason, ReasonCode};
@@ -96,14 +97,14 @@ record! {
             message: String = "message",
         }
         may {
-            /// One of a closed list.
+            /// The kind of failure.
             code: ReasonCode = "code",
         }
     }
 }
 
 impl Reason {
-    /// A reason with its code.
+    /// Creates a reason with a code and a sentence for people.
     pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
         Self { message: message.into(), code: Some(code), ..Self::default() }
     }

@@ -1,9 +1,9 @@
-//! Converts a JSON object of Genesys to a Rust type without loss: two macros, used by every type
-//! here.
+//! Two macros that define the types of this crate: `record` for JSON objects, `words` for lists
+//! of words. Reading and writing such a type loses nothing.
 //!
 //! A field that is unknown, null or of an unexpected type is kept in `other` and written back
-//! unchanged. So Genesys may add fields at any time. A derived implementation would refuse such an
-//! object, or a repeated key.
+//! unchanged. So Genesys may add fields at any time. serde's derived implementation would refuse
+//! such an object, and one with a repeated key.
 
 use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
@@ -35,7 +35,7 @@ pub(crate) fn strict<T: DeserializeOwned, E: Error>(
     }
 }
 
-/// Converts a number to text, for a field that is an id.
+/// Replaces a number by its text, for a field that is an id.
 pub(crate) fn text_of_number(value: &mut Value) {
     if value.is_number()
         && let Some(text) = lenient::id::text(value)
@@ -56,13 +56,14 @@ pub(crate) fn needed<T: DeserializeOwned, E: Error>(
     }
 }
 
-/// serde's own error would quote the value, which may be what a customer wrote.
+/// The error for a field of a wrong form. serde's own error would quote the value, which may be a
+/// customer's text.
 fn wrong<E: Error>(key: &str) -> E {
     E::custom(format_args!("field `{key}` is not of the expected form"))
 }
 
-/// Whether `other` holds the same value under a field's second spelling, so that it need not be
-/// written twice.
+/// Whether `other` holds the same value under the field's second spelling. Then the field is not
+/// written a second time.
 pub(crate) fn spelled_otherwise<T: serde::Serialize>(
     other: &Map<String, Value>,
     alias: &str,
@@ -73,16 +74,23 @@ pub(crate) fn spelled_otherwise<T: serde::Serialize>(
         .is_some_and(|there| serde_json::to_value(value).is_ok_and(|value| value == *there))
 }
 
-/// A JSON object with its known fields, and `other` for all others.
+/// Defines a type for a JSON object: a member for each known field, and `other` for all others.
 ///
-/// `tolerant` moves a known field of an unexpected type to `other`; `strict` refuses the object.
-/// Both refuse an object that lacks a field under `needs`, after `by` had a chance to repair it.
+/// If a known field has an unexpected type, a `tolerant` type keeps it in `other`, and a `strict`
+/// type refuses the object. Both refuse an object without a field that `needs` lists. `by` names a
+/// function that may repair the field's value first. `or` names a second spelling of the field.
 macro_rules! record {
     (
         $(#[$doc:meta])*
         $mode:ident $name:ident {
-            $( needs { $( $(#[$needs_doc:meta])* $needs:ident : $needs_type:ty = $needs_key:literal $(by $mend:path)?, )* } )?
-            may { $( $(#[$may_doc:meta])* $may:ident : $may_type:ty = $may_key:literal $(or $alias:literal)?, )* }
+            $( needs { $(
+                $(#[$needs_doc:meta])*
+                $needs:ident : $needs_type:ty = $needs_key:literal $(by $mend:path)?,
+            )* } )?
+            may { $(
+                $(#[$may_doc:meta])*
+                $may:ident : $may_type:ty = $may_key:literal $(or $alias:literal)?,
+            )* }
         }
     ) => {
         $(#[$doc])*
@@ -90,7 +98,8 @@ macro_rules! record {
         pub struct $name {
             $($( $(#[$needs_doc])* pub $needs: $needs_type, )*)?
             $( $(#[$may_doc])* pub $may: Option<$may_type>, )*
-            /// All other fields of the object, as they came.
+            /// All other fields of the object, unchanged. This includes fields of an unexpected
+            /// type.
             pub other: serde_json::Map<String, serde_json::Value>,
         }
 
@@ -103,7 +112,9 @@ macro_rules! record {
                     $(
                         $may: match crate::record::$mode(&mut object, $may_key)? {
                             $(
-                                None => object.get($alias).and_then(|value| serde::Deserialize::deserialize(value).ok()),
+                                None => object
+                                    .get($alias)
+                                    .and_then(|value| serde::Deserialize::deserialize(value).ok()),
                             )?
                             value => value,
                         },
@@ -142,7 +153,8 @@ macro_rules! record {
 }
 pub(crate) use record;
 
-/// A list of Genesys's words that is open for new ones: an unknown word is kept as it is spelled.
+/// Defines an enum for a list of Genesys's words. Genesys may add words, so an unknown word is kept
+/// as it is spelled.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -152,12 +164,12 @@ macro_rules! words {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name {
             $( $(#[$word_doc])* $word, )*
-            /// An unknown word, as it was spelled.
+            /// A word that this crate does not know, as it is spelled.
             Other(String),
         }
 
         impl $name {
-            /// Every known word.
+            /// Every word that this crate knows.
             pub const KNOWN: &'static [Self] = &[$(Self::$word),*];
 
             /// The word as Genesys spells it.

@@ -1,8 +1,9 @@
-//! The hosts of Genesys Cloud, by region (SDK `PureCloudRegionHosts`).
+//! The hosts of Genesys Cloud by region. The list is from `PureCloudRegionHosts` in Genesys's SDKs.
 
 use url::Url;
 
-/// The two base URLs of an org: those of a region, or those of an emulator or a private gateway.
+/// The two base URLs for the calls of an org: those of its region, or those of an emulator or of a
+/// private gateway.
 ///
 /// ```
 /// use genesys::Hosts;
@@ -15,15 +16,16 @@ use url::Url;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hosts {
-    /// Base URL of the API, such as `https://api.mypurecloud.com`.
+    /// The base URL of the API, such as `https://api.mypurecloud.com`.
     pub api: Url,
-    /// Base URL of the token endpoint, such as `https://login.mypurecloud.com`.
+    /// The base URL of the token endpoint, such as `https://login.mypurecloud.com`.
     pub login: Url,
 }
 
 impl Hosts {
-    /// The hosts of the region with this domain, such as `mypurecloud.com`; `None` if it is
-    /// unknown. The host of the API or the AWS name (`us-east-1`) also works.
+    /// The hosts of a region, by its domain (`mypurecloud.com`), the host of its API
+    /// (`api.mypurecloud.com`) or its AWS name (`us-east-1`). Returns `None` if the region is
+    /// unknown.
     pub fn of_region(domain: &str) -> Option<Self> {
         let domain = domain.trim().to_ascii_lowercase();
         let domain = domain.strip_prefix("api.").unwrap_or(&domain);
@@ -44,13 +46,13 @@ impl Hosts {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// Its AWS name.
+    /// The region's name at AWS, such as `us-east-1`.
     pub aws_region: &'static str,
-    /// The domain of Genesys's hosts.
+    /// The domain of Genesys's hosts in the region, such as `mypurecloud.com`.
     pub domain: &'static str,
 }
 
-/// Every region.
+/// Every region in Genesys's SDKs.
 pub const REGIONS: [Region; 18] = [
     region("us-east-1", "mypurecloud.com"),
     region("us-east-2", "use2.us-gov-pure.cloud"),

@@ -1,7 +1,8 @@
 //! JSON Schemas (draft 2020-12) of the bodies, for emulators and tests that validate a body as
-//! Genesys does.
+//! Genesys does. They are derived from the models of Genesys's SDKs; the `$comment` of each one
+//! says from which.
 
-/// A schema and what it describes.
+/// A JSON Schema and its name.
 ///
 /// ```
 /// use genesys::schema;
@@ -15,9 +16,9 @@
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schema {
-    /// Name of its file under `schemas/`, without `.schema.json`.
+    /// The name of its file under `schemas/`, without `.schema.json`.
     pub name: &'static str,
-    /// The schema itself; it has no external references.
+    /// The schema as JSON text. It has no external references.
     pub json: &'static str,
 }
 
@@ -25,11 +26,13 @@ macro_rules! schemas {
     ($( $(#[$doc:meta])* $name:ident = $file:literal; )*) => {
         $(
             $(#[$doc])*
-            pub const $name: Schema =
-                Schema { name: $file, json: include_str!(concat!("../schemas/", $file, ".schema.json")) };
+            pub const $name: Schema = Schema {
+                name: $file,
+                json: include_str!(concat!("../schemas/", $file, ".schema.json")),
+            };
         )*
 
-        /// Every schema.
+        /// Every schema of this module.
         pub const ALL: &[Schema] = &[$($name),*];
     };
 }

@@ -1,11 +1,11 @@
-//! A text that must not be shown: client secrets, webhook secrets, tokens, header values.
+//! A text that must not appear in logs: a client secret, a webhook secret, a token, a header value.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A secret. Its `Debug` hides the text, and it has no `Display`. It is serialised as its text,
-/// since Genesys needs it.
+/// A secret text. Its `Debug` hides the text, and it has no `Display`. serde writes the text
+/// itself, because Genesys needs it.
 ///
 /// ```
 /// use genesys::Secret;
@@ -24,7 +24,7 @@ impl Secret {
         Self(secret.into())
     }
 
-    /// The secret itself, for the one place that needs it.
+    /// The text itself. Never write it to a log or an error.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,8 @@
 //! The signature of the outbound webhook: `sha256=` and the base64 of HMAC-SHA256 over the body's
 //! raw bytes.
 //!
-//! A middleware verifies with it, and an emulator signs with it. It uses the bytes as they came
-//! over the wire: the same JSON, formatted differently, has another signature.
+//! A middleware verifies it, and an emulator creates it. Use the bytes exactly as they came over
+//! the wire: the same JSON in another format has another signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ pub const HEADER: &str = "x-hub-signature-256";
 
 const PREFIX: &str = "sha256=";
 
-/// Why a body is rejected.
+/// Why a webhook body must be rejected.
 ///
 /// ```
 /// use genesys::Secret;
@@ -30,18 +30,18 @@ const PREFIX: &str = "sha256=";
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// There is no signature.
+    /// The header with the signature is missing.
     #[error("the {HEADER} header is missing")]
     Missing,
     /// The header is not `sha256=` and the base64 of 32 bytes.
     #[error("the {HEADER} header is not sha256=<base64 of 32 bytes>")]
     Malformed,
-    /// No secret gives this signature: the body was changed, or another secret signed it.
+    /// No secret made this signature: the body was changed, or another secret signed it.
     #[error("the {HEADER} header was made with another secret or for another body")]
     Mismatch,
 }
 
-/// The header's value for `body`.
+/// Signs `body`. Returns the value of the header [`HEADER`].
 ///
 /// ```
 /// use genesys::Secret;
@@ -55,8 +55,9 @@ pub fn sign(secret: &Secret, body: &[u8]) -> String {
     format!("{PREFIX}{}", STANDARD.encode(mac(secret, body).finalize().into_bytes()))
 }
 
-/// Checks the header's value against every secret (several during a rotation), in constant time
-/// each. An empty secret never matches.
+/// Checks that one of `secrets` signed `body`. `header` is the value of the header [`HEADER`].
+/// There are several secrets during a rotation. Each comparison takes constant time, and an empty
+/// secret never matches.
 ///
 /// ```
 /// use genesys::Secret;

@@ -1,8 +1,9 @@
-//! The body of the outbound webhook: what an agent, a bot or the API sends to a customer.
+//! The body of the outbound webhook, which carries what an agent, a bot or the API sends to a
+//! customer.
 //!
-//! A middleware reads it after it verified the signature over the raw bytes. Unknown parts are
-//! kept, and written back as they came. A body that cannot be read at all may still have an
-//! [`Envelope`](crate::Envelope).
+//! A middleware must verify the [`signature`](crate::signature) over the raw bytes before it reads
+//! the body. If the body cannot be read as a message, [`Envelope`](crate::Envelope) may still find
+//! what a receipt needs.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -30,23 +31,24 @@ record! {
     /// ```
     tolerant WebhookMessage {
         needs {
-            /// The message's id; receipts name it. Opaque. A number is read as its text.
+            /// The message's id, which its receipts must name. Any text. A number is read as its
+            /// text.
             id: String = "id" by text_of_number,
         }
         may {
-            /// The channel. The customer is `channel.to`.
+            /// The sender, the recipient and the time. The customer is `channel.to`.
             channel: Channel = "channel",
-            /// What it is.
+            /// The type of the message.
             r#type: MessageType = "type",
-            /// What was written.
+            /// The text.
             text: String = "text",
-            /// Attachments, cards and the like.
+            /// The attachments, cards, quick replies and other elements.
             content: Vec<Content> = "content",
-            /// What happened, if the type is `Event`.
+            /// The events, if the type is `Event`.
             events: Vec<Event> = "events",
             /// `Outbound`, except for receipts about inbound messages.
             direction: Direction = "direction",
-            /// An agent or a bot; absent on agentless messages and events.
+            /// Who wrote it: an agent or a bot. Absent on agentless messages and on events.
             originating_entity: OriginatingEntity = "originatingEntity",
             /// The status of the message, if the type is `Receipt`.
             status: ReceiptStatus = "status",
@@ -54,17 +56,17 @@ record! {
             reasons: Vec<Reason> = "reasons",
             /// Whether no receipt will follow this one.
             is_final_receipt: bool = "isFinalReceipt",
-            /// Any.
+            /// Further data.
             metadata: Map<String, Value> = "metadata",
-            /// Genesys's conversation; older orgs do not send it.
+            /// The id of Genesys's conversation. Older orgs do not send it.
             conversation_id: String = "conversationId",
         }
     }
 }
 
 impl WebhookMessage {
-    /// Reads a body. If only its characters are damaged (an emoji cut in half, bytes that are not
-    /// UTF-8, a byte order mark), U+FFFD replaces them.
+    /// Reads a body. Damaged characters do not make it unreadable: U+FFFD replaces bytes that are
+    /// not UTF-8 and halves of surrogate pairs, and a byte order mark is skipped.
     ///
     /// # Errors
     /// [`Unreadable`] if the body is not JSON, is nested too deep (128 levels), or is not an object
@@ -73,22 +75,22 @@ impl WebhookMessage {
         lenient::json::from_slice(body).map_err(|error| Unreadable::of(&error))
     }
 
-    /// The customer: `channel.to`.
+    /// The recipient, who is the customer for outbound messages: `channel.to`.
     pub fn to(&self) -> Option<&Party> {
         self.channel.as_ref()?.to.as_ref()
     }
 
-    /// When it was written: `channel.time`.
+    /// When it was written: `channel.time`. `None` if that is absent or not a time in ISO 8601.
     pub fn timestamp(&self) -> Option<Timestamp> {
         self.channel.as_ref()?.timestamp()
     }
 
-    /// The elements of its content.
+    /// The elements of the content. Empty if there is no content.
     pub fn contents(&self) -> &[Content] {
         self.content.as_deref().unwrap_or_default()
     }
 
-    /// Whether the message is only a typing event.
+    /// Whether this is a typing event: the type is `Event`, and every event is `Typing`.
     pub fn is_typing(&self) -> bool {
         let events = self.events.as_deref().unwrap_or_default();
         self.r#type == Some(MessageType::Event)
@@ -99,7 +101,8 @@ impl WebhookMessage {
     }
 }
 
-/// The body is not a message. The text says where the fault is, and never quotes the body.
+/// The error for a body that is not a message. The text says what is wrong, and never quotes the
+/// body.
 ///
 /// ```
 /// use genesys::WebhookMessage;
@@ -144,9 +147,13 @@ mod tests {
     #[test]
     fn odd_fields_do_not_hide_the_others() {
         let odd = json!({
-            "id": "m", "type": "Hologram", "text": "hello", "direction": 7, "metadata": null, "status": "Eaten",
+            "id": "m", "type": "Hologram", "text": "hello",
+            "direction": 7, "metadata": null, "status": "Eaten",
             "content": [{"contentType": "Smell", "smell": {"of": "roses"}}],
-            "channel": {"to": {"id": "c", "idType": "Aura", "nickName": "N"}, "time": "soon", "via": ["x"]},
+            "channel": {
+                "to": {"id": "c", "idType": "Aura", "nickName": "N"},
+                "time": "soon", "via": ["x"],
+            },
             "events": [{"eventType": "Sneeze"}],
         });
         let message = WebhookMessage::read(odd.to_string().as_bytes()).unwrap();

@@ -343,6 +343,28 @@ async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
 }
 
+/// A token endpoint behind a proxy that does not let the question through.
+#[tokio::test]
+async fn a_proxys_answer_for_a_token_says_nothing_about_the_credentials() {
+    for (status, body) in [("403 Forbidden", "<html>not from here</html>"), ("408 Late", "{}")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let login = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"client_credentials") {
+                    assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+                }
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let error = failure(&client("http://127.0.0.1:1", &login)).await;
+        assert!(matches!(error, CallError::Unavailable { .. }), "{status}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_success_with_an_odd_body_is_a_success_for_posts_and_none_for_reads() {
     let huge = || vec![b'['; 3 << 20].into_response();

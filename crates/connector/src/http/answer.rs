@@ -1,7 +1,6 @@
-//! Maps a connector's answer to an outcome: the table of docs/connectors.md, as code.
+//! Maps a chat service's HTTP answer to an outcome, by the table in docs/connectors.md.
 //!
-//! Pure functions from an answer to an outcome. Only this module decides what an HTTP status means
-//! for a message.
+//! These are pure functions. Only this module decides what an HTTP status means for a message.
 
 use std::time::Duration;
 
@@ -57,15 +56,16 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
         400..=499 => {
             AttemptOutcome::Rejected { reason: given_reason(&answer, for_status(answer.status)) }
         }
-        // A proxy answers this: it passed the message on, and lost the answer (I7).
+        // A proxy answers this: it has passed the message on, and has lost the answer. So the
+        // service may have the message (invariant I7).
         502 | 504 => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
         _ => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
     }
 }
 
-/// Whether the chat service has heard of an event. A service that does not know or use the event
-/// answers with one of the 4xx statuses listed here. Every other status may come from a proxy, or
-/// may be temporary.
+/// Whether the chat service has got an event. A service that does not know or use the event answers
+/// with one of the 4xx statuses listed here, which counts as success. Every other status may come
+/// from a proxy, or may be temporary.
 pub(super) fn event(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
     let answer = answer.map_err(NoAnswer::into_sentence)?;
     match answer.status.as_u16() {
@@ -75,10 +75,9 @@ pub(super) fn event(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
     }
 }
 
-/// A 2xx status says that a server answered. The answer is believed as far as it is understood: the
-/// word in `status`, or only the acceptance that the 2xx itself means. Anything else leaves the
-/// message's result unknown, and the policy for that decides. To call it delivered, or any other
-/// result, might be wrong.
+/// The outcome of a 2xx answer. The field `status` decides. An answer without content is an
+/// acceptance, because 2xx means so. Any other answer leaves the outcome unknown: it may come from
+/// a program that is not a connector, so to call the message accepted might be wrong.
 fn taken(answer: &Answer) -> AttemptOutcome {
     let status = answer.status.as_u16();
     let unknown = |what: &str| AttemptOutcome::Unknown {
@@ -109,7 +108,7 @@ fn taken(answer: &Answer) -> AttemptOutcome {
         }
         Word::Delivered => AttemptOutcome::Delivered { service_id },
         Word::Sent => AttemptOutcome::Accepted { service_id },
-        // If there is nothing else in it, it is like an empty body.
+        // An answer with nothing but an id says no more than an empty one.
         Word::None if fields.names().all(|name| name == "message_id") => {
             AttemptOutcome::Accepted { service_id }
         }
@@ -129,7 +128,7 @@ enum Word {
 }
 
 impl Word {
-    /// A `null` is a status without a meaning. It is not the same as a missing one.
+    /// A `status` of `null` is an unknown word, and not a missing one.
     fn of(fields: &Fields) -> Self {
         if !fields.has("status") {
             return Self::None;
@@ -162,7 +161,7 @@ fn tells_an_error(fields: &Fields) -> bool {
     })
 }
 
-/// The answer reports a session and does not name it, so the request is retried.
+/// The outcome of an answer that reports a session without naming it: try again.
 fn no_session(answer: &Answer) -> OpenOutcome {
     let reason = server_error("the chat service answered 200 without a session");
     OpenOutcome::Retry { reason, after: answer.retry_after }
@@ -187,8 +186,8 @@ fn for_status(status: StatusCode) -> ReasonCode {
     }
 }
 
-/// A configuration problem, not one of this customer. The reason says so, in addition to the
-/// answer's own reason.
+/// The reason for a 401. It is a problem of the configuration and not of this customer, so the
+/// sentence says that before it quotes the answer's own reason.
 fn unauthorized(answer: &Answer) -> Reason {
     let own = no_reason(answer, ReasonCode::GeneralError);
     match reason_in(answer, ReasonCode::GeneralError) {
@@ -217,7 +216,8 @@ fn no_reason(answer: &Answer, code: ReasonCode) -> Reason {
     Reason::new(code, format!("the chat service answered {status}{why}"))
 }
 
-/// How the other side's clock differs from ours, if that is why it rejects our signature.
+/// How the chat service's clock differs from the gateway's, if by so much that it must reject the
+/// signature.
 fn clocks_differ(answer: &Answer) -> Option<String> {
     let ahead = answer.clock_ahead?;
     if ahead.abs() <= SignedDuration::from_secs(super::signature::TOLERANCE) {

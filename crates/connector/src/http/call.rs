@@ -1,7 +1,7 @@
-//! One signed `POST` to a connector, and what came back.
+//! Sends one signed request to a chat service, and reads the answer.
 //!
-//! It distinguishes "nothing left" from "something may have left", which decides whether a message
-//! may be lost or doubled. It never follows a redirect and never retries.
+//! It distinguishes "nothing left" from "something may have left", because that decides whether a
+//! repetition could deliver a message twice. It never follows a redirect and never retries.
 
 use std::error::Error as _;
 use std::pin::Pin;
@@ -17,18 +17,18 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{Departure, Obstacle};
 
-/// How much of an answer is read, in bytes. A connector's answers are far smaller.
+/// How much of an answer is read, in bytes. Real answers are far smaller.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
-/// The longest pause that a connector may ask for. It keeps sums of times far from overflow.
+/// The longest pause that an answer may ask for. It also keeps sums of times far from overflow.
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 
-/// What a connector answered.
+/// A chat service's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
-    /// How far the other side's clock is ahead of ours, according to the header `date`.
+    /// How far the chat service's clock is ahead of the gateway's, by the header `date`.
     pub(super) clock_ahead: Option<SignedDuration>,
     /// The header `server`, if it is text.
     pub(super) server: Option<String>,
@@ -83,8 +83,7 @@ pub(super) async fn send(
         Ok(Err(error)) => Some(sentence(&error)),
         Err(_) => None,
     };
-    // The connection's own task might start to write just now. This call decides whether something
-    // left.
+    // hyper's task may be about to write. Calling it off decides whether something leaves.
     match departure.call_off(OVER) {
         None => Err(NoAnswer::Lost(
             failure
@@ -99,8 +98,8 @@ pub(super) async fn send(
     }
 }
 
-/// The status is known here, and it decides the outcome; the body only adds to it. So a body that
-/// breaks off, hangs or has no end is cut, and is not an error.
+/// Reads the answer's headers and body. The status decides the outcome and is known by now. So a
+/// body that breaks off, hangs or does not end is cut, and is not an error.
 async fn read(mut response: reqwest::Response, deadline: Instant, now: Timestamp) -> Answer {
     let status = response.status();
     let retry_after = retry_after(response.headers(), now);
@@ -127,7 +126,8 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         .map(|pause| pause.min(LONGEST_PAUSE))
 }
 
-/// Includes the time that the answer took, which is seconds at most.
+/// The difference of the clocks. It includes the time that the answer took, which is short compared
+/// to [`TOLERANCE`](super::signature::TOLERANCE).
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
     let date = headers.get(DATE)?.to_str().ok()?;
     lenient::http_date(date.trim(), now).map(|sent| sent.duration_since(now))

@@ -1,7 +1,7 @@
-//! The `[integration.connector]` table of a connector of the type `http`.
+//! The configuration of a connector of the type `http`: its `[integration.connector]` table.
 //!
-//! The program reads the table and resolves the secrets first. All mistakes in the table are found
-//! here, at startup.
+//! The program resolves references to secrets before it reads the table here. Every mistake in the
+//! table is an error at startup.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use url::Url;
 use super::Secrets;
 use crate::{Capabilities, ContentKinds, MediaRange};
 
-/// The address of an HTTP connector, and what it declares about itself.
+/// The address of a chat service that speaks the connector protocol, and what it can do.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,38 +32,38 @@ use crate::{Capabilities, ContentKinds, MediaRange};
 pub struct HttpConfig {
     /// The base URL, to which the paths of the calls are added.
     pub url: BaseUrl,
-    /// The secrets that sign calls and verify events. A string, or a list while rotating.
+    /// The secrets that sign calls and verify events: a text, or a list during a rotation.
     pub secret: Secrets,
-    /// How long a request for a session may take. Messages have a timeout of their own, from the
-    /// delivery policy.
+    /// How long a request for a session may take; `10s` by default. The timeout of messages is part
+    /// of the delivery policy.
     #[serde(
         default = "ten_seconds",
         with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required"
     )]
     pub timeout: Duration,
-    /// It sends `message.delivered` for messages that it accepted.
+    /// Whether it sends `message.delivered` for messages that it accepted; `false` by default.
     #[serde(default)]
     pub reports_delivery: bool,
-    /// It honours `Idempotency-Key`.
+    /// Whether it honours the header `Idempotency-Key`; `true` by default.
     #[serde(default = "yes")]
     pub idempotent: bool,
-    /// It wants typing events.
+    /// Whether it wants typing events; `true` by default.
     #[serde(default = "yes")]
     pub typing: bool,
-    /// The longest text that it takes, in characters.
+    /// The longest text that it takes, in characters; no limit by default.
     #[serde(default)]
     pub max_text: Option<usize>,
     /// The media types that it takes as attachments; none by default. A connector that ignores
     /// `content` and answers 200 would report a picture as delivered that the customer never saw.
     #[serde(default)]
     pub media: Vec<MediaRange>,
-    /// The other content elements that it takes; none by default, for the same reason.
+    /// The other types of content elements that it takes; none by default, for the same reason.
     #[serde(default)]
     pub content: ContentKinds,
 }
 
 impl HttpConfig {
-    /// A connector at `url`, with defaults for everything else.
+    /// Creates a configuration with the defaults for everything except these two.
     pub fn new(url: BaseUrl, secret: Secrets) -> Self {
         Self {
             url,
@@ -99,7 +99,8 @@ fn yes() -> bool {
     true
 }
 
-/// An `http` or `https` URL to which paths can be added. Its user and password are never shown.
+/// An `http` or `https` URL to which paths can be added. `Display` and `Debug` leave out its user
+/// name, password and query.
 ///
 /// ```
 /// use connector::http::BaseUrl;
@@ -113,7 +114,8 @@ fn yes() -> bool {
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    /// Takes the URL if its scheme is `http` or `https` and it has no fragment.
+    /// Checks and wraps a URL. Its scheme must be `http` or `https`, and it must not have a
+    /// fragment.
     ///
     /// # Errors
     /// [`NotABaseUrl`] if the URL has another scheme, no host, or a fragment.
@@ -123,12 +125,12 @@ impl BaseUrl {
         if fits { Ok(Self(url)) } else { Err(NotABaseUrl { no_url: None }) }
     }
 
-    /// The URL to which the calls' paths are added.
+    /// The whole URL. It may contain a password: do not log it.
     pub fn as_url(&self) -> &Url {
         &self.0
     }
 
-    /// The URL itself, for a call without a path of its own.
+    /// A copy of the URL, for a call without a path of its own.
     pub(super) fn whole(&self) -> Url {
         self.0.clone()
     }
@@ -171,7 +173,7 @@ impl<'de> Deserialize<'de> for BaseUrl {
     }
 }
 
-/// The text is not a valid base URL.
+/// The error for a text or a URL that cannot be a [`BaseUrl`].
 ///
 /// ```
 /// use std::error::Error;
@@ -228,9 +230,9 @@ mod tests {
 
     #[test]
     fn every_key_is_read_and_others_are_errors() {
-        let config = read(json!({"url": "https://chat.example.com/tidegate/", "secret": [SECRET], "timeout": "2500ms",
-            "reports_delivery": true, "idempotent": false, "typing": false, "max_text": 4000,
-            "media": ["image/*"], "content": ["QuickReply"]}))
+        let config = read(json!({"url": "https://chat.example.com/tidegate/", "secret": [SECRET],
+            "timeout": "2500ms", "reports_delivery": true, "idempotent": false, "typing": false,
+            "max_text": 4000, "media": ["image/*"], "content": ["QuickReply"]}))
         .unwrap();
         assert_eq!(config.timeout, Duration::from_millis(2_500));
         let can = config.capabilities();

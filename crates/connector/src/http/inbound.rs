@@ -1,4 +1,4 @@
-//! The receiving end: what a chat service posts to `/connectors/{integration}/events`.
+//! Verifies and parses the events that a chat service posts to `/connectors/{integration}/events`.
 //!
 //! Nothing here keeps state: the store recognizes repeated events by their ids.
 
@@ -11,7 +11,7 @@ use super::Secrets;
 use crate::protocol::{self, BadEvent, NotEvents};
 use crate::{EventSource, EventsRefused, IncomingEvent};
 
-/// Verifies and parses the events of one integration's chat service.
+/// Verifies and parses the events from the chat service of one integration.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -52,14 +52,16 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Accepts events signed by one of `secrets`, with the time from `clock`.
+    /// Creates a receiver that accepts events signed with one of `secrets`. `clock` says how old a
+    /// signature is.
     pub fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
         Self { secrets, clock }
     }
 }
 
 impl EventSource for Inbound {
-    /// Checks that the chat service signed this body within the last five minutes.
+    /// Checks that the chat service signed this body, and that the time of its signature differs
+    /// from now by at most five minutes.
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), EventsRefused> {
         self.secrets.verify(headers, body, self.clock.now()).map_err(EventsRefused::new)
     }

@@ -1,7 +1,8 @@
-//! The connector for any chat service behind the connector protocol over HTTP (docs/connectors.md).
+//! The connector for chat services that speak the connector protocol over HTTP
+//! (docs/connectors.md).
 //!
-//! [`HttpConnector`] makes the calls, [`Inbound`] receives the events. Neither keeps any state, so
-//! a crash loses nothing.
+//! [`HttpConnector`] makes the calls, and [`Inbound`] receives the events. Neither keeps state that
+//! a crash could lose.
 
 mod answer;
 mod call;
@@ -37,23 +38,24 @@ pub use self::signature::{
     NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
 
-/// How long typing, closing and checking may take. No message depends on them.
+/// How long calls for typing, the end of a conversation, refused messages and checks may take.
 const BEST_EFFORT: Duration = Duration::from_secs(5);
 
-/// How long connecting may take, so that a dead host is detected before the attempt's timeout.
+/// How long connecting may take. It is short, so that a dead host is detected before the attempt's
+/// timeout.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How many idle connections per host are kept, and for how long: a burst leaves many behind.
+/// How many idle connections per host are kept, and for how long. A burst leaves many behind.
 const IDLE: usize = 256;
 const IDLE_FOR: Duration = Duration::from_secs(10);
 
-/// The value of the header `server` in the gateway's own answers. It detects a gateway that is
-/// configured as a chat service.
+/// The value of the header `server` in the gateway's own answers. [`Connector::check`] uses it to
+/// detect that a gateway's address is configured as a chat service.
 pub const GATEWAY: &str = "tidegate";
 
-/// Settings that every client for [`HttpConnector::new`] needs. It follows no redirects (a 3xx is
-/// an answer like any other that is retried). It limits the time to connect, and closes idle
-/// connections.
+/// Applies the settings that a client for [`HttpConnector::new`] needs. The client does not follow
+/// redirects, so that a 3xx is an answer like any other. It limits the time for connecting, and the
+/// number and age of idle connections.
 ///
 /// ```no_run
 /// let client = connector::http::client_settings(reqwest::Client::builder()).build()?;
@@ -67,7 +69,7 @@ pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilde
         .pool_idle_timeout(IDLE_FOR)
 }
 
-/// A chat service that speaks the connector protocol.
+/// The connector to one chat service that speaks the connector protocol.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -118,7 +120,8 @@ impl<'a> Call<'a> {
 }
 
 impl HttpConnector {
-    /// A connector to the service in `config`. `client` must be built with [`client_settings`].
+    /// Creates a connector to the service in `config`. `client` must be built with
+    /// [`client_settings`]. `clock` gives the time that is signed.
     pub fn new(config: HttpConfig, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
         let capabilities = config.capabilities();
         Self { config, capabilities, client, clock, calls: AtomicU64::new(0) }
@@ -164,8 +167,8 @@ impl HttpConnector {
         call::send(request, body, timeout, &departure, now).await
     }
 
-    /// A signature id for a call that is not a message. No two calls share one, even across a
-    /// restart. So a service that drops repeated ids drops none of them.
+    /// Creates the id to sign for a call that is not a message. No two calls have the same id, even
+    /// after a restart. So a service that drops repeated ids drops none of them.
     fn call_id(&self, conversation: &str, call: &str) -> String {
         let count = self.calls.fetch_add(1, Ordering::Relaxed);
         format!("{conversation}.{call}.{}.{count}", self.clock.now().as_microsecond())

@@ -1,8 +1,8 @@
-//! Standard Webhooks signatures (standardwebhooks.com, symmetric scheme `v1`), made and checked.
+//! Makes and checks Standard Webhooks signatures (standardwebhooks.com, symmetric scheme `v1`).
 //!
-//! Used for calls in both directions. The time is an argument, which the scheme's own crate does
-//! not allow; the tests check this module against that crate. Secrets never appear in errors or in
-//! `Debug`.
+//! They sign calls in both directions. The time is an argument here, which the scheme's own crate
+//! does not allow. The tests compare this module with that crate. Secrets never appear in errors or
+//! in `Debug`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,11 +22,11 @@ pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 /// The header with one or more signatures, separated by spaces.
 pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
-/// How far the signer's clock may differ from ours, in seconds, in either direction (the scheme's
-/// own recommendation).
+/// How far the time of a signature may differ from the verifier's, in seconds, in either direction.
+/// Standard Webhooks recommends this figure.
 pub(super) const TOLERANCE: i64 = 5 * 60;
 
-/// A shared secret: `whsec_` and at least 24 bytes in base64.
+/// A secret that the gateway shares with a chat service: `whsec_` and at least 24 bytes in base64.
 ///
 /// ```
 /// use connector::http::Secret;
@@ -47,7 +47,8 @@ impl Secret {
     /// The shortest secret that the scheme allows, in bytes.
     const SHORTEST: usize = 24;
 
-    /// The signature of one body, as it appears in the header.
+    /// Signs a body. Returns one signature for the header [`WEBHOOK_SIGNATURE`]. `id` and `at` must
+    /// be the values of [`WEBHOOK_ID`] and [`WEBHOOK_TIMESTAMP`].
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         format!(
             "v1,{}",
@@ -97,16 +98,16 @@ impl<'de> Deserialize<'de> for Secret {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASecret {
-    /// It does not begin with `whsec_`.
+    /// The text does not begin with `whsec_`.
     #[error("a connector's secret begins with `whsec_`, followed by base64")]
     Prefix,
-    /// The rest is not base64.
+    /// What follows `whsec_` is not base64.
     #[error(
         "what follows `whsec_` in a connector's secret is not base64 (standard alphabet, with \
          padding)"
     )]
     Base64,
-    /// Too few bytes.
+    /// The secret has this many bytes, which is less than 24.
     #[error(
         "a connector's secret has {0} bytes, and needs at least 24: `openssl rand -base64 32` \
          makes one"
@@ -116,7 +117,7 @@ pub enum NotASecret {
 
 /// The secrets shared with one chat service: one, or several during a rotation.
 ///
-/// All of them sign, and any one is enough to verify, so that either side may change first.
+/// All of them sign, and one is enough to verify. So either side may change its secret first.
 ///
 /// ```
 /// use connector::http::{Secret, Secrets};
@@ -138,12 +139,14 @@ impl Secrets {
         (!secrets.is_empty()).then_some(Self(secrets))
     }
 
-    /// The value of the signature header.
+    /// Signs a body with every secret. Returns the value of the header [`WEBHOOK_SIGNATURE`]. `id`
+    /// and `at` must be the values of [`WEBHOOK_ID`] and [`WEBHOOK_TIMESTAMP`].
     pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         self.0.iter().map(|secret| secret.sign(id, at, body)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Checks that one of the secrets signed this body within five minutes of `now`.
+    /// Checks that one of the secrets signed this body, and that the time of the signature differs
+    /// from `now` by at most five minutes. The comparison takes constant time.
     ///
     /// # Errors
     /// * [`NotSigned::Missing`] if one of the three headers is absent.
@@ -161,7 +164,8 @@ impl Secrets {
         let id = header(headers, WEBHOOK_ID)?;
         let timestamp = header(headers, WEBHOOK_TIMESTAMP)?;
         let signatures = header(headers, WEBHOOK_SIGNATURE)?;
-        // Only plain digits: the text itself is signed, and no two texts may mean the same time.
+        // Only plain digits, because the text itself is signed: two texts must not mean the same
+        // time.
         let digits = !timestamp.is_empty()
             && timestamp.len() <= 12
             && timestamp.bytes().all(|b| b.is_ascii_digit());
@@ -196,7 +200,7 @@ impl From<Secret> for Secrets {
     }
 }
 
-/// One secret, or a list of them.
+/// Reads one secret, or a list of secrets that is not empty.
 impl<'de> Deserialize<'de> for Secrets {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct OneOrMany;
@@ -226,7 +230,7 @@ impl<'de> Deserialize<'de> for Secrets {
     }
 }
 
-/// Why events are refused: each of these is a 401.
+/// Why the signature of a body is not accepted. The gateway answers each of these with a 401.
 ///
 /// ```
 /// use connector::http::{NotSigned, Secret, Secrets, WEBHOOK_ID};
@@ -239,19 +243,19 @@ impl<'de> Deserialize<'de> for Secrets {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSigned {
-    /// A header is not there.
+    /// This header is missing.
     #[error("the header {0} is missing")]
     Missing(&'static str),
-    /// A header cannot be read, or is there twice.
+    /// This header cannot be read, or is there twice.
     #[error("the header {0} cannot be read")]
     Malformed(&'static str),
-    /// It was signed more than five minutes ago.
+    /// The body was signed more than five minutes ago.
     #[error(
         "the signature is more than five minutes old: compare the clocks, and sign each \
          repetition again"
     )]
     Stale,
-    /// It was signed more than five minutes in the future.
+    /// The time of the signature is more than five minutes in the future.
     #[error("the signature is more than five minutes ahead: compare the clocks")]
     Future,
     /// No signature matches any secret.

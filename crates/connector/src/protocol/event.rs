@@ -11,7 +11,7 @@ use super::reason;
 use super::{MAX_CONTENT, MAX_DEPTH, MAX_ID, MAX_SESSION};
 use crate::{Customer, Event};
 
-/// What is wrong with an event, and the event's id.
+/// What is wrong with an event, and the event's id if it can be read.
 pub(super) struct Fault {
     pub(super) id: Option<String>,
     pub(super) why: Why,

@@ -1,9 +1,8 @@
-//! Extracts fields from a JSON object that a chat service wrote, with a sentence for each possible
-//! mistake.
+//! Reads fields of a JSON object that a chat service wrote, with a sentence for each mistake.
 //!
-//! This does not use serde, whose errors quote values: a customer's words must not appear in an
-//! error. A field is parsed only if it is requested, so that no other field can make the object
-//! unreadable.
+//! It does not use serde's derived implementations. Their errors quote values, and a customer's
+//! text must not appear in an error. A field is parsed only when it is requested, so that no other
+//! field can make the object unreadable.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +11,10 @@ use serde_json::value::RawValue;
 
 use super::MAX_ID;
 
-/// The longest optional text, in bytes.
+/// The longest optional text of a customer that is kept, in bytes.
 pub(super) const MAX_ORNAMENT: usize = 2_048;
 
-/// What is wrong with a field.
+/// A sentence that says what is wrong with a field.
 pub(super) type Why = String;
 
 /// The fields of one JSON object. If a key is repeated, the last one counts.
@@ -69,13 +68,14 @@ impl Fields {
         }
     }
 
-    /// An optional text, by either of its spellings. If it is not text, or too long to be useful,
-    /// it is dropped, so that the message is not lost because of it.
+    /// An optional text, by either of its spellings. A number is read as its text. A value of
+    /// another type, or longer than [`MAX_ORNAMENT`], is dropped: the message must not be lost
+    /// because of it.
     pub(super) fn ornament(&self, name: &str, camel: &str) -> Option<String> {
         self.filled(name, camel).filter(|text| text.len() <= MAX_ORNAMENT)
     }
 
-    /// A person's name, for people: the same, but a long one is cut.
+    /// A person's name, by either of its spellings. A long one is cut.
     pub(super) fn name(&self, name: &str, camel: &str) -> Option<String> {
         /// In characters.
         const LONGEST: usize = 255;
@@ -114,7 +114,7 @@ impl Fields {
         self.maybe_id(name, longest)?.ok_or_else(|| format!("`{}{name}` is missing", self.within))
     }
 
-    /// The id, if there is a usable one. For callers that cannot report a mistake.
+    /// An id, if it is present and valid, for callers that cannot report a mistake.
     pub(crate) fn usable_id(&self, name: &str, longest: usize) -> Option<String> {
         self.maybe_id(name, longest).ok().flatten()
     }
@@ -124,7 +124,7 @@ impl Fields {
         self.raw(name).map(|json| Self::within(within, json).ok_or_else(not_one)).transpose()
     }
 
-    /// The id with which another mistake will be reported.
+    /// The event's id, for the report of a mistake in another field.
     pub(super) fn peek_id(&self) -> Option<String> {
         self.usable_id("id", MAX_ID)
     }

@@ -1,7 +1,7 @@
-//! The events of the connector protocol as JSON, independent of the transport.
+//! Parses the events of the connector protocol from JSON, independent of the transport.
 //!
-//! Called with each body that a chat service sent, after its signature was verified. One bad event
-//! does not affect the others, and no error text repeats what a customer wrote.
+//! The signature of a body must be verified before it is parsed. One bad event does not affect the
+//! others, and no error quotes what a customer wrote.
 
 mod event;
 mod fields;
@@ -18,15 +18,15 @@ pub(crate) use fields::Fields;
 pub const MAX_EVENTS: usize = 1_000;
 /// The longest id, in bytes.
 pub const MAX_ID: usize = 512;
-/// The longest session, in bytes: some services use tokens.
+/// The longest session id, in bytes. Some services use long tokens.
 pub const MAX_SESSION: usize = 4_096;
 /// The most content elements of one message.
 pub const MAX_CONTENT: usize = 100;
-/// How deep an event may be nested. This is far below the limits of JSON readers. An event is later
-/// wrapped into larger documents, and must still be readable then.
+/// How many levels deep an event may be nested. This is far below the limits of JSON parsers, since
+/// an event later becomes part of larger documents, which must be readable too.
 pub const MAX_DEPTH: usize = 32;
 
-/// The body as a whole holds no events.
+/// The error for a body that as a whole holds no events.
 ///
 /// ```
 /// use connector::protocol::{NotEvents, parse};
@@ -36,18 +36,18 @@ pub const MAX_DEPTH: usize = 32;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEvents {
-    /// It is not JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON: line {line}, column {column}")]
     NotJson {
-        /// From 1.
+        /// The line of the mistake, from 1.
         line: usize,
-        /// From 1.
+        /// The column of the mistake in bytes, from 1.
         column: usize,
     },
-    /// It is JSON, but neither an object nor an array.
+    /// The body is JSON, but neither an object nor an array.
     #[error("the body is neither an event nor an array of events")]
     NeitherOneNorMany,
-    /// More than [`MAX_EVENTS`].
+    /// The array has this many elements, which is more than [`MAX_EVENTS`].
     #[error("the body holds {0} events, and at most {MAX_EVENTS} are taken at once")]
     TooMany(usize),
 }
@@ -67,15 +67,15 @@ pub enum NotEvents {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {index}{}: {why}", id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
 pub struct BadEvent {
-    /// Its position in the body, from 0.
+    /// The event's position in the body, from 0.
     pub index: usize,
-    /// Its id, if that much could be read.
+    /// The event's id, if it can be read.
     pub id: Option<String>,
-    /// What is wrong with it, for the author of the connector.
+    /// A sentence that says what is wrong, for the author of the chat service.
     pub why: String,
 }
 
-/// Parses one event, or an array of at most [`MAX_EVENTS`]. Damaged characters are repaired.
+/// Parses one event, or an array of at most [`MAX_EVENTS`]. U+FFFD replaces damaged characters.
 ///
 /// ```
 /// use connector::Event;

@@ -1,12 +1,12 @@
-//! Why a chat service refused something, in any of the usual formats.
+//! Reads why a chat service refused something, in any of the usual formats.
 
 use conversation::{Reason, ReasonCode};
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
 
-/// The fields that may hold a reason: ours first, then those that chat services and their
-/// frameworks use instead.
+/// The fields that may hold a reason: that of the protocol first, then those that web frameworks
+/// use.
 const PLACES: [&str; 3] = ["reason", "error", "errors"];
 /// The names of the field with a reason's sentence.
 const SENTENCES: [&str; 6] =
@@ -37,7 +37,7 @@ fn made_of((code, sentence): Parts, fallback: ReasonCode) -> Option<Reason> {
     says_something.then(|| Reason::from_service(code.as_deref(), sentence.as_deref(), fallback))
 }
 
-/// Code and sentence.
+/// The code and the sentence of a reason.
 type Parts = (Option<String>, Option<String>);
 
 fn parts(value: &Value) -> Option<Parts> {

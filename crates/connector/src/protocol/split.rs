@@ -1,4 +1,5 @@
-//! Splits a body into the bytes of each event, unchanged, so that what was sent is what is stored.
+//! Splits a body into the bytes of each event. They stay unchanged, because the gateway stores an
+//! event as it was sent.
 
 use serde::de::IgnoredAny;
 
@@ -17,9 +18,8 @@ pub(super) fn events(body: &[u8]) -> Result<Vec<&[u8]>, NotEvents> {
     }
 }
 
-/// The elements of an array that is valid JSON once its characters are repaired. Repairing does not
-/// change any character that separates values, so the elements have the same boundaries in the
-/// repaired text.
+/// Splits an array that is valid JSON after its characters are repaired. The repair does not change
+/// characters that separate values, so the elements have the same boundaries in the original.
 fn elements(array: &[u8]) -> Vec<&[u8]> {
     let inner = &array[1..array.len() - 1];
     let (mut elements, mut start) = (Vec::new(), 0);

@@ -11,6 +11,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use connector::EventSource;
 use connector::http::{HttpConnector, Inbound, Secret};
 use connector::{Connector, Customer, Departure, Event, Forward, Open, Typing};
 use conversation::{

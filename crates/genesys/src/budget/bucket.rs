@@ -1,8 +1,9 @@
-//! The calls that one OAuth client may still make, as numbers: no I/O, no clock. Times are
-//! durations since a fixed start.
+//! A token bucket: counts the calls that one OAuth client may still make. It does no I/O and reads
+//! no clock. Times are durations since a start that the caller chooses.
 //!
 //! Two rules apply together. One is an even pace a little below the limit. The other is the state
-//! of the current window in Genesys's headers, which includes calls of others with the same client.
+//! of the current window in Genesys's headers, which counts the calls of all programs that use the
+//! same OAuth client.
 
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use crate::rate_limit::RateLimit;
 
 /// Genesys counts calls a minute.
 const WINDOW: Duration = Duration::from_mins(1);
-/// `inin-ratelimit-reset` is in whole seconds, so a wait for a window's end lasts this much longer.
+/// `inin-ratelimit-reset` is in whole seconds. So a wait for the end of a window lasts this much
+/// longer.
 const ROUNDING: Duration = Duration::from_secs(1);
-/// Two window ends closer than this belong to the same window.
+/// Two reported ends that are closer than this belong to the same window.
 const SAME_WINDOW: Duration = Duration::from_secs(5);
 /// The headers may slow the pace down only if they leave clearly less than it. Rounding alone must
 /// not do so.
 const CLEARLY_LESS: f64 = 1.25;
 
-/// The call allowance of one client.
+/// The call allowance of one OAuth client. A [`Budget`](super::Budget) has one for each client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +69,8 @@ struct Window {
 }
 
 impl Bucket {
-    /// A full bucket.
+    /// Creates a full bucket. `share` is the part of `allowed_per_minute` to use: it is limited to
+    /// 0.1 to 1. `allowed_per_minute` and `burst` count as 1 if they are 0.
     pub fn new(allowed_per_minute: u32, share: f64, burst: u32, now: Duration) -> Self {
         let burst = f64::from(burst.max(1));
         Self {
@@ -99,21 +102,22 @@ impl Bucket {
         }
     }
 
-    /// Takes the permission for one call now. A call before [`Self::ready_at`] overdraws the
-    /// bucket.
+    /// Takes one call out of the bucket. If `now` is before [`Self::ready_at`], the bucket is
+    /// overdrawn, and the next call waits longer.
     pub fn take(&mut self, now: Duration) {
         self.credit = self.credit_at(now) - 1.0;
         self.counted = now;
         self.in_flight += 1;
     }
 
-    /// Returns the permission: the call was not made.
+    /// Puts a call back that was taken and not made.
     pub fn untake(&mut self) {
         self.credit = (self.credit + 1.0).min(self.burst);
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Records that a call was answered, or given up, and what its headers say, if it has any.
+    /// Records that a call ended: it was answered or given up. `limit` is what the answer's headers
+    /// say, if there are any.
     pub fn answered(&mut self, now: Duration, limit: Option<RateLimit>) {
         self.settle(now);
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -122,7 +126,7 @@ impl Bucket {
         }
         match limit {
             Some(limit) => self.learn(now, limit),
-            // It may have been counted.
+            // Genesys may have counted it.
             None => {
                 if let Some(window) = &mut self.window {
                     window.reported = window.reported.saturating_add(1);
@@ -131,19 +135,20 @@ impl Bucket {
         }
     }
 
-    /// Genesys answered 429: no call before `until`, and no credit accumulates meanwhile.
+    /// Allows no call before `until`, because Genesys answered 429. No calls accumulate meanwhile.
     pub fn shut(&mut self, now: Duration, until: Duration) {
         self.settle(now);
         self.shut_until = self.shut_until.max(until);
         self.credit = self.credit.min(0.0);
     }
 
-    /// Sets how many calls a minute Genesys allows.
+    /// Sets how many calls a minute Genesys allows; 0 counts as 1.
     pub fn allow(&mut self, per_minute: u32) {
         self.allowed = per_minute.max(1);
     }
 
-    /// The part of the burst that is available. Of two buckets, the fuller one was used less.
+    /// The part of the burst that is available, at most 1, and negative if the bucket is overdrawn.
+    /// Of two buckets, the fuller one was used less.
     pub fn fullness(&self, now: Duration) -> f64 {
         self.credit_at(now) / self.burst
     }

@@ -1,9 +1,8 @@
-//! A request's body that knows whether the request has left, and stops it from leaving if it must
-//! not.
+//! A request's body that records whether the request has left, and that can stop it.
 //!
-//! hyper polls the body after the connection is ready, and before it writes the first byte of the
-//! head. So nothing has left if the body was never polled, and a body that refuses keeps the head
-//! back too.
+//! hyper polls the body when the connection is ready, before it writes the first byte of the head.
+//! So nothing has left if the body was never polled. If the body fails when it is polled, the head
+//! does not leave either.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ const WAITS: u8 = 0;
 const LEFT: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// The state of a request.
+/// The state of a request, shared with its body.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Departure(Arc<AtomicU8>);
 
@@ -34,7 +33,7 @@ impl Departure {
         self.0.load(Ordering::Acquire) == REFUSED
     }
 
-    /// The body of this request.
+    /// Creates the body of this request, which runs the check when it is polled first.
     pub(super) fn body(&self, bytes: Vec<u8>, may_leave: &MayLeave) -> reqwest::Body {
         let body = Departing {
             bytes: Some(bytes.into()),

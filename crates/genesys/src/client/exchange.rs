@@ -1,6 +1,6 @@
-//! One HTTP exchange: sends a request, reads a bounded answer, and classifies failures.
+//! One HTTP exchange: sends a request, reads an answer of limited length, and classifies failures.
 //!
-//! Called by the client and by its token. It never retries.
+//! Calls and token requests use it. It never retries.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ struct ReadBody {
     cut: Option<String>,
 }
 
-/// How requests leave.
+/// How requests are made: over HTTP, or by the caller's own transport.
 #[derive(Clone)]
 pub(super) enum Way {
     Http(reqwest::Client),
@@ -139,7 +139,7 @@ impl Reply {
         Box::new(self.json().unwrap_or_default())
     }
 
-    /// Returns a success, and classifies everything else.
+    /// Returns the reply if its status is a success. Classifies every other status as an error.
     pub(super) fn success(self) -> Result<Self, CallError> {
         if self.status.is_success() {
             return Ok(self);
@@ -164,8 +164,8 @@ impl Reply {
                     limit: self.limit,
                 }
             }
-            // This includes redirects and pages. They come from a proxy, for example a maintenance
-            // page, or an answer that the host is unknown. Genesys has refused nothing.
+            // This includes redirects and pages, which come from a proxy: a maintenance page, or an
+            // answer that the host is unknown. Genesys itself has refused nothing.
             status => CallError::Unavailable {
                 status,
                 retry_after: self.retry_after,
@@ -177,7 +177,8 @@ impl Reply {
     }
 }
 
-/// The same for a request whose body was watched: it is certain whether the body was polled.
+/// Classifies the failure of a request with a watched body. The body's state makes it certain
+/// whether something left.
 fn of_watched(error: &reqwest::Error, departure: &Departure) -> CallError {
     if departure.was_refused() {
         return CallError::NotSent { cause: CALLED_OFF.to_owned() };
@@ -186,8 +187,8 @@ fn of_watched(error: &reqwest::Error, departure: &Departure) -> CallError {
     if departure.has_left() { CallError::Unknown { cause } } else { CallError::NotSent { cause } }
 }
 
-/// It is certain that nothing left only if there was never a connection, or the request was never
-/// written.
+/// Classifies the failure of a request without a body. It is certain that nothing left only if
+/// there was no connection, or the request could not be built.
 fn not_answered(error: &reqwest::Error) -> CallError {
     let cause = root(error);
     if error.is_connect() || error.is_builder() {
@@ -197,7 +198,7 @@ fn not_answered(error: &reqwest::Error) -> CallError {
     }
 }
 
-/// The innermost cause, without the URL.
+/// The innermost cause as text. The outer errors of reqwest contain the URL.
 fn root(error: &reqwest::Error) -> String {
     if error.is_timeout() && !error.is_connect() {
         return "no answer in time".to_owned();

@@ -1,4 +1,4 @@
-//! The access token: requested once for all callers, renewed before it ends, and replaced when
+//! The access token. It is requested once for all callers, renewed before it ends, and replaced if
 //! Genesys refuses it.
 
 use std::sync::{Mutex, PoisonError};
@@ -18,9 +18,9 @@ use crate::secret::Secret;
 const LONGEST_LIFE: Duration = Duration::from_hours(48);
 /// Genesys's shortest token lifetime, used if the answer names none.
 const SHORTEST_LIFE: Duration = Duration::from_mins(5);
-/// How long before its end a token is renewed at the latest.
+/// How long before its end a token is renewed, unless a tenth of its life is shorter.
 const AHEAD: Duration = Duration::from_mins(5);
-/// How long the old token stays in use if the renewal failed and the token is still valid.
+/// If a renewal fails and the old token is still valid, the pause before the next renewal.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The token of one OAuth client.
@@ -34,7 +34,7 @@ pub(super) struct Tokens {
 #[derive(Default)]
 struct Current {
     token: Option<Token>,
-    /// When the last request failed, and how. Callers who were waiting then share that failure.
+    /// When the last request failed, and how. Callers that were waiting at that time share it.
     failure: Option<(Instant, CallError)>,
 }
 
@@ -46,7 +46,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// A token that is valid now and is not `refused`.
+    /// Returns a token that is valid now and is not `refused`. Requests one if necessary.
     pub(super) async fn get(
         &self,
         client: &Client,
@@ -120,7 +120,11 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
         .exchange(request, client.inner.timeout, &MayLeave::default())
         .await
         .map_err(unsent)?;
-    if reply.status.is_client_error() && reply.status != StatusCode::TOO_MANY_REQUESTS {
+    // A time-out, or a proxy's page, says nothing about the credentials.
+    let is_refusal = reply.status.is_client_error()
+        && !matches!(reply.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        && !reply.is_page();
+    if is_refusal {
         return Err(refusal(&reply));
     }
     let reply = reply.success().map_err(unsent)?;
@@ -135,7 +139,8 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
     })
 }
 
-/// Converts any failure to get a token: the call that needed the token did not leave.
+/// Converts a failure to get a token. The call that needs the token did not leave, so a failure
+/// whose outcome is unknown becomes [`CallError::NotSent`].
 fn unsent(error: CallError) -> CallError {
     match error {
         CallError::NotSent { cause } | CallError::Unknown { cause } => {

@@ -1,4 +1,4 @@
-//! Carries a request to Genesys: by HTTP, or by a simulation in its place.
+//! The interface for programs that carry requests themselves, such as a simulation.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,16 +9,18 @@ use http::{Request, Response};
 
 use super::CallError;
 
-/// An answer's body, or why it was lost on the way.
+/// The body of an answer, or a text for logs that says why it was lost on the way.
 pub type Body = Result<Vec<u8>, String>;
 
-/// An exchange in progress.
+/// The future that [`Transport::exchange`] returns.
 pub type Exchange<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send + 'a>>;
 
-/// The last check before a call leaves, made immediately before the first byte, when DNS,
-/// connection and TLS are ready. Each of them may have taken seconds, in which another node took
-/// over or the gateway was told to stop.
+/// The last check before a call leaves.
+///
+/// DNS, connecting and TLS may take seconds. In that time another process may take over, or this
+/// one may be told to stop. So the check is made when the connection is ready, immediately before
+/// the first byte. The default has no condition.
 ///
 /// ```
 /// use genesys::{CallError, MayLeave};
@@ -31,7 +33,8 @@ pub type Exchange<'a> =
 pub struct MayLeave(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl MayLeave {
-    /// Lets a call leave only if `condition` still holds at that moment.
+    /// Lets a call leave only if `condition` holds at the time of the check. `condition` must not
+    /// block.
     pub fn only_while(condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(condition)))
     }
@@ -39,7 +42,7 @@ impl MayLeave {
     /// Runs the check.
     ///
     /// # Errors
-    /// [`CallError::NotSent`]: no byte may leave.
+    /// [`CallError::NotSent`] if the condition does not hold. Then no byte may leave.
     pub fn ask(&self) -> Result<(), CallError> {
         match &self.0 {
             Some(condition) if !condition() => {
@@ -59,7 +62,7 @@ impl fmt::Debug for MayLeave {
 /// Why a call did not leave although it could have.
 pub(super) const CALLED_OFF: &str = "it is not this caller's to make any more";
 
-/// Carries requests in place of HTTP.
+/// Carries a client's requests in place of reqwest: see [`Client::over`](super::Client::over).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -96,9 +99,12 @@ pub(super) const CALLED_OFF: &str = "it is not this caller's to make any more";
 /// # }
 /// ```
 pub trait Transport: Send + Sync + 'static {
-    /// Makes one request and returns its answer, within `timeout`. It must check `may_leave` once
-    /// it is connected, and send nothing if that refuses. It returns [`CallError::NotSent`] if
-    /// nothing left, and [`CallError::Unknown`] if no answer came.
+    /// Makes one request and returns its answer, within `timeout`. It must call [`MayLeave::ask`]
+    /// when it is connected, and send nothing if that fails.
+    ///
+    /// # Errors
+    /// The future must return [`CallError::NotSent`] only if nothing left, and
+    /// [`CallError::Unknown`] if something may have left and no answer came.
     fn exchange<'a>(
         &'a self,
         request: Request<Vec<u8>>,
