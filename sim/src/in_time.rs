@@ -107,9 +107,9 @@ impl Away {
         // to end. If it is fit and does not rely on the lease, only its first renewal counts: the
         // next takeover has to end that.
         let stalled = std::mem::replace(&mut self.stalls, stalls);
-        let keeps = !leaves && !(stalls && stalled);
+        let ends = leaves || (stalls && stalled);
         match &self.lease {
-            Some((before, since)) if !keeps && *before == holder => *since,
+            Some((before, since)) if ends && *before == holder => *since,
             Some(_) | None => {
                 self.lease = Some((holder, written));
                 written

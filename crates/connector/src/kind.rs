@@ -34,11 +34,11 @@ pub trait Settings: Any + Debug + Send + Sync {
     fn address(&self) -> String;
 
     /// Builds the connector. Makes no call.
-    fn build(&self, parts: &Parts<'_>) -> Built;
+    fn build(&self, parts: &BuildParts<'_>) -> Built;
 }
 
 /// What the program provides for building a connector.
-pub struct Parts<'a> {
+pub struct BuildParts<'a> {
     /// The HTTP client for this URL. It follows no redirects. Calls to this machine go through no
     /// proxy.
     pub http: &'a dyn Fn(&Url) -> reqwest::Client,

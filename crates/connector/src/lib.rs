@@ -27,7 +27,7 @@ pub use capabilities::{Capabilities, ContentKinds, MediaRange, NotAMediaRange};
 pub use departure::{Departure, Obstacle};
 pub use event::{Event, IncomingEvent};
 pub use event_source::{EventSource, EventsRefused};
-pub use kind::{Built, Keys, Kind, Parts, Read, Settings};
+pub use kind::{BuildParts, Built, Keys, Kind, Read, Settings};
 
 /// A chat service, as the gateway sees it.
 ///

@@ -102,6 +102,47 @@ struct Life {
     final_receipts: u32,
 }
 
+/// What is known about a message when another attempt for it starts.
+struct Before {
+    attempts: u32,
+    fate: Option<Fate>,
+    left: bool,
+    /// The end of the pause, if the attempt starts before it.
+    too_early: Option<Timestamp>,
+    give_up: Timestamp,
+}
+
+impl Before {
+    /// The invariants that an attempt breaks which starts now.
+    fn breaches(&self, at: Timestamp, attempt: u32) -> Vec<(&'static str, String)> {
+        let Self { attempts, fate, left, too_early, give_up } = self;
+        let mut found = Vec::new();
+        if attempt != attempts + 1 {
+            found.push(("I7", format!("attempt {attempt} follows attempt {attempts}")));
+        }
+        match fate {
+            Some(Fate::Failed { .. }) => {
+                found.push(("I4", format!("attempt {attempt} after it was failed")));
+            }
+            Some(_) => found.push(("I7", format!("attempt {attempt} after it was settled"))),
+            None => {}
+        }
+        if *left {
+            let what = format!("attempt {attempt} starts after the customer had left");
+            found.push(("I4", what));
+        }
+        if let Some(retry_at) = too_early {
+            let what = format!("attempt {attempt} starts before its pause is over ({retry_at})");
+            found.push(("I7", what));
+        }
+        if give_up.checked_add(SLACK).is_ok_and(|latest| at > latest) {
+            let what = format!("attempt {attempt} starts after its time was up ({give_up})");
+            found.push(("I8", what));
+        }
+        found
+    }
+}
+
 impl History {
     /// A history whose beginning was pruned.
     pub fn pruned() -> Self {
@@ -372,82 +413,33 @@ impl History {
         }
         self.attempt = Some((message.clone(), attempt, session.clone()));
         if self.session.as_ref() != Some(session) && !(self.pruned && self.session.is_none()) {
-            self.breach(
-                "I3",
-                seq,
-                Some(message),
-                format!("attempt {attempt} goes into session {session}, not the open one"),
-            );
+            let what = format!("attempt {attempt} goes into session {session}, not the open one");
+            self.breach("I3", seq, Some(message), what);
         }
         let Some(life) = self.messages.get_mut(message) else {
             if !self.pruned {
-                self.breach(
-                    "I7",
-                    seq,
-                    Some(message),
-                    format!("attempt {attempt} of a message never accepted"),
-                );
+                let what = format!("attempt {attempt} of a message never accepted");
+                self.breach("I7", seq, Some(message), what);
             }
             return;
         };
-        let (before, place, give_up, fate) =
-            (life.attempts, life.place, life.give_up, life.fate.clone());
         let too_early = life.retry_at.take().filter(|retry_at| at < *retry_at);
-        let left = life.left;
+        let before = Before {
+            attempts: life.attempts,
+            fate: life.fate.clone(),
+            left: life.left,
+            too_early,
+            give_up: life.give_up,
+        };
+        let place = life.place;
         life.attempts = attempt;
-        if attempt != before + 1 {
-            self.breach(
-                "I7",
-                seq,
-                Some(message),
-                format!("attempt {attempt} follows attempt {before}"),
-            );
+        for (invariant, what) in before.breaches(at, attempt) {
+            self.breach(invariant, seq, Some(message), what);
         }
-        match fate {
-            Some(Fate::Failed { .. }) => {
-                self.breach(
-                    "I4",
-                    seq,
-                    Some(message),
-                    format!("attempt {attempt} after it was failed"),
-                );
-            }
-            Some(_) => self.breach(
-                "I7",
-                seq,
-                Some(message),
-                format!("attempt {attempt} after it was settled"),
-            ),
-            None => {}
-        }
-        if left {
-            self.breach(
-                "I4",
-                seq,
-                Some(message),
-                format!("attempt {attempt} starts after the customer had left"),
-            );
-        }
-        if let Some(retry_at) = too_early {
-            self.breach(
-                "I7",
-                seq,
-                Some(message),
-                format!("attempt {attempt} starts before its pause is over ({retry_at})"),
-            );
-        }
-        if give_up.checked_add(SLACK).is_ok_and(|latest| at > latest) {
-            self.breach(
-                "I8",
-                seq,
-                Some(message),
-                format!("attempt {attempt} starts after its time was up ({give_up})"),
-            );
-        }
-        let before = |first: &&(Timestamp, u64, MessageId)| {
+        let overtaken = |first: &&(Timestamp, u64, MessageId)| {
             place.is_some_and(|place| (first.0, first.1) < place)
         };
-        if let Some((_, _, first)) = self.queue.first().filter(before).cloned() {
+        if let Some((_, _, first)) = self.queue.first().filter(overtaken).cloned() {
             self.breach("I3", seq, Some(message), format!("overtakes {first}"));
         }
         self.dequeue(message, place);

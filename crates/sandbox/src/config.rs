@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
     /// Where it listens. Port 0 takes a free one.
+    ///
+    /// On a loopback address, the control paths and the desktop answer only to `localhost` and to
+    /// IP addresses; any other name in `Host` gets 421. On another address they answer to any name.
     pub listen: SocketAddr,
     /// The seed of the randomness that faults depend on.
     pub seed: u64,

@@ -13,7 +13,7 @@ use crate::world::Refusal;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The sandbox cannot listen on the address.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}")]
     Listen {
         /// The address and port of [`SandboxConfig::listen`](crate::SandboxConfig::listen).
         addr: SocketAddr,
@@ -27,7 +27,7 @@ pub enum StartError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The client for webhooks cannot be set up.
-    #[error("the client for webhook calls cannot be set up: {0}")]
+    #[error("the client for webhook calls cannot be set up")]
     Client(#[source] reqwest::Error),
 }
 

@@ -217,9 +217,8 @@ impl Media {
 
 /// The path of the media of an agent's stay in a conversation.
 pub(crate) fn path_of(conversation: &str, communication: &str) -> String {
-    format!(
-        "/api/v2/conversations/messages/{conversation}/communications/{communication}/messages/media"
-    )
+    let stay = format!("{conversation}/communications/{communication}");
+    format!("/api/v2/conversations/messages/{stay}/messages/media")
 }
 
 fn media_type(mime: &str) -> &'static str {

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use boon::{Compiler, ErrorKind, InstanceLocation, InstanceToken, SchemaIndex, ValidationError};
-use genesys::schema;
+use genesys::schema::{self, Schema};
 use serde_json::Value;
 
 use crate::invalid::Invalid;
@@ -48,21 +48,27 @@ impl fmt::Debug for Schemas {
 
 impl Schemas {
     pub(crate) fn compile() -> Result<Self, SchemaError> {
+        Self::of(schema::ALL)
+    }
+
+    fn of(all: &[Schema]) -> Result<Self, SchemaError> {
         let (mut by_name, mut validators) = (HashMap::new(), boon::Schemas::new());
         let mut compiler = Compiler::new();
         compiler.enable_format_assertions();
-        for schema in schema::ALL {
+        for schema in all {
             let name = schema.name;
             let json: Value =
                 serde_json::from_str(schema.json).map_err(|error| SchemaError::new(name, error))?;
             // Schemas refer to nothing outside of themselves, so their own URLs do not matter.
             let url = format!("schema:{name}");
+            // The compiler's error cannot be sent to another thread, so only its text is kept.
             compiler
                 .add_resource(&url, json.clone())
-                .and_then(|()| compiler.compile(&url, &mut validators))
-                .map(|validator| by_name.insert(name, Compiled { json, validator }))
-                // The compiler's error cannot be sent to another thread, so only its text is kept.
                 .map_err(|error| SchemaError::new(name, error.to_string()))?;
+            let validator = compiler
+                .compile(&url, &mut validators)
+                .map_err(|error| SchemaError::new(name, error.to_string()))?;
+            by_name.insert(name, Compiled { json, validator });
         }
         Ok(Self { by_name, validators })
     }
@@ -193,7 +199,7 @@ mod tests {
     #[test]
     fn a_broken_schema_says_why_in_its_source() {
         for json in ["{", r#"{"type": "nonsense"}"#] {
-            let error = compile(Schema { name: "broken", json }).unwrap_err();
+            let error = Schemas::of(&[Schema { name: "broken", json }]).unwrap_err();
             assert_eq!(error.to_string(), "the schema broken cannot be used");
             assert!(!error.source().unwrap().to_string().is_empty(), "{json}");
         }
@@ -234,8 +240,14 @@ mod tests {
     fn null_is_absent_and_the_unknown_is_not_there() {
         let schemas = Schemas::compile().unwrap();
         let body = json!({
-            "channel": {"from": {"id": "x", "nickname": null, "mood": "good"}, "metadata": {"customAttributes": {"a": null, "b": "c"}}},
-            "content": [{"contentType": "Attachment", "attachment": {"url": "u", "contentSizeBytes": "10"}}, null],
+            "channel": {
+                "from": {"id": "x", "nickname": null, "mood": "good"},
+                "metadata": {"customAttributes": {"a": null, "b": "c"}},
+            },
+            "content": [
+                {"contentType": "Attachment", "attachment": {"url": "u", "contentSizeBytes": "10"}},
+                null,
+            ],
             "metadata": {"any": "thing"},
             "news": {"a": null},
         });

@@ -25,16 +25,19 @@ macro_rules! switches {
         }
 
         /// The name of each switch, the values that it takes, and what it does.
-        const DESCRIPTIONS: &[(&str, &str, &str)] = &[$((stringify!($name), $values, concat!($($doc),+)),)*];
+        const DESCRIPTIONS: &[(&str, &str, &str)] =
+            &[$((stringify!($name), $values, concat!($($doc),+)),)*];
     };
 }
 
 switches! {
     /// What a webhook that was refused (an answer that is not tried again) takes with it; both were
     /// seen at Genesys.
-    refused_webhook: RefusedWebhook = RefusedWebhook::Conversation, "\"conversation\" or \"message\"";
+    refused_webhook: RefusedWebhook = RefusedWebhook::Conversation,
+        "\"conversation\" or \"message\"";
     /// The same for a webhook that was tried in vain to the last.
-    exhausted_webhook: ExhaustedWebhook = ExhaustedWebhook::AsRefused, "\"as_refused\", \"conversation\" or \"message\"";
+    exhausted_webhook: ExhaustedWebhook = ExhaustedWebhook::AsRefused,
+        "\"as_refused\", \"conversation\" or \"message\"";
     /// The answer to a receipt for a message that does not exist: 404, or as to any other.
     unknown_receipt: UnknownReceipt = UnknownReceipt::NotFound, "\"not_found\" or \"accept\"";
     /// The answer to a receipt after the final one; it has no effect either way. Refused is 409.
@@ -50,7 +53,8 @@ switches! {
     /// Requests a minute for each token; 0 sets no limit and sends no `inin-ratelimit-*` headers.
     rate_per_minute: u32 = 300, "a number";
     /// The `code` of a 429.
-    limit_code: LimitCode = LimitCode::Plain, "\"too.many.requests\" or \"too.many.requests.retry.after\"";
+    limit_code: LimitCode = LimitCode::Plain,
+        "\"too.many.requests\" or \"too.many.requests.retry.after\"";
     /// The life of the tokens given from now on.
     token_life: Span = Span::secs(86_400), "a duration";
     /// How long after its end a conversation is taken up again (Genesys: 0 to 72 h).

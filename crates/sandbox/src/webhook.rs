@@ -14,9 +14,10 @@ use tokio::sync::Semaphore;
 use crate::app::App;
 use crate::clock::wire_time;
 use crate::faults::{Action, Target};
+use crate::switches::{RefusedWebhook, Switches};
 use crate::transcript::{Direction, Entry, Kind, body_of};
 use crate::verdict::WebhookFault;
-use crate::world::{Outgoing, WebhookEnd};
+use crate::world::{NormalizedMessage, Outgoing, WebhookEnd};
 
 /// How long the fault `reorder` holds a message back.
 const REORDER: Duration = Duration::from_secs(2);
@@ -74,7 +75,6 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
         // It ends with an error, as its sender is dropped.
         let _ = turn.await;
     }
-    let mut over = Some(outgoing.over);
     let mut attempt = 1;
     loop {
         let switches = app.switches();
@@ -82,19 +82,11 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
         match &fault {
             Some(Action::Delay(span)) => app.clock.sleep(span.0).await,
             Some(Action::Reorder) => {
-                over = None;
+                outgoing.over = None;
                 app.clock.sleep(REORDER).await;
             }
-            Some(Action::UnknownField) => {
-                let value = json!({"since": 2031, "parts": [{"a": null}]});
-                outgoing.message.unknown.insert("fieldOfTheFuture", value);
-            }
-            Some(Action::UnknownContent) => {
-                outgoing.message.kind = "Structured";
-                let element = json!({"contentType": "Hologram", "hologram": {"frames": 3}});
-                outgoing.message.content.get_or_insert_default().push(element);
-            }
-            _ => {}
+            Some(fault) => alter(&mut outgoing.message, fault),
+            None => {}
         }
         let Some(destination) = destination(app, &outgoing.integration) else {
             let end = WebhookEnd::Failed("The integration was deleted".to_owned());
@@ -102,45 +94,13 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
             return;
         };
         let limit = switches.webhook_timeout.0;
-        let body = outgoing.message.to_json();
-        let mut wished = None;
-        let mut outcome = match &fault {
-            Some(Action::Status(status)) => Outcome::Answered(*status),
-            _ => call(app, &destination, &body, limit, fault.as_ref(), &mut wished).await,
-        };
-        let note = Note {
-            message: &outgoing.id,
-            integration: &outgoing.integration,
-            conversation: &outgoing.conversation,
-            body: &body,
-            url: &destination.url,
-            attempt,
-        };
-        note.write(app, &outcome, fault.as_ref());
-        if fault == Some(Action::Duplicate) {
-            let second = call(app, &destination, &body, limit, None, &mut None).await;
-            note.write(app, &second, fault.as_ref());
-        }
-        if fault == Some(Action::DropAnswer) {
-            outcome = Outcome::Lost("socket hang up".to_owned());
-        }
-        drop(over.take());
+        let (outcome, wished) =
+            attempt_once(app, &outgoing, &destination, attempt, limit, fault.as_ref()).await;
+        outgoing.over = None;
         if outgoing.once {
             return;
         }
-        if outcome.taken() {
-            app.world().webhook_ended(
-                &outgoing.id,
-                WebhookEnd::Taken,
-                switches.refused_webhook,
-                app.clock.now(),
-            );
-            return;
-        }
-        let retried = outcome.retried();
-        if !retried || attempt > switches.webhook_retries {
-            let end = WebhookEnd::Failed(outcome.explanation());
-            let takes = if retried { switches.exhausted() } else { switches.refused_webhook };
+        if let Some((end, takes)) = end_of(outcome, attempt, &switches) {
             app.world().webhook_ended(&outgoing.id, end, takes, app.clock.now());
             return;
         }
@@ -148,6 +108,76 @@ async fn deliver(app: &App, mut outgoing: Outgoing) {
         app.clock.sleep(switches.webhook_pause.0.max(wished)).await;
         attempt += 1;
     }
+}
+
+/// Puts something into a message that a later version of Genesys might send.
+fn alter(message: &mut NormalizedMessage, fault: &Action) {
+    match fault {
+        Action::UnknownField => {
+            let value = json!({"since": 2031, "parts": [{"a": null}]});
+            message.unknown.insert("fieldOfTheFuture", value);
+        }
+        Action::UnknownContent => {
+            message.kind = "Structured";
+            let element = json!({"contentType": "Hologram", "hologram": {"frames": 3}});
+            message.content.get_or_insert_default().push(element);
+        }
+        _ => {}
+    }
+}
+
+/// Makes one call, and writes it to the transcript. Returns how it ended, and the pause that the
+/// webhook asks for.
+async fn attempt_once(
+    app: &App,
+    outgoing: &Outgoing,
+    destination: &Destination,
+    attempt: u32,
+    limit: Duration,
+    fault: Option<&Action>,
+) -> (Outcome, Option<Duration>) {
+    let body = outgoing.message.to_json();
+    let mut wished = None;
+    let outcome = match fault {
+        Some(Action::Status(status)) => Outcome::Answered(*status),
+        _ => call(app, destination, &body, limit, fault, &mut wished).await,
+    };
+    let note = Note {
+        message: &outgoing.id,
+        integration: &outgoing.integration,
+        conversation: &outgoing.conversation,
+        body: &body,
+        url: &destination.url,
+        attempt,
+    };
+    note.write(app, &outcome, fault);
+    match fault {
+        Some(Action::Duplicate) => {
+            let second = call(app, destination, &body, limit, None, &mut None).await;
+            note.write(app, &second, fault);
+            (outcome, wished)
+        }
+        Some(Action::DropAnswer) => (Outcome::Lost("socket hang up".to_owned()), wished),
+        _ => (outcome, wished),
+    }
+}
+
+/// How the calls for a message have ended, and what a refusal leads to. `None` if there is another
+/// attempt.
+fn end_of(
+    outcome: Outcome,
+    attempt: u32,
+    switches: &Switches,
+) -> Option<(WebhookEnd, RefusedWebhook)> {
+    if outcome.taken() {
+        return Some((WebhookEnd::Taken, switches.refused_webhook));
+    }
+    let retried = outcome.retried();
+    if retried && attempt <= switches.webhook_retries {
+        return None;
+    }
+    let leads_to = if retried { switches.exhausted() } else { switches.refused_webhook };
+    Some((WebhookEnd::Failed(outcome.explanation()), leads_to))
 }
 
 fn destination(app: &App, integration: &str) -> Option<Destination> {
@@ -219,7 +249,9 @@ async fn call(
     };
     tokio::select! {
         outcome = exchange => outcome,
-        () = app.clock.sleep(limit) => Outcome::Lost(format!("timeout of {}ms exceeded", limit.as_millis())),
+        () = app.clock.sleep(limit) => {
+            Outcome::Lost(format!("timeout of {}ms exceeded", limit.as_millis()))
+        }
     }
 }
 

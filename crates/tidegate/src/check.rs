@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use connector::{CheckError, Parts};
+use connector::{BuildParts, CheckError};
 use gateway::SystemClock;
 use genesys::{CallError, Client, Secret};
 use url::Url;
@@ -235,7 +235,7 @@ async fn check_connector(
     http: &HttpClients,
 ) {
     let what = format!("{}: chat service at {}", integration.name, integration.connector.address());
-    let parts = Parts { http: &|url| http.to(url).clone(), clock: Arc::new(SystemClock) };
+    let parts = BuildParts { http: &|url| http.to(url).clone(), clock: Arc::new(SystemClock) };
     let connector = integration.connector.build(&parts).connector;
     match connector.check().await {
         Ok(detail) => lines.ok(what, detail),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connector::http::client_settings;
-use connector::{Built, Parts};
+use connector::{BuildParts, Built};
 use conversation::Clock;
 use gateway::Integration;
 use genesys::{Budget, BudgetConfig, Client};
@@ -100,7 +100,7 @@ pub(crate) fn integration(
         .clients
         .into_iter()
         .map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
-    let parts = Parts { http: &|url| connector.to(url).clone(), clock: Arc::clone(clock) };
+    let parts = BuildParts { http: &|url| connector.to(url).clone(), clock: Arc::clone(clock) };
     let Built { connector, events } = config.connector.build(&parts);
     // The jitter must differ from node to node, but need not be unpredictable.
     let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());

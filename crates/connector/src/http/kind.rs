@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BaseUrl, HttpConfig, HttpConnector, Inbound, Secret, Secrets};
-use crate::{Built, Capabilities, ContentKinds, Keys, Kind, MediaRange, Parts, Settings};
+use crate::{BuildParts, Built, Capabilities, ContentKinds, Keys, Kind, MediaRange, Settings};
 
 /// The kind `http`: any chat service behind the connector protocol.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ impl Settings for HttpConfig {
         self.url.to_string()
     }
 
-    fn build(&self, parts: &Parts<'_>) -> Built {
+    fn build(&self, parts: &BuildParts<'_>) -> Built {
         let client = (parts.http)(self.url.as_url());
         let (secret, clock) = (self.secret.clone(), &parts.clock);
         Built {

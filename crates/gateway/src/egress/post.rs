@@ -270,7 +270,7 @@ impl Post<'_> {
 /// Which refusals are final.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Final {
-    /// Refusals of the body itself. GenesysHealth, such as 403, are about the configuration or about a
+    /// Refusals of the body itself. Others, such as 403, are about the configuration or about a
     /// proxy in between. That can be repaired, and nothing is discarded until then.
     Body,
     /// A 404 as well: the target no longer exists, so there is nothing left to tell.

@@ -116,14 +116,14 @@ struct Batch<'a> {
 }
 
 /// What the answer and the log say about one event.
-struct Labels {
+struct EventLabels {
     index: usize,
     id: Option<String>,
     kind: &'static str,
     names: String,
 }
 
-impl Labels {
+impl EventLabels {
     fn note(&self, why: &str) -> Ignored {
         Ignored { index: self.index, id: self.id.clone(), why: why.to_owned() }
     }
@@ -135,7 +135,7 @@ impl Labels {
 
 impl Batch<'_> {
     /// What an event means. If it cannot be read, or Genesys would refuse it, the answer says why.
-    fn read(&mut self, index: usize, parsed: Parsed) -> Option<(Labels, Meaning)> {
+    fn read(&mut self, index: usize, parsed: Parsed) -> Option<(EventLabels, Meaning)> {
         let (engine, name) = (self.engine, self.name);
         let event = match parsed {
             Ok(event) => event,
@@ -148,7 +148,7 @@ impl Batch<'_> {
         };
         let id = event.event.id().map(str::to_owned);
         let (kind, names) = named(&event.event);
-        let labels = Labels { index, id, kind, names };
+        let labels = EventLabels { index, id, kind, names };
         match meaning(name, event, engine.clock.now()) {
             Ok((meaning, notes)) => {
                 self.reply.changed.extend(notes.iter().map(|note| labels.note(note)));
@@ -164,7 +164,7 @@ impl Batch<'_> {
     }
 
     /// Makes an event durable, or passes typing on, and adds it to the answer.
-    async fn store(&mut self, labels: &Labels, meaning: Meaning) -> Result<(), StoreError> {
+    async fn store(&mut self, labels: &EventLabels, meaning: Meaning) -> Result<(), StoreError> {
         let engine = self.engine;
         let acceptance = match meaning {
             Meaning::Arrivals(arrivals) => accept(engine, arrivals).await?,
@@ -181,9 +181,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn count(&mut self, labels: &Labels, acceptance: &Acceptance) {
+    fn count(&mut self, labels: &EventLabels, acceptance: &Acceptance) {
         let (engine, name) = (self.engine, self.name);
-        let Labels { kind, names, .. } = labels;
+        let EventLabels { kind, names, .. } = labels;
         let word = match acceptance {
             Acceptance::Unknown => "unknown",
             Acceptance::Early => "early",

@@ -103,8 +103,8 @@ fn make(
     Ok(upload)
 }
 
-/// `GET …/{conversationId}/communications/{communicationId}/messages/media/{mediaId}`: one announced
-/// medium, with the `url` of its file once it is valid.
+/// `GET …/{conversationId}/communications/{communicationId}/messages/media/{mediaId}`: one
+/// announced medium, with the `url` of its file once it is valid.
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path((conversation, communication, id)): Path<(String, String, String)>,

@@ -150,7 +150,11 @@ fn answer(topics: &[String]) -> Reply {
 }
 
 fn subscription(topic: &str) -> Value {
-    let mut answer = json!({"id": topic, "state": "Permitted", "selfUri": format!("/api/v2/notifications/topics/{topic}")});
+    let mut answer = json!({
+        "id": topic,
+        "state": "Permitted",
+        "selfUri": format!("/api/v2/notifications/topics/{topic}"),
+    });
     if let Some(reason) = rejection(topic) {
         answer["state"] = "Rejected".into();
         answer["rejectionReason"] = reason.into();

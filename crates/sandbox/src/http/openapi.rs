@@ -45,9 +45,9 @@ impl Operation {
     fn to_json(&self) -> Value {
         let in_path =
             self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let in_path = in_path.map(
-            |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}}),
-        );
+        let schema = json!({"type": "string", "minLength": 1});
+        let in_path = in_path
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": schema}));
         let in_query = self
             .query
             .iter()
@@ -64,10 +64,13 @@ impl Operation {
             "default".to_owned(),
             json!({"description": "An error.", "content": content("error-body")}),
         );
-        let needed = self.needs.join(", ");
+        let description = match self.needs {
+            [] => String::new(),
+            needs => format!("Needs one of: {}.", needs.join(", ")),
+        };
         let mut answer = json!({
             "operationId": self.id,
-            "description": if needed.is_empty() { String::new() } else { format!("Needs one of: {needed}.") },
+            "description": description,
             "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
             "responses": answers,
         });
@@ -91,7 +94,10 @@ fn token() -> Value {
     json!({
         "operationId": "postOauthToken",
         "security": [],
-        "requestBody": {"required": true, "content": {"application/x-www-form-urlencoded": {"schema": grant}}},
+        "requestBody": {
+            "required": true,
+            "content": {"application/x-www-form-urlencoded": {"schema": grant}},
+        },
         "responses": {
             "200": {"description": "A token.", "content": content("oauth-token-response")},
             "default": {"description": "No token.", "content": content("oauth-error")},

@@ -93,7 +93,10 @@ impl Listener {
                     _ => return "the client is gone",
                 },
                 signal = signals.recv() => match signal {
-                    None => return self.close("another socket took over, or too many frames waited").await,
+                    None => {
+                        let why = "another socket took over, or too many frames waited";
+                        return self.close(why).await;
+                    }
                     Some(Signal::Close) => return self.close("closed on purpose").await,
                     Some(Signal::CloseSoon) => {
                         ends_at = Some(crate::clock::later(app.clock.now(), WARNING));

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
-use super::{Refusal, Status, World};
+use super::{Message, Refusal, Status, World};
 use crate::clock::wire_time;
 
 /// How far a slow watcher may fall behind before it must read everything again.
@@ -129,10 +129,20 @@ impl World {
             (Some(_), None) => "ended",
             (Some(_), Some(_)) => "failed",
         };
+        let customer = &conversation.customer;
+        let kind = |message: &Message| {
+            message
+                .normalized
+                .content
+                .iter()
+                .flatten()
+                .next()
+                .map(|each| each["contentType"].clone())
+        };
         Ok(json!({
             "id": id,
             "state": state,
-            "customer": {"id": conversation.customer.id, "name": conversation.customer.display_name()},
+            "customer": {"id": customer.id, "name": customer.display_name()},
             "integration": {"id": conversation.integration, "name": conversation.integration_name},
             "inbound": seat.map_or(0, |seat| seat.inbound),
             "failed": seat.map_or(0, |seat| seat.failed),
@@ -141,7 +151,7 @@ impl World {
                 "outbound": message.outbound,
                 "status": message.status.as_str(),
                 "text": message.normalized.text,
-                "content": message.normalized.content.iter().flatten().next().map(|each| &each["contentType"]),
+                "content": kind(message),
             })),
         }))
     }

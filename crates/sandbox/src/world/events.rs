@@ -116,7 +116,12 @@ fn events_of(conversation: &Conversation, participant: &Participant) -> Vec<(&'s
         }
         "customer" => vec![("customer.end", body(true, json!({"interactingDurationMs": lasted})))],
         "acd" => {
-            let answered = json!({"queueId": QUEUE, "acdOutcome": "ANSWERED", "answeredUserId": AGENT, "connectedDurationMs": lasted});
+            let answered = json!({
+                "queueId": QUEUE,
+                "acdOutcome": "ANSWERED",
+                "answeredUserId": AGENT,
+                "connectedDurationMs": lasted,
+            });
             vec![("acd.end", body(true, answered))]
         }
         _ => Vec::new(),

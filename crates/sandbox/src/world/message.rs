@@ -110,7 +110,7 @@ pub(crate) struct Outgoing {
     /// Resolves when the previous call is over.
     pub(crate) turn: Option<oneshot::Receiver<()>>,
     /// Dropped when this message's first call is over.
-    pub(crate) over: oneshot::Sender<()>,
+    pub(crate) over: Option<oneshot::Sender<()>>,
 }
 
 /// How a message's webhook calls ended.
@@ -293,7 +293,7 @@ fn outbound(
 
 fn take_turn(
     last_call: &mut Option<oneshot::Receiver<()>>,
-) -> (oneshot::Sender<()>, Option<oneshot::Receiver<()>>) {
+) -> (Option<oneshot::Sender<()>>, Option<oneshot::Receiver<()>>) {
     let (over, next) = oneshot::channel();
-    (over, last_call.replace(next))
+    (Some(over), last_call.replace(next))
 }

@@ -135,7 +135,8 @@ impl Profile {
     }
 
     fn reference(&self) -> Value {
-        json!({"id": self.id, "name": self.name, "selfUri": format!("{}/{}", self.kind.path(), self.id)})
+        let uri = format!("{}/{}", self.kind.path(), self.id);
+        json!({"id": self.id, "name": self.name, "selfUri": uri})
     }
 
     /// Whether typing is passed on; `inbound` is from the customer. At Genesys it is off if

@@ -169,7 +169,11 @@ fn in_conversation(message: &Message) -> Value {
         "messageTime": wire_time(message.time),
         "media": [],
         "stickers": [],
-        "messageMetadata": {"type": message.normalized.kind, "events": [], "content": content.collect::<Vec<_>>()},
+        "messageMetadata": {
+            "type": message.normalized.kind,
+            "events": [],
+            "content": content.collect::<Vec<_>>(),
+        },
     });
     if let Some(reason) = &message.failure {
         answer["errorInfo"] = error_info(reason);

@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn parameters_are_filled_in_everywhere() {
         let response: Response = serde_json::from_value(json!({
-            "text": "Hello {{name}}, your visit is on {{day}}.", "header": "For {{name}}", "footer": "{{unknown}}",
+            "text": "Hello {{name}}, your visit is on {{day}}.",
+            "header": "For {{name}}",
+            "footer": "{{unknown}}",
         }))
         .unwrap();
         let parameter =

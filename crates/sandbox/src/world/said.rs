@@ -77,8 +77,14 @@ impl Said {
     /// Checks that the webhook and reads can show it.
     pub(crate) fn check(&self, schemas: &Schemas) -> Result<(), Invalid> {
         let party = json!({"id": "x"});
-        let channel = json!({"id": "x", "platform": "Open", "type": "Private", "to": party, "from": party,
-            "time": "2026-11-20T09:11:04.500Z"});
+        let channel = json!({
+            "id": "x",
+            "platform": "Open",
+            "type": "Private",
+            "to": party,
+            "from": party,
+            "time": "2026-11-20T09:11:04.500Z",
+        });
         let webhook =
             json!({"id": "x", "channel": channel, "type": "Structured", "content": self.content});
         let read = json!({

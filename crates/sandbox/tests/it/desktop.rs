@@ -134,7 +134,10 @@ async fn a_page_that_watches_is_told_what_changed_and_who_types() {
     };
     until(r#""all":true"#).await;
     let typing = json!({
-        "channel": {"from": {"id": CUSTOMER, "idType": "Opaque"}, "time": "2026-11-20T09:10:59.120Z"},
+        "channel": {
+            "from": {"id": CUSTOMER, "idType": "Opaque"},
+            "time": "2026-11-20T09:10:59.120Z",
+        },
         "events": [{"eventType": "Typing"}],
     });
     bench.post(&bench.inbound("event"), &typing).await.json();

@@ -266,7 +266,15 @@ async fn read(bench: &Bench, file: &str, theirs: &Value) -> Value {
                 bench.settled(&id).await;
                 let failed = message["messageStatus"] == "delivery-failed";
                 let theirs = if failed {
-                    json!({"status": "Failed", "reasons": [{"code": "GeneralError", "message": "Request failed with status code 404"}]})
+                    json!({
+                        "status": "Failed",
+                        "reasons": [
+                            {
+                                "code": "GeneralError",
+                                "message": "Request failed with status code 404",
+                            },
+                        ],
+                    })
                 } else {
                     json!({"status": "Delivered"})
                 };

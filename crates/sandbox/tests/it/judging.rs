@@ -286,8 +286,13 @@ fn channel() -> Value {
     json!({
         "messageId": "m-1",
         "from": {
-            "id": "yusuf", "idType": "Opaque", "nickname": "Noor", "firstName": "Noor", "lastName": "Haddad",
-            "image": "https://files.example/noor.png", "email": "noor@example.org",
+            "id": "yusuf",
+            "idType": "Opaque",
+            "nickname": "Noor",
+            "firstName": "Noor",
+            "lastName": "Haddad",
+            "image": "https://files.example/noor.png",
+            "email": "noor@example.org",
         },
         "time": "2026-11-20T09:10:59.120Z",
         "metadata": {"subType": "None", "customAttributes": {"orderNumber": "A-10077"}},
@@ -298,9 +303,19 @@ fn attachment() -> Value {
     json!({
         "contentType": "Attachment",
         "attachment": {
-            "id": "a-1", "mediaType": "File", "url": "https://files.example/y.pdf", "mime": "application/pdf",
-            "text": "The form", "sha256": "0", "filename": "y.pdf", "contentSizeBytes": 10,
-            "thumbnail": {"url": "https://files.example/y.png", "mime": "image/png", "contentSizeBytes": 10},
+            "id": "a-1",
+            "mediaType": "File",
+            "url": "https://files.example/y.pdf",
+            "mime": "application/pdf",
+            "text": "The form",
+            "sha256": "0",
+            "filename": "y.pdf",
+            "contentSizeBytes": 10,
+            "thumbnail": {
+                "url": "https://files.example/y.png",
+                "mime": "image/png",
+                "contentSizeBytes": 10,
+            },
         },
     })
 }
@@ -313,9 +328,22 @@ async fn what_a_middleware_posts_is_judged_first() {
     failed["reasons"] =
         json!([{"code": "MessageExpired", "message": "The chat was not ready in time."}]);
     let bench = &court.bench;
-    let of_old = json!({"id": bench.integration, "platform": "Open", "type": "Private", "to": {"id": bench.integration},
-        "from": {"id": "yusuf", "idType": "Opaque"}, "time": "2026-11-20T09:10:59.120Z", "messageId": "m-9"});
-    let mut receipt_of_old = json!({"id": message, "type": "Receipt", "status": "Read", "channel": of_old, "isFinalReceipt": false});
+    let of_old = json!({
+        "id": bench.integration,
+        "platform": "Open",
+        "type": "Private",
+        "to": {"id": bench.integration},
+        "from": {"id": "yusuf", "idType": "Opaque"},
+        "time": "2026-11-20T09:10:59.120Z",
+        "messageId": "m-9",
+    });
+    let mut receipt_of_old = json!({
+        "id": message,
+        "type": "Receipt",
+        "status": "Read",
+        "channel": of_old,
+        "isFinalReceipt": false,
+    });
     receipt_of_old["channel"]["from"]["id"] = bench.integration.clone().into();
     receipt_of_old["channel"]["to"]["id"] = CUSTOMER.into();
     let tapped = json!({"type": "QuickReply", "text": "Yes", "payload": "yes", "id": "1"});
@@ -323,7 +351,12 @@ async fn what_a_middleware_posts_is_judged_first() {
         call(
             Method::POST,
             bench.inbound("message"),
-            json!({"channel": channel(), "text": "Here.", "content": [attachment()], "metadata": {"a": "b"}}),
+            json!({
+                "channel": channel(),
+                "text": "Here.",
+                "content": [attachment()],
+                "metadata": {"a": "b"},
+            }),
         ),
         call(
             Method::POST,
@@ -333,7 +366,11 @@ async fn what_a_middleware_posts_is_judged_first() {
         call(
             Method::POST,
             bench.inbound("structured/response"),
-            json!({"channel": channel(), "buttonResponse": tapped, "originatingMessageId": message}),
+            json!({
+                "channel": channel(),
+                "buttonResponse": tapped,
+                "originatingMessageId": message,
+            }),
         ),
         call(
             Method::POST,
@@ -345,7 +382,13 @@ async fn what_a_middleware_posts_is_judged_first() {
         call(
             Method::POST,
             format!("{MESSAGES}/inbound/open"),
-            json!({"type": "Text", "channel": of_old, "text": "Of old.", "content": [attachment()], "direction": "Inbound"}),
+            json!({
+                "type": "Text",
+                "channel": of_old,
+                "text": "Of old.",
+                "content": [attachment()],
+                "direction": "Inbound",
+            }),
         ),
         call(Method::POST, format!("{MESSAGES}/inbound/open"), receipt_of_old),
     ];
@@ -356,7 +399,8 @@ async fn what_a_middleware_posts_is_judged_first() {
 async fn what_an_administrator_sets_is_judged_first() {
     let mut court = Court::opens(SETTINGS).await;
     let integration = json!({
-        "name": "Harbour Chat", "outboundNotificationWebhookUrl": "https://bridge.example.net/genesys",
+        "name": "Harbour Chat",
+        "outboundNotificationWebhookUrl": "https://bridge.example.net/genesys",
         "outboundNotificationWebhookSignatureSecretToken": "local-test-secret-0123456789",
         "webhookHeaders": {"X-Bridge-Tenant": "harbour"},
         "supportedContent": {"id": "openMessagingDefault"},
@@ -368,15 +412,25 @@ async fn what_an_administrator_sets_is_judged_first() {
     let id = |made: Value| made["id"].as_str().unwrap().to_owned();
     let (settings, contents) =
         (format!("{MESSAGING}/settings"), format!("{MESSAGING}/supportedcontent"));
-    let setting = json!({"name": "one", "event": {"typing": {"on": {"inbound": "Enabled", "outbound": "Disabled"}}}});
-    let content = json!({"name": "one", "mediaTypes": {"allow": {"inbound": [{"type": "image/*"}], "outbound": [{"type": "*/*"}]}}});
+    let setting = json!({
+        "name": "one",
+        "event": {"typing": {"on": {"inbound": "Enabled", "outbound": "Disabled"}}},
+    });
+    let content = json!({
+        "name": "one",
+        "mediaTypes": {"allow": {"inbound": [{"type": "image/*"}], "outbound": [{"type": "*/*"}]}},
+    });
     let first = id(court.bench.post(&settings, &setting).await.json());
     let second = id(court.bench.post(&contents, &content).await.json());
     let channel = id(court.bench.post("/api/v2/notifications/channels", &json!({})).await.json());
     let topics =
         json!([{"id": format!("v2.detail.events.conversation.{}.user.end", court.conversation)}]);
     let subscriptions = format!("/api/v2/notifications/channels/{channel}/subscriptions");
-    let identity = json!({"division": {"id": "home"}, "resolveIdentities": true, "externalSource": {"id": "crm"}});
+    let identity = json!({
+        "division": {"id": "home"},
+        "resolveIdentities": true,
+        "externalSource": {"id": "crm"},
+    });
     let calls = [
         call(Method::POST, INTEGRATIONS, integration.clone()),
         call(Method::PATCH, format!("{INTEGRATIONS}/{made}"), integration),
@@ -394,7 +448,12 @@ async fn what_an_administrator_sets_is_judged_first() {
         call(
             Method::PUT,
             format!("{MESSAGING}/threadingtimeline"),
-            json!({"settings": [{"messengerType": "open", "timeoutInMinutes": 60}, {"messengerType": "sms", "timeoutInMinutes": 5}]}),
+            json!({
+                "settings": [
+                    {"messengerType": "open", "timeoutInMinutes": 60},
+                    {"messengerType": "sms", "timeoutInMinutes": 5},
+                ],
+            }),
         ),
         call(Method::PUT, subscriptions.clone(), topics.clone()),
         call(Method::POST, subscriptions, topics),
@@ -410,8 +469,13 @@ async fn what_an_agent_does_is_judged_first() {
     assert_eq!(court.bench.put("/sandbox/responses/visit", &response).await.status, 204);
     let template = json!({"responseId": "visit", "parameters": [{"id": "name", "value": "Noor"}]});
     let conversation = format!("{MESSAGES}/{}", court.conversation);
-    let agentless = json!({"fromAddress": court.bench.integration, "toAddress": "yusuf", "toAddressMessengerType": "open",
-        "textBody": "Today.", "useExistingActiveConversation": true});
+    let agentless = json!({
+        "fromAddress": court.bench.integration,
+        "toAddress": "yusuf",
+        "toAddressMessengerType": "open",
+        "textBody": "Today.",
+        "useExistingActiveConversation": true,
+    });
     let calls = [
         call(Method::POST, court.communication("messages"), json!({"textBody": "On its way."})),
         call(Method::POST, court.communication("messages"), json!({"messagingTemplate": template})),
@@ -451,7 +515,15 @@ async fn what_a_script_steers_is_judged_first() {
     let mut court = Court::opens(STEERING).await;
     let card = json!({"title": "A", "description": "B", "image": "https://files.example/a.png",
         "actions": [{"type": "Link", "text": "Open", "url": "https://files.example"}]});
-    let picture = json!({"contentType": "Attachment", "attachment": {"mediaType": "Image", "mime": "image/png", "url": "https://files.example/a.png", "contentSizeBytes": 10}});
+    let picture = json!({
+        "contentType": "Attachment",
+        "attachment": {
+            "mediaType": "Image",
+            "mime": "image/png",
+            "url": "https://files.example/a.png",
+            "contentSizeBytes": 10,
+        },
+    });
     let content = json!([{"contentType": "Card", "card": card}]);
     let desktop = format!("/sandbox/desktop/conversations/{}", court.conversation);
     let calls = [
@@ -468,12 +540,23 @@ async fn what_a_script_steers_is_judged_first() {
         call(
             Method::POST,
             "/sandbox/agent/send",
-            json!({"customer": CUSTOMER, "content": [{"contentType": "Carousel", "carousel": {"cards": [card]}}]}),
+            json!({
+                "customer": CUSTOMER,
+                "content": [{"contentType": "Carousel", "carousel": {"cards": [card]}}],
+            }),
         ),
         call(
             Method::POST,
             "/sandbox/agent/send",
-            json!({"customer": CUSTOMER, "content": [{"contentType": "QuickReply", "quickReply": {"text": "Yes", "payload": "yes", "action": "Message"}}]}),
+            json!({
+                "customer": CUSTOMER,
+                "content": [
+                    {
+                        "contentType": "QuickReply",
+                        "quickReply": {"text": "Yes", "payload": "yes", "action": "Message"},
+                    },
+                ],
+            }),
         ),
         call(
             Method::POST,
@@ -525,9 +608,21 @@ async fn what_a_script_steers_is_judged_first() {
 async fn null_is_absent_and_the_unknown_is_left_out() {
     let court = Court::opens(&[]).await;
     let bench = &court.bench;
-    let from = json!({"id": "noor", "idType": "Opaque", "nickname": null, "firstName": null, "image": null, "mood": null});
+    let from = json!({
+        "id": "noor",
+        "idType": "Opaque",
+        "nickname": null,
+        "firstName": null,
+        "image": null,
+        "mood": null,
+    });
     let nulls = json!({
-        "channel": {"messageId": null, "from": from, "time": "2026-11-28T19:16:51Z", "metadata": {"customAttributes": {"a": null}}},
+        "channel": {
+            "messageId": null,
+            "from": from,
+            "time": "2026-11-28T19:16:51Z",
+            "metadata": {"customAttributes": {"a": null}},
+        },
         "text": "hello", "content": null, "metadata": {"a": null}, "news": null,
     });
     let answer = bench.post(&bench.inbound("message"), &nulls).await.json();
@@ -535,26 +630,48 @@ async fn null_is_absent_and_the_unknown_is_left_out() {
     assert_eq!(answer.get("content"), None);
     let sized = json!({
         "channel": {"from": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-28T19:16:51Z"},
-        "content": [{"contentType": "Attachment", "attachment": {"mediaType": "File", "url": "https://files.example/y",
-            "mime": "a/b", "contentSizeBytes": "10", "news": {"a": 1}}}],
+        "content": [{
+            "contentType": "Attachment",
+            "attachment": {
+                "mediaType": "File",
+                "url": "https://files.example/y",
+                "mime": "a/b",
+                "contentSizeBytes": "10",
+                "news": {"a": 1},
+            },
+        }],
     });
     let answer = bench.post(&bench.inbound("message"), &sized).await.json();
     let expected = json!({"mediaType": "File", "url": "https://files.example/y", "mime": "a/b"});
     assert_eq!(answer["content"], json!([{"contentType": "Attachment", "attachment": expected}]));
     let receipt = json!({
-        "id": court.message, "status": "Delivered", "isFinalReceipt": true, "reasons": null, "direction": "Outbound",
-        "channel": {"to": {"id": CUSTOMER, "nickname": null, "idType": null}, "time": "2026-11-20T09:14:04.900Z"},
+        "id": court.message,
+        "status": "Delivered",
+        "isFinalReceipt": true,
+        "reasons": null,
+        "direction": "Outbound",
+        "channel": {
+            "to": {"id": CUSTOMER, "nickname": null, "idType": null},
+            "time": "2026-11-20T09:14:04.900Z",
+        },
     });
     bench.post(&bench.inbound("receipt"), &receipt).await.json();
     assert_eq!(bench.details(&court.message).await["status"], "delivery-success");
     let integration = json!({
-        "name": "b", "outboundNotificationWebhookUrl": "https://bridge.example.net/x", "webhookHeaders": null,
-        "outboundNotificationWebhookSignatureSecretToken": "local-test-secret-0123456789", "supportedContent": null, "id": null,
+        "name": "b",
+        "outboundNotificationWebhookUrl": "https://bridge.example.net/x",
+        "webhookHeaders": null,
+        "outboundNotificationWebhookSignatureSecretToken": "local-test-secret-0123456789",
+        "supportedContent": null,
+        "id": null,
     });
     bench.post(INTEGRATIONS, &integration).await.json();
     let bom = format!(
         "\u{feff}{}",
-        json!({"channel": {"from": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-28T19:16:51Z"}, "text": "x"})
+        json!({
+            "channel": {"from": {"id": "noor", "idType": "Opaque"}, "time": "2026-11-28T19:16:51Z"},
+            "text": "x",
+        })
     );
     let posted = bench
         .request(Method::POST, &bench.inbound("message"))
@@ -602,7 +719,10 @@ async fn a_400_says_which_field_and_why() {
             "{error}"
         );
     }
-    let silent = json!({"channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}, "content": [{"contentType": "Location", "location": {}}]});
+    let silent = json!({
+        "channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"},
+        "content": [{"contentType": "Location", "location": {}}],
+    });
     let error = bench.post(&bench.inbound("message"), &silent).await.value();
     assert_eq!(error["details"][0]["fieldName"], "content[0].attachment");
     let told =

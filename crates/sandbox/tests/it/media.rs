@@ -135,10 +135,8 @@ async fn a_medium_that_is_not_as_announced_or_not_allowed_is_invalid() {
         .json();
     assert_valid("media-listing", &listed);
     assert_eq!((&listed["total"], listed["entities"].as_array().unwrap().len()), (&json!(3), 2));
-    assert_eq!(
-        agent.bench.get(&format!("{}/messages/media?status=valid", agent.path)).await.json()["total"],
-        0
-    );
+    let valid = format!("{}/messages/media?status=valid", agent.path);
+    assert_eq!(agent.bench.get(&valid).await.json()["total"], 0);
     assert_eq!(agent.bench.get(&format!("{}/messages/media/none", agent.path)).await.status, 404);
     let elsewhere =
         format!("{MESSAGES}/{}/communications/nobody/messages/media", agent.conversation);
@@ -151,7 +149,8 @@ async fn a_medium_that_says_nothing_of_its_file_is_uploaded_as_a_form() {
     let made = agent.bench.post(&format!("{}/messages/media", agent.path), &json!({})).await.json();
     assert_valid("media-data", &made);
     let form = [
-        "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.gif\"\r\nContent-Type: image/gif\r\n\r\n",
+        "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.gif\"\r\n",
+        "Content-Type: image/gif\r\n\r\n",
         "GIF89a",
         "\r\n--edge--\r\n",
     ]
@@ -197,7 +196,11 @@ async fn a_canned_response_is_a_notification_or_what_it_holds() {
     let put = async |id: &str, body: Value| {
         agent.bench.put(&format!("/sandbox/responses/{id}"), &body).await.status
     };
-    let visit = json!({"text": "Hello {{name}}, your visit is on Monday.", "header": "Reminder", "footer": "Reply STOP to end"});
+    let visit = json!({
+        "text": "Hello {{name}}, your visit is on Monday.",
+        "header": "Reminder",
+        "footer": "Reply STOP to end",
+    });
     assert_eq!(put("visit", visit).await, 204);
     let card = json!({"contentType": "Card", "card": {"title": "Track parcel", "actions": []}});
     assert_eq!(put("card", json!({"text": "", "content": [card]})).await, 204);
@@ -220,7 +223,9 @@ async fn a_canned_response_is_a_notification_or_what_it_holds() {
     assert_eq!(template["body"]["parameters"], json!([{"name": "name", "text": "Noor"}]));
     assert_eq!(shown["content"], json!([card]));
     let agentless = json!({
-        "fromAddress": agent.bench.integration, "toAddress": CUSTOMER, "toAddressMessengerType": "open",
+        "fromAddress": agent.bench.integration,
+        "toAddress": CUSTOMER,
+        "toAddressMessengerType": "open",
         "messagingTemplate": {"responseId": "visit"},
     });
     assert_eq!(agent.bench.post(&format!("{MESSAGES}/agentless"), &agentless).await.status, 400);

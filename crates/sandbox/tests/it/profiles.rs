@@ -93,9 +93,17 @@ async fn in_force(bench: &Bench, path: &str, field: &str, body: &Value) {
 }
 
 fn picture_and_text() -> Value {
-    let attachment = |mime: &str| json!({"contentType": "Attachment", "attachment": {"mediaType": "File", "mime": mime, "url": "https://example.invalid/a"}});
+    let attachment = |mime: &str| {
+        json!({
+            "contentType": "Attachment",
+            "attachment": {"mediaType": "File", "mime": mime, "url": "https://example.invalid/a"},
+        })
+    };
     json!({
-        "channel": {"from": {"id": CUSTOMER, "idType": "Opaque"}, "time": "2026-11-20T09:10:59.120Z"},
+        "channel": {
+            "from": {"id": CUSTOMER, "idType": "Opaque"},
+            "time": "2026-11-20T09:10:59.120Z",
+        },
         "text": "See these.",
         "content": [attachment("image/png"), attachment("application/pdf")],
     })
@@ -110,11 +118,30 @@ async fn an_attachment_that_is_not_allowed_is_dropped_inbound_and_refused_outbou
         2,
         "everything is allowed inbound at first"
     );
-    let send = |mime: &str| json!({"customer": CUSTOMER, "content": [{"contentType": "Attachment", "attachment": {"mediaType": "File", "mime": mime, "url": "https://example.invalid/a"}}]});
+    let send = |mime: &str| {
+        json!({
+            "customer": CUSTOMER,
+            "content": [
+                {
+                    "contentType": "Attachment",
+                    "attachment": {
+                        "mediaType": "File",
+                        "mime": mime,
+                        "url": "https://example.invalid/a",
+                    },
+                },
+            ],
+        })
+    };
     assert_eq!(bench.post("/sandbox/agent/send", &send("application/pdf")).await.status, 400);
     assert_eq!(bench.post("/sandbox/agent/send", &send("image/gif")).await.status, 200);
 
-    let types = json!({"name": "papers", "mediaTypes": {"allow": {"inbound": [{"type": "image/*"}], "outbound": [{"type": "application/pdf"}]}}});
+    let types = json!({
+        "name": "papers",
+        "mediaTypes": {
+            "allow": {"inbound": [{"type": "image/*"}], "outbound": [{"type": "application/pdf"}]},
+        },
+    });
     in_force(&bench, CONTENT, "supportedContent", &types).await;
     let taken = bench.post(&bench.inbound("message"), &picture_and_text()).await.json();
     assert_eq!(taken["text"], "See these.");
@@ -140,7 +167,10 @@ async fn a_setting_stops_typing_in_both_directions() {
     let bench = Bench::start().await;
     let conversation = bench.customer_writes(CUSTOMER).await;
     let typing = format!("{}/typing", bench.communication(&conversation).await);
-    let off = json!({"name": "quiet", "event": {"typing": {"on": {"inbound": "Disabled", "outbound": "Disabled"}}}});
+    let off = json!({
+        "name": "quiet",
+        "event": {"typing": {"on": {"inbound": "Disabled", "outbound": "Disabled"}}},
+    });
     in_force(&bench, SETTINGS, "messagingSetting", &off).await;
     assert_eq!(bench.post(&typing, &example("agent-02-typing.json")).await.status, 202);
     bench.put("/sandbox/switches", &json!({"event_starts_conversation": true})).await.json();
@@ -166,7 +196,11 @@ async fn the_threading_timeline_says_when_a_conversation_is_taken_up_again() {
     let shown = bench.get(THREADING).await.json();
     assert_valid("threading-timeline", &shown);
     assert_eq!(shown["settings"][0], json!({"messengerType": "open", "timeoutInMinutes": 4320}));
-    let timeline = |minutes: i64| json!({"settings": [{"messengerType": "open", "timeoutInMinutes": minutes}]});
+    let timeline = |minutes: i64| {
+        json!({
+            "settings": [{"messengerType": "open", "timeoutInMinutes": minutes}],
+        })
+    };
     assert_eq!(
         bench.put(THREADING, &timeline(10)).await.json()["settings"][0]["timeoutInMinutes"],
         10
@@ -197,7 +231,10 @@ async fn identity_resolution_is_kept() {
     let bench = Bench::start().await;
     let path = format!("{IDENTITY}/{}", bench.integration);
     assert_eq!(bench.get(&path).await.json()["resolveIdentities"], false);
-    let wanted = json!({"resolveIdentities": true, "division": {"id": "77777777-aaaa-4bbb-8ccc-000000000001"}});
+    let wanted = json!({
+        "resolveIdentities": true,
+        "division": {"id": "77777777-aaaa-4bbb-8ccc-000000000001"},
+    });
     let changed = bench.put(&path, &wanted).await.json();
     assert_valid("identity-resolution", &changed);
     assert_eq!(

@@ -13,7 +13,8 @@ use crate::support::{Answer, Bench, MESSAGES, eventually, receipt};
 async fn a_body_may_have_so_many_bytes() {
     let bench = Bench::start().await;
     let body = |length: usize| {
-        let start = r#"{"channel":{"from":{"id":"c","idType":"Opaque"},"time":"2026-11-20T09:10:59Z"},"text":""#;
+        let channel = r#"{"from":{"id":"c","idType":"Opaque"},"time":"2026-11-20T09:10:59Z"}"#;
+        let start = format!(r#"{{"channel":{channel},"text":""#);
         format!("{start}{}\"}}", "x".repeat(length - start.len() - 2))
     };
     for (length, status) in [(512_000, 200), (512_001, 413)] {
@@ -43,9 +44,14 @@ async fn hostile_bodies_are_refused() {
             assert_eq!(answer.status, 400, "{path}");
         }
     }
-    let empty = json!({"channel": {"from": {"id": "", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}, "text": "x"});
+    let empty = json!({
+        "channel": {"from": {"id": "", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"},
+        "text": "x",
+    });
     assert_eq!(bench.post(&bench.inbound("message"), &empty).await.status, 400);
-    let silent = json!({"channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"}});
+    let silent = json!({
+        "channel": {"from": {"id": "x", "idType": "Opaque"}, "time": "2026-11-20T09:10:59Z"},
+    });
     assert_eq!(bench.post(&bench.inbound("message"), &silent).await.status, 400);
 }
 

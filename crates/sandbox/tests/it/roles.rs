@@ -25,7 +25,10 @@ async fn a_role_without_the_permission_gets_403() {
     let mut bench = Bench::start().await;
     let conversation = bench.customer_writes(CUSTOMER).await;
     let message = bench.agent_writes(CUSTOMER, "hello").await;
-    let role = json!({"secret": "secret", "permissions": ["messaging:integration:view", "conversation:message:receive"]});
+    let role = json!({
+        "secret": "secret",
+        "permissions": ["messaging:integration:view", "conversation:message:receive"],
+    });
     assert_eq!(bench.put("/sandbox/clients/small", &role).await.status, 204);
     bench.token = token_of(&bench, "small").await.unwrap();
 

@@ -1,5 +1,6 @@
 //! The sandbox's transcript, written while it happens: one JSON object a line.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufWriter, Write, stdout};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ impl Writer {
     pub(super) async fn finish(self) -> Result<(), Failure> {
         // It may have ended already, by an error.
         let _ = self.finish.send(());
-        let failed = |error: &dyn std::fmt::Display| {
+        let failed = |error: Box<dyn Error>| {
             Failure::failed(
                 format_args!("the transcript cannot be written to {}", self.path.display()),
                 error,
@@ -56,8 +57,8 @@ impl Writer {
         };
         match self.task.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(error) => Err(failed(&error)),
+            Ok(Err(error)) => Err(failed(error.into())),
+            Err(error) => Err(failed(error.into())),
         }
     }
 }

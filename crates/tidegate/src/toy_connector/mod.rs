@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use connector::protocol::{self, BadEvent, NotEvents};
 use connector::{
-    Built, Capabilities, CheckError, Connector, ContentKinds, EventSource, EventsRefused, Forward,
-    IncomingEvent, Keys, Kind, Open, Parts, Settings, Typing,
+    BuildParts, Built, Capabilities, CheckError, Connector, ContentKinds, EventSource,
+    EventsRefused, Forward, IncomingEvent, Keys, Kind, Open, Settings, Typing,
 };
 use conversation::{AttemptOutcome, ConversationId, OpenOutcome, SessionId};
 
@@ -74,7 +74,7 @@ impl Settings for FileSettings {
         self.path.display().to_string()
     }
 
-    fn build(&self, _: &Parts<'_>) -> Built {
+    fn build(&self, _: &BuildParts<'_>) -> Built {
         let Self { path, token } = self.clone();
         Built {
             connector: Arc::new(FileConnector { path, capabilities: self.capabilities() }),
@@ -124,7 +124,7 @@ impl Connector for FileConnector {
 
 impl EventSource for TokenEvents {
     fn verify(&self, headers: &HeaderMap, _: &[u8]) -> Result<(), EventsRefused> {
-        let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if given == Some(format!("Bearer {}", self.token).as_bytes()) {
             Ok(())
         } else {
