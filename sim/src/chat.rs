@@ -299,11 +299,16 @@ impl SimConnector {
             let refused = world.fault(world.plan.faults.chat_refuses);
             let body = if refused {
                 world.chat().room(&conversation).shaking = false;
-                json!({ "type": "session.refused", "id": event, "conversation": conversation.as_str() })
+                json!({
+                    "type": "session.refused", "id": event,
+                    "conversation": conversation.as_str(),
+                })
             } else {
                 let session = world.chat().room(&conversation).open();
-                json!({ "type": "session.opened", "id": event, "conversation": conversation.as_str(),
-                    "session": session.as_str() })
+                json!({
+                    "type": "session.opened", "id": event,
+                    "conversation": conversation.as_str(), "session": session.as_str(),
+                })
             };
             traffic::tell(world, event, body, Duration::ZERO).await;
         });
@@ -318,8 +323,10 @@ impl SimConnector {
         ));
         if world.dice(0.5) {
             let event = world.chat().event();
-            let body = json!({ "type": "session.closed", "id": event, "conversation": conversation.as_str(),
-                "session": session.as_str() });
+            let body = json!({
+                "type": "session.closed", "id": event,
+                "conversation": conversation.as_str(), "session": session.as_str(),
+            });
             let pause = world.between(0, 2_000);
             tokio::spawn(traffic::tell(world, event, body, pause));
         }
@@ -342,7 +349,10 @@ pub(crate) async fn comings(world: Arc<World>) {
                 world.tell(format_args!("chat      customer {customer} leaves"));
                 world.chat().room(&conversation).forget();
                 let sent = world.told().0;
-                let body = json!({ "type": "session.closed", "id": event, "conversation": conversation.as_str() });
+                let body = json!({
+                    "type": "session.closed", "id": event,
+                    "conversation": conversation.as_str(),
+                });
                 let world = Arc::clone(&world);
                 tokio::spawn(async move {
                     traffic::tell(Arc::clone(&world), event, body, Duration::ZERO).await;
@@ -352,7 +362,10 @@ pub(crate) async fn comings(world: Arc<World>) {
             2 => {
                 world.tell(format_args!("chat      loses the session of customer {customer}"));
                 world.chat().room(&conversation).forget();
-                let body = json!({ "type": "session.lost", "id": event, "conversation": conversation.as_str() });
+                let body = json!({
+                    "type": "session.lost", "id": event,
+                    "conversation": conversation.as_str(),
+                });
                 tokio::spawn(traffic::tell(Arc::clone(&world), event, body, Duration::ZERO));
             }
             _ => {

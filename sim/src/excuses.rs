@@ -39,7 +39,7 @@ pub(crate) async fn watch(world: Arc<World>) {
                 .lease_written(conversation)
                 .map_or(Duration::ZERO, |at| world.at(at));
             let driven = holder.as_ref().is_some_and(|node| {
-                fit.contains_key(node) && world.database.relies(node, conversation)
+                fit.contains_key(node) && world.database.has_valid_lease(node, conversation)
             });
             let mut ledger = world.ledger();
             let away = ledger.in_time.away(number);

@@ -268,11 +268,12 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
         (&Method::GET, [.., "messages", id]) => {
             let state =
                 if world.genesys().gone.contains(*id) { "disconnected" } else { "connected" };
-            let participant = |purpose: &str| json!({ "id": format!("{id}-{purpose}"), "purpose": purpose, "state": state });
-            answer(
-                StatusCode::OK,
-                &json!({ "id": id, "participants": [participant("customer"), participant("agent")] }),
-            )
+            let participant = |purpose: &str| {
+                let id = format!("{id}-{purpose}");
+                json!({ "id": id, "purpose": purpose, "state": state })
+            };
+            let participants = [participant("customer"), participant("agent")];
+            answer(StatusCode::OK, &json!({ "id": id, "participants": participants }))
         }
         (&Method::PATCH, [.., "messages", id, "participants", _]) => {
             world.genesys().gone.insert((*id).to_owned());

@@ -103,13 +103,13 @@ impl Away {
     /// Returns since when another node could have taken the lease over.
     pub(crate) fn see(&mut self, seen: LeaseSeen) -> Duration {
         let LeaseSeen { holder, written, leaves, stalls } = seen;
-        // A node that renews its lease rightly keeps the others from taking it, unless it is about
-        // to end. If it is fit and does not rely on the lease, only its first renewal counts: the
-        // next takeover has to end that.
+        // A node's renewals rightly keep the others from taking its lease, unless it is about to
+        // end. If it is fit and does not rely on the lease, only its first renewal counts: the next
+        // takeover has to end that.
         let stalled = std::mem::replace(&mut self.stalls, stalls);
-        let ends = leaves || (stalls && stalled);
+        let uncounted = leaves || (stalls && stalled);
         match &self.lease {
-            Some((before, since)) if ends && *before == holder => *since,
+            Some((before, since)) if uncounted && *before == holder => *since,
             Some(_) | None => {
                 self.lease = Some((holder, written));
                 written

@@ -13,7 +13,7 @@ use crate::run::{self, Verdict};
 /// How many seeds may pass before a mistake must be found.
 const MOST_SEEDS: u64 = 2_000;
 
-/// A mistake.
+/// A deliberate mistake that a simulation can run with, by where it is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// A mistake of the store.

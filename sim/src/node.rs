@@ -37,7 +37,7 @@ impl Node {
         self.process = Some(Running { name, gate, router: inside.router(), inside: Some(inside) });
     }
 
-    /// `kill -9`.
+    /// `kill -9`: the process never answers or asks again. A dead one stays as it is.
     pub(crate) fn kill(&mut self, world: &World) {
         if let Some(process) = &self.process
             && !process.gate.is_dead()

@@ -16,7 +16,7 @@ pub(crate) async fn watch(world: Arc<World>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let running = world.running();
-        let twice = world.database.relied_on_twice(|name| running.iter().any(|one| one == name));
+        let twice = world.database.shards_held_twice(|name| running.iter().any(|one| one == name));
         if let Some(first) = twice.first() {
             let more = twice.len() - 1;
             return world.breach(format!("I9: {first}, and {more} more are relied on twice"));
@@ -33,12 +33,12 @@ impl World {
     /// Why a node must not make calls for this conversation now; `None` if it may.
     pub(crate) fn stranger(&self, node: &str, conversation: &ConversationId) -> Option<String> {
         let running = self.running();
-        let relying = self.database.relying(conversation);
+        let holders = self.database.valid_holders(conversation);
         let holder = self.database.holder(conversation);
-        let other = relying.iter().find(|name| *name != node && running.contains(name));
+        let other = holders.iter().find(|name| *name != node && running.contains(name));
         if let Some(other) = other {
             Some(format!("I9: {other} relies on the conversation's lease"))
-        } else if !relying.iter().any(|name| name == node) {
+        } else if !holders.iter().any(|name| name == node) {
             Some(format!("I9: its lease has run out, the conversation is {holder:?}'s"))
         } else if holder.as_deref() != Some(node) && !self.weather().leases_lost {
             Some(format!("I9: the conversation is {holder:?}'s"))

@@ -22,7 +22,7 @@ use crate::rooms::Rooms;
 /// 2026-11-20T09:00:00Z, when every simulation begins.
 const BEGINNING: i64 = 1_795_165_200_000;
 
-/// One simulation.
+/// What one simulation consists of, shared by everything that acts in it.
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) integration: IntegrationName,

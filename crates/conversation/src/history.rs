@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::invariant::Invariant;
 use crate::owed::{Fate, Owed, PostResult};
 use crate::record::Record;
 use crate::{AttemptOutcome, MessageId, Report, SessionId, TellOutcome};
@@ -21,9 +22,8 @@ const SLACK: Duration = Duration::from_secs(1);
 /// An invariant that a history breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which one, as DESIGN numbers them: `I2` to `I8`, `I11`, or `journal` for a record that makes
-    /// no sense.
-    pub invariant: &'static str,
+    /// Which one. [`Invariant::OneOwner`] also stands for a record that makes no sense.
+    pub invariant: Invariant,
     /// The journal's sequence number of the record that breaks it.
     pub seq: u64,
     /// The message, if the breach concerns one.
@@ -114,30 +114,39 @@ struct Before {
 
 impl Before {
     /// The invariants that an attempt breaks which starts now.
-    fn breaches(&self, at: Timestamp, attempt: u32) -> Vec<(&'static str, String)> {
+    fn breaches(&self, at: Timestamp, attempt: u32) -> Vec<(Invariant, String)> {
         let Self { attempts, fate, left, too_early, give_up } = self;
         let mut found = Vec::new();
         if attempt != attempts + 1 {
-            found.push(("I7", format!("attempt {attempt} follows attempt {attempts}")));
+            found.push((
+                Invariant::AttemptsJournaled,
+                format!("attempt {attempt} follows attempt {attempts}"),
+            ));
         }
         match fate {
             Some(Fate::Failed { .. }) => {
-                found.push(("I4", format!("attempt {attempt} after it was failed")));
+                found.push((
+                    Invariant::NothingAfterFailed,
+                    format!("attempt {attempt} after it was failed"),
+                ));
             }
-            Some(_) => found.push(("I7", format!("attempt {attempt} after it was settled"))),
+            Some(_) => found.push((
+                Invariant::AttemptsJournaled,
+                format!("attempt {attempt} after it was settled"),
+            )),
             None => {}
         }
         if *left {
             let what = format!("attempt {attempt} starts after the customer had left");
-            found.push(("I4", what));
+            found.push((Invariant::NothingAfterFailed, what));
         }
         if let Some(retry_at) = too_early {
             let what = format!("attempt {attempt} starts before its pause is over ({retry_at})");
-            found.push(("I7", what));
+            found.push((Invariant::AttemptsJournaled, what));
         }
         if give_up.checked_add(SLACK).is_ok_and(|latest| at > latest) {
             let what = format!("attempt {attempt} starts after its time was up ({give_up})");
-            found.push(("I8", what));
+            found.push((Invariant::InTime, what));
         }
         found
     }
@@ -158,7 +167,7 @@ impl History {
     /// Reads the next record, journaled under `seq` at `at`.
     pub fn read(&mut self, seq: u64, at: Timestamp, record: &Record) {
         if seq != self.seq + 1 && !(self.pruned && self.seq == 0) {
-            self.breach("journal", seq, None, format!("follows seq {}", self.seq));
+            self.breach(Invariant::OneOwner, seq, None, format!("follows seq {}", self.seq));
         }
         self.seq = seq;
         match record {
@@ -180,7 +189,12 @@ impl History {
             Record::SentDue { message } => {
                 if self.messages.get(message).is_some_and(|life| !life.taken || life.fate.is_some())
                 {
-                    self.breach("I6", seq, Some(message), "a Sent is due that is not true".into());
+                    self.breach(
+                        Invariant::TrueReceipts,
+                        seq,
+                        Some(message),
+                        "a Sent is due that is not true".into(),
+                    );
                 }
             }
             Record::ReceiptDone { message, last, result } => self.receipt(message, *last, result),
@@ -201,7 +215,7 @@ impl History {
             Record::InboundAccepted { message, .. } => {
                 if !self.inbound_seen.insert(message.clone()) {
                     self.breach(
-                        "I5",
+                        Invariant::NoSecondEffect,
                         seq,
                         Some(message),
                         "a customer's message was accepted twice".into(),
@@ -218,7 +232,7 @@ impl History {
                     self.inbound_open = None;
                 } else if !self.pruned {
                     self.breach(
-                        "journal",
+                        Invariant::OneOwner,
                         seq,
                         Some(message),
                         "is done, but was not on its way to Genesys".into(),
@@ -228,7 +242,7 @@ impl History {
             Record::PostFailed { owed: Owed::Inbound { message }, .. } => {
                 if self.inbound_open.as_ref() != Some(message) && !self.pruned {
                     self.breach(
-                        "journal",
+                        Invariant::OneOwner,
                         seq,
                         Some(message),
                         "fails, but was not on its way to Genesys".into(),
@@ -238,7 +252,7 @@ impl History {
             Record::RefusalDue { message, .. } => {
                 if !self.refused.contains(message) && !self.pruned {
                     self.breach(
-                        "journal",
+                        Invariant::OneOwner,
                         seq,
                         Some(message),
                         "is to be told as refused, and was not refused".into(),
@@ -246,7 +260,7 @@ impl History {
                 }
                 if self.untold.insert(message.clone(), 0).is_some() {
                     self.breach(
-                        "journal",
+                        Invariant::OneOwner,
                         seq,
                         Some(message),
                         "is to be told as refused twice".into(),
@@ -261,7 +275,7 @@ impl History {
                 let for_good = !matches!(outcome, TellOutcome::Heard) && retry_at.is_none();
                 if !calling && !for_good && !self.pruned {
                     self.breach(
-                        "journal",
+                        Invariant::OneOwner,
                         seq,
                         Some(message),
                         "was told as refused, and no call was made".into(),
@@ -277,7 +291,7 @@ impl History {
                     self.inbound_open.clone().or_else(|| self.inbound.front().cloned())
                 {
                     let what = "would reach Genesys after the customer was disconnected";
-                    self.breach("I11", seq, Some(&words), what.into());
+                    self.breach(Invariant::InboundInOrder, seq, Some(&words), what.into());
                 }
             }
             Record::HandshakeStarted { .. }
@@ -303,11 +317,11 @@ impl History {
         }
         if before.is_none_or(|before| attempt != before + 1) {
             let what = format!("is told as refused by call {attempt}, after {before:?}");
-            self.breach("journal", seq, Some(message), what);
+            self.breach(Invariant::OneOwner, seq, Some(message), what);
         }
         if let Some(other) = self.telling.replace(message.clone()) {
             self.breach(
-                "journal",
+                Invariant::OneOwner,
                 seq,
                 Some(message),
                 format!("is told as refused while {other} is"),
@@ -387,7 +401,12 @@ impl History {
             final_receipts: 0,
         };
         if self.messages.insert(message.clone(), life).is_some() {
-            self.breach("I5", self.seq, Some(message), "was accepted twice".into());
+            self.breach(
+                Invariant::NoSecondEffect,
+                self.seq,
+                Some(message),
+                "was accepted twice".into(),
+            );
         }
         self.enqueue(message, place);
     }
@@ -409,17 +428,17 @@ impl History {
         if let Some((other, number, _)) = self.attempt.take() {
             let what =
                 format!("attempt {attempt} starts while attempt {number} of {other} is open");
-            self.breach("I3", seq, Some(message), what);
+            self.breach(Invariant::InOrder, seq, Some(message), what);
         }
         self.attempt = Some((message.clone(), attempt, session.clone()));
         if self.session.as_ref() != Some(session) && !(self.pruned && self.session.is_none()) {
             let what = format!("attempt {attempt} goes into session {session}, not the open one");
-            self.breach("I3", seq, Some(message), what);
+            self.breach(Invariant::InOrder, seq, Some(message), what);
         }
         let Some(life) = self.messages.get_mut(message) else {
             if !self.pruned {
                 let what = format!("attempt {attempt} of a message never accepted");
-                self.breach("I7", seq, Some(message), what);
+                self.breach(Invariant::AttemptsJournaled, seq, Some(message), what);
             }
             return;
         };
@@ -440,7 +459,7 @@ impl History {
             place.is_some_and(|place| (first.0, first.1) < place)
         };
         if let Some((_, _, first)) = self.queue.first().filter(overtaken).cloned() {
-            self.breach("I3", seq, Some(message), format!("overtakes {first}"));
+            self.breach(Invariant::InOrder, seq, Some(message), format!("overtakes {first}"));
         }
         self.dequeue(message, place);
     }
@@ -456,7 +475,7 @@ impl History {
         let open = self.attempt.take();
         if !open.is_some_and(|(m, a, _)| m == *message && a == attempt) && !self.pruned {
             self.breach(
-                "I7",
+                Invariant::AttemptsJournaled,
                 self.seq,
                 Some(message),
                 format!("attempt {attempt} ends, but was not open"),
@@ -487,7 +506,12 @@ impl History {
         let seq = self.seq;
         let Some(life) = self.messages.get_mut(message) else {
             if !self.pruned {
-                self.breach("I2", seq, Some(message), "is settled, but was never accepted".into());
+                self.breach(
+                    Invariant::OneFinalReceipt,
+                    seq,
+                    Some(message),
+                    "is settled, but was never accepted".into(),
+                );
             }
             return;
         };
@@ -497,19 +521,24 @@ impl History {
         self.dequeue(message, place);
         if let Some(earlier) = earlier {
             self.breach(
-                "I2",
+                Invariant::OneFinalReceipt,
                 seq,
                 Some(message),
                 format!("is settled as {fate:?} after {earlier:?}"),
             );
         }
         if self.attempt.as_ref().is_some_and(|(open, _, _)| open == message) {
-            self.breach("I7", seq, Some(message), "is settled while an attempt is open".into());
+            self.breach(
+                Invariant::AttemptsJournaled,
+                seq,
+                Some(message),
+                "is settled while an attempt is open".into(),
+            );
         }
         match fate {
             Fate::Delivered if !taken && !arrived => {
                 self.breach(
-                    "I6",
+                    Invariant::TrueReceipts,
                     seq,
                     Some(message),
                     "is Delivered, but the chat service never said so".into(),
@@ -517,14 +546,19 @@ impl History {
             }
             Fate::Sent if !taken => {
                 self.breach(
-                    "I6",
+                    Invariant::TrueReceipts,
                     seq,
                     Some(message),
                     "is Sent, but the chat service never took it".into(),
                 );
             }
             Fate::Failed { reason } if reason.message.is_empty() => {
-                self.breach("I6", seq, Some(message), "is Failed without a reason".into());
+                self.breach(
+                    Invariant::TrueReceipts,
+                    seq,
+                    Some(message),
+                    "is Failed without a reason".into(),
+                );
             }
             Fate::Delivered | Fate::Sent | Fate::Failed { .. } => {}
         }
@@ -539,10 +573,10 @@ impl History {
         if before > 0 {
             let which =
                 if last { "a second final receipt" } else { "a receipt after the final one" };
-            self.breach("I2", seq, Some(message), which.into());
+            self.breach(Invariant::OneFinalReceipt, seq, Some(message), which.into());
         } else if last && !decided {
             self.breach(
-                "I2",
+                Invariant::OneFinalReceipt,
                 seq,
                 Some(message),
                 "a final receipt before the message was settled".into(),
@@ -554,7 +588,7 @@ impl History {
         let seq = self.seq;
         if let Some(open) = self.inbound_open.replace(message.clone()) {
             self.breach(
-                "I11",
+                Invariant::InboundInOrder,
                 seq,
                 Some(message),
                 format!("goes to Genesys while {open} is on its way"),
@@ -564,7 +598,7 @@ impl History {
         if first.as_ref() != Some(message) && !self.pruned {
             let first = first.map_or("none".to_owned(), |first| first.to_string());
             self.breach(
-                "I11",
+                Invariant::InboundInOrder,
                 seq,
                 Some(message),
                 format!("goes to Genesys before its turn: the first was {first}"),
@@ -574,7 +608,7 @@ impl History {
 
     fn breach(
         &mut self,
-        invariant: &'static str,
+        invariant: Invariant,
         seq: u64,
         message: Option<&MessageId>,
         what: String,

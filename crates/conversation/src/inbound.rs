@@ -57,10 +57,7 @@ impl Turn<'_> {
         result: PostResult,
         genesys: Option<Box<str>>,
     ) {
-        if self
-            .conversation
-            .owes(|owed| matches!(owed, Owed::Inbound { message: m } if *m == message))
-        {
+        if self.conversation.owes(|owed| owed.is_inbound(&message)) {
             self.inbound_ends(message, result, ReasonCode::InvalidMessageStructure);
             self.learn_genesys_conversation(genesys);
         } else {
@@ -128,8 +125,7 @@ impl Turn<'_> {
 
     /// Genesys took a receipt, or never will.
     pub(crate) fn receipt_done(&mut self, message: MessageId, last: bool, result: PostResult) {
-        let ours = |owed: &Owed| matches!(owed, Owed::Receipt { message: m, fate } if *m == message && fate.is_some() == last);
-        if self.conversation.owes(ours) {
+        if self.conversation.owes(|owed| owed.is_receipt(&message, last)) {
             self.record(Record::ReceiptDone { message, last, result });
         } else {
             self.ignore(Ignored::StaleAnswer);
@@ -147,8 +143,7 @@ impl Turn<'_> {
         notice: NoticeKind,
         result: PostResult,
     ) {
-        let ours = |owed: &Owed| matches!(owed, Owed::Notice { message: m, notice: n } if *m == message && *n == notice);
-        if self.conversation.owes(ours) {
+        if self.conversation.owes(|owed| owed.is_notice(&message, notice)) {
             self.record(Record::NoticeDone { message, notice, result });
         } else {
             self.ignore(Ignored::StaleAnswer);

@@ -13,6 +13,7 @@ mod history;
 mod ids;
 mod inbound;
 mod input;
+mod invariant;
 pub mod mutant;
 mod outbound;
 mod outcome;
@@ -27,6 +28,7 @@ mod turn;
 pub use history::{Breach, History, Written};
 pub use ids::{ConversationId, IntegrationName, MessageId, SessionId};
 pub use input::{Effect, Ignored, Input, Step};
+pub use invariant::Invariant;
 pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report, TellOutcome};
 pub use owed::{Fate, Owed, PostResult};
 pub use policy::{

@@ -48,6 +48,27 @@ impl Owed {
         }
     }
 
+    /// Whether it is a receipt about this message, final or not.
+    pub(crate) fn is_receipt_about(&self, id: &MessageId) -> bool {
+        matches!(self, Self::Receipt { message, .. } if message == id)
+    }
+
+    /// Whether it is the final receipt about this message (`last`), or the `Sent` before it.
+    pub(crate) fn is_receipt(&self, id: &MessageId, last: bool) -> bool {
+        self.is_receipt_about(id)
+            && matches!(self, Self::Receipt { fate, .. } if fate.is_some() == last)
+    }
+
+    /// Whether it is this notice about this message.
+    pub(crate) fn is_notice(&self, id: &MessageId, kind: NoticeKind) -> bool {
+        matches!(self, Self::Notice { message, notice } if message == id && *notice == kind)
+    }
+
+    /// Whether it is this message of the customer.
+    pub(crate) fn is_inbound(&self, id: &MessageId) -> bool {
+        matches!(self, Self::Inbound { message } if message == id)
+    }
+
     /// Whether the customer's next words wait for it.
     pub fn holds_back_words(&self) -> bool {
         matches!(self, Self::Inbound { .. } | Self::Disconnect { .. })

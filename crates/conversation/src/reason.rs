@@ -34,7 +34,7 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
-    /// Every code.
+    /// Every code, for tests that must leave none out.
     pub const ALL: [Self; 12] = [
         Self::MessageExpired,
         Self::RateLimited,

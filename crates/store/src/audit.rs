@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use conversation::{Conversation, Fate, History, Input, MessageId, Owed, Record, Written};
+use conversation::{
+    Conversation, Fate, History, Input, Invariant, MessageId, Owed, Record, Written,
+};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -39,21 +41,21 @@ pub struct Audit {
     /// How many dead letters it will never be told about.
     pub never_told: u64,
     /// Every breach, by invariant: the row and what is wrong with it.
-    pub breaches: BTreeMap<String, Vec<String>>,
+    pub breaches: BTreeMap<Invariant, Vec<String>>,
 }
 
 /// The invariants that a store can prove or refute, with what each says.
-const CHECKED: [(&str, &str); 10] = [
-    ("I1", "what was accepted is in the inbox or in the journal"),
-    ("I2", "exactly one final receipt, nothing after it"),
-    ("I3", "forwarded in order"),
-    ("I4", "nothing forwarded after it was failed"),
-    ("I5", "nothing handled twice"),
-    ("I6", "Delivered only after the chat service said so"),
-    ("I7", "an attempt is journaled before it is made, and ended once"),
-    ("I8", "no attempt after its time was up"),
-    ("I9", "one writer at a time: no gap and no repetition in the journal"),
-    ("I11", "customers' messages in order, one at a time"),
+const CHECKED: [(Invariant, &str); 10] = [
+    (Invariant::Durable, "what was accepted is in the inbox or in the journal"),
+    (Invariant::OneFinalReceipt, "exactly one final receipt, nothing after it"),
+    (Invariant::InOrder, "forwarded in order"),
+    (Invariant::NothingAfterFailed, "nothing forwarded after it was failed"),
+    (Invariant::NoSecondEffect, "nothing handled twice"),
+    (Invariant::TrueReceipts, "Delivered only after the chat service said so"),
+    (Invariant::AttemptsJournaled, "an attempt is journaled before it is made, and ended once"),
+    (Invariant::InTime, "no attempt after its time was up"),
+    (Invariant::OneOwner, "one writer at a time: no gap and no repetition in the journal"),
+    (Invariant::InboundInOrder, "customers' messages in order, one at a time"),
 ];
 
 impl Audit {
@@ -62,8 +64,8 @@ impl Audit {
         self.breaches.is_empty()
     }
 
-    fn breach(&mut self, invariant: &str, row: impl fmt::Display, what: impl fmt::Display) {
-        self.breaches.entry(invariant.to_owned()).or_default().push(format!("{row}: {what}"));
+    fn breach(&mut self, invariant: Invariant, row: impl fmt::Display, what: impl fmt::Display) {
+        self.breaches.entry(invariant).or_default().push(format!("{row}: {what}"));
     }
 }
 
@@ -78,7 +80,7 @@ impl fmt::Display for Audit {
             self.conversations, self.messages, self.records, self.open, self.owed
         )?;
         for (invariant, what) in CHECKED {
-            let mark = if self.breaches.contains_key(invariant) { "BROKEN" } else { "holds " };
+            let mark = if self.breaches.contains_key(&invariant) { "BROKEN" } else { "holds " };
             writeln!(f, "{invariant:<4} {mark}  {what}")?;
         }
         if self.unjudged > 0 {
@@ -190,7 +192,7 @@ fn one(audit: &mut Audit, row: &Dossier, written: Vec<(MessageId, Written)>) {
     let mut before = row.pruned_seq;
     for entry in &row.journal {
         if entry.seq != before + 1 {
-            audit.breach("I9", at(entry.seq), format!("follows seq {before}"));
+            audit.breach(Invariant::OneOwner, at(entry.seq), format!("follows seq {before}"));
         }
         before = entry.seq;
         match &entry.record {
@@ -198,21 +200,22 @@ fn one(audit: &mut Audit, row: &Dossier, written: Vec<(MessageId, Written)>) {
                 history.read(entry.seq, entry.at, record);
                 records.push((entry.at, record.clone()));
             }
-            Err(error) => audit.breach("I1", at(entry.seq), format!("cannot be read: {error}")),
+            Err(error) => {
+                audit.breach(Invariant::Durable, at(entry.seq), format!("cannot be read: {error}"));
+            }
         }
     }
     if before != row.seq {
         audit.breach(
-            "I9",
+            Invariant::OneOwner,
             format!("conversation {}", row.id),
             format!("is at seq {}, its journal ends at {before}", row.seq),
         );
     }
     for breach in history.breaches() {
-        let invariant = if breach.invariant == "journal" { "I9" } else { breach.invariant };
         let who =
             breach.message.as_ref().map_or(String::new(), |message| format!("message {message} "));
-        audit.breach(invariant, at(breach.seq), format!("{who}{}", breach.what));
+        audit.breach(breach.invariant, at(breach.seq), format!("{who}{}", breach.what));
     }
     audit.open += history.unsettled().count() as u64;
     audit.owed += history.unreceipted().count() as u64;
@@ -280,10 +283,18 @@ fn check_messages(
         };
         let in_inbox = waiting.contains(&message.id);
         if in_inbox && in_journal {
-            audit.breach("I5", &name, "is in the inbox although it was handled");
+            audit.breach(
+                Invariant::NoSecondEffect,
+                &name,
+                "is in the inbox although it was handled",
+            );
         }
         if !in_inbox && !in_journal && row.pruned_seq == 0 {
-            audit.breach("I1", &name, "is neither in the inbox nor in the journal: it was lost");
+            audit.breach(
+                Invariant::Durable,
+                &name,
+                "is neither in the inbox nor in the journal: it was lost",
+            );
         }
         let state = match message.direction {
             Direction::Outbound => match history.fate(&message.id) {
@@ -298,7 +309,7 @@ fn check_messages(
         };
         if message.state != state && (in_journal || row.pruned_seq == 0) {
             audit.breach(
-                "I2",
+                Invariant::OneFinalReceipt,
                 &name,
                 format!("says `{}`, the journal says `{state}`", message.state),
             );
@@ -313,11 +324,15 @@ fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp,
     let journal: HashSet<String> = replayed.owed().iter().map(key).collect();
     let outbox: HashSet<String> = row.owed.iter().map(|item| key(&item.owed)).collect();
     for missing in journal.difference(&outbox) {
-        audit.breach("I2", format!("outbox of {}", row.id), format!("lacks {missing}"));
+        audit.breach(
+            Invariant::OneFinalReceipt,
+            format!("outbox of {}", row.id),
+            format!("lacks {missing}"),
+        );
     }
     for extra in outbox.difference(&journal) {
         audit.breach(
-            "I2",
+            Invariant::OneFinalReceipt,
             format!("outbox of {}", row.id),
             format!("holds {extra}, which is not owed"),
         );

@@ -531,10 +531,8 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     );
     driver.store.append(append(1, vec![settled])).await.expect("an append");
     let owed = outbox(driver.store, &of).await;
-    assert!(
-        matches!(owed.as_slice(), [item] if matches!(item.owed, Owed::Receipt { fate: Some(_), .. })),
-        "{owed:?}"
-    );
+    let is_last = |item: &OutboxItem| matches!(item.owed, Owed::Receipt { fate: Some(_), .. });
+    assert!(matches!(owed.as_slice(), [item] if is_last(item)), "{owed:?}");
     assert!(owed[0].seq > sent[0].seq, "what replaces it has a place of its own: {owed:?}");
     let done = |last| Record::ReceiptDone {
         message: message.clone(),

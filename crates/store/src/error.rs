@@ -46,7 +46,9 @@ pub enum OpenError {
     },
     /// Another process serves the file, possibly under another name.
     #[error(
-        "{} is in use by {}: stop that process, or write another store.url", path.display(), shown(holder.as_ref())
+        "{} is in use by {}: stop that process, or write another store.url",
+        path.display(),
+        shown(holder.as_ref())
     )]
     InUse {
         /// Which file.
@@ -56,14 +58,14 @@ pub enum OpenError {
     },
     /// The file has two names, and the log of the last commits belongs to only one of them.
     #[error(
-        "{} has a second name (a hard link), and what was committed last is found by one of them only: \
-         remove the other name; copy a store with `tidegate store copy`", .0.display()
+        "{} has a second name (a hard link), and what was committed last is found by one of them \
+         only: remove the other name; copy a store with `tidegate store copy`", .0.display()
     )]
     Linked(PathBuf),
     /// Acknowledged writes would not survive a loss of power.
     #[error(
-        "{} does not keep what is committed: {cause}: stop whatever else has the file open, and put it on a \
-         local disk", path.display()
+        "{} does not keep what is committed: {cause}: stop whatever else has the file open, and \
+         put it on a local disk", path.display()
     )]
     NotDurable {
         /// Which file.

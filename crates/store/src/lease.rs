@@ -431,18 +431,19 @@ impl HeldLeases {
             .map(|at| at + grace)
     }
 
-    /// The shards that this node relies on now, including those that it is handing over.
+    /// The shards whose leases are valid now by this node's own clock, including those that it is
+    /// handing over.
     #[cfg(feature = "memory")]
-    pub(crate) fn trusted_shards(&self) -> Vec<usize> {
+    pub(crate) fn valid_shards(&self) -> Vec<usize> {
         let state = self.state();
         let in_time = self.now() < state.until;
         let shards = state.shards.iter().enumerate().filter(|(_, shard)| in_time && shard.held);
         shards.map(|(number, _)| number).collect()
     }
 
-    /// Whether this node relies on the lease for a conversation now.
+    /// Whether the lease for a conversation is valid now by this node's own clock.
     #[cfg(feature = "memory")]
-    pub(crate) fn trusts(&self, conversation: &ConversationId) -> bool {
+    pub(crate) fn has_valid_lease(&self, conversation: &ConversationId) -> bool {
         let state = self.state();
         self.now() < state.until
             && shard_of(conversation).is_some_and(|shard| state.shards[shard].held)

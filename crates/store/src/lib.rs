@@ -7,6 +7,7 @@
 //! the store calls no other part, decides nothing about a message, and knows no wire format.
 
 mod audit;
+mod clock_keeper;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;

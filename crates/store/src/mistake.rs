@@ -83,7 +83,7 @@ pub(crate) fn sql<'a>(mistake: Mistake, sql: &'a str, good: &str, bad: &str) -> 
     if is_made(mistake) { sql.replace(good, bad).into() } else { sql.into() }
 }
 
-/// A statement.
+/// The statement as it is: a program has no mistakes to make.
 #[cfg(not(feature = "mutants"))]
 pub(crate) fn sql<'a>(_: Mistake, sql: &'a str, _: &str, _: &str) -> Cow<'a, str> {
     sql.into()

@@ -82,7 +82,7 @@ pub struct ConversationExport {
     pub(crate) outbox: Vec<OutboxRow>,
 }
 
-/// One message.
+/// A row of `message` with its body, as the columns hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExportedMessage {
     pub(crate) integration: String,

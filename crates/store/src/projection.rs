@@ -5,7 +5,7 @@ use conversation::{AttemptOutcome, Fate, MessageId, Owed, PostResult, Record};
 
 use crate::Direction;
 
-/// One change.
+/// One change to the rows beside the journal, which every store makes in its own way.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
     /// A message has ended.

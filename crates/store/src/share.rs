@@ -50,6 +50,17 @@ pub(crate) trait LeaseTable: Send + Sync {
 
     /// Forgets nodes that have been silent for long.
     fn forget(&self, nodes: &[String]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Gives up the leases in a node's name, so that the other nodes need not wait, and removes its
+    /// row. These are the leases in `held`, if `confirmed` names the server that answers. They also
+    /// include leases that were taken or given up on that server without the node receiving the
+    /// answer.
+    fn leave(
+        &self,
+        node: &str,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
 /// The node that makes the call.
@@ -112,18 +123,40 @@ fn fair_share(nodes: usize, before: usize) -> usize {
 
 /// One node's part in the sharing.
 pub(crate) struct LeaseKeeper<T> {
-    pub(crate) table: T,
-    pub(crate) node: Arc<str>,
-    pub(crate) leases: Arc<HeldLeases>,
+    table: T,
+    node: Arc<str>,
+    leases: Arc<HeldLeases>,
     /// How soon another node has a dead node's conversations.
-    pub(crate) takeover: Duration,
-    pub(crate) observer: Observer,
+    takeover: Duration,
+    observer: Observer,
     /// Until then this node hands nothing over: it took leases that no other node wanted, and so
     /// has more than its share.
-    pub(crate) keeps_until: Option<Instant>,
+    keeps_until: Option<Instant>,
+}
+
+/// Gives up all leases of a node that ends. Its keeper must no longer run. From the call on, the
+/// node relies on none of them, whether or not the others hear of it.
+pub(crate) async fn leave<T: LeaseTable>(
+    table: &T,
+    node: &str,
+    leases: &HeldLeases,
+) -> Result<(), T::Error> {
+    let (held, confirmed) = leases.held();
+    leases.clear();
+    table.leave(node, &held, confirmed.as_deref()).await
 }
 
 impl<T: LeaseTable> LeaseKeeper<T> {
+    /// The keeper of a node that has seen nothing of the others yet.
+    pub(crate) fn new(
+        table: T,
+        node: Arc<str>,
+        leases: Arc<HeldLeases>,
+        takeover: Duration,
+    ) -> Self {
+        Self { table, node, leases, takeover, observer: Observer::default(), keeps_until: None }
+    }
+
     /// Renews, takes and hands over until it is dropped. The caller may have run a round before;
     /// the next comes after `pause`.
     pub(crate) async fn run(mut self, mut pause: Duration) {
@@ -382,18 +415,16 @@ mod tests {
         async fn forget(&self, _: &[String]) -> Asked<()> {
             Ok(())
         }
+
+        async fn leave(&self, _: &str, _: &[String], _: Option<&str>) -> Asked<()> {
+            Ok(())
+        }
     }
 
     /// A node that has run its first round.
     async fn node(tables: &Arc<Tables>) -> LeaseKeeper<Arc<Tables>> {
-        let mut share = LeaseKeeper {
-            table: Arc::clone(tables),
-            node: "me".into(),
-            leases: HeldLeases::none(),
-            takeover: TAKEOVER,
-            observer: Observer::default(),
-            keeps_until: None,
-        };
+        let leases = HeldLeases::none();
+        let mut share = LeaseKeeper::new(Arc::clone(tables), "me".into(), leases, TAKEOVER);
         assert_eq!(has_after_a_round(&mut share).await, SHARDS / 2, "its part");
         share
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversation::{ConversationId, Input, IntegrationName, MessageId, Record, SessionId};
+use conversation::{
+    ConversationId, Input, IntegrationName, Invariant, MessageId, Record, SessionId,
+};
 use jiff::Timestamp;
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
 use store::{
@@ -72,7 +74,7 @@ impl SimulatedLink for Slow {
 #[tokio::test]
 async fn the_audit_judges_the_order_by_what_genesys_wrote_and_not_by_the_journal() {
     let (swapped, gone) = (audited(true).await, audited(false).await);
-    let breaches = swapped.breaches.get("I3").expect("a breach of I3");
+    let breaches = swapped.breaches.get(&Invariant::InOrder).expect("a breach of I3");
     assert!(breaches[0].contains("message second overtakes first"), "{breaches:?}");
     assert_eq!((gone.breaches.len(), gone.unjudged), (0, 2), "{gone}");
 }

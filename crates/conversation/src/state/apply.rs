@@ -48,20 +48,27 @@ impl Conversation {
                 self.unreported.retain(|unreported| unreported.message != *message);
                 if *receipt {
                     // A Sent that has not left is not worth sending any more.
-                    self.owed.retain(|owed| !matches!(owed, Owed::Receipt { message: m, .. } if m == message));
-                    self.owed.push(Owed::Receipt { message: message.clone(), fate: Some(fate.clone()) });
+                    self.owed.retain(|owed| !owed.is_receipt_about(message));
+                    let (message, fate) = (message.clone(), Some(fate.clone()));
+                    self.owed.push(Owed::Receipt { message, fate });
                 }
             }
-            Record::SentDue { message } => self.owed.push(Owed::Receipt { message: message.clone(), fate: None }),
-            Record::ReceiptDone { message, last, .. } => self.owed.retain(
-                |owed| !matches!(owed, Owed::Receipt { message: m, fate } if m == message && fate.is_some() == *last),
-            ),
+            Record::SentDue { message } => {
+                self.owed.push(Owed::Receipt { message: message.clone(), fate: None });
+            }
+            Record::ReceiptDone { message, last, .. } => {
+                self.owed.retain(|owed| !owed.is_receipt(message, *last));
+            }
             Record::HandshakeStarted { attempt, until } => {
-                let tries = if let Session::Opening { tries, .. } = self.session { tries + 1 } else { 1 };
+                let tries = match self.session {
+                    Session::Opening { tries, .. } => tries + 1,
+                    Session::Closed | Session::Open { .. } => 1,
+                };
                 self.handshakes = *attempt;
                 self.reopen_at = None;
                 self.over = false;
-                self.session = Session::Opening { attempt: *attempt, tries, until: *until, phase: Opening::Calling };
+                let (attempt, until, phase) = (*attempt, *until, Opening::Calling);
+                self.session = Session::Opening { attempt, tries, until, phase };
             }
             Record::HandshakePending { ask_at, .. } => {
                 self.set_phase(Opening::Pending { ask_at: *ask_at });
@@ -86,7 +93,8 @@ impl Conversation {
             Record::Paused => self.paused = true,
             Record::Resumed => self.paused = false,
             Record::InboundAccepted { message, hold_until } => {
-                self.inbound.push_back(WaitingInbound { message: message.clone(), hold_until: *hold_until });
+                let (message, hold_until) = (message.clone(), *hold_until);
+                self.inbound.push_back(WaitingInbound { message, hold_until });
                 self.ending = false;
                 self.leaving = false;
                 self.left = None;
@@ -103,7 +111,7 @@ impl Conversation {
             }
             Record::InboundDone { message, .. } => {
                 self.failing = None;
-                self.owed.retain(|owed| !matches!(owed, Owed::Inbound { message: m } if m == message));
+                self.owed.retain(|owed| !owed.is_inbound(message));
             }
             Record::RefusalDue { message, reason } => self.untold.push_back(Untold {
                 message: message.clone(),
@@ -114,7 +122,7 @@ impl Conversation {
                 phase: Telling::Waiting { until: at },
             }),
             Record::RefusalTelling { message, attempt } => {
-                if let Some(untold) = self.untold.iter_mut().find(|untold| untold.message == *message) {
+                if let Some(untold) = self.untold_of(message) {
                     untold.attempts = *attempt;
                     untold.phase = Telling::Calling;
                 }
@@ -123,7 +131,7 @@ impl Conversation {
                 self.untold.retain(|untold| untold.message != *message);
             }
             Record::RefusalTold { message, retry_at: Some(until), outcome } => {
-                if let Some(untold) = self.untold.iter_mut().find(|untold| untold.message == *message) {
+                if let Some(untold) = self.untold_of(message) {
                     untold.failed += u32::from(matches!(outcome, TellOutcome::Failed { .. }));
                     untold.phase = Telling::Waiting { until: *until };
                 }
@@ -132,9 +140,9 @@ impl Conversation {
             Record::NoticeDue { message, notice } => {
                 self.owed.push(Owed::Notice { message: message.clone(), notice: *notice });
             }
-            Record::NoticeDone { message, notice, .. } => self
-                .owed
-                .retain(|owed| !matches!(owed, Owed::Notice { message: m, notice: n } if m == message && n == notice)),
+            Record::NoticeDone { message, notice, .. } => {
+                self.owed.retain(|owed| !owed.is_notice(message, *notice));
+            }
             Record::CustomerLeft { reason } => {
                 self.leaving = true;
                 self.left.clone_from(reason);
@@ -252,6 +260,10 @@ impl Conversation {
     fn take_waiting(&mut self, message: &MessageId) -> Option<Waiting> {
         let place = self.waiting.iter().position(|waiting| waiting.message == *message)?;
         self.waiting.remove(place)
+    }
+
+    fn untold_of(&mut self, message: &MessageId) -> Option<&mut Untold> {
+        self.untold.iter_mut().find(|untold| untold.message == *message)
     }
 
     fn set_phase(&mut self, to: Opening) {

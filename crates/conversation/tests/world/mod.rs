@@ -59,16 +59,27 @@ pub(crate) enum Event {
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        4 => (clock_off(), prop_oneof![2 => Just(0_i16), 1 => -300_i16..300], prop::bool::weighted(0.05))
-            .prop_map(|(clock_off, node_off, unsuited)| Event::Agent { clock_off, node_off, unsuited }),
+        4 => (
+            clock_off(),
+            prop_oneof![2 => Just(0_i16), 1 => -300_i16..300],
+            prop::bool::weighted(0.05),
+        )
+            .prop_map(|(clock_off, node_off, unsuited)| Event::Agent {
+                clock_off,
+                node_off,
+                unsuited,
+            }),
         2 => Just(Event::Customer),
-        4 => (any::<u8>(), 0_u8..6, 0_u8..60).prop_map(|(call, outcome, after)| Event::Open { call, outcome, after }),
-        6 => (any::<u8>(), 0_u8..8, 0_u8..60).prop_map(|(call, outcome, after)| Event::Forward { call, outcome, after }),
+        4 => (any::<u8>(), 0_u8..6, 0_u8..60)
+            .prop_map(|(call, outcome, after)| Event::Open { call, outcome, after }),
+        6 => (any::<u8>(), 0_u8..8, 0_u8..60)
+            .prop_map(|(call, outcome, after)| Event::Forward { call, outcome, after }),
         2 => (any::<u8>(), 0_u8..4).prop_map(|(call, outcome)| Event::Told { call, outcome }),
         2 => (any::<u8>(), 0_u8..3).prop_map(|(message, report)| Event::Report { message, report }),
         2 => (0_u8..6, any::<bool>()).prop_map(|(event, known)| Event::Session { event, known }),
         1 => any::<u8>().prop_map(|call| Event::Pending { call }),
-        3 => (any::<u8>(), prop::bool::weighted(0.2)).prop_map(|(owed, refused)| Event::Post { owed, refused }),
+        3 => (any::<u8>(), prop::bool::weighted(0.2))
+            .prop_map(|(owed, refused)| Event::Post { owed, refused }),
         1 => any::<u8>().prop_map(|which| Event::Again { which }),
         1 => Just(Event::AgentEnds),
         1 => Just(Event::Resume),
@@ -385,8 +396,11 @@ impl World {
         self.replayed = Conversation::replay(std::mem::take(&mut self.replayed), records);
         for effect in &step.effects {
             if let Effect::Forward { message, attempt, .. } = effect {
-                let journaled = step.records.iter().any(|record| {
-                    matches!(record, Record::AttemptStarted { message: m, attempt: a, .. } if m == message && a == attempt)
+                let journaled = step.records.iter().any(|record| match record {
+                    Record::AttemptStarted { message: of, attempt: number, .. } => {
+                        of == message && number == attempt
+                    }
+                    _ => false,
                 });
                 if !journaled {
                     self.wrong =

@@ -2,7 +2,6 @@
 //! be wrong or stepped.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use conversation::Clock;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +10,8 @@ use tokio::time::Instant;
 use super::SimulatedLink;
 use super::database::Database;
 use super::tables::{ClockPair, Tables};
-use crate::lease::HeldLeases;
+use crate::StoreError;
+use crate::clock_keeper::ClockTable;
 use crate::store_clock::{Machine, Start, StoreClock};
 
 /// 2026-11-20T09:00:00Z: what the database's own clock shows at the first query.
@@ -55,26 +55,19 @@ impl Tables {
     }
 }
 
-/// Updates the pair periodically, as the PostgreSQL store does.
-pub(super) async fn keep(
-    database: Arc<Database>,
-    line: Arc<dyn SimulatedLink>,
-    clock: Arc<StoreClock>,
-    leases: Arc<HeldLeases>,
-    every: Duration,
-) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if line.ask("clock").await.is_err() {
-            continue;
-        }
-        let ahead = database.tables().exchange(clock.now());
-        if line.answer("clock").await.is_ok()
-            && ahead.is_some_and(|ahead| clock.catch_up(ahead) > Duration::from_millis(250))
-        {
-            leases.ring_gained();
-        }
+/// One node's access to the pair.
+pub(super) struct MemoryClock {
+    pub(super) database: Arc<Database>,
+    pub(super) line: Arc<dyn SimulatedLink>,
+}
+
+impl ClockTable for MemoryClock {
+    type Error = StoreError;
+
+    async fn exchange(&self, clock: &StoreClock) -> Result<Option<Timestamp>, StoreError> {
+        self.line.ask("clock").await?;
+        let ahead = self.database.tables().exchange(clock.now());
+        self.line.answer("clock").await?;
+        Ok(ahead)
     }
 }

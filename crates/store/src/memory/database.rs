@@ -64,30 +64,33 @@ impl Database {
         self.tables().sharing.written(conversation)
     }
 
-    /// The names of the nodes that rely on a lease for a conversation at this moment, each by its
-    /// own clock.
-    pub fn relying(&self, conversation: &ConversationId) -> Vec<String> {
-        self.relied_on()
+    /// The names of the nodes whose lease for a conversation is valid at this moment, each by its
+    /// own clock, whatever the table says.
+    pub fn valid_holders(&self, conversation: &ConversationId) -> Vec<String> {
+        self.held_leases()
             .into_iter()
-            .filter(|(_, leases)| leases.trusts(conversation))
+            .filter(|(_, leases)| leases.has_valid_lease(conversation))
             .map(|(name, _)| name)
             .collect()
     }
 
-    /// Whether this node relies on its lease for a conversation at this moment, by its own clock.
-    pub fn relies(&self, node: &str, conversation: &ConversationId) -> bool {
+    /// Whether this node's lease for a conversation is valid at this moment, by its own clock.
+    pub fn has_valid_lease(&self, node: &str, conversation: &ConversationId) -> bool {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.get(node).and_then(Weak::upgrade).is_some_and(|leases| leases.trusts(conversation))
+        nodes
+            .get(node)
+            .and_then(Weak::upgrade)
+            .is_some_and(|leases| leases.has_valid_lease(conversation))
     }
 
-    /// The shards that two nodes rely on at this moment, each by its own clock; `runs` says which
-    /// nodes count.
-    pub fn relied_on_twice(&self, runs: impl Fn(&str) -> bool) -> Vec<String> {
+    /// The shards for which two nodes have a valid lease at this moment, each by its own clock;
+    /// `runs` says which nodes count.
+    pub fn shards_held_twice(&self, runs: impl Fn(&str) -> bool) -> Vec<String> {
         let mut owners = [None; SHARDS];
         let mut twice = Vec::new();
-        let nodes = self.relied_on();
+        let nodes = self.held_leases();
         for (name, leases) in nodes.iter().filter(|(name, _)| runs(name)) {
-            for shard in leases.trusted_shards() {
+            for shard in leases.valid_shards() {
                 if let Some(other) = owners[shard].replace(name) {
                     twice.push(format!("{other} and {name} rely on shard {shard:02x}"));
                 }
@@ -96,7 +99,7 @@ impl Database {
         twice
     }
 
-    fn relied_on(&self) -> Vec<(String, Arc<HeldLeases>)> {
+    fn held_leases(&self) -> Vec<(String, Arc<HeldLeases>)> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.retain(|_, leases| leases.strong_count() > 0);
         nodes.iter().filter_map(|(name, leases)| Some((name.clone(), leases.upgrade()?))).collect()

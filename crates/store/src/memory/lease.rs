@@ -65,4 +65,15 @@ impl LeaseTable for MemoryLeases {
     async fn forget(&self, nodes: &[String]) -> Result<(), StoreError> {
         self.call(|sharing| sharing.forget(nodes)).await
     }
+
+    async fn leave(
+        &self,
+        node: &str,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.line.ask("leave").await?;
+        self.database.tables().leave(node, held, confirmed);
+        self.line.answer("leave").await
+    }
 }

@@ -55,7 +55,7 @@ struct Past {
 }
 
 impl LeaseServer {
-    /// See [`LeaseTable::look`](crate::share::LeaseTable::look).
+    /// Notes that a node lives or leaves, renews what it holds, and shows the tables.
     pub(super) fn look(
         &mut self,
         me: &Member<'_>,
@@ -79,7 +79,7 @@ impl LeaseServer {
         }
     }
 
-    /// See [`LeaseTable::take`](crate::share::LeaseTable::take).
+    /// Takes at most `most` of these leases, if they are unchanged since this server showed them.
     pub(super) fn take(
         &mut self,
         me: &Member<'_>,
@@ -102,7 +102,7 @@ impl LeaseServer {
         shards
     }
 
-    /// See [`LeaseTable::forget`](crate::share::LeaseTable::forget).
+    /// Removes the rows of nodes that have been silent for long.
     pub(super) fn forget(&mut self, nodes: &[String]) {
         self.nodes.retain(|name, _| !nodes.contains(name));
     }
@@ -170,7 +170,7 @@ impl LeaseServer {
         }
     }
 
-    /// See [`LeaseTable::release`](crate::share::LeaseTable::release).
+    /// Gives back shards that a node has a lease for, if this is that server.
     pub(super) fn release(&mut self, node: &str, server: &str, shards: &[String]) {
         if self.server.to_string() != server {
             return;
@@ -182,9 +182,8 @@ impl LeaseServer {
         }
     }
 
-    /// A node leaves, and gives up the leases in its name. These are the leases that it held as
-    /// confirmed by that server. They also include leases that were taken or given up on this
-    /// server without the node receiving the answer.
+    /// Gives up the leases in a node's name, as far as this server knows them to be its own, and
+    /// removes its row.
     pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
         let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
         let given_up = |(shard, lease): (&usize, &Lease)| {

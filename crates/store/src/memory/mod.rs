@@ -27,15 +27,16 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::lease::HeldLeases;
-use crate::observe::Observer;
-use crate::share::LeaseKeeper;
+use crate::share::{self, LeaseKeeper};
 use crate::{
     Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Direction, Dossier, Due,
     InboxItem, LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, Ownership,
-    OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation,
+    OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation, clock_keeper,
 };
+use clock::MemoryClock;
 pub use database::{Database, Journaled};
 pub use flaw::Flaw;
+use lease::MemoryLeases;
 use tables::Tables;
 
 /// How many hints of other nodes may wait; what is lost is found by looking.
@@ -111,14 +112,8 @@ impl MemoryStore {
         let (tell, hints) = mpsc::channel(WAITING);
         let leases = HeldLeases::none();
         database.join(node, &leases, tell);
-        let share = LeaseKeeper {
-            table: lease::MemoryLeases { database: Arc::clone(database), line: Arc::clone(&line) },
-            node: node.into(),
-            leases: Arc::clone(&leases),
-            takeover,
-            observer: Observer::default(),
-            keeps_until: None,
-        };
+        let table = MemoryLeases { database: Arc::clone(database), line: Arc::clone(&line) };
+        let share = LeaseKeeper::new(table, node.into(), Arc::clone(&leases), takeover);
         let renewing = tokio::spawn(share.run(Duration::ZERO)).abort_handle();
         let (hints, keeping) = (tokio::sync::Mutex::new(hints), OnceLock::new());
         let sharing = Some(ClusterNode { leases, hints, renewing, takeover, keeping });
@@ -136,10 +131,10 @@ impl MemoryStore {
         let clock = self.database.clock(Arc::clone(&machine));
         if let Some(sharing) = &self.sharing {
             sharing.leases.go_by(machine);
-            let (database, line, every) =
-                (Arc::clone(&self.database), Arc::clone(&self.line), sharing.takeover / 8);
+            let (database, line) = (Arc::clone(&self.database), Arc::clone(&self.line));
+            let (table, every) = (MemoryClock { database, line }, sharing.takeover / 8);
             let keep =
-                clock::keep(database, line, Arc::clone(&clock), Arc::clone(&sharing.leases), every);
+                clock_keeper::keep(table, Arc::clone(&clock), Arc::clone(&sharing.leases), every);
             if let Err(second) = sharing.keeping.set(tokio::spawn(keep).abort_handle()) {
                 second.abort();
             }
@@ -189,7 +184,7 @@ impl Store for MemoryStore {
             if let Some(conversation) = conversation {
                 let (database, line) = (Arc::clone(&self.database), Arc::clone(&self.line));
                 tokio::spawn(async move {
-                    // As long as a commit takes. A node that is killed meanwhile has already answered.
+                    // As long as a commit takes. A node that is killed meanwhile has answered.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     if line.ask("accept").await.is_ok() {
                         database.tables().accept(arrival);
@@ -369,15 +364,10 @@ impl Store for MemoryStore {
         let Some(sharing) = &self.sharing else { return };
         sharing.renewing.abort();
         sharing.keeping.get().into_iter().for_each(AbortHandle::abort);
-        let (held, confirmed) = sharing.leases.held();
-        sharing.leases.clear();
+        let table =
+            MemoryLeases { database: Arc::clone(&self.database), line: Arc::clone(&self.line) };
         // If it gets lost, the others wait for the leases to expire.
-        let _ = self
-            .call("leave", |tables| {
-                tables.sharing.leave(&self.node, &held, confirmed.as_deref());
-                tables.listeners.remove(&self.node);
-            })
-            .await;
+        let _ = share::leave(&table, &self.node, &sharing.leases).await;
     }
 }
 

@@ -93,6 +93,12 @@ impl Tables {
         self.listeners.insert(node.to_owned(), hints);
     }
 
+    /// A node leaves: it has no leases and hears no hints from now on.
+    pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
+        self.sharing.leave(node, held, confirmed);
+        self.listeners.remove(node);
+    }
+
     pub(super) fn hint(&self, conversation: &ConversationId) {
         if let Some(hints) =
             self.sharing.holder(conversation).and_then(|node| self.listeners.get(&node))

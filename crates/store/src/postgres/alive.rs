@@ -16,7 +16,7 @@ impl Alive {
         Self(watch::Sender::new(true))
     }
 
-    /// Starts one.
+    /// Starts a task. If it panics, [`Self::broken`] returns and the log names it.
     pub(super) fn spawn(
         &self,
         name: &'static str,

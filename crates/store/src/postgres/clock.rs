@@ -11,11 +11,8 @@ use tokio_postgres::types::Type;
 
 use super::lease::server;
 use super::link::{Error, PgConnection};
-use crate::lease::HeldLeases;
+use crate::clock_keeper::ClockTable;
 use crate::store_clock::{Start, StoreClock};
-
-/// A clock that was behind by more than this may have slept over deadlines.
-const SLEPT: Duration = Duration::from_millis(250);
 
 /// For how long a node that starts waits at most for the others.
 fn patience(takeover: Duration) -> Duration {
@@ -133,53 +130,31 @@ async fn try_start(
     .await
 }
 
-/// Keeps the pair up to date, and advances this node's clock if another's is ahead of
-/// it.
-pub(super) async fn keep(
-    link: Arc<PgConnection>,
-    clock: Arc<StoreClock>,
-    leases: Arc<HeldLeases>,
-    every: Duration,
-) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match exchange(&link, &clock).await {
-            Ok(behind) if behind > SLEPT => {
-                tracing::warn!(
-                    ?behind,
-                    "this node's clock was behind the other nodes'; it goes on with theirs"
-                );
-                // Deadlines may have passed meanwhile.
-                leases.ring_gained();
-            }
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "the store's clock could not be kept"),
-        }
-    }
+/// One node's access to the pair.
+pub(super) struct PostgresClock {
+    pub(super) link: Arc<PgConnection>,
 }
 
-/// Returns how far this node's clock was behind.
-async fn exchange(link: &PgConnection, clock: &StoreClock) -> Result<Duration, Error> {
-    link.alone(async |client| {
-        // It need not be on the disk, nor on a standby: an older pair is as good.
-        client.batch_execute("begin; set local synchronous_commit = off").await?;
-        // If another node is ahead, its pair stays: an old time must not be stored as the current
-        // one.
-        let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and \
-            time <= $1";
-        client.query_typed(sql, &[(&clock.now().as_millisecond(), Type::INT8)]).await?;
-        let rows = client.query_typed("select time from tidegate.clock where id = 1", &[]).await?;
-        client.batch_execute("commit").await?;
-        let behind = rows
-            .first()
-            .map(|row| row.try_get(0))
-            .transpose()?
-            .map(|time| clock.catch_up(at(time)));
-        Ok(behind.unwrap_or_default())
-    })
-    .await
+impl ClockTable for PostgresClock {
+    type Error = Error;
+
+    async fn exchange(&self, clock: &StoreClock) -> Result<Option<Timestamp>, Error> {
+        self.link
+            .alone(async |client| {
+                // It need not be on the disk, nor on a standby: an older pair is as good.
+                client.batch_execute("begin; set local synchronous_commit = off").await?;
+                let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and \
+                    time <= $1";
+                let now = clock.now().as_millisecond();
+                client.query_typed(sql, &[(&now, Type::INT8)]).await?;
+                let sql = "select time from tidegate.clock where id = 1";
+                let rows = client.query_typed(sql, &[]).await?;
+                client.batch_execute("commit").await?;
+                let time = rows.first().map(|row| row.try_get(0)).transpose()?;
+                Ok(time.map(at))
+            })
+            .await
+    }
 }
 
 fn at(millis: i64) -> Timestamp {

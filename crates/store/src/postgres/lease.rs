@@ -1,6 +1,7 @@
 //! Which shards of the conversations this node drives, as stored in the database. `share` describes
 //! what a round does; `observe` explains why no clock of the database's machine counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
@@ -32,7 +33,7 @@ macro_rules! stamp {
 /// One node's access to the lease tables. Each change must be durable before it is believed. A
 /// lease that was granted and then forgotten would be granted to another node.
 pub(super) struct PostgresLeases {
-    pub(super) link: PgConnection,
+    pub(super) link: Arc<PgConnection>,
 }
 
 impl LeaseTable for PostgresLeases {
@@ -135,6 +136,15 @@ impl LeaseTable for PostgresLeases {
         })
         .await
     }
+
+    async fn leave(
+        &self,
+        node: &str,
+        held: &[String],
+        confirmed: Option<&str>,
+    ) -> Result<(), Error> {
+        transaction(&self.link, async |client| leave(client, node, held, confirmed).await).await
+    }
 }
 
 /// Records that this node lives, or removes its row if it is leaving. The times are for people and
@@ -227,31 +237,28 @@ async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<Cl
 /// Gives up the leases in this node's name, so that the other nodes need not wait. These are the
 /// leases that it held as confirmed by that server. They also include leases that were taken or
 /// given up on this server without the node receiving the answer.
-pub(super) async fn leave(
-    link: &PgConnection,
+async fn leave(
+    client: &Client,
     node: &str,
     held: &[String],
     confirmed: Option<&str>,
 ) -> Result<(), Error> {
-    transaction(link, async |client| {
-        client
-            .query_typed(
-                concat!(
-                    "update tidegate.lease as l
+    client
+        .query_typed(
+            concat!(
+                "update tidegate.lease as l
                      set node = '', renewal = l.renewal + 1, server = here.server, until = clock_timestamp()
                      from (select ",
-                    server!(),
-                    " as server) as here
+                server!(),
+                " as server) as here
                      where l.node = $1
                        and (l.server = here.server or (here.server = $2 and l.shard = any($3)))"
-                ),
-                &[(&node, Type::TEXT), (&confirmed, Type::TEXT), (&held, Type::TEXT_ARRAY)],
-            )
-            .await?;
-        client.query_typed("delete from tidegate.node where name = $1", &[(&node, Type::TEXT)]).await?;
-        Ok(())
-    })
-    .await
+            ),
+            &[(&node, Type::TEXT), (&confirmed, Type::TEXT), (&held, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    client.query_typed("delete from tidegate.node where name = $1", &[(&node, Type::TEXT)]).await?;
+    Ok(())
 }
 
 fn time(millis: i64) -> Duration {

@@ -29,15 +29,15 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::lease::HeldLeases;
-use crate::observe::Observer;
-use crate::share::LeaseKeeper;
+use crate::share::{self, LeaseKeeper};
 use crate::{
     Acceptance, Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, LeaseGuard,
     Loaded, Machine, MessageRow, OpenError, OutboxItem, Ownership, OwnershipEvent, Store,
-    StoreClock, StoreError, WatchedConversation,
+    StoreClock, StoreError, WatchedConversation, clock_keeper,
 };
 use alive::Alive;
 use append::TokenedAppend;
+use clock::PostgresClock;
 use link::{PgConnection, PgReaders};
 use writer::{Lane, transaction};
 
@@ -125,14 +125,8 @@ impl PostgresStore {
         let (node, leases) = (open::node_name(), HeldLeases::none());
         let (tell, heard) = mpsc::channel(hint::WAITING);
         let (hints, named) = mpsc::channel(hint::WAITING);
-        let mut share = LeaseKeeper {
-            table: lease::PostgresLeases { link: PgConnection::new(&config) },
-            node: Arc::clone(&node),
-            leases: Arc::clone(&leases),
-            takeover,
-            observer: Observer::default(),
-            keeps_until: None,
-        };
+        let table = lease::PostgresLeases { link: Arc::new(PgConnection::new(&config)) };
+        let mut share = LeaseKeeper::new(table, Arc::clone(&node), Arc::clone(&leases), takeover);
         let next = share.round().await.map_err(|error| OpenError::Database(error.to_string()))?;
         let alive = Alive::new();
         let tasks = [
@@ -345,12 +339,8 @@ impl Store for PostgresStore {
             machine,
             clock::start(&self.0.aside, &writer.node, writer.takeover).await?,
         );
-        let keep = clock::keep(
-            Arc::clone(&self.0.aside),
-            Arc::clone(&clock),
-            Arc::clone(&writer.leases),
-            every,
-        );
+        let table = PostgresClock { link: Arc::clone(&self.0.aside) };
+        let keep = clock_keeper::keep(table, Arc::clone(&clock), Arc::clone(&writer.leases), every);
         if let Err(second) = writer.keeping.set(writer.alive.spawn("clock", keep).abort_handle()) {
             second.abort();
         }
@@ -363,10 +353,9 @@ impl Store for PostgresStore {
         writer.arrivals.stop().await;
         writer.steps.stop().await;
         writer.tasks.iter().for_each(JoinHandle::abort);
-        let (held, confirmed) = writer.leases.held();
-        writer.leases.clear();
-        let left = lease::leave(&self.0.aside, &writer.node, &held, confirmed.as_deref());
-        if let Err(error) = left.await {
+        // The keeper may have ended amid a request, so its connection is not used again.
+        let table = lease::PostgresLeases { link: Arc::clone(&self.0.aside) };
+        if let Err(error) = share::leave(&table, &writer.node, &writer.leases).await {
             tracing::debug!(%error, "the database was not told that this node leaves");
         }
     }
