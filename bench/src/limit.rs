@@ -27,7 +27,7 @@ struct Book {
     waits: Vec<Duration>,
 }
 
-/// One window.
+/// A window of time for which Genesys counts calls.
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) begun: Instant,

@@ -54,7 +54,7 @@ impl Program {
         }
     }
 
-    /// Its process.
+    /// The id of its process, for reading what the system knows about it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -100,7 +100,7 @@ impl Program {
         line.trim().trim_end_matches("kB").trim_end().parse::<u64>().expect("a number") * 1024
     }
 
-    /// Its store.
+    /// The path of its store, a SQLite file.
     pub(crate) fn store(&self) -> PathBuf {
         self.dir.path().join(STORE)
     }

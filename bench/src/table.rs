@@ -132,7 +132,7 @@ fn sorted(all: &[f64]) -> Vec<f64> {
     all
 }
 
-/// The median.
+/// The middle value, or the mean of the two middle values.
 pub(crate) fn median(all: &[f64]) -> f64 {
     let all = sorted(all);
     match all.len() {

@@ -166,7 +166,7 @@ impl GatewayCore {
         http::router(Arc::clone(&self.http), Answered::Anyone)
     }
 
-    /// As [`Gateway::shutdown`].
+    /// Stops as [`Gateway::shutdown`] does. There is no listener to close.
     pub async fn shutdown(self) {
         self.shutdown_after(async {}).await;
     }

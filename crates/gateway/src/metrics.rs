@@ -32,7 +32,7 @@ pub(crate) struct Why {
     result: &'static str,
 }
 
-/// An integration.
+/// The label of a metric that is counted for each integration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Owner {
     integration: String,

@@ -42,7 +42,7 @@ struct Ignored {
     why: String,
 }
 
-/// `POST /connectors/{integration}/events`.
+/// Answers `POST /connectors/{integration}/events` with 202 once all events are durable.
 pub(crate) async fn events(
     State(state): State<Arc<HttpState>>,
     Path(name): Path<String>,

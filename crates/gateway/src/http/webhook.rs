@@ -8,28 +8,33 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use conversation::{Input, IntegrationName};
 use genesys::signature;
-use store::{Acceptance, Arrival};
+use store::{Acceptance, Arrival, NewMessage};
 
 use super::answers;
 use super::body::{self, Endpoint};
 use super::state::HttpState;
+use crate::engine::Engine;
 use crate::from_genesys::{self, Stray, Webhook};
 use crate::replay;
+use crate::settings::Integration;
 
-/// `POST /genesys/{integration}`.
+/// The answer to Genesys: a status, and a sentence for people.
+type Reply = (StatusCode, Cow<'static, str>);
+
+/// Answers `POST /genesys/{integration}` with 200 once the message is durable.
 pub(crate) async fn webhook(
     State(state): State<Arc<HttpState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> (StatusCode, Cow<'static, str>) {
+) -> Reply {
     let engine = &state.engine;
-    let Some(integration) = engine.integration(&IntegrationName::new(&name)).cloned() else {
+    let Some(integration) = engine.integration(&IntegrationName::new(&name)) else {
         let why = answers::unknown_integration(engine, "/genesys", &name);
         return (StatusCode::NOT_FOUND, format!("{why}\n").into());
     };
@@ -43,12 +48,30 @@ pub(crate) async fn webhook(
             }
         };
     let bytes = &body.bytes;
-    let header = headers.get(signature::HEADER).map(axum::http::HeaderValue::as_bytes);
+    let header = headers.get(signature::HEADER).map(HeaderValue::as_bytes);
     if let Err(error) = signature::verify(&integration.webhook_secrets, header, bytes) {
         engine.metrics.webhook(&name, "unsigned");
         tracing::warn!(integration = name, %error, bytes = bytes.len(), "a webhook was refused");
         return (StatusCode::UNAUTHORIZED, "the signature is missing or wrong\n".into());
     }
+    match read(engine, integration, header, bytes) {
+        Some(message) => store(engine, integration, message).await,
+        // It was typing, or a stray without an id.
+        None => (StatusCode::OK, "".into()),
+    }
+}
+
+/// A message to store, and why it is none if it cannot be read as one.
+type ParsedMessage = (Box<NewMessage>, Option<String>);
+
+/// Reads a genuine webhook. Typing is passed on at once.
+fn read(
+    engine: &Arc<Engine>,
+    integration: &Integration,
+    header: Option<&[u8]>,
+    bytes: &Bytes,
+) -> Option<ParsedMessage> {
+    let name = integration.name.as_str();
     let find_stray = |genesys_id: &str| {
         let other = engine
             .integration_of_genesys(genesys_id)
@@ -60,35 +83,41 @@ pub(crate) async fn webhook(
         Some(Stray { of: other.name.clone(), keeper: keeper.clone() })
     };
     let can = integration.connector.capabilities();
-    let read = from_genesys::read(&integration.name, can, &find_stray, bytes, engine.clock.now());
-    let (mut message, no_message) = match read {
+    match from_genesys::read(&integration.name, can, &find_stray, bytes, engine.clock.now()) {
+        Webhook::Message(message) => Some((message, None)),
+        Webhook::NoMessage(message, why) => Some((message, Some(why))),
+        Webhook::Typing { conversation, on, duration } => {
+            engine.metrics.webhook(name, "typing");
+            engine.deliver_volatile(&conversation, Input::AgentTyping { on, duration });
+            None
+        }
         Webhook::Stray { message, stray } => {
-            engine.metrics.webhook(&name, "other_integration");
-            if let Some(more) = engine.failures.admit(&name, "webhook", stray.of.as_str()) {
+            engine.metrics.webhook(name, "other_integration");
+            if let Some(more) = engine.failures.admit(name, "webhook", stray.of.as_str()) {
                 tracing::error!(
                     integration = name, of = %stray.of, more,
                     "a webhook of another integration came to this one's address and fails: \
                      correct outboundNotificationWebhookUrl of the other integration at Genesys"
                 );
             }
-            let Some(message) = message else { return (StatusCode::OK, "".into()) };
-            (message, None)
+            message.map(|message| (message, None))
         }
-        Webhook::Typing { conversation, on, duration } => {
-            engine.metrics.webhook(&name, "typing");
-            engine.deliver_volatile(&conversation, Input::AgentTyping { on, duration });
-            return (StatusCode::OK, "".into());
-        }
-        Webhook::Message(message) => (message, None),
-        Webhook::NoMessage(message, why) => (message, Some(why)),
-    };
-    let id = message.id.clone();
+    }
+}
+
+/// Makes the message durable, and says so.
+async fn store(
+    engine: &Arc<Engine>,
+    integration: &Integration,
+    (mut message, no_message): ParsedMessage,
+) -> Reply {
+    let (name, id) = (integration.name.as_str(), message.id.clone());
     let too_old =
         replay::fail_if_too_old(&mut message, engine.clock.wall(), engine.limits.retention);
     match engine.accept(Arrival::Message(*message)).await {
         Ok(stored) => {
             let repeated = stored == Acceptance::Repeated;
-            engine.metrics.webhook(&name, if repeated { "repeated" } else { "accepted" });
+            engine.metrics.webhook(name, if repeated { "repeated" } else { "accepted" });
             if too_old && !repeated {
                 tracing::warn!(integration = name, %id, "a webhook is older than what is kept, \
                     and may be a replay; it fails");
@@ -99,12 +128,10 @@ pub(crate) async fn webhook(
             (StatusCode::OK, "".into())
         }
         Err(error) => {
-            engine.metrics.webhook(&name, "unavailable");
+            engine.metrics.webhook(name, "unavailable");
             tracing::error!(integration = name, %error, "a webhook could not be stored");
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the store cannot take it now; send it again\n".into(),
-            )
+            let text = "the store cannot take it now; send it again\n";
+            (StatusCode::SERVICE_UNAVAILABLE, text.into())
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) struct Line {
     pub(super) at: Timestamp,
 }
 
-/// One customer.
+/// A customer of the demo's chat service, with what their screen shows.
 #[derive(Debug, Default)]
 pub(super) struct Customer {
     pub(super) handshake: Handshake,
