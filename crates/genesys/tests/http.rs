@@ -346,7 +346,8 @@ async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
 /// A token endpoint behind a proxy that does not let the question through.
 #[tokio::test]
 async fn a_proxys_answer_for_a_token_says_nothing_about_the_credentials() {
-    for (status, body) in [("403 Forbidden", "<html>not from here</html>"), ("408 Late", "{}")] {
+    let page = "<html>not from here</html>";
+    for (status, body) in [("401 Who", page), ("403 Forbidden", page), ("408 Late", "{}")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let login = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {

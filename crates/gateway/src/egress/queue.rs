@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 /// How many items of a lane are held in memory. The rest waits in the store (I12).
 const PAGE: usize = 500;
-/// How many items may wait for a retry, or for their turn after it, before reading stops.
+/// How many items of a lane may wait for a retry, or for their turn after it, before reading of
+/// that lane stops.
 const MOST_PAUSED: usize = 10_000;
 /// How many calls of a lane may be in progress at once.
 const UNDER_WAY: usize = 256;
@@ -48,6 +49,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Lane {
     ready: VecDeque<Due>,
+    /// How many items wait for the end of their backoff.
+    paused: usize,
     /// Items whose backoff is over.
     again: VecDeque<Due>,
     /// The position of the last item that was read.
@@ -107,7 +110,9 @@ impl Queue {
     /// read, or no room for it.
     pub(super) fn wants(&self, urgent: bool) -> Option<(u64, usize)> {
         let lane = if urgent { &self.urgent } else { &self.lazy };
-        let retries = self.paused.len() + self.urgent.again.len() + self.lazy.again.len();
+        // Each lane by itself: receipts that Genesys keeps refusing must not stop the reading of
+        // customers' messages (I10).
+        let retries = lane.paused + lane.again.len();
         let room = lane.more && lane.ready.len() < PAGE / 2 && retries < MOST_PAUSED;
         room.then_some((lane.after, PAGE))
     }
@@ -151,7 +156,9 @@ impl Queue {
             && entry.key().0 <= now
         {
             let due = entry.remove();
-            self.lane(due.item.owed.is_urgent()).again.push_back(due);
+            let lane = self.lane(due.item.owed.is_urgent());
+            lane.paused -= 1;
+            lane.again.push_back(due);
         }
         LANES.into_iter().filter(|urgent| has_room(*urgent)).find_map(|urgent| self.next_of(urgent))
     }
@@ -201,6 +208,7 @@ impl Queue {
         } else if slot.newest != reading(item) {
             // The newer one waits in its lane.
         } else if let Some((at, due)) = again {
+            self.lane(due.item.owed.is_urgent()).paused += 1;
             self.paused.insert((at, item.seq), due);
         } else {
             self.subjects.remove(&subject);
@@ -416,6 +424,7 @@ mod tests {
         }
         assert_eq!(queue.next(now + Duration::from_secs(2), |_| false), None);
         assert_eq!(queue.wants(true), None, "{last} items are in memory");
+        assert!(queue.wants(false).is_some(), "the other lane is not to blame");
     }
 
     #[test]

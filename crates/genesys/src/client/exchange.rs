@@ -39,12 +39,12 @@ struct ReadBody {
 
 /// How requests are made: over HTTP, or by the caller's own transport.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(super) enum HttpBackend {
     Http(reqwest::Client),
     Other(Arc<dyn Transport>),
 }
 
-impl Way {
+impl HttpBackend {
     /// Makes one request and reads its answer. `may_leave` is checked right before the first byte
     /// of a request with a body. A request without a body changes nothing at Genesys.
     pub(super) async fn exchange(
@@ -151,7 +151,7 @@ impl Reply {
                 let retry_after = self.retry_after.or(rest).unwrap_or(Duration::from_mins(1));
                 CallError::RateLimited { retry_after, limit: self.limit, body }
             }
-            StatusCode::UNAUTHORIZED => {
+            StatusCode::UNAUTHORIZED if !page => {
                 CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") }
             }
             status
