@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::process::Node;
-use crate::spells::{Endpoint, Trouble};
-use crate::world::{Weather, World};
+use crate::spells::{Endpoint, GenesysFault};
+use crate::world::{Conditions, World};
 
 /// The longest spell, in milliseconds.
 const LONGEST: u64 = 40_000;
@@ -117,7 +117,7 @@ pub(crate) async fn spells(world: Arc<World>) {
     loop {
         tokio::time::sleep(world.between(1, 2 * every)).await;
         let endpoint = Endpoint::ALL[world.below(Endpoint::ALL.len())];
-        let trouble = Trouble::ALL[world.below(Trouble::ALL.len())];
+        let trouble = GenesysFault::ALL[world.below(GenesysFault::ALL.len())];
         let (now, lasts) = (world.passed(), world.between(500, LONGEST));
         if world.genesys().spells.begin(endpoint, trouble, now, lasts) {
             world.tell(format_args!("genesys   {endpoint:?}: {trouble:?} for {lasts:?}"));
@@ -151,7 +151,8 @@ fn start(world: &Arc<World>, place: usize) {
 pub(crate) fn calm(world: &Arc<World>) {
     world.tell("it is calm from here on");
     world.change(|weather| {
-        *weather = Weather { calm: true, leases_lost: weather.leases_lost, ..Default::default() };
+        *weather =
+            Conditions { calm: true, leases_lost: weather.leases_lost, ..Default::default() };
     });
     for place in 0..world.plan.nodes {
         let mut nodes = world.nodes();

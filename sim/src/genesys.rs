@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::process::Gate;
-use crate::spells::{Endpoint, Trouble};
+use crate::spells::{Endpoint, GenesysFault};
 use crate::world::{World, number_of};
 
 /// Carries a node's calls to Genesys.
@@ -127,31 +127,33 @@ impl SimTransport {
     /// What comes of a call while this is wrong.
     async fn trouble(
         &self,
-        trouble: Trouble,
+        trouble: GenesysFault,
         request: &Request<Vec<u8>>,
         left: Duration,
     ) -> Result<Response<Body>, CallError> {
         let world = &self.world;
         match trouble {
-            Trouble::Away => Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &json!({}))),
-            Trouble::Hangs => std::future::pending().await,
-            Trouble::Forgets => {
+            GenesysFault::Away => Ok(answer(StatusCode::SERVICE_UNAVAILABLE, &json!({}))),
+            GenesysFault::Hangs => std::future::pending().await,
+            GenesysFault::Forgets => {
                 serve(world, request, left);
                 std::future::pending().await
             }
-            Trouble::Breaks => {
+            GenesysFault::Breaks => {
                 if world.dice(0.5) {
                     serve(world, request, left);
                 }
                 Err(CallError::Unknown { cause: "the connection broke".to_owned() })
             }
-            Trouble::Forbidden => {
+            GenesysFault::Forbidden => {
                 let body = json!({ "code": "missing.any.permissions", "status": 403 });
                 Ok(answer(StatusCode::FORBIDDEN, &body))
             }
-            Trouble::Page => Ok(Response::new(Ok(b"<html>We are working on it.</html>".to_vec()))),
-            Trouble::Empty => Ok(answer(StatusCode::OK, &json!({}))),
-            Trouble::Limits => {
+            GenesysFault::Page => {
+                Ok(Response::new(Ok(b"<html>We are working on it.</html>".to_vec())))
+            }
+            GenesysFault::Empty => Ok(answer(StatusCode::OK, &json!({}))),
+            GenesysFault::Limits => {
                 let mut answer = answer(StatusCode::TOO_MANY_REQUESTS, &json!({}));
                 let seconds = world.between(1_000, 60_000).as_secs();
                 answer.headers_mut().insert("retry-after", seconds.into());
@@ -188,7 +190,7 @@ impl World {
     }
 
     /// What is wrong with these calls now; nothing, once it is calm.
-    fn trouble(&self, endpoint: Endpoint) -> Option<Trouble> {
+    fn trouble(&self, endpoint: Endpoint) -> Option<GenesysFault> {
         let trouble = self.genesys().spells.at(endpoint, self.passed());
         trouble.filter(|_| !self.weather().calm)
     }

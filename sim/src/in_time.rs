@@ -38,12 +38,12 @@ struct Customer {
     session: bool,
     /// When the last session ended: from then on, messages may wait for the next one.
     closed: Duration,
-    away: Away,
+    away: Absence,
 }
 
 /// The times when no node could work on a conversation.
 #[derive(Default)]
-pub(crate) struct Away {
+pub(crate) struct Absence {
     spans: Vec<(Duration, Duration)>,
     since: Option<Duration>,
     /// The holder of the lease, and when it was last renewed. For a node that is about to end: when
@@ -99,7 +99,7 @@ pub(crate) struct LeaseSeen {
     pub(crate) stalls: bool,
 }
 
-impl Away {
+impl Absence {
     /// Returns since when another node could have taken the lease over.
     pub(crate) fn see(&mut self, seen: LeaseSeen) -> Duration {
         let LeaseSeen { holder, written, leaves, stalls } = seen;
@@ -143,7 +143,7 @@ impl Away {
 
 impl InTime {
     /// The times when no node could work on a customer's conversation.
-    pub(crate) fn away(&mut self, customer: usize) -> &mut Away {
+    pub(crate) fn away(&mut self, customer: usize) -> &mut Absence {
         &mut self.customers.entry(customer).or_default().away
     }
 

@@ -25,8 +25,11 @@ impl Node {
         world.tell(format_args!("{name} starts"));
         let gate = Gate::new();
         let ahead_ms = world.ahead();
-        let line =
-            Arc::new(Way { world: Arc::clone(world), gate: gate.clone(), name: name.clone() });
+        let line = Arc::new(StoreLink {
+            world: Arc::clone(world),
+            gate: gate.clone(),
+            name: name.clone(),
+        });
         let store =
             Arc::new(MemoryStore::shared(&world.database, line, &name, world.plan.takeover));
         let clock: Arc<dyn Clock> =
@@ -113,13 +116,13 @@ fn integration(world: &Arc<World>, gate: &Gate, name: &str) -> Integration {
 }
 
 /// The connection between a node and the database.
-struct Way {
+struct StoreLink {
     world: Arc<World>,
     gate: Gate,
     name: String,
 }
 
-impl Way {
+impl StoreLink {
     /// Waits for the time on the way. The request or answer may get lost, and the process may die.
     async fn travel(&self, what: &str, lost: f64) -> Result<(), StoreError> {
         let world = &self.world;
@@ -146,7 +149,7 @@ impl Way {
 }
 
 #[async_trait]
-impl SimulatedLink for Way {
+impl SimulatedLink for StoreLink {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
         self.gate.pass().await;
         self.world.request(what);

@@ -36,7 +36,7 @@ impl Endpoint {
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum GenesysFault {
     /// It answers 503, and the call is not done.
     Away,
     /// It never answers, and the call is not done.
@@ -55,7 +55,7 @@ pub(crate) enum Trouble {
     Limits,
 }
 
-impl Trouble {
+impl GenesysFault {
     pub(crate) const ALL: [Self; 8] = [
         Self::Away,
         Self::Hangs,
@@ -81,11 +81,11 @@ impl Trouble {
 
 /// Which kinds of call are in trouble.
 #[derive(Debug, Default)]
-pub(crate) struct Spells(BTreeMap<Endpoint, (Trouble, Duration)>);
+pub(crate) struct Spells(BTreeMap<Endpoint, (GenesysFault, Duration)>);
 
 impl Spells {
     /// What is wrong with these calls at `now`.
-    pub(crate) fn at(&self, endpoint: Endpoint, now: Duration) -> Option<Trouble> {
+    pub(crate) fn at(&self, endpoint: Endpoint, now: Duration) -> Option<GenesysFault> {
         self.0.get(&endpoint).filter(|(_, until)| now < *until).map(|(trouble, _)| *trouble)
     }
 
@@ -94,7 +94,7 @@ impl Spells {
     pub(crate) fn begin(
         &mut self,
         endpoint: Endpoint,
-        trouble: Trouble,
+        trouble: GenesysFault,
         now: Duration,
         lasts: Duration,
     ) -> bool {

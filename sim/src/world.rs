@@ -36,7 +36,7 @@ pub(crate) struct World {
     chat: Mutex<Rooms>,
     genesys: Mutex<Cloud>,
     nodes: Mutex<Vec<Node>>,
-    weather: Mutex<Weather>,
+    weather: Mutex<Conditions>,
     history: Mutex<History>,
     steps: AtomicU64,
     requests: Mutex<BTreeMap<&'static str, u32>>,
@@ -45,7 +45,7 @@ pub(crate) struct World {
 /// The current faults.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "any of them may be at the same time")]
-pub(crate) struct Weather {
+pub(crate) struct Conditions {
     /// No more faults: what was begun must now finish.
     pub(crate) calm: bool,
     /// The database takes no writes, as with a full disk.
@@ -184,11 +184,11 @@ impl World {
         lock(&self.nodes)
     }
 
-    pub(crate) fn weather(&self) -> Weather {
+    pub(crate) fn weather(&self) -> Conditions {
         *lock(&self.weather)
     }
 
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Weather)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Conditions)) {
         change(&mut lock(&self.weather));
     }
 

@@ -19,24 +19,24 @@ use crate::{Connector, Customer, Departure, Forward, Obstacle, Open, Typing};
 /// How the chat service must react to every call from now on.
 ///
 /// ```
-/// use connector::conformance::Behave;
+/// use connector::conformance::Behaviour;
 ///
 /// /// What a scripted chat service answers to a message.
-/// fn status(behave: Behave) -> Option<u16> {
+/// fn status(behave: Behaviour) -> Option<u16> {
 ///     match behave {
-///         Behave::Take | Behave::Deliver => Some(200),
-///         Behave::Refuse => Some(403),
-///         Behave::SessionGone => Some(409),
-///         Behave::Busy => Some(429),
-///         Behave::Fail => Some(500),
-///         Behave::Hang | Behave::LoseAnswer => None,
+///         Behaviour::Take | Behaviour::Deliver => Some(200),
+///         Behaviour::Refuse => Some(403),
+///         Behaviour::SessionGone => Some(409),
+///         Behaviour::Busy => Some(429),
+///         Behaviour::Fail => Some(500),
+///         Behaviour::Hang | Behaviour::LoseAnswer => None,
 ///     }
 /// }
-/// assert_eq!(status(Behave::Busy), Some(429));
-/// assert_eq!(status(Behave::Hang), None);
+/// assert_eq!(status(Behaviour::Busy), Some(429));
+/// assert_eq!(status(Behaviour::Hang), None);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behave {
+pub enum Behaviour {
     /// It takes messages, opens sessions at once or later, and reports no delivery.
     Take,
     /// It takes messages and reports that they reached the customer.
@@ -78,7 +78,7 @@ pub struct Taken {
 /// A chat service under test, and the connector to it.
 ///
 /// ```
-/// use connector::conformance::{Behave, ChatService, Taken, passes};
+/// use connector::conformance::{Behaviour, ChatService, Taken, passes};
 ///
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doc/in_memory.rs"));
 /// /// The chat service of the example of [`Connector`]. It never does anything but take messages.
@@ -94,8 +94,8 @@ pub struct Taken {
 ///         Arc::new(InMemory(None))
 ///     }
 ///
-///     async fn behave(&self, behave: Behave) -> bool {
-///         behave == Behave::Take
+///     async fn behave(&self, behave: Behaviour) -> bool {
+///         behave == Behaviour::Take
 ///     }
 ///
 ///     async fn taken(&self) -> Vec<Taken> {
@@ -122,9 +122,9 @@ pub trait ChatService: Sync {
     fn connector_to_nobody(&self) -> Arc<dyn Connector>;
     /// Makes the service behave this way from now on. Returns `false` if this kind of service never
     /// does. The suite then skips what depends on it.
-    async fn behave(&self, behave: Behave) -> bool;
-    /// All messages that the service has got while it behaved as [`Behave::Take`] or
-    /// [`Behave::Deliver`], the oldest first.
+    async fn behave(&self, behave: Behaviour) -> bool;
+    /// All messages that the service has got while it behaved as [`Behaviour::Take`] or
+    /// [`Behaviour::Deliver`], the oldest first.
     async fn taken(&self) -> Vec<Taken>;
 }
 
@@ -154,7 +154,7 @@ pub async fn passes(service: &impl ChatService) {
 
 async fn capabilities_never_change(service: &impl ChatService) {
     let before = service.connector().capabilities().clone();
-    service.behave(Behave::Fail).await;
+    service.behave(Behaviour::Fail).await;
     assert_eq!(&before, service.connector().capabilities(), "capabilities are a fact, not a state");
     assert_eq!(&before, service.connector_to_nobody().capabilities(), "capabilities make no call");
 }
@@ -162,13 +162,13 @@ async fn capabilities_never_change(service: &impl ChatService) {
 async fn outcomes_say_what_happened(service: &impl ChatService) {
     use AttemptOutcome::{Accepted, Delivered, NotTaken, Rejected, SessionGone, Unknown};
     for (number, behave) in [
-        Behave::Take,
-        Behave::Deliver,
-        Behave::Refuse,
-        Behave::SessionGone,
-        Behave::Busy,
-        Behave::Fail,
-        Behave::LoseAnswer,
+        Behaviour::Take,
+        Behaviour::Deliver,
+        Behaviour::Refuse,
+        Behaviour::SessionGone,
+        Behaviour::Busy,
+        Behaviour::Fail,
+        Behaviour::LoseAnswer,
     ]
     .into_iter()
     .enumerate()
@@ -179,26 +179,26 @@ async fn outcomes_say_what_happened(service: &impl ChatService) {
         let outcome =
             service.connector().forward(&message(&format!("outcome-{number}"), "Hello")).await;
         let true_to_it = match behave {
-            Behave::Take => matches!(outcome, Accepted { .. }),
-            Behave::Deliver => matches!(outcome, Delivered { .. }),
-            Behave::Refuse => {
+            Behaviour::Take => matches!(outcome, Accepted { .. }),
+            Behaviour::Deliver => matches!(outcome, Delivered { .. }),
+            Behaviour::Refuse => {
                 let opted_out = ReasonCode::RecipientOptedOut;
                 matches!(&outcome, Rejected { reason } if reason.code == opted_out)
             }
-            Behave::SessionGone => matches!(outcome, SessionGone),
-            Behave::Busy => match outcome {
+            Behaviour::SessionGone => matches!(outcome, SessionGone),
+            Behaviour::Busy => match outcome {
                 NotTaken { after, .. } => after.is_none_or(|after| after == Duration::from_secs(7)),
                 _ => false,
             },
-            Behave::Fail => matches!(outcome, NotTaken { .. }),
-            Behave::Hang | Behave::LoseAnswer => matches!(outcome, Unknown { .. }),
+            Behaviour::Fail => matches!(outcome, NotTaken { .. }),
+            Behaviour::Hang | Behaviour::LoseAnswer => matches!(outcome, Unknown { .. }),
         };
         assert!(true_to_it, "{behave:?} must not lead to {outcome:?}");
     }
 }
 
 async fn messages_arrive_whole_and_in_order(service: &impl ChatService) {
-    service.behave(Behave::Take).await;
+    service.behave(Behaviour::Take).await;
     let connector = service.connector();
     let before = service.taken().await.len();
     let mut sent = Vec::new();
@@ -227,7 +227,7 @@ async fn a_repetition_is_known_by_its_id(service: &impl ChatService) {
     if !connector.capabilities().idempotent {
         return;
     }
-    service.behave(Behave::Take).await;
+    service.behave(Behaviour::Take).await;
     let before = service.taken().await.len();
     let first = message("repeated", "Once");
     let again = Forward { session: SessionId::new("a later session"), ..first.clone() };
@@ -245,7 +245,7 @@ async fn a_repetition_is_known_by_its_id(service: &impl ChatService) {
 }
 
 async fn an_attempt_ends_in_time(service: &impl ChatService) {
-    if !service.behave(Behave::Hang).await {
+    if !service.behave(Behaviour::Hang).await {
         return;
     }
     let start = Instant::now();
@@ -276,14 +276,14 @@ async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
 }
 
 async fn sessions_are_asked_for(service: &impl ChatService) {
-    for behave in [Behave::Take, Behave::Refuse, Behave::Busy, Behave::Fail] {
+    for behave in [Behaviour::Take, Behaviour::Refuse, Behaviour::Busy, Behaviour::Fail] {
         if !service.behave(behave).await {
             continue;
         }
         let outcome = service.connector().open(&open(Departure::free())).await;
         let true_to_it = match behave {
-            Behave::Take => matches!(outcome, OpenOutcome::Opened(_) | OpenOutcome::Pending),
-            Behave::Refuse => {
+            Behaviour::Take => matches!(outcome, OpenOutcome::Opened(_) | OpenOutcome::Pending),
+            Behaviour::Refuse => {
                 let opted_out = ReasonCode::RecipientOptedOut;
                 matches!(&outcome, OpenOutcome::Refused(reason) if reason.code == opted_out)
             }
@@ -299,7 +299,7 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
 }
 
 async fn nothing_leaves_against_the_last_look(service: &impl ChatService) {
-    service.behave(Behave::Take).await;
+    service.behave(Behaviour::Take).await;
     let before = service.taken().await.len();
     let connector = service.connector();
     // The second round uses the connection of the first one, if the connector keeps connections.
@@ -326,7 +326,7 @@ async fn nothing_leaves_against_the_last_look(service: &impl ChatService) {
 async fn best_effort_never_hangs(service: &impl ChatService) {
     let typing = Typing { on: true, duration: Duration::from_secs(5) };
     let conversation = conversation();
-    service.behave(Behave::Hang).await;
+    service.behave(Behaviour::Hang).await;
     for connector in [service.connector(), service.connector_to_nobody()] {
         let both = async {
             tokio::join!(
@@ -342,7 +342,7 @@ async fn best_effort_never_hangs(service: &impl ChatService) {
 }
 
 async fn a_check_touches_no_customer(service: &impl ChatService) {
-    service.behave(Behave::Take).await;
+    service.behave(Behaviour::Take).await;
     let before = service.taken().await;
     let line = service.connector().check().await;
     assert!(

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::input::{Effect, Ignored};
 use crate::outcome::TellOutcome;
 use crate::record::Record;
-use crate::state::{Conversation, Telling, Untold, later};
+use crate::state::{Conversation, Telling, UntoldRefusal, later};
 use crate::turn::Turn;
 use crate::{MessageId, Reason};
 
@@ -53,11 +53,11 @@ impl Conversation {
         if self.is_telling() {
             return None;
         }
-        self.untold.iter().filter_map(Untold::waits_until).min()
+        self.untold.iter().filter_map(UntoldRefusal::waits_until).min()
     }
 }
 
-impl Untold {
+impl UntoldRefusal {
     fn waits_until(&self) -> Option<Timestamp> {
         match self.phase {
             Telling::Waiting { until } => Some(until),
@@ -86,7 +86,8 @@ impl Turn<'_> {
         if self.conversation.is_telling() {
             return;
         }
-        let due = |untold: &&Untold| untold.waits_until().is_some_and(|until| until <= self.now);
+        let due =
+            |untold: &&UntoldRefusal| untold.waits_until().is_some_and(|until| until <= self.now);
         let Some(untold) = self.conversation.untold.iter().find(due) else { return };
         let (message, reason) = (untold.message.clone(), untold.reason.clone());
         let attempt = untold.attempts.saturating_add(1);
@@ -96,7 +97,8 @@ impl Turn<'_> {
 
     /// The chat service has heard of it, or has not.
     pub(crate) fn refusal_told(&mut self, message: MessageId, attempt: u32, outcome: TellOutcome) {
-        let open = |untold: &&Untold| untold.message == message && untold.phase == Telling::Calling;
+        let open =
+            |untold: &&UntoldRefusal| untold.message == message && untold.phase == Telling::Calling;
         let Some(untold) =
             self.conversation.untold.iter().find(open).filter(|open| open.attempts == attempt)
         else {

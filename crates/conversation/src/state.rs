@@ -82,7 +82,7 @@ pub struct Conversation {
     /// Customers' messages that Genesys will never have and that the chat service has not been told
     /// about, oldest first.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    pub(crate) untold: VecDeque<Untold>,
+    pub(crate) untold: VecDeque<UntoldRefusal>,
     /// Genesys's conversation id, as far as it is known.
     pub(crate) genesys: Option<Box<str>>,
 }
@@ -189,7 +189,7 @@ pub(crate) struct Failing {
 /// A customer's message that Genesys will never have, until the chat service has been told about
 /// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Untold {
+pub(crate) struct UntoldRefusal {
     pub(crate) message: MessageId,
     pub(crate) reason: Reason,
     /// Since when it is pending.

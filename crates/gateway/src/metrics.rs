@@ -28,7 +28,7 @@ type Counts = Family<Labels, Counter>;
 
 /// One word that says what was counted, if no integration is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Why {
+pub(crate) struct ReasonLabel {
     result: &'static str,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Metrics {
     dead_letters: Family<Owner, Counter>,
     dead_letters_kept: Family<Owner, Gauge>,
     genesys_failures: Family<CallLabels, Counter>,
-    turned_away: Family<Why, Counter>,
+    turned_away: Family<ReasonLabel, Counter>,
     failed_calls: Family<CallLabels, Counter>,
     pub(crate) active: Gauge,
     log_bytes: Gauge,
@@ -199,7 +199,7 @@ impl Metrics {
     }
 
     pub(crate) fn turned_away(&self, why: &'static str) {
-        self.turned_away.get_or_create(&Why { result: why }).inc();
+        self.turned_away.get_or_create(&ReasonLabel { result: why }).inc();
     }
 
     /// Sets what the store reports about itself.

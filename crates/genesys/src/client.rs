@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use self::exchange::{Reply, Way};
+use self::exchange::{HttpBackend, Reply};
 use self::token::Tokens;
 pub use self::transport::{Body, Exchange, MayLeave, Transport};
 use crate::agent::ParticipantPatch;
@@ -162,7 +162,7 @@ impl LastCall {
 }
 
 struct Inner {
-    way: Way,
+    way: HttpBackend,
     hosts: Hosts,
     credentials: Credentials,
     timeout: Duration,
@@ -174,16 +174,16 @@ impl Client {
     /// `connect_timeout` below that, so that an unreachable host counts as [`CallError::NotSent`].
     /// `http` must not follow redirects.
     pub fn new(http: reqwest::Client, hosts: Hosts, credentials: Credentials) -> Self {
-        Self::by(Way::Http(http), hosts, credentials)
+        Self::by(HttpBackend::Http(http), hosts, credentials)
     }
 
     /// Creates a client whose requests `transport` carries. It has no sockets, so
     /// [`Self::listen`] always fails.
     pub fn over(transport: Arc<dyn Transport>, hosts: Hosts, credentials: Credentials) -> Self {
-        Self::by(Way::Other(transport), hosts, credentials)
+        Self::by(HttpBackend::Other(transport), hosts, credentials)
     }
 
-    fn by(way: Way, hosts: Hosts, credentials: Credentials) -> Self {
+    fn by(way: HttpBackend, hosts: Hosts, credentials: Credentials) -> Self {
         let inner = Inner { way, hosts, credentials, timeout: TIMEOUT, tokens: Tokens::default() };
         Self {
             inner: Arc::new(inner),
@@ -422,8 +422,8 @@ impl Client {
     pub async fn listen(&self, channel: &NotificationChannel) -> Result<Frames, CallError> {
         let uri = channel.connect_uri.as_ref().map(Secret::expose).unwrap_or_default();
         match &self.inner.way {
-            Way::Http(http) => Frames::connect(http, &self.inner.hosts.api, uri).await,
-            Way::Other(_) => {
+            HttpBackend::Http(http) => Frames::connect(http, &self.inner.hosts.api, uri).await,
+            HttpBackend::Other(_) => {
                 Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() })
             }
         }

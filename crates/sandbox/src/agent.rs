@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::webhook;
-use crate::world::{Origin, ProfileKind, Refusal, Said};
+use crate::world::{AgentContent, Origin, ProfileKind, Refusal};
 
 /// The most characters of an agent's text, as in Genesys's agent interface.
 pub(crate) const MAX_TEXT: usize = 4_000;
@@ -42,7 +42,7 @@ pub(crate) fn say_to_customer(
     app: &Arc<App>,
     integration: Option<&str>,
     customer: &str,
-    said: Said,
+    said: AgentContent,
     origin: Origin,
 ) -> Result<SentMessage, Refusal> {
     let conversation = conversation_of(app, integration, customer)?;
@@ -54,7 +54,7 @@ pub(crate) fn say_to_customer(
 pub(crate) fn say(
     app: &Arc<App>,
     conversation: &str,
-    said: Said,
+    said: AgentContent,
     origin: Origin,
 ) -> Result<String, Refusal> {
     let outgoing = app.world().say(conversation, said, origin, app.clock.now())?;

@@ -17,7 +17,7 @@ use crate::integrations;
 use crate::switches::{SwitchError, Switches};
 use crate::transcript::Entry;
 use crate::verdict::Verdict;
-use crate::world::{End, Origin, Said};
+use crate::world::{AgentContent, End, Origin};
 
 /// An integration to be made with [`Handle::create_integration`].
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Handle {
             &self.app,
             Some(integration),
             customer,
-            Said::text(text.to_owned()),
+            AgentContent::text(text.to_owned()),
             Origin::Agent,
         )?)
     }

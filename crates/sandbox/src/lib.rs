@@ -21,7 +21,7 @@ mod agent;
 mod app;
 mod clock;
 mod config;
-mod cut;
+mod connection_breaker;
 mod desktop;
 mod error;
 mod faults;

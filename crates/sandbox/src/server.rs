@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::config::SandboxConfig;
-use crate::cut::{Cut, CuttableListener};
+use crate::connection_breaker::{ConnectionBreaker, CuttableListener};
 use crate::error::StartError;
 use crate::guard::{Reach, own_names_only};
 use crate::handle::Handle;
@@ -34,8 +34,8 @@ impl Sandbox {
         let addr = listener.local_addr().map_err(failed)?;
         let app = Arc::new(App::new(config)?);
         app.deliveries.spawn(end_idle(app.clone()));
-        let service =
-            router(&app, Reach::of(addr.ip())).into_make_service_with_connect_info::<Cut>();
+        let service = router(&app, Reach::of(addr.ip()))
+            .into_make_service_with_connect_info::<ConnectionBreaker>();
         let stop = app.stop.clone().cancelled_owned();
         let server = axum::serve(CuttableListener(listener), service).with_graceful_shutdown(stop);
         let server = tokio::spawn(server.into_future());

@@ -99,26 +99,26 @@ fn taken(answer: &Answer) -> AttemptOutcome {
         return unknown("with a body that is no JSON object");
     };
     let service_id = fields.usable_id("message_id", protocol::MAX_ID).map(Into::into);
-    match Word::of(&fields) {
-        Word::Failed => {
+    match StatusWord::of(&fields) {
+        StatusWord::Failed => {
             AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) }
         }
-        Word::Delivered | Word::Sent if tells_an_error(&fields) => {
+        StatusWord::Delivered | StatusWord::Sent if tells_an_error(&fields) => {
             unknown("and told an error beside its success")
         }
-        Word::Delivered => AttemptOutcome::Delivered { service_id },
-        Word::Sent => AttemptOutcome::Accepted { service_id },
+        StatusWord::Delivered => AttemptOutcome::Delivered { service_id },
+        StatusWord::Sent => AttemptOutcome::Accepted { service_id },
         // An answer with nothing but an id says no more than an empty one.
-        Word::None if fields.names().all(|name| name == "message_id") => {
+        StatusWord::None if fields.names().all(|name| name == "message_id") => {
             AttemptOutcome::Accepted { service_id }
         }
-        Word::None => unknown("without a `status`"),
-        Word::Other => unknown("with a `status` that is none of delivered, sent and failed"),
+        StatusWord::None => unknown("without a `status`"),
+        StatusWord::Other => unknown("with a `status` that is none of delivered, sent and failed"),
     }
 }
 
 /// The meaning of an answer's `status`.
-enum Word {
+enum StatusWord {
     Delivered,
     Sent,
     Failed,
@@ -127,7 +127,7 @@ enum Word {
     None,
 }
 
-impl Word {
+impl StatusWord {
     /// A `status` of `null` is an unknown word, and not a missing one.
     fn of(fields: &Fields) -> Self {
         if !fields.has("status") {

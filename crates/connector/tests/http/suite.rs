@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use connector::Connector;
-use connector::conformance::{Behave, ChatService, Taken, passes};
+use connector::conformance::{Behaviour, ChatService, Taken, passes};
 
 use crate::service::{Reply, Service, closed_port, connector_to};
 
@@ -23,20 +23,20 @@ impl ChatService for Scripted {
         Arc::new(connector_to(&self.nobody))
     }
 
-    async fn behave(&self, behave: Behave) -> bool {
+    async fn behave(&self, behave: Behaviour) -> bool {
         let refusal = r#"{"reason":{"code":"RecipientOptedOut","message":"She left."}}"#;
         self.service.script(move |call| match behave {
-            Behave::Take => Reply::new(202, r#"{"status":"sent"}"#),
-            Behave::Deliver if call.path.ends_with("/open") => {
+            Behaviour::Take => Reply::new(202, r#"{"status":"sent"}"#),
+            Behaviour::Deliver if call.path.ends_with("/open") => {
                 Reply::new(200, r#"{"session":"s"}"#)
             }
-            Behave::Deliver => Reply::new(200, r#"{"status":"delivered"}"#),
-            Behave::Refuse => Reply::new(422, refusal),
-            Behave::SessionGone => Reply::new(409, ""),
-            Behave::Busy => Reply::new(429, "").with("retry-after", "7"),
-            Behave::Fail => Reply::new(503, ""),
-            Behave::Hang => Reply::Hang,
-            Behave::LoseAnswer => Reply::Break,
+            Behaviour::Deliver => Reply::new(200, r#"{"status":"delivered"}"#),
+            Behaviour::Refuse => Reply::new(422, refusal),
+            Behaviour::SessionGone => Reply::new(409, ""),
+            Behaviour::Busy => Reply::new(429, "").with("retry-after", "7"),
+            Behaviour::Fail => Reply::new(503, ""),
+            Behaviour::Hang => Reply::Hang,
+            Behaviour::LoseAnswer => Reply::Break,
         });
         true
     }

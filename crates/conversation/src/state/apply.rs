@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Conversation, Failing, OpenAttempt, Opening, Session, Telling, Unreported, Untold, Waiting,
-    WaitingInbound, later,
+    Conversation, Failing, OpenAttempt, Opening, Session, Telling, Unreported, UntoldRefusal,
+    Waiting, WaitingInbound, later,
 };
 use crate::mutant::{self, Mutant};
 use crate::owed::Owed;
@@ -113,7 +113,7 @@ impl Conversation {
                 self.failing = None;
                 self.owed.retain(|owed| !owed.is_inbound(message));
             }
-            Record::RefusalDue { message, reason } => self.untold.push_back(Untold {
+            Record::RefusalDue { message, reason } => self.untold.push_back(UntoldRefusal {
                 message: message.clone(),
                 reason: reason.clone(),
                 since: at,
@@ -262,7 +262,7 @@ impl Conversation {
         self.waiting.remove(place)
     }
 
-    fn untold_of(&mut self, message: &MessageId) -> Option<&mut Untold> {
+    fn untold_of(&mut self, message: &MessageId) -> Option<&mut UntoldRefusal> {
         self.untold.iter_mut().find(|untold| untold.message == *message)
     }
 

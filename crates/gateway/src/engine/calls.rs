@@ -16,7 +16,7 @@ use genesys::WebhookMessage;
 use store::{Direction, LeaseGuard, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use super::terms::{CallTerms, Ended, Wanted};
+use super::terms::{AnswerUse, CallEnd, CallTerms};
 use super::{Engine, report};
 use crate::from_genesys;
 use crate::settings::Integration;
@@ -44,7 +44,7 @@ impl Call<'_> {
         let connector = Arc::clone(&self.integration.connector);
         let (conversation, customer) = (self.conversation.clone(), self.customer.clone());
         let task = self.engine.tasks.spawn(async move {
-            let made = terms.make(Wanted::Always, |departure, _| async move {
+            let made = terms.make(AnswerUse::Always, |departure, _| async move {
                 connector.open(&Open { conversation, customer, attempt: tries, departure }).await
             });
             made.await
@@ -73,7 +73,7 @@ impl Call<'_> {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
         let (conversation, id) = (self.conversation.clone(), message.clone());
         let task = self.engine.tasks.spawn(async move {
-            let made = terms.make(Wanted::WhileOpen, |departure, terms| async move {
+            let made = terms.make(AnswerUse::WhileOpen, |departure, terms| async move {
                 let mut forward =
                     match read(&engine, &integration, conversation, id, session, departure).await {
                         Ok(forward) => forward,
@@ -86,10 +86,10 @@ impl Call<'_> {
                 integration.connector.forward(&forward).await
             });
             made.await.unwrap_or_else(|ended| match ended {
-                Ended::NothingLeft(_) => {
+                CallEnd::NothingLeft(_) => {
                     AttemptOutcome::NotTaken { reason: ended.reason(), after: None }
                 }
-                Ended::Left(_) => AttemptOutcome::Unknown { reason: ended.reason() },
+                CallEnd::Left(_) => AttemptOutcome::Unknown { reason: ended.reason() },
             })
         });
         Box::pin(async move {
@@ -142,7 +142,7 @@ impl Call<'_> {
         let (engine, integration) = (Arc::clone(self.engine), Arc::clone(self.integration));
         let (conversation, id) = (self.conversation.clone(), message.clone());
         let task = self.engine.tasks.spawn(async move {
-            let made = terms.make(Wanted::WhileOpen, |departure, _| async move {
+            let made = terms.make(AnswerUse::WhileOpen, |departure, _| async move {
                 let message_id =
                     match engine.store.body(&integration.name, Direction::Inbound, &id).await {
                         Ok(Some(body)) => body.foreign_id,
@@ -164,8 +164,8 @@ impl Call<'_> {
             });
             match made.await {
                 Ok(outcome) => outcome,
-                Err(Ended::NothingLeft(_)) => TellOutcome::NotMade,
-                Err(ended @ Ended::Left(_)) => failed_to_tell(&ended.reason().message),
+                Err(CallEnd::NothingLeft(_)) => TellOutcome::NotMade,
+                Err(ended @ CallEnd::Left(_)) => failed_to_tell(&ended.reason().message),
             }
         });
         Box::pin(async move {

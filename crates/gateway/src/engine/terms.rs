@@ -43,7 +43,7 @@ pub(super) struct CallTerms {
 }
 
 /// A call whose conditions ended before it was answered.
-pub(super) enum Ended {
+pub(super) enum CallEnd {
     /// Nothing has left, and nothing will.
     NothingLeft(Obstacle),
     /// Something has left, but its answer is no longer awaited.
@@ -87,12 +87,12 @@ impl CallTerms {
     /// byte has left. After that, its answer is awaited for as long as `wanted` says.
     pub(super) async fn make<T, F: Future<Output = T>>(
         self,
-        wanted: Wanted,
+        wanted: AnswerUse,
         call: impl FnOnce(Departure, Arc<Self>) -> F,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, CallEnd> {
         let terms = Arc::new(self);
         // A call that may not leave now need not connect.
-        terms.hold().map_err(Ended::NothingLeft)?;
+        terms.hold().map_err(CallEnd::NothingLeft)?;
         if mutant::is(Mutant::LookBeforeConnect) {
             return Ok(call(Departure::free(), Arc::clone(&terms)).await);
         }
@@ -103,16 +103,16 @@ impl CallTerms {
             biased;
             // Nothing left because of what the last check found, whatever result the connector
             // reports.
-            answer = &mut call => return departure.refused().map_or(Ok(answer), |found| Err(Ended::NothingLeft(found))),
+            answer = &mut call => return departure.refused().map_or(Ok(answer), |found| Err(CallEnd::NothingLeft(found))),
             obstacle = terms.end() => obstacle,
         };
         if let Some(obstacle) = departure.call_off(obstacle) {
-            return Err(Ended::NothingLeft(obstacle));
+            return Err(CallEnd::NothingLeft(obstacle));
         }
         tokio::select! {
             biased;
             answer = &mut call => Ok(answer),
-            obstacle = terms.unwanted(wanted) => Err(Ended::Left(obstacle)),
+            obstacle = terms.unwanted(wanted) => Err(CallEnd::Left(obstacle)),
         }
     }
 
@@ -165,10 +165,10 @@ impl CallTerms {
         }
     }
 
-    async fn unwanted(&self, wanted: Wanted) -> Obstacle {
+    async fn unwanted(&self, wanted: AnswerUse) -> Obstacle {
         match wanted {
-            Wanted::Always => std::future::pending().await,
-            Wanted::WhileOpen => tokio::select! {
+            AnswerUse::Always => std::future::pending().await,
+            AnswerUse::WhileOpen => tokio::select! {
                 biased;
                 () = self.called_off.cancelled() => CALLED_OFF,
                 // Another node makes calls once this node's lease is over. It cannot know what this
@@ -181,14 +181,14 @@ impl CallTerms {
 
 /// How long the answer to a call that has left is wanted.
 #[derive(Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum AnswerUse {
     /// A session that was opened must be recorded.
     Always,
     /// The result of an attempt that was ended without its answer changes nothing.
     WhileOpen,
 }
 
-impl Ended {
+impl CallEnd {
     /// The reason, for people.
     pub(super) fn reason(&self) -> Reason {
         let (Self::NothingLeft(obstacle) | Self::Left(obstacle)) = *self;

@@ -21,7 +21,7 @@ const MOST: usize = 100_000;
 
 /// Runs until the gateway stops.
 pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::Receiver<Due>) {
-    let mut near = Near::new(MOST);
+    let mut near = NearWakeUps::new(MOST);
     // Deadlines that passed while no process ran come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
     loop {
@@ -54,7 +54,7 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::Receiver<Due>) {
 }
 
 /// Wakes the conversations whose time has come, while there is room for them.
-fn wake(engine: &Arc<Engine>, near: &mut Near) {
+fn wake(engine: &Arc<Engine>, near: &mut NearWakeUps) {
     // In batches, so that other tasks on this thread can run.
     for _ in 0..PAGE {
         if !engine.has_room() {
@@ -70,7 +70,7 @@ fn wake(engine: &Arc<Engine>, near: &mut Near) {
 }
 
 /// Reads the wake-ups that have come near from the store.
-async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
+async fn read(engine: &Engine, near: &mut NearWakeUps) -> Option<()> {
     // If other nodes use the store too, wake-ups that they left may be due already.
     if engine.store.is_clustered() {
         near.start_over();
@@ -89,7 +89,7 @@ async fn read(engine: &Engine, near: &mut Near) -> Option<()> {
 }
 
 /// The wake-ups in memory: all up to the horizon, and maybe some after it.
-struct Near {
+struct NearWakeUps {
     most: usize,
     order: BTreeSet<Due>,
     at: HashMap<ConversationId, Timestamp>,
@@ -99,7 +99,7 @@ struct Near {
     cut: bool,
 }
 
-impl Near {
+impl NearWakeUps {
     fn new(most: usize) -> Self {
         Self { most, order: BTreeSet::new(), at: HashMap::new(), horizon: None, cut: false }
     }
@@ -203,7 +203,7 @@ mod tests {
             .collect()
     }
 
-    fn look(near: &mut Near, store: &BTreeSet<Due>, most: usize) {
+    fn look(near: &mut NearWakeUps, store: &BTreeSet<Due>, most: usize) {
         let end = due(30_000, 9_999);
         loop {
             let page = page(store, near.horizon.as_ref(), &end, most);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     /// Checks that every conversation is woken, in order, and that memory never exceeds its limit.
-    fn all_are_woken(near: &mut Near, store: &mut BTreeSet<Due>, most: usize) {
+    fn all_are_woken(near: &mut NearWakeUps, store: &mut BTreeSet<Due>, most: usize) {
         let mut woken = Vec::new();
         look(near, store, 7);
         while let Some(at) = near.first() {
@@ -236,12 +236,12 @@ mod tests {
     #[test]
     fn many_that_share_a_millisecond_are_all_woken() {
         let mut store: BTreeSet<Due> = (0..1_000).map(|number| due(5, number)).collect();
-        all_are_woken(&mut Near::new(100), &mut store, 100);
+        all_are_woken(&mut NearWakeUps::new(100), &mut store, 100);
     }
 
     #[test]
     fn what_comes_later_and_is_due_sooner_displaces_what_is_due_later() {
-        let mut near = Near::new(10);
+        let mut near = NearWakeUps::new(10);
         let mut store: BTreeSet<Due> = (0..30).map(|number| due(20_000, number)).collect();
         look(&mut near, &store, 7);
         let sooner = [due(10, 500), due(11, 501)];
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_was_left_here_by_others_is_found_where_memory_is_full() {
-        let mut near = Near::new(10);
+        let mut near = NearWakeUps::new(10);
         let mut store: BTreeSet<Due> =
             (0..10).map(|second| 1_000 * second).zip(0..).map(|(at, c)| due(at, c)).collect();
         look(&mut near, &store, 3);
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn whoever_wants_to_be_woken_at_another_time_is_woken_then() {
-        let mut near = Near::new(10);
+        let mut near = NearWakeUps::new(10);
         look(&mut near, &BTreeSet::from([due(100, 1), due(200, 2)]), 7);
         near.set(due(300, 1));
         assert_eq!(near.pop(due(100, 0).at), None);

@@ -1,4 +1,4 @@
-//! What all endpoints of one server share.
+//! What all endpoints share, those for the public and those for operators.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::Engine;
 /// Capacity for bodies, in KiB.
 const BODIES: usize = 256 << 10;
 
-/// The state of one server.
+/// The state of the endpoints.
 pub(crate) struct HttpState {
     pub(crate) engine: Arc<Engine>,
     /// Capacity for requests, because a caller without authorization uses memory until its

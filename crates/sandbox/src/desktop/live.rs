@@ -17,14 +17,14 @@ use crate::world::News;
 
 /// One event. The first one has `all` set, as has the first after some were missed.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Told {
+struct DesktopEvent {
     /// The page must read everything again.
     all: bool,
     changed: Vec<String>,
     typing: Vec<String>,
 }
 
-impl Told {
+impl DesktopEvent {
     fn add(&mut self, news: News) {
         let (list, id) = match news {
             News::Changed(id) => (&mut self.changed, id),
@@ -44,7 +44,7 @@ pub(super) async fn events(
     let watch = app.world().desk.watch();
     let events = stream::unfold((app, watch, true), async |(app, mut watch, first)| {
         let told = if first {
-            Told { all: true, ..Told::default() }
+            DesktopEvent { all: true, ..DesktopEvent::default() }
         } else {
             next(&app, &mut watch).await?
         };
@@ -56,8 +56,8 @@ pub(super) async fn events(
 }
 
 /// Waits for news, and takes all that has arrived by then. `None` when the sandbox stops.
-async fn next(app: &App, watch: &mut Receiver<News>) -> Option<Told> {
-    let mut told = Told::default();
+async fn next(app: &App, watch: &mut Receiver<News>) -> Option<DesktopEvent> {
+    let mut told = DesktopEvent::default();
     tokio::select! {
         news = watch.recv() => match news {
             Ok(news) => told.add(news),

@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use crate::agent::{MAX_TEXT, say, show_typing};
 use crate::app::App;
 use crate::guard::own_pages_only;
-use crate::http::{Wrong, bad, read};
-use crate::world::{End, Origin, Said};
+use crate::http::{ControlError, bad, read};
+use crate::world::{AgentContent, End, Origin};
 
 /// The most conversations and messages that a page shows.
 const MOST: usize = 500;
@@ -60,7 +60,7 @@ async fn thread(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     Query(page): Query<DesktopPage>,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     Ok(Json(app.world().desk_thread(&id, page.limit())?))
 }
 
@@ -76,17 +76,20 @@ async fn send(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     let send: AgentSays = read(&body)?;
     if send.text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT) {
         return Err(bad(format!("a message has at most {MAX_TEXT} characters")));
     }
-    let said = Said::of(&app.schemas, send.text, send.content)?;
+    let said = AgentContent::of(&app.schemas, send.text, send.content)?;
     let message = say(&app, &id, said, Origin::Agent)?;
     Ok(Json(json!({"id": message})))
 }
 
-async fn typing(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
+async fn typing(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
     show_typing(&app, &id, &json!({"type": "On", "duration": TYPING_MS}))?;
     Ok(StatusCode::ACCEPTED)
 }
@@ -101,7 +104,7 @@ async fn transfer(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ControlError> {
     let to = read::<TransferTo>(&body)?.to;
     if to.trim().is_empty() || to.chars().count() > 100 {
         return Err(bad("an agent's name has 1 to 100 characters"));
@@ -110,7 +113,10 @@ async fn transfer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn end(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
+async fn end(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
     app.world().end(&id, &End::Agent, app.clock.now())?;
     Ok(StatusCode::NO_CONTENT)
 }

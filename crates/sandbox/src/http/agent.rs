@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::invalid::Invalid;
 use crate::media::Progress;
 use crate::webhook;
-use crate::world::{End, FIRST_AGENT, Origin, Parameter, Refusal, Said};
+use crate::world::{AgentContent, End, FIRST_AGENT, Origin, Parameter, Refusal};
 
 /// `POST …/{conversationId}/communications/{communicationId}/messages`; the agent's participant id
 /// is the communication's.
@@ -35,7 +35,7 @@ pub(super) async fn send(
 }
 
 /// The content of an agent's message: one text, one medium, or one canned response.
-fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, ApiError> {
+fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<AgentContent, ApiError> {
     if message.text_body.is_none() && app.switches().agent_text_needed {
         return Err(
             Invalid::new("textBody", "required", "is missing (switch agent_text_needed)").into()
@@ -48,7 +48,7 @@ fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, Ap
             Err(Invalid::new("textBody", "maxLength", format!("has over {MAX_TEXT} characters"))
                 .into())
         }
-        (Some(text), [], None) => Ok(Said::text(text)),
+        (Some(text), [], None) => Ok(AgentContent::text(text)),
         (None, [id], None) => medium(app, conversation, id),
         (None, [], Some(template)) => canned(app, template),
         (None, [], None) => Err(Invalid::missing("textBody").into()),
@@ -62,7 +62,7 @@ fn said(app: &App, conversation: &str, message: AgentMessage) -> Result<Said, Ap
     }
 }
 
-fn medium(app: &App, conversation: &str, id: &str) -> Result<Said, ApiError> {
+fn medium(app: &App, conversation: &str, id: &str) -> Result<AgentContent, ApiError> {
     let media = app.media();
     let upload = media
         .upload(id)
@@ -71,7 +71,7 @@ fn medium(app: &App, conversation: &str, id: &str) -> Result<Said, ApiError> {
     let file = media.file(id).filter(|_| upload.progress == Progress::Valid);
     let file = file
         .ok_or_else(|| Invalid::new("mediaIds[0]", "state", "names a medium that is not valid"))?;
-    Ok(Said::attachment(&file.attachment()))
+    Ok(AgentContent::attachment(&file.attachment()))
 }
 
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ struct Template {
     body_parameters: Vec<Parameter>,
 }
 
-fn canned(app: &App, template: Value) -> Result<Said, ApiError> {
+fn canned(app: &App, template: Value) -> Result<AgentContent, ApiError> {
     let wrong = |_| Invalid::new("messagingTemplate", "type", "is not of the expected form");
     let template: Template = serde_json::from_value(template).map_err(wrong)?;
     let id =
@@ -238,7 +238,8 @@ pub(super) async fn agentless(
         let integration =
             world.integrations.get(&request.from_address).ok_or(Refusal::NoIntegration)?.clone();
         let conversation = world.open_agentless(&integration, &to, use_existing, now);
-        let outgoing = world.say(&conversation, Said::text(text), Origin::Agentless, now)?;
+        let outgoing =
+            world.say(&conversation, AgentContent::text(text), Origin::Agentless, now)?;
         let answer = world.agentless_json(&outgoing.id, use_existing, now)?;
         (outgoing, answer)
     };

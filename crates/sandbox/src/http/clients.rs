@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::wrong::{Wrong, bad, read};
+use super::control_error::{ControlError, bad, read};
 use crate::app::App;
 use crate::world::{Client, is_permission};
 
@@ -43,7 +43,7 @@ async fn set(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ControlError> {
     let ClientToMake { secret, permissions } = read(&body)?;
     if let Some(wrong) = permissions.iter().flatten().find(|each| !is_permission(each)) {
         return Err(bad(format!(
@@ -55,10 +55,13 @@ async fn set(
 }
 
 /// Removes a client; its tokens become invalid at once.
-async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
+async fn remove(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
     let mut world = app.world();
     if !world.clients.remove(&id) {
-        return Err(Wrong(StatusCode::NOT_FOUND, "there is no such client".to_owned()));
+        return Err(ControlError(StatusCode::NOT_FOUND, "there is no such client".to_owned()));
     }
     world.tokens.revoke(Some(&id));
     Ok(StatusCode::NO_CONTENT)

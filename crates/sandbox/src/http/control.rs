@@ -13,13 +13,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::wrong::{Wrong, bad, read};
+use super::control_error::{ControlError, bad, read};
 use crate::agent::{conversation_of, say_to_customer, show_typing};
 use crate::app::App;
 use crate::faults::Rule;
 use crate::span::Span;
 use crate::world::channels::Signal;
-use crate::world::{DISCONNECT_TYPES, End, FIRST_AGENT, Origin, Said};
+use crate::world::{AgentContent, DISCONNECT_TYPES, End, FIRST_AGENT, Origin};
 
 /// Entries of the transcript in one answer, unless asked for otherwise.
 const TRANSCRIPT_PAGE: usize = 10_000;
@@ -51,7 +51,7 @@ struct Scale {
     scale: f64,
 }
 
-async fn set_clock(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn set_clock(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, ControlError> {
     app.clock.set_scale(read::<Scale>(&body)?.scale).map_err(bad)?;
     Ok(clock(State(app)).await)
 }
@@ -62,7 +62,7 @@ struct Advance {
     by: Span,
 }
 
-async fn advance(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn advance(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, ControlError> {
     app.clock.advance(read::<Advance>(&body)?.by.0).map_err(bad)?;
     Ok(clock(State(app)).await)
 }
@@ -71,7 +71,10 @@ async fn faults(State(app): State<Arc<App>>) -> Json<Vec<Rule>> {
     Json(app.faults().rules().to_vec())
 }
 
-async fn add_fault(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Vec<Rule>>, Wrong> {
+async fn add_fault(
+    State(app): State<Arc<App>>,
+    body: Bytes,
+) -> Result<Json<Vec<Rule>>, ControlError> {
     app.faults().add(read(&body)?).map_err(bad)?;
     Ok(faults(State(app)).await)
 }
@@ -94,7 +97,10 @@ async fn switches(State(app): State<Arc<App>>, Query(wanted): Query<Describe>) -
     Json(if wanted.describe { json!(switches.describe()) } else { json!(*switches) })
 }
 
-async fn set_switches(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn set_switches(
+    State(app): State<Arc<App>>,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
     let switches = app.switch(read(&body)?).map_err(bad)?;
     Ok(Json(json!(*switches)))
 }
@@ -105,7 +111,7 @@ struct Revoke {
     client: Option<String>,
 }
 
-async fn revoke(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn revoke(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, ControlError> {
     let revoke: Revoke = if body.is_empty() { Revoke::default() } else { read(&body)? };
     let revoked = app.world().tokens.revoke(revoke.client.as_deref());
     Ok(Json(json!({"revoked": revoked})))
@@ -121,7 +127,10 @@ struct CloseSockets {
 }
 
 /// Closes the sockets of a client's notification channels, or all.
-async fn close_sockets(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn close_sockets(
+    State(app): State<Arc<App>>,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
     let close: CloseSockets = if body.is_empty() { CloseSockets::default() } else { read(&body)? };
     let signal = if close.warn { Signal::CloseSoon } else { Signal::Close };
     let told = app.world().channels.signal(close.client.as_deref(), &signal);
@@ -185,9 +194,9 @@ enum Speaker {
     Bot,
 }
 
-async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Wrong> {
+async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, ControlError> {
     let send: CustomerSays = read(&body)?;
-    let said = Said::of(&app.schemas, send.text, send.content)?;
+    let said = AgentContent::of(&app.schemas, send.text, send.content)?;
     let origin = match send.from {
         Speaker::Agent => Origin::Agent,
         Speaker::Bot => Origin::Bot,
@@ -198,7 +207,7 @@ async fn send(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, W
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Whose {
+struct CustomerQuery {
     customer: String,
     integration: Option<String>,
     duration: Option<u64>,
@@ -213,8 +222,8 @@ struct Leaving {
     disconnect_type: Option<String>,
 }
 
-async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
-    let whose: Whose = read(&body)?;
+async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, ControlError> {
+    let whose: CustomerQuery = read(&body)?;
     let conversation = conversation_of(&app, whose.integration.as_deref(), &whose.customer)?;
     show_typing(
         &app,
@@ -226,7 +235,7 @@ async fn typing(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, 
 
 /// Ends a conversation as the agent, or as Genesys itself if a disconnect type such as `inactivity`
 /// is given.
-async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
+async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, ControlError> {
     let leaving: Leaving = read(&body)?;
     let how = match leaving.disconnect_type.as_deref() {
         None => End::Agent,
@@ -238,7 +247,7 @@ async fn end(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wro
 }
 
 /// The agent hands over to the next one.
-async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, Wrong> {
+async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode, ControlError> {
     let leaving: Leaving = read(&body)?;
     let how = disconnect_type(leaving.disconnect_type.as_deref().unwrap_or("transfer"), true)?;
     let conversation = conversation_of(&app, leaving.integration.as_deref(), &leaving.customer)?;
@@ -246,7 +255,7 @@ async fn transfer(State(app): State<Arc<App>>, body: Bytes) -> Result<StatusCode
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn disconnect_type(named: &str, transfer: bool) -> Result<&'static str, Wrong> {
+fn disconnect_type(named: &str, transfer: bool) -> Result<&'static str, ControlError> {
     let found = DISCONNECT_TYPES
         .iter()
         .find(|each| **each == named && each.starts_with("transfer") == transfer);

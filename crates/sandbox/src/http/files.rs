@@ -22,7 +22,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::call::bearer;
-use super::wrong::{Wrong, bad};
+use super::control_error::{ControlError, bad};
 use crate::app::App;
 use crate::guard::own_pages_only;
 use crate::ids;
@@ -61,7 +61,7 @@ async fn attach(
     Query(named): Query<FileName>,
     headers: HeaderMap,
     bytes: Bytes,
-) -> Result<Json<Value>, Wrong> {
+) -> Result<Json<Value>, ControlError> {
     if bytes.is_empty() {
         return Err(bad("the file is empty"));
     }
@@ -84,7 +84,7 @@ fn kept(
     mime: HeaderValue,
     bytes: Bytes,
     headers: &HeaderMap,
-) -> Result<File, Wrong> {
+) -> Result<File, ControlError> {
     let name: String =
         name.chars().filter(|each| !each.is_control() && *each != '/').take(MAX_NAME).collect();
     let name = if name.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { name };
@@ -121,12 +121,12 @@ async fn upload(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     request: Request,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ControlError> {
     let announced = app.media().upload(&id).cloned();
     let announced = announced
-        .ok_or_else(|| Wrong(StatusCode::NOT_FOUND, "there is no such upload".to_owned()))?;
+        .ok_or_else(|| ControlError(StatusCode::NOT_FOUND, "there is no such upload".to_owned()))?;
     if announced.progress != Progress::Uploading {
-        return Err(Wrong(StatusCode::CONFLICT, "it was uploaded before".to_owned()));
+        return Err(ControlError(StatusCode::CONFLICT, "it was uploaded before".to_owned()));
     }
     let headers = request.headers().clone();
     let file = arriving(request).await?;
@@ -152,7 +152,7 @@ async fn upload(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn arriving(request: Request) -> Result<Arriving, Wrong> {
+async fn arriving(request: Request) -> Result<Arriving, ControlError> {
     let kind = request.headers().get(header::CONTENT_TYPE).cloned();
     let is_form =
         kind.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
@@ -160,13 +160,13 @@ async fn arriving(request: Request) -> Result<Arriving, Wrong> {
         from_form(request).await?
     } else {
         let bytes = Bytes::from_request(request, &()).await;
-        let bytes =
-            bytes.map_err(|error: BytesRejection| Wrong(error.status(), error.body_text()))?;
+        let bytes = bytes
+            .map_err(|error: BytesRejection| ControlError(error.status(), error.body_text()))?;
         Arriving { name: None, mime: kind.filter(|kind| kind.to_str().is_ok()), bytes }
     };
     match file.bytes.len() {
         0 => Err(bad("the file is empty")),
-        size if size > MAX_FILE => Err(Wrong(
+        size if size > MAX_FILE => Err(ControlError(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("a file has at most {MAX_FILE} bytes"),
         )),
@@ -174,8 +174,8 @@ async fn arriving(request: Request) -> Result<Arriving, Wrong> {
     }
 }
 
-async fn from_form(request: Request) -> Result<Arriving, Wrong> {
-    let wrong = |error: MultipartError| Wrong(error.status(), error.body_text());
+async fn from_form(request: Request) -> Result<Arriving, ControlError> {
+    let wrong = |error: MultipartError| ControlError(error.status(), error.body_text());
     let mut form =
         Multipart::from_request(request, &()).await.map_err(|error| bad(error.body_text()))?;
     while let Some(field) = form.next_field().await.map_err(wrong)? {

@@ -7,6 +7,7 @@ mod body;
 mod call;
 mod clients;
 mod control;
+mod control_error;
 mod files;
 mod inbound;
 mod integrations;
@@ -20,7 +21,6 @@ mod reads;
 mod responses;
 mod socket;
 mod threading;
-mod wrong;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
-pub(crate) use wrong::{Wrong, bad, read};
+pub(crate) use control_error::{ControlError, bad, read};
 
 use crate::app::App;
 use crate::guard::own_pages_only;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{ApiError, json_response};
 use crate::app::App;
 use crate::clock::wire_time;
-use crate::cut::Cut;
+use crate::connection_breaker::ConnectionBreaker;
 use crate::faults::{Action, Target};
 use crate::ids;
 use crate::transcript::{Direction, Entry, Kind};
@@ -59,7 +59,7 @@ impl NoToken {
 /// with the target `token` happen here.
 pub(super) async fn token(
     State(app): State<Arc<App>>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(cut): ConnectInfo<ConnectionBreaker>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::wrong::{Wrong, read};
+use super::control_error::{ControlError, read};
 use crate::app::App;
 use crate::world::{Refusal, Response};
 
@@ -28,7 +28,7 @@ async fn set(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<StatusCode, Wrong> {
+) -> Result<StatusCode, ControlError> {
     let response: Response = read(&body)?;
     // The response is sent much later, so errors in it are reported now.
     response.fill_in(&id, &[]).check(&app.schemas)?;
@@ -36,7 +36,10 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn remove(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, Wrong> {
+async fn remove(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ControlError> {
     app.world().responses.remove(&id).ok_or(Refusal::NoResponse)?;
     Ok(StatusCode::NO_CONTENT)
 }

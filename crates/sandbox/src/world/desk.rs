@@ -26,7 +26,7 @@ pub(crate) enum News {
 
 /// One conversation's place in the list.
 #[derive(Debug, Default)]
-struct Seat {
+struct DeskRow {
     place: u64,
     inbound: u32,
     failed: u32,
@@ -36,7 +36,7 @@ struct Seat {
 /// The list and its watchers.
 #[derive(Debug)]
 pub(crate) struct Desk {
-    seats: HashMap<String, Seat>,
+    seats: HashMap<String, DeskRow>,
     /// The conversations by place; the greatest place is the newest.
     order: BTreeMap<u64, String>,
     places: u64,

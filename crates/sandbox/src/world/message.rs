@@ -11,7 +11,9 @@ use tokio::sync::oneshot;
 use super::normalized::{general, payload};
 use super::org::AGENT;
 use super::profiles::ProfileKind;
-use super::{Address, Conversation, End, MessageChannel, NormalizedMessage, Refusal, Said, World};
+use super::{
+    Address, AgentContent, Conversation, End, MessageChannel, NormalizedMessage, Refusal, World,
+};
 use crate::clock::{later, wire_time};
 use crate::ids;
 use crate::switches::RefusedWebhook;
@@ -125,7 +127,7 @@ impl World {
     pub(crate) fn say(
         &mut self,
         conversation: &str,
-        said: Said,
+        said: AgentContent,
         origin: Origin,
         now: Timestamp,
     ) -> Result<Outgoing, Refusal> {
@@ -263,7 +265,7 @@ impl World {
 fn outbound(
     conversation: &Conversation,
     id: &str,
-    said: Said,
+    said: AgentContent,
     origin: Origin,
     time: Timestamp,
 ) -> NormalizedMessage {

@@ -4,6 +4,7 @@
 //! It is a plain data structure behind one lock, without I/O and without a clock. Every look-up
 //! uses a hash, so that a request costs the same for ten messages as for a hundred thousand.
 
+mod agent_content;
 pub(crate) mod channels;
 mod clients;
 mod conversation;
@@ -18,7 +19,6 @@ mod profiles;
 mod receipt;
 mod render;
 mod responses;
-mod said;
 mod tokens;
 mod whole;
 
@@ -27,6 +27,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use fastrand::Rng;
 use jiff::Timestamp;
 
+pub(crate) use agent_content::AgentContent;
 pub(crate) use clients::{Client, Clients, is_permission};
 pub(crate) use conversation::{Conversation, DISCONNECT_TYPES, End, Participant};
 pub(crate) use desk::{Desk, News};
@@ -37,7 +38,6 @@ pub(crate) use normalized::{Address, MessageChannel, NormalizedMessage};
 pub(crate) use org::FIRST_AGENT;
 pub(crate) use profiles::{Profile, ProfileKind};
 pub(crate) use responses::{Parameter, Response};
-pub(crate) use said::Said;
 pub(crate) use tokens::{Admission, Tokens};
 
 use channels::Channels;

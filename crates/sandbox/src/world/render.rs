@@ -4,9 +4,9 @@ use genesys::receipt::Reason;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::agent_content::shown;
 use super::normalized::payload;
 use super::org::{AGENT, QUEUE};
-use super::said::shown;
 use super::{Conversation, Message, NormalizedMessage, Participant, Refusal, World};
 use crate::clock::wire_time;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Said;
+use super::AgentContent;
 
 /// A canned response. `{{name}}` in its texts is replaced by the parameter of that name.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,7 +37,7 @@ pub(crate) type Responses = BTreeMap<String, Response>;
 
 impl Response {
     /// The response as a message.
-    pub(crate) fn fill_in(&self, id: &str, parameters: &[Parameter]) -> Said {
+    pub(crate) fn fill_in(&self, id: &str, parameters: &[Parameter]) -> AgentContent {
         let filled = |text: &str| {
             parameters.iter().fold(text.to_owned(), |text, each| {
                 text.replace(&format!("{{{{{}}}}}", each.id), &each.value)
@@ -45,7 +45,7 @@ impl Response {
         };
         let text = filled(&self.text);
         if !self.content.is_empty() {
-            return Said::unchecked(text, self.content.clone());
+            return AgentContent::unchecked(text, self.content.clone());
         }
         let named: Vec<Value> =
             parameters.iter().map(|each| json!({"name": each.id, "text": each.value})).collect();
@@ -59,7 +59,10 @@ impl Response {
         if let Some(footer) = &self.footer {
             template["footer"] = json!({"text": filled(footer)});
         }
-        Said::unchecked(text, vec![json!({"contentType": "Notification", "template": template})])
+        AgentContent::unchecked(
+            text,
+            vec![json!({"contentType": "Notification", "template": template})],
+        )
     }
 }
 

@@ -42,13 +42,13 @@ pub(super) struct LeaseServer {
     /// How far the clock is ahead of the true time, in milliseconds.
     ahead: i64,
     /// Past states, for a server that lacks the newest one.
-    past: Vec<Past>,
+    past: Vec<PastState>,
     start: Option<Instant>,
 }
 
 /// What the tables held at one time.
 #[derive(Clone, Debug)]
-struct Past {
+struct PastState {
     at: Instant,
     leases: Arc<BTreeMap<usize, Lease>>,
     nodes: BTreeMap<String, NodeRow>,
@@ -201,7 +201,11 @@ impl LeaseServer {
         let now = Instant::now();
         self.start.get_or_insert(now);
         self.past.retain(|past| past.at + PAST > now);
-        self.past.push(Past { at: now, leases: self.leases.clone(), nodes: self.nodes.clone() });
+        self.past.push(PastState {
+            at: now,
+            leases: self.leases.clone(),
+            nodes: self.nodes.clone(),
+        });
     }
 
     /// Sets the database's wall clock ahead or back.

@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 /// Whether all tasks are alive.
 #[derive(Clone)]
-pub(super) struct Alive(watch::Sender<bool>);
+pub(super) struct TaskHealth(watch::Sender<bool>);
 
-impl Alive {
+impl TaskHealth {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(true))
     }

@@ -147,7 +147,7 @@ async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result
 
 /// What a record is about.
 #[derive(Deserialize)]
-pub(super) struct About {
+pub(super) struct RecordSubject {
     pub(super) message: Option<String>,
 }
 
@@ -160,7 +160,7 @@ async fn write_journal(client: &Client, held: &[&TokenedAppend]) -> Result<(), E
             ids.push(step.append.conversation.as_str());
             seqs.push(signed(seq));
             ats.push(step.append.at.as_millisecond());
-            about.push(from_json::<About>(&record).ok().and_then(|about| about.message));
+            about.push(from_json::<RecordSubject>(&record).ok().and_then(|about| about.message));
             records.push(record);
         }
     }

@@ -39,7 +39,7 @@ pub(super) async fn start(
     takeover: Duration,
 ) -> Result<Timestamp, Error> {
     let end = Instant::now() + patience(takeover);
-    let (mut others, mut patient) = (Others::default(), true);
+    let (mut others, mut patient) = (OtherNodes::default(), true);
     loop {
         match try_start(link, node, takeover, patient).await? {
             Started::At(now) => return Ok(now),
@@ -55,13 +55,13 @@ pub(super) async fn start(
 
 /// The other nodes, as far as their rows tell.
 #[derive(Default)]
-struct Others {
+struct OtherNodes {
     stamps: BTreeSet<String>,
     /// When one of them gave the last sign of life, or was first looked for.
     seen: Option<Instant>,
 }
 
-impl Others {
+impl OtherNodes {
     /// Returns when the last sign of life was seen. A row that is gone is none: its node has left.
     fn note(&mut self, stamps: BTreeSet<String>, at: Instant) -> Instant {
         let seen = self.seen.filter(|_| stamps.is_subset(&self.stamps)).unwrap_or(at);

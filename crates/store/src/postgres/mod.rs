@@ -35,7 +35,7 @@ use crate::{
     Loaded, Machine, MessageRow, OpenError, OutboxItem, Ownership, OwnershipEvent, Store,
     StoreClock, StoreError, WatchedConversation, clock_keeper,
 };
-use alive::Alive;
+use alive::TaskHealth;
 use append::TokenedAppend;
 use clock::PostgresClock;
 use link::{PgConnection, PgReaders};
@@ -60,7 +60,7 @@ struct Inner {
 }
 
 struct WritingNode {
-    alive: Alive,
+    alive: TaskHealth,
     node: Arc<str>,
     arrivals: Lane<Arrival>,
     steps: Lane<TokenedAppend>,
@@ -128,7 +128,7 @@ impl PostgresStore {
         let table = lease::PostgresLeases { link: Arc::new(PgConnection::new(&config)) };
         let mut share = LeaseKeeper::new(table, Arc::clone(&node), Arc::clone(&leases), takeover);
         let next = share.round().await.map_err(|error| OpenError::Database(error.to_string()))?;
-        let alive = Alive::new();
+        let alive = TaskHealth::new();
         let tasks = [
             alive.spawn("leases", share.run(next)),
             alive.spawn("hints", hint::send(PgConnection::new(&config), named)),

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::PostgresStore;
-use super::append::{About, signed, unsigned};
+use super::append::{RecordSubject, signed, unsigned};
 use super::link::Error;
 use super::text::{escape, unescape};
 use super::writer::transaction;
@@ -420,7 +420,7 @@ async fn import_journals(client: &Client, bundles: &[&ConversationExport]) -> Re
     let records: Vec<&str> = rows().map(|(_, (.., record))| record.as_str()).collect();
     let about: Vec<Option<String>> = records
         .iter()
-        .map(|record| from_json::<About>(record).ok().and_then(|about| about.message))
+        .map(|record| from_json::<RecordSubject>(record).ok().and_then(|about| about.message))
         .collect();
     client
         .query_typed(

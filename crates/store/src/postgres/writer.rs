@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config};
 
 use super::accept::accept;
-use super::alive::Alive;
+use super::alive::TaskHealth;
 use super::append::{TokenedAppend, append};
 use super::link::{Error, PgConnection};
 use crate::mistake::{self, Mistake};
@@ -76,7 +76,7 @@ pub(super) struct Lane<J: Job> {
 }
 
 impl<J: Job> Lane<J> {
-    pub(super) fn start(config: &Config, alive: &Alive) -> Self {
+    pub(super) fn start(config: &Config, alive: &TaskHealth) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let task = alive.spawn(J::LANE, run(PgConnection::new(config), queue));
         Self { jobs: Mutex::new(Some(jobs)), task: Mutex::new(Some(task)) }

@@ -199,8 +199,8 @@ pub(super) fn remove_steps(connection: &Connection, id: &str) -> rusqlite::Resul
 /// Which message a record is about; `None` if it is about no message, or cannot be read.
 fn message_of(record: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
-    struct About {
+    struct RecordSubject {
         message: Option<String>,
     }
-    serde_json::from_slice::<About>(record).ok()?.message
+    serde_json::from_slice::<RecordSubject>(record).ok()?.message
 }

@@ -39,12 +39,12 @@ struct Inbox {
     conversations: HashMap<ConversationId, BTreeMap<u64, Input>>,
     rows: usize,
     /// Rows that the file may have in addition.
-    older: Older,
+    older: RowsOnDisk,
 }
 
 /// Inbox rows that only the file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Older {
+enum RowsOnDisk {
     /// There are none.
     None,
     /// There may be some with numbers up to this one.
@@ -71,7 +71,7 @@ pub(super) type Key = (IntegrationName, Direction, MessageId);
 
 impl HotCache {
     pub(super) fn new() -> Self {
-        let inbox = Inbox { conversations: HashMap::new(), rows: 0, older: Older::UpToNext };
+        let inbox = Inbox { conversations: HashMap::new(), rows: 0, older: RowsOnDisk::UpToNext };
         let bodies = Bodies { newest: LruCache::new(BODIES), bytes: 0 };
         Self { inbox: Mutex::new(inbox), bodies: Mutex::new(bodies) }
     }
@@ -98,9 +98,9 @@ impl HotCache {
     ) -> CachedInbox {
         let inbox = self.lock();
         match inbox.older {
-            Older::None => {}
-            Older::UpTo(last) => return CachedInbox::Ask(Some(last)),
-            Older::UpToNext => return CachedInbox::Ask(None),
+            RowsOnDisk::None => {}
+            RowsOnDisk::UpTo(last) => return CachedInbox::Ask(Some(last)),
+            RowsOnDisk::UpToNext => return CachedInbox::Ask(None),
         }
         let rows = inbox.conversations.get(conversation).into_iter().flatten();
         let asked_for =
@@ -116,8 +116,8 @@ impl HotCache {
     /// The file no longer has inbox rows up to this one.
     pub(super) fn has_none_up_to(&self, last: u64) {
         let mut inbox = self.lock();
-        if inbox.older == Older::UpTo(last) {
-            inbox.older = Older::None;
+        if inbox.older == RowsOnDisk::UpTo(last) {
+            inbox.older = RowsOnDisk::None;
         }
     }
 
@@ -167,12 +167,12 @@ impl HotCache {
 
 impl Inbox {
     fn came(&mut self, conversation: ConversationId, seq: u64, input: Input) {
-        if self.older == Older::UpToNext {
-            self.older = Older::UpTo(seq.saturating_sub(1));
+        if self.older == RowsOnDisk::UpToNext {
+            self.older = RowsOnDisk::UpTo(seq.saturating_sub(1));
         }
         if self.rows >= ROWS {
             self.drop_all();
-            self.older = Older::UpTo(seq);
+            self.older = RowsOnDisk::UpTo(seq);
             return;
         }
         self.rows += 1;
@@ -189,7 +189,7 @@ impl Inbox {
 
     fn forget(&mut self) {
         self.drop_all();
-        self.older = Older::UpToNext;
+        self.older = RowsOnDisk::UpToNext;
     }
 
     fn drop_all(&mut self) {

@@ -24,9 +24,9 @@ const WORTH: u64 = 600;
 
 /// Probes that go ahead of the queue.
 #[derive(Default)]
-struct Ahead(Mutex<Vec<Reply<()>>>);
+struct ProbeQueue(Mutex<Vec<Reply<()>>>);
 
-impl Ahead {
+impl ProbeQueue {
     fn push(&self, answer: Reply<()>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Callers that have gone while a disk hangs must not pile up here.
@@ -50,7 +50,7 @@ enum Outcome {
 
 pub(super) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<WriterJob>>>,
-    ahead: Arc<Ahead>,
+    ahead: Arc<ProbeQueue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// True once a thread has panicked.
     broken: watch::Receiver<bool>,
@@ -75,7 +75,7 @@ impl Writer {
         let (breaks, broken) = watch::channel(false);
         let Shared { lock, log, recent } = shared;
         let (of_writer, breaks_too) = (Arc::clone(&log), breaks.clone());
-        let ahead = Arc::<Ahead>::default();
+        let ahead = Arc::<ProbeQueue>::default();
         let probes = Arc::clone(&ahead);
         let writes = std::thread::Builder::new().name("store-write".into()).spawn(move || {
             let done = or_say(&breaks, || {
@@ -176,7 +176,7 @@ fn write(
     connection: &Connection,
     mut written: TxState,
     mut queue: mpsc::Receiver<WriterJob>,
-    ahead: &Ahead,
+    ahead: &ProbeQueue,
     worth_it: &std_mpsc::SyncSender<()>,
     log: &Log,
     recent: &HotCache,

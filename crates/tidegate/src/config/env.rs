@@ -60,7 +60,7 @@ pub(super) fn override_keys(
     ways.sort();
     let mut problems = Vec::new();
     for (way, name, value) in ways {
-        let put = Put { name, value: without_line_break(value) };
+        let put = Override { name, value: without_line_break(value) };
         let done =
             match &way[..] {
                 [Step::Key(section), rest @ ..]
@@ -83,12 +83,12 @@ pub(super) fn override_keys(
 }
 
 /// A variable that is being put into the tree.
-struct Put<'v> {
+struct Override<'v> {
     name: &'v str,
     value: &'v str,
 }
 
-impl Put<'_> {
+impl Override<'_> {
     fn nothing(&self) -> Node {
         Node { value: Value::Table(Entries::new()), origin: self.origin() }
     }

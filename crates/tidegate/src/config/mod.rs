@@ -9,7 +9,7 @@ mod integration;
 mod problem;
 mod report;
 mod secrets;
-mod sections;
+pub(crate) mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -30,8 +30,6 @@ pub(crate) use self::report::ConfigErrors;
     expect(unused_imports, reason = "the console, which asks for roles, comes later")
 )]
 pub(crate) use self::sections::Role;
-#[cfg(feature = "sandbox")]
-pub(crate) use self::sections::TAKEOVER;
 pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection};
 
 use self::walk::{Table, Walk};

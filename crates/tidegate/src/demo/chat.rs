@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::customers::{Customers, Handshake, Line, Wanted};
+use super::customers::{Customers, Handshake, Line, SessionRequest};
 use super::scene::HANDSHAKE;
 use super::transcript::line;
 use crate::failure::Failure;
@@ -55,8 +55,7 @@ impl Chat {
         Ok(Arc::new(Self { secrets, events, clock, client, state, changes }))
     }
 
-    /// Serves the protocol's calls and the customers' page until it is aborted.
-    /// Serves the gateway's calls, and `pages` for people.
+    /// Serves the gateway's calls, and `pages` for people, until it is aborted.
     pub(super) fn listen(
         self: &Arc<Self>,
         listener: TcpListener,
@@ -193,11 +192,11 @@ async fn open(
     let customer = call["customer"]["id"].as_str().unwrap_or("?").to_owned();
     let now = chat.clock.now();
     match chat.change(|customers| customers.wanted(&conversation, &customer, now)) {
-        Wanted::IsThere(session) => {
+        SessionRequest::IsThere(session) => {
             return Ok((StatusCode::OK, Json(json!({ "session": session }))));
         }
-        Wanted::GoesOn => return Ok((StatusCode::ACCEPTED, Json(json!({})))),
-        Wanted::Begins => line("chat", format!("handshake with {customer} begins")),
+        SessionRequest::GoesOn => return Ok((StatusCode::ACCEPTED, Json(json!({})))),
+        SessionRequest::Begins => line("chat", format!("handshake with {customer} begins")),
     }
     if Handshake::ends_for(&customer) {
         tokio::spawn(async move {

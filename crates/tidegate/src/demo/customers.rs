@@ -40,7 +40,7 @@ impl Handshake {
 }
 
 /// The result of asking for a session.
-pub(super) enum Wanted {
+pub(super) enum SessionRequest {
     Begins,
     GoesOn,
     IsThere(String),
@@ -101,15 +101,20 @@ impl Customers {
 
     /// A session is wanted, perhaps again: one is open, a handshake is pending, or a new one
     /// begins.
-    pub(super) fn wanted(&mut self, conversation: &str, name: &str, now: Timestamp) -> Wanted {
+    pub(super) fn wanted(
+        &mut self,
+        conversation: &str,
+        name: &str,
+        now: Timestamp,
+    ) -> SessionRequest {
         self.conversations.insert(conversation.to_owned(), name.to_owned());
         let customer = self.named(name);
         match (customer.handshake, &customer.session) {
-            (Handshake::Opening { .. }, _) => Wanted::GoesOn,
-            (Handshake::Open, Some(session)) => Wanted::IsThere(session.clone()),
+            (Handshake::Opening { .. }, _) => SessionRequest::GoesOn,
+            (Handshake::Open, Some(session)) => SessionRequest::IsThere(session.clone()),
             _ => {
                 customer.handshake = Handshake::Opening { since: now };
-                Wanted::Begins
+                SessionRequest::Begins
             }
         }
     }

@@ -40,7 +40,7 @@ impl Stage {
     pub(super) async fn set(store: Option<String>) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let url = store.unwrap_or_else(|| new_store(&clock));
-        let store = wiring::store(&url, config::TAKEOVER).await?;
+        let store = wiring::store(&url, config::sections::TAKEOVER).await?;
 
         let port = || SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let cannot = |error| Failure::failed("the demo cannot listen on loopback", error);

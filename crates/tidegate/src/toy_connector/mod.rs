@@ -1,8 +1,8 @@
 //! A connector that appends to a file, and takes events with a plain token. It does not speak the
 //! connector protocol over HTTP.
 //!
-//! It shows that a new connector is one folder and one line of the registry: nothing outside of
-//! this folder knows it but the list in `tests.rs`.
+//! It shows that a new connector is one folder and one line of the registry: nothing knows it but
+//! its `mod` line and the list in `tests.rs`.
 
 mod tests;
 

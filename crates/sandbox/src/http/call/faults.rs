@@ -6,7 +6,7 @@ use super::super::answer::ApiError;
 use super::super::operations::Operation;
 use super::admission::{Admitted, RateWindow};
 use crate::app::App;
-use crate::cut::Cut;
+use crate::connection_breaker::ConnectionBreaker;
 use crate::faults::{Action, Target};
 
 /// What goes wrong with this call, if anything does.
@@ -18,7 +18,7 @@ pub(super) fn strike(app: &App, method: &Method, path: &str, body: &[u8]) -> Opt
 /// Faults that concern the answer alone, such as `drop_answer`, do nothing here.
 pub(super) async fn happen(
     app: &App,
-    cut: &Cut,
+    cut: &ConnectionBreaker,
     fault: &Action,
     operation: Option<&Operation>,
     admitted: &Admitted,

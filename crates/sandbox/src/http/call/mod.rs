@@ -27,7 +27,7 @@ use super::MAX_BODY;
 use super::answer::{About, ApiError, Written};
 use super::operations::Operation;
 use crate::app::App;
-use crate::cut::Cut;
+use crate::connection_breaker::ConnectionBreaker;
 use crate::faults::Action;
 use crate::ids;
 use admission::RateWindow;
@@ -49,7 +49,7 @@ pub(super) async fn wrong_method() -> ApiError {
 /// The middleware around every call to `/api/v2`.
 pub(super) async fn api(
     State(app): State<Arc<App>>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
+    ConnectInfo(cut): ConnectInfo<ConnectionBreaker>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -95,7 +95,7 @@ struct Gate {
 /// purpose, permission, the form of the body.
 async fn guarded(
     app: &App,
-    cut: &Cut,
+    cut: &ConnectionBreaker,
     gate: &mut Gate,
     operation: Option<&Operation>,
     mut request: Request,

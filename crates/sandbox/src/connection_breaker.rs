@@ -1,7 +1,7 @@
 //! Connections that can be cut: for the faults that act and then let the answer get lost.
 //!
-//! The server accepts through this listener; a handler that holds a connection's [`Cut`] can break
-//! it.
+//! The server accepts through this listener. A handler that holds a connection's
+//! [`ConnectionBreaker`] can break it. A client then sees the connection end without an answer.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,9 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Breaks a connection: nothing more is written to it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Cut(Arc<AtomicBool>);
+pub(crate) struct ConnectionBreaker(Arc<AtomicBool>);
 
-impl Cut {
+impl ConnectionBreaker {
     pub(crate) fn cut(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -46,7 +46,7 @@ impl Listener for CuttableListener {
         // Small answers must not wait for each other. If this cannot be set, they only arrive a
         // little later.
         let _ = stream.set_nodelay(true);
-        (CuttableStream { stream, cut: Cut::default() }, peer)
+        (CuttableStream { stream, cut: ConnectionBreaker::default() }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -54,7 +54,7 @@ impl Listener for CuttableListener {
     }
 }
 
-impl Connected<IncomingStream<'_, CuttableListener>> for Cut {
+impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionBreaker {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
         stream.io().cut.clone()
     }
@@ -64,7 +64,7 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Cut {
 #[derive(Debug)]
 pub(crate) struct CuttableStream {
     stream: TcpStream,
-    cut: Cut,
+    cut: ConnectionBreaker,
 }
 
 impl AsyncRead for CuttableStream {

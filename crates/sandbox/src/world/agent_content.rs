@@ -37,12 +37,12 @@ const CONTENT_TYPES: [&str; 23] = [
 
 /// The content of a message to a customer: a text, content elements, or both.
 #[derive(Clone, Debug)]
-pub(crate) struct Said {
+pub(crate) struct AgentContent {
     text: Option<String>,
     content: Vec<Value>,
 }
 
-impl Said {
+impl AgentContent {
     pub(crate) fn text(text: String) -> Self {
         Self { text: Some(text), content: Vec::new() }
     }
@@ -140,7 +140,7 @@ mod tests {
         let schemas = Schemas::compile().unwrap();
         let told = |text: Option<&str>, content: Value| {
             let content = content.as_array().unwrap().clone();
-            Said::of(&schemas, text.map(str::to_owned), content)
+            AgentContent::of(&schemas, text.map(str::to_owned), content)
                 .err()
                 .map(|invalid| invalid.to_string())
         };

@@ -10,15 +10,15 @@ use crate::invalid::Invalid;
 use crate::world::Refusal;
 
 /// What was wrong with a call, in words.
-pub(crate) struct Wrong(pub(crate) StatusCode, pub(crate) String);
+pub(crate) struct ControlError(pub(crate) StatusCode, pub(crate) String);
 
-impl IntoResponse for Wrong {
+impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({"error": self.1}))).into_response()
     }
 }
 
-impl From<Refusal> for Wrong {
+impl From<Refusal> for ControlError {
     fn from(refusal: Refusal) -> Self {
         let status = match refusal {
             Refusal::Ended | Refusal::OwnProfile => StatusCode::CONFLICT,
@@ -29,7 +29,7 @@ impl From<Refusal> for Wrong {
     }
 }
 
-impl From<Invalid> for Wrong {
+impl From<Invalid> for ControlError {
     fn from(invalid: Invalid) -> Self {
         Self(StatusCode::BAD_REQUEST, invalid.to_string())
     }
@@ -37,12 +37,12 @@ impl From<Invalid> for Wrong {
 
 /// 400 with the error in words.
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-pub(crate) fn bad(error: impl ToString) -> Wrong {
-    Wrong(StatusCode::BAD_REQUEST, error.to_string())
+pub(crate) fn bad(error: impl ToString) -> ControlError {
+    ControlError(StatusCode::BAD_REQUEST, error.to_string())
 }
 
 /// The body of a call, in which null is absent.
-pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ControlError> {
     let mut body: Value = serde_json::from_slice(body).map_err(bad)?;
     without_nulls(&mut body);
     serde_json::from_value(body).map_err(bad)
