@@ -39,6 +39,16 @@ pub enum Owed {
 }
 
 impl Owed {
+    /// The message that it is about, if it is about one.
+    pub fn message(&self) -> Option<&MessageId> {
+        match self {
+            Self::Receipt { message, .. }
+            | Self::Inbound { message }
+            | Self::Notice { message, .. } => Some(message),
+            Self::Disconnect { .. } => None,
+        }
+    }
+
     /// Whether people wait for it: the agent waits for the customer's words, or for the news that a
     /// message failed.
     pub fn is_urgent(&self) -> bool {

@@ -233,6 +233,43 @@ pub enum Record {
     Ending,
 }
 
+impl Record {
+    /// The message that the record is about, if it is about one. In JSON it is the field `message`.
+    pub fn message(&self) -> Option<&MessageId> {
+        match self {
+            Self::Accepted { message, .. }
+            | Self::AttemptStarted { message, .. }
+            | Self::AttemptEnded { message, .. }
+            | Self::Reported { message, .. }
+            | Self::Settled { message, .. }
+            | Self::SentDue { message, .. }
+            | Self::ReceiptDone { message, .. }
+            | Self::InboundAccepted { message, .. }
+            | Self::InboundReleased { message, .. }
+            | Self::InboundDone { message, .. }
+            | Self::RefusalDue { message, .. }
+            | Self::RefusalTelling { message, .. }
+            | Self::RefusalTold { message, .. }
+            | Self::NoticeDue { message, .. }
+            | Self::NoticeDone { message, .. } => Some(message),
+            Self::PostFailed { owed, .. } => owed.message(),
+            Self::HandshakeStarted { .. }
+            | Self::HandshakePending { .. }
+            | Self::HandshakeFailed { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionRefused { .. }
+            | Self::SessionClosed { .. }
+            | Self::Paused
+            | Self::Resumed
+            | Self::GenesysConversation { .. }
+            | Self::CustomerLeft { .. }
+            | Self::DisconnectDue { .. }
+            | Self::DisconnectDone { .. }
+            | Self::Ending => None,
+        }
+    }
+}
+
 /// What closed a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

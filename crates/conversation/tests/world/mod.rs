@@ -376,6 +376,8 @@ impl World {
         for record in &step.records {
             self.records.push((self.now, record.clone()));
             self.history.read(self.records.len() as u64, self.now, record);
+            let json = serde_json::to_value(record).expect("a record is JSON");
+            assert_eq!(json["message"].as_str(), record.message().map(MessageId::as_str));
             match record {
                 Record::Settled { message, fate, .. } => {
                     self.deadlines.remove(message);

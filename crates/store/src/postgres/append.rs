@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use conversation::{Input, MessageId, Owed, Report};
-use serde::Deserialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -145,23 +144,16 @@ async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result
     Ok(())
 }
 
-/// What a record is about.
-#[derive(Deserialize)]
-pub(super) struct RecordSubject {
-    pub(super) message: Option<String>,
-}
-
 async fn write_journal(client: &Client, held: &[&TokenedAppend]) -> Result<(), Error> {
     let (mut ids, mut seqs, mut ats, mut about, mut records) =
         (vec![], vec![], vec![], vec![], vec![]);
     for step in held {
         for (seq, record) in (step.append.after + 1..).zip(&step.append.records) {
-            let record = json(record);
             ids.push(step.append.conversation.as_str());
             seqs.push(signed(seq));
             ats.push(step.append.at.as_millisecond());
-            about.push(from_json::<RecordSubject>(&record).ok().and_then(|about| about.message));
-            records.push(record);
+            about.push(record.message().map(MessageId::as_str));
+            records.push(json(record));
         }
     }
     if ids.is_empty() {

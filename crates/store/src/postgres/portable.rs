@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use conversation::ConversationId;
+use serde::Deserialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::PostgresStore;
-use super::append::{RecordSubject, signed, unsigned};
+use super::append::{signed, unsigned};
 use super::link::Error;
 use super::text::{escape, unescape};
 use super::writer::transaction;
@@ -18,6 +19,12 @@ use crate::portable::{
     ConversationExport, Early, EventCursor, ExportedMessage, Fingerprint, OutboxRow, Portable,
     SeenEvent,
 };
+
+/// Which message a copied record is about. The record may be of a later version.
+#[derive(Deserialize)]
+struct RecordSubject {
+    message: Option<String>,
+}
 
 #[async_trait]
 impl Portable for PostgresStore {
