@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[expect(dead_code, unused_imports, reason = "the program uses what this target does not")]
+#[expect(dead_code, reason = "the program uses what this target does not")]
 #[path = "../../crates/tidegate/src/config/mod.rs"]
 mod config;
 
