@@ -336,7 +336,7 @@ async fn a_node_that_is_cut_off_hangs_up_before_another_calls() {
     stage.all.shared_out().await;
     let customers = in_some_shards(1).concat();
     stage.first_words(0, &customers, "is greeted").await;
-    // A greeting that came and is not answered yet would hang as well, and all behind it would wait.
+    // A greeting that came and is not answered yet would hang as well, and stop all behind it.
     eventually("the greetings are answered", async || {
         (stage.chat.in_progress() == 0).then_some(())
     })
