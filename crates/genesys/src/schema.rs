@@ -8,10 +8,12 @@
 /// use genesys::schema;
 /// use serde_json::json;
 ///
-/// let schema = serde_json::from_str(schema::AGENT_TYPING.json)?;
-/// let schema = jsonschema::validator_for(&schema)?;
-/// assert!(schema.is_valid(&json!({"typing": {"type": "On"}})));
-/// assert!(!schema.is_valid(&json!({"typing": "On"})));
+/// // With the crate `boon`; any validator does.
+/// let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+/// compiler.add_resource("schema:typing", serde_json::from_str(schema::AGENT_TYPING.json)?)?;
+/// let typing = compiler.compile("schema:typing", &mut schemas)?;
+/// assert!(schemas.validate(&json!({"typing": {"type": "On"}}), typing).is_ok());
+/// assert!(schemas.validate(&json!({"typing": "On"}), typing).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
