@@ -25,7 +25,7 @@ pub enum Invariant {
     OneOwner,
     /// I10: a chat service or a poisoned message affects only its own conversation.
     Isolated,
-    /// I11: customers' messages reach Genesys in order, and none is dropped.
+    /// I11: customers' messages reach Genesys in order and at least once.
     InboundInOrder,
     /// I12: memory is bounded for any input.
     BoundedMemory,

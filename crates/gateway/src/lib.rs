@@ -88,7 +88,7 @@ impl Gateway {
         let most = limits.connections;
         let inside = GatewayCore::start(integrations, store, clock, limits);
         let engine = &inside.engine;
-        let answered = if admin.is_some() { Answered::Nobody } else { Answered::ThisMachine };
+        let answered = if admin.is_some() { Answered::Elsewhere } else { Answered::ThisMachine };
         let router = http::router(Arc::clone(&inside.http), answered);
         let mut servers =
             vec![tokio::spawn(http::serve(public, router, most, engine.stop.clone()))];

@@ -312,7 +312,7 @@ impl Shared {
 impl State {
     fn queue(&mut self, lane: Lane, waiting: oneshot::Sender<Permit>) {
         let queue = &mut self.lanes[lane as usize];
-        // A lane that gets no turn would grow forever if nobody removed the callers that gave up.
+        // A lane that gets no turn would grow forever if callers that gave up stayed in it.
         if queue.len() >= 64 && queue.len().is_power_of_two() {
             queue.retain(|waiting| !waiting.is_closed());
         }

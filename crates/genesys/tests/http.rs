@@ -323,22 +323,28 @@ async fn a_page_that_says_200_is_not_genesyss_answer() {
     assert!(!error.to_string().contains("working"), "{error}");
 }
 
-#[tokio::test]
-async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
+/// A host that sends these bytes as soon as a request ends with `end`. Returns its URL.
+async fn raw_host(end: &'static [u8], answer: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let api = format!("http://{}", listener.local_addr().unwrap());
-    let (_server, good) = Server::answering(|| "{}".into_response()).start().await;
-    let login = format!("{good:?}").split('"').nth(3).unwrap().to_owned();
+    let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = Vec::new();
-            while !request.ends_with(b"}") {
+            while !request.ends_with(end) {
                 assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
             }
-            let page = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<html>We are";
-            stream.write_all(page).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
+    url
+}
+
+#[tokio::test]
+async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
+    let page = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n<html>We are";
+    let api = raw_host(b"}", page.to_owned()).await;
+    let (_server, good) = Server::answering(|| "{}".into_response()).start().await;
+    let login = format!("{good:?}").split('"').nth(3).unwrap().to_owned();
     let error = failure(&client(&api, &login)).await;
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
 }
@@ -348,19 +354,8 @@ async fn a_page_that_breaks_off_is_not_genesyss_answer_either() {
 async fn a_proxys_answer_for_a_token_says_nothing_about_the_credentials() {
     let page = "<html>not from here</html>";
     for (status, body) in [("401 Who", page), ("403 Forbidden", page), ("408 Late", "{}")] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let login = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = Vec::new();
-                while !request.ends_with(b"client_credentials") {
-                    assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
-                }
-                let answer =
-                    format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let login = raw_host(b"client_credentials", answer).await;
         let error = failure(&client("http://127.0.0.1:1", &login)).await;
         assert!(matches!(error, CallError::Unavailable { .. }), "{status}: {error}");
     }

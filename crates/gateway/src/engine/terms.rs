@@ -103,7 +103,10 @@ impl CallTerms {
             biased;
             // Nothing left because of what the last check found, whatever result the connector
             // reports.
-            answer = &mut call => return departure.refused().map_or(Ok(answer), |found| Err(CallEnd::NothingLeft(found))),
+            answer = &mut call => {
+                let found = departure.refused().map(CallEnd::NothingLeft);
+                return found.map_or(Ok(answer), Err);
+            }
             obstacle = terms.end() => obstacle,
         };
         if let Some(obstacle) = departure.call_off(obstacle) {

@@ -24,7 +24,7 @@ pub(crate) enum Answered {
     /// Callers on this machine.
     ThisMachine,
     /// No caller: operators have an address of their own.
-    Nobody,
+    Elsewhere,
 }
 
 /// The operators' routes, for the callers that `answered` admits.
@@ -32,7 +32,7 @@ pub(crate) fn routes(answered: Answered) -> Router<Arc<HttpState>> {
     match answered {
         Answered::Anyone => asked(),
         Answered::ThisMachine => asked().route_layer(axum::middleware::from_fn(only_this_machine)),
-        Answered::Nobody => {
+        Answered::Elsewhere => {
             Router::new().route("/readyz", get(elsewhere)).route("/metrics", get(elsewhere))
         }
     }

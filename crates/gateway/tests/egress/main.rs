@@ -4,3 +4,4 @@ mod limited;
 mod poison;
 mod questions;
 mod stage;
+mod typing;

@@ -249,7 +249,20 @@ impl Stage {
 
     /// A customer writes.
     pub(crate) async fn says(&self, customer: &str, id: &str) {
-        let body = json!({ "type": "message.created", "id": id, "customer": { "id": customer }, "text": id });
+        let customer = json!({ "id": customer });
+        let event =
+            json!({ "type": "message.created", "id": id, "customer": customer, "text": id });
+        self.event(id, &event).await;
+    }
+
+    /// A customer types.
+    pub(crate) async fn types(&self, customer: &str, id: &str) {
+        let customer = json!({ "id": customer });
+        let event = json!({ "type": "typing", "id": id, "customer": customer, "state": "on" });
+        self.event(id, &event).await;
+    }
+
+    async fn event(&self, id: &str, body: &Value) {
         let body = body.to_string().into_bytes();
         let secret: Secret = EVENTS_SECRET.parse().expect("a secret");
         let now = self.clock.now();
