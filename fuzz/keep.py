@@ -1,12 +1,13 @@
-"""Chooses the corpus that is kept: the few inputs that together reach most of what all of them reach.
+"""Chooses the corpus to keep: a few inputs that together reach most of what all inputs reach.
 
-Reads the control file of libFuzzer's merge, which says what each input reaches, and prints the files, the most useful
-first. For `fuzz/run --keep`.
+Reads the control file of libFuzzer's merge, which says what each input reaches. Prints the files,
+the most useful first. For `fuzz/run --keep`.
 """
 
 import sys
 
-# For each target. A repository is no place for more; what is left out is found again soon.
+# Limits for each target, to keep the repository small. The fuzzer soon finds the other inputs
+# again.
 FILES = 60
 BYTES = 200_000
 
@@ -26,7 +27,8 @@ def main(control):
 
     covered, size = set(), 0
     for _ in range(FILES):
-        # Of two that reach as much, the shorter one; of the same length, always the same one.
+        # Of two inputs that reach as much, it takes the shorter one; of two of the same length,
+        # always the same one.
         best = max(reached, key=lambda index: (len(reached[index] - covered), -sizes[index], names[index]), default=None)
         if best is None or not reached[best] - covered:
             return

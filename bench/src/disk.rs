@@ -1,4 +1,4 @@
-//! How long the disk takes for one `fdatasync`, measured beside the program that waits for one.
+//! Measures how long the disk takes for one `fdatasync`, beside a program that waits for one.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Files into which 4 kB are written at a time.
+/// Two files into which 4 KiB are written at a time.
 pub(crate) struct Probe {
     grows: File,
     stays: File,
@@ -21,12 +21,12 @@ impl Probe {
         probe
     }
 
-    /// Appends 4 kB, and waits until they are on the disk.
+    /// Appends 4 KiB, and waits until they are on disk.
     pub(crate) fn append(&mut self) -> Duration {
         sync(&mut self.grows, SeekFrom::End(0))
     }
 
-    /// Overwrites existing data, which costs the disk less.
+    /// Overwrites 4 KiB, which costs the disk less, and waits until they are on disk.
     pub(crate) fn write_over(&mut self) -> Duration {
         sync(&mut self.stays, SeekFrom::Start(0))
     }

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use crate::load::Caller;
 use crate::programs::CONNECTOR_SECRET;
 
-/// The handshake of a conversation has ended well.
+/// The event that a conversation's session is open.
 pub(crate) fn session_opened(conversation: &str) -> String {
     format!(
         r#"{{"type":"session.opened","id":"opened-{conversation}","conversation":"{conversation}","session":"s"}}"#

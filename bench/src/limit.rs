@@ -1,6 +1,6 @@
 //! A Genesys with a rate limit: it allows a client a fixed number of calls per window, and answers
-//! 429 beyond that. Windows are fixed. Each begins with the first call after the previous one has
-//! ended, as in the sandbox.
+//! 429 beyond that. A window begins with the first call after the previous one has ended, as in the
+//! sandbox.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Genesys counts calls a minute.
+/// The length of a window, as at Genesys.
 pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 /// The chat service refuses one message in this many, so that its receipt says Failed.
 const REFUSED_ONE_IN: usize = 40;
 
-/// What one client is allowed, how much of that it used, and how long its urgent receipts took.
+/// How many calls one client may make, how many it made, and how long its urgent receipts took.
 pub(crate) struct Limit {
     allowed: u32,
     book: Mutex<Book>,
@@ -27,7 +27,7 @@ struct Book {
     waits: Vec<Duration>,
 }
 
-/// A window of time for which Genesys counts calls.
+/// A window of time in which Genesys counts calls.
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) begun: Instant,
@@ -37,7 +37,7 @@ pub(crate) struct Window {
     pub(crate) limited: u32,
 }
 
-/// The outcome of a call, with the seconds until its window ends.
+/// The answer to a call, with the seconds until its window ends.
 pub(crate) enum Admission {
     /// It is call number `count` of its window.
     Taken { count: u32, reset: u64 },

@@ -1,5 +1,5 @@
-//! The load that posts the webhooks. It posts them as fast as they are answered, at a fixed rate,
-//! or with a fixed number under way until their receipts.
+//! The load. It posts webhooks as fast as they are answered, at a fixed rate, or with a fixed
+//! number of messages in the loop.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::stubs::Seen;
 use crate::webhook;
 
-/// How long anything may take before a measurement is given up.
+/// How long a step may take before a measurement is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One keep-alive connection.
@@ -29,7 +29,7 @@ impl Caller {
         let stream = TcpStream::connect(to).await.expect("the program listens");
         stream.set_nodelay(true).expect("a socket");
         let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
-        // It ends with the sender.
+        // The task ends when the sender is dropped.
         tokio::spawn(connection);
         Self(sender)
     }
@@ -83,7 +83,7 @@ impl Source {
         self.numbered(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The same, or `None` if there is to be no other.
+    /// The same; `None` if there is none before `until`.
     fn next_of(&self, until: Until) -> Option<(String, String)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         match until {
@@ -102,7 +102,8 @@ impl Source {
     }
 }
 
-/// The id of the customer's message at this place: always the same, and as random as Genesys's.
+/// The id of the customer's message with this index. It is always the same, and as random as
+/// Genesys's.
 pub(crate) fn random_id(customer: usize, place: usize) -> String {
     let mut random = fastrand::Rng::with_seed(((customer as u64) << 24) | place as u64);
     format!("{:032x}", random.u128(..))
@@ -113,7 +114,7 @@ pub(crate) fn random_id(customer: usize, place: usize) -> String {
 pub(crate) struct Outcome {
     pub(crate) count: usize,
     pub(crate) over: Duration,
-    /// How long each took, shortest first.
+    /// How long each message took, shortest first.
     pub(crate) took: Vec<Duration>,
 }
 
@@ -123,7 +124,7 @@ impl Outcome {
         Self { count: took.len(), over, took }
     }
 
-    /// The outcomes of two simultaneous loads, combined.
+    /// Combines the outcomes of two simultaneous loads.
     pub(crate) fn and(self, other: Self) -> Self {
         Self::of([self.took, other.took].concat(), self.over.max(other.over))
     }
@@ -155,7 +156,7 @@ pub(crate) fn quantile(took: &[Duration], part: f64) -> f64 {
         .map_or(f64::NAN, |took| took.as_secs_f64() * 1_000.0)
 }
 
-/// Each connection posts the next webhook as soon as the previous one was answered.
+/// A closed loop: each connection posts the next webhook as soon as the previous one is answered.
 pub(crate) async fn closed(
     to: SocketAddr,
     connections: usize,
@@ -193,8 +194,8 @@ pub(crate) async fn all(
     Outcome::of(all.concat(), begun.elapsed())
 }
 
-/// Sends one message per conversation, to its final receipt, so that all one-time work of a
-/// conversation is done.
+/// Sends one message per conversation and waits for its final receipt, so that the one-time work of
+/// a conversation is done.
 pub(crate) async fn open_sessions(
     to: SocketAddr,
     under_way: usize,
@@ -204,7 +205,7 @@ pub(crate) async fn open_sessions(
     in_turn(to, under_way, Until::Each, source, Some(seen)).await;
 }
 
-/// Keeps `under_way` messages under way at once, each from its webhook to its final receipt.
+/// Keeps `under_way` messages in the loop at a time, each from its webhook to its final receipt.
 pub(crate) async fn loops(
     to: SocketAddr,
     under_way: usize,
@@ -220,7 +221,7 @@ pub(crate) async fn loops(
 enum Until {
     /// After this time.
     Over(Duration),
-    /// When each conversation has had a message.
+    /// Once each conversation has had a message.
     Each,
 }
 
@@ -261,8 +262,8 @@ async fn in_turn(
     Outcome::of(all.join_all().await.concat(), begun.elapsed())
 }
 
-/// Posts webhooks at a fixed rate, evenly over the connections, whether or not they are answered.
-/// Each is timed from when it was due, so that a program that makes others wait does not look fast.
+/// An open loop: posts webhooks at a fixed rate, evenly over the connections. Each is timed from
+/// when it was due, so that a program does not look fast if a slow answer delays the next webhook.
 pub(crate) async fn open(
     to: SocketAddr,
     connections: usize,
@@ -282,8 +283,9 @@ pub(crate) async fn open(
             while due < begun + over {
                 let late = Instant::now() >= due;
                 tokio::time::sleep_until(due).await;
-                // A timer fires up to a millisecond late, on both sides alike: that delay is the
-                // caller's. A delay because the previous answer came too late is not.
+                // A timer fires up to a millisecond late, on both sides alike. That delay belongs
+                // to the caller and does not count. A delay because the previous answer came too
+                // late does count.
                 let asked =
                     if late { due } else { Instant::now().min(due + Duration::from_millis(1)) };
                 let (id, customer) = source.next();

@@ -1,6 +1,6 @@
 //! Measures the built `tidegate` beside reference implementations, on the same machine in the same
-//! run: `cargo run --release -p bench`. What each figure means, and how it is taken, is in
-//! docs/performance.md.
+//! run: `cargo run --release -p bench`. docs/performance.md says what each figure means and how it
+//! is measured.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -38,7 +38,8 @@ use measures::{ALL, Bench, Scale};
 use programs::Programs;
 use table::Row;
 
-/// The same allocator as in the measured program, so that it slows no reference down.
+/// The same allocator as in the measured program, so that the references are not slower because of
+/// it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -51,13 +52,13 @@ struct Cli {
     /// Measure only these, such as B1,B3
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// A smoke test: everything once and small, without a verdict
+    /// A smoke test: measure everything once and briefly, without a verdict
     #[arg(long)]
     quick: bool,
-    /// How often both sides take turns
+    /// How many rounds to measure; in each, every side is measured once
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// How long one side is measured at a time, in seconds
+    /// How long to measure one side in a round, in seconds
     #[arg(long, default_value = "2", value_parser = seconds)]
     seconds: Duration,
     /// Write the figures here as JSON
@@ -66,10 +67,10 @@ struct Cli {
     /// Draw the figures into this folder as SVG
     #[arg(long)]
     plots: Option<PathBuf>,
-    /// Measure nothing: take the figures that `--json` has written
+    /// Measure nothing, and use the figures that `--json` has written
     #[arg(long, conflicts_with_all = ["only", "quick", "json", "program"])]
     from_json: Option<PathBuf>,
-    /// The program to measure; it is built if the option is left out
+    /// The program to measure; without this option, the bench builds it
     #[arg(long)]
     program: Option<PathBuf>,
     #[command(subcommand)]
@@ -162,7 +163,7 @@ async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {
             println!("{}", table::line(&row));
             rows.push(row);
         }
-        // After each measurement: a later one may fail hours from now.
+        // Writes the file after each measurement, because a later one may fail after hours.
         if let Some(file) = &cli.json {
             let text = serde_json::to_string_pretty(&rows).expect("JSON");
             std::fs::write(file, text + "\n").expect("the JSON file is written");
@@ -171,7 +172,7 @@ async fn measured(cli: &Cli, ids: &[&str]) -> Vec<Row> {
     rows
 }
 
-/// The length of a slice, which must be long enough for some work to be done in it.
+/// Parses the length of a slice, which must be long enough for some work.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "this is not a number of seconds".to_owned())?;
     if (0.1..=600.0).contains(&seconds) {
@@ -190,8 +191,8 @@ fn built() -> PathBuf {
     let mut build = Command::new(cargo);
     build.args(["build", "--release", "--locked", "--package", "tidegate", "--target-dir"]);
     build.arg(target).current_dir(root);
-    // The variables that `cargo run` sets for the bench must not reach the build of the program. A
-    // build script that reads them would cause a full rebuild.
+    // `cargo run` sets these variables for the bench. They must not reach the build of the program,
+    // because a build script that reads them would cause a full rebuild.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {

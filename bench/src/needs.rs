@@ -1,4 +1,4 @@
-//! What must be present before anything is measured: finding out after an hour would be too late.
+//! Checks what the measurements need before anything is measured, so that none fails after an hour.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,11 +8,11 @@ use nix::sys::statvfs::statvfs;
 use crate::postgres_cluster;
 use crate::programs::express_folder;
 
-/// Room for B9 and B10, in bytes: a store of ten million messages (12.5 GB), a table of as many,
-/// logs, and some to spare.
+/// Disk space for B9 and B10, in bytes: a store of ten million messages (12.5 GB), a table of as
+/// many, logs, and a reserve.
 const ROOM: u64 = 30 << 30;
 
-/// What these measurements lack: one line each, which says what to do.
+/// What these measurements lack, with one line for each that says what to do.
 pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
     let mut missing = Vec::new();
     if ids.contains(&"B4") {
@@ -39,7 +39,7 @@ pub(crate) fn missing(ids: &[&str], quick: bool) -> Vec<String> {
         missing.push(format!("B9 and B10 want {} GiB of room in {}", ROOM >> 30, folder.display()));
     }
     if ids.contains(&"B14") && Command::new("perf").arg("--version").output().is_err() {
-        // The rest of B14 is still measured.
+        // B14 measures the rest without `perf`.
         eprintln!(
             "bench: there is no perf: B14 does not count fdatasync; on Debian: apt-get install \
              linux-perf"

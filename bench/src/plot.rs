@@ -1,5 +1,5 @@
-//! The figures as small pictures: ratios with their goals, and times beside the reference's. They
-//! are drawn by hand on their own background, so that they are readable on a dark page as well.
+//! Draws the figures as SVG: ratios with their goals, and times beside the reference's. The
+//! pictures have their own background, so that they are readable on a dark page too.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ const GRID: &str = "#d8dee4";
 const OURS: &str = "#1f6feb";
 const MISSED: &str = "#c4501b";
 
-/// One figure: what it is, its number, and its marks on the axis.
+/// One figure: its name, its number, and its marks on the axis.
 struct Line {
     what: String,
     number: String,
@@ -117,7 +117,7 @@ fn chart(title: &str, note: &str, lines: &[Line]) -> Option<String> {
     };
     for tick in axis.ticks() {
         let (x, top) = (axis.place(tick), HEAD + 20.0);
-        // The line at which both are equal.
+        // At this line both sides are equal.
         let colour = if tick.to_bits() == 1.0_f64.to_bits() { PALE } else { GRID };
         draw(format_args!(r#"<path d="M{x:.1} {top}V{bottom}" stroke="{colour}"/>"#));
         let y = bottom + 18.0;
@@ -128,7 +128,7 @@ fn chart(title: &str, note: &str, lines: &[Line]) -> Option<String> {
     for (index, line) in lines.iter().enumerate() {
         let text = HEAD + LINE * index as f64 + 16.0;
         let y = text + 18.0;
-        // Behind the text there is no grid.
+        // Hides the grid behind the text.
         let (top, width) = (text - 14.0, WIDTH - 2.0 * MARGIN);
         draw(format_args!(
             r#"<rect x="{MARGIN}" y="{top}" width="{width}" height="19" fill="{GROUND}"/>"#
@@ -177,7 +177,7 @@ impl Mark {
     }
 }
 
-/// A logarithmic axis: half and double are equally far from one.
+/// A logarithmic axis, on which half and double are equally far from one.
 struct Axis {
     least: f64,
     most: f64,
@@ -201,7 +201,7 @@ impl Axis {
         MARGIN + part.clamp(0.0, 1.0) * (WIDTH - 2.0 * MARGIN)
     }
 
-    /// One, two and five of each power of ten; the powers alone if the axis is long.
+    /// One, two and five times each power of ten; only the powers if the axis is long.
     fn ticks(&self) -> Vec<f64> {
         let steps: &[f64] =
             if self.most / self.least > 2_000.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };

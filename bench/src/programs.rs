@@ -1,4 +1,4 @@
-//! The measured programs, each a process of its own, and what the system reports about them.
+//! The measured programs, each in its own process, and what the system reports about them.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use crate::ports::free_port;
 use crate::stubs::Stubs;
 use crate::webhook;
 
-/// Signs between a gateway and the chat service.
+/// The secret for signatures between a gateway and the chat service.
 pub(crate) const CONNECTOR_SECRET: &str = "whsec_YmVuY2gtb2YtdGlkZWdhdGUtaXMtaG9uZXN0LXRvbw==";
 
 /// The file of a gateway's store, in its folder.
 pub(crate) const STORE: &str = "tidegate.db";
 
-/// A process that never outlives its measurement.
+/// A process that is killed when this is dropped.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -39,7 +39,7 @@ impl Program {
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), log, dir }
     }
 
-    /// Waits until it takes connections.
+    /// Waits until it accepts connections.
     pub(crate) async fn listens(&mut self) {
         let begun = Instant::now();
         while TcpStream::connect(self.address).await.is_err() {
@@ -64,7 +64,7 @@ impl Program {
         self.status("VmRSS:")
     }
 
-    /// The most that it has ever had, in bytes.
+    /// The most memory that it has ever had, in bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -84,7 +84,7 @@ impl Program {
         since.duration_since(begun)
     }
 
-    /// How much processor time it has used, in hundredths of a second.
+    /// How much CPU time it has used, in hundredths of a second.
     fn ticks(&self) -> u64 {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
@@ -105,14 +105,14 @@ impl Program {
         self.dir.path().join(STORE)
     }
 
-    /// Kills it at once. Its files stay as long as the returned folder is held.
+    /// Kills it. Its files remain as long as the returned folder exists.
     pub(crate) fn kill(mut self) -> TempDir {
         self.end();
         std::mem::replace(&mut self.dir, tempfile::tempdir().expect("a folder"))
     }
 
     fn end(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -124,7 +124,7 @@ impl Drop for Program {
     }
 }
 
-/// The paths of everything that a measurement may start.
+/// The programs that a measurement may start.
 pub(crate) struct Programs {
     /// The built `tidegate`.
     pub(crate) tidegate: PathBuf,
@@ -139,14 +139,15 @@ impl Programs {
         gateway
     }
 
-    /// The same on the store in `dir`, if there is one, without waiting until it is ready.
+    /// Starts a gateway on the store in `dir`, or on a new one if there is none. It does not wait
+    /// until it is ready.
     pub(crate) fn launch(&self, dir: TempDir, stubs: &Stubs, extra: &str) -> Program {
         let port = free_port();
         let config = configure(dir.path(), port, stubs, extra);
         Program::start(self.serve(&config), port, dir)
     }
 
-    /// One node of several on a PostgreSQL database; the rest as above.
+    /// One of several nodes on a PostgreSQL database, ready.
     pub(crate) async fn node(&self, stubs: &Stubs, store: &str) -> Program {
         let (dir, port) = (folder(), free_port());
         let config = configure(dir.path(), port, stubs, "");
@@ -157,7 +158,8 @@ impl Programs {
         node
     }
 
-    /// The gateway with this configuration alone, whatever the environment of the bench sets.
+    /// The command of a gateway with this configuration, without the `TIDEGATE_` variables of the
+    /// bench.
     fn serve(&self, config: &Path) -> Command {
         let mut command = Command::new(&self.tidegate);
         command.arg("serve").arg("--config").arg(config);
@@ -169,7 +171,7 @@ impl Programs {
         command
     }
 
-    /// A reference implementation of `peers/`, in a process of its own: this program once more.
+    /// A reference implementation of `peers/`: this program, in another process.
     pub(crate) async fn peer(&self, name: &str, stubs: &Stubs) -> Program {
         self.peer_in(folder(), name, stubs).await
     }
@@ -218,7 +220,7 @@ pub(crate) fn express_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/express")
 }
 
-/// A folder on a disk: a file system in memory has no real `fdatasync`.
+/// A temporary folder beside this program, because a file system in memory has no real `fdatasync`.
 pub(crate) fn folder() -> TempDir {
     let target = std::env::current_exe().expect("this program");
     tempfile::tempdir_in(target.parent().expect("a folder")).expect("a folder")

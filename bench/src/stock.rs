@@ -1,7 +1,7 @@
-//! A store of millions of messages, made in minutes: the contents of a small store that a gateway
-//! wrote, copied many times for other customers. Every row of every table is copied, with
-//! consistent ids, names and times, so that `tidegate audit` finds nothing. Ids are as random as
-//! Genesys's, and the B-trees are as full as they would really be.
+//! Builds a store of millions of messages in minutes: it copies the contents of a small store,
+//! which a gateway wrote, many times for other customers. Every row of every table is copied, with
+//! consistent ids, names and times, so that `tidegate audit` finds no breach. Ids are as random as
+//! Genesys's, and the B-trees are about as full as in a real store.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Statement};
 use crate::load::random_id;
 use crate::webhook;
 
-/// Every table whose rows are copied: its name, which of its rows belong to a conversation, and
+/// The tables whose rows are copied: the name, the condition for the rows of a conversation, and
 /// their order.
 const TABLES: [(&str, &str, &str); 6] = [
     ("conversation", "id = ?1", "id"),
@@ -23,19 +23,20 @@ const TABLES: [(&str, &str, &str); 6] = [
     ("inbox", "conversation = ?1", "seq"),
     ("journal", "conversation = ?1", "step"),
 ];
-/// Columns that are times.
+/// The columns that are times.
 const TIMES: [&str; 6] = ["due", "received", "settled", "at", "since", "oldest"];
-/// The id that the bench's chat service gives to every message; a real one would not do so.
+/// The id that the bench's chat service gives to every message. A real service gives each message
+/// its own.
 const SERVICE_ID: &str = "x";
 
-/// Writes `conversations` copies of what is in `from` into the new store `to`; the customers'
-/// numbers begin with `first`. Each copy is moved into the past, by less than `spread`
+/// Writes `conversations` copies of the conversations of `from` into the new store `to`. The
+/// customers' numbers begin with `first`. Each copy is moved into the past by less than `spread`
 /// milliseconds.
 pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usize, spread: u64) {
     let source = Connection::open(from).expect("the small store");
     let patterns = patterns(&source);
     let name = IntegrationName::new("acme");
-    // In B-tree order, which makes it fast.
+    // In the order of the B-trees, because that is fast.
     let mut all: Vec<(ConversationId, usize)> = (0..conversations)
         .map(|number| (ConversationId::of(&name, &webhook::customer(first + number)), number))
         .collect();
@@ -79,12 +80,12 @@ pub(crate) fn multiply(from: &Path, to: &Path, conversations: usize, first: usiz
     store.pragma_update(None, "user_version", version).expect("a version");
     store.pragma_update(None, "journal_mode", "wal").expect("a log");
     store.close().expect("closed");
-    // The data is synced now, so that it is not written during a measurement.
+    // Syncs the data now, so that the system does not write it during a measurement.
     std::fs::File::open(to).and_then(|file| file.sync_all()).expect("on the disk");
 }
 
 fn schema(source: &Connection, kind: &str) -> Vec<String> {
-    // SQLite creates its own tables by itself.
+    // SQLite creates its own tables itself.
     let mut sql = source
         .prepare("select sql from sqlite_schema where type = ?1 and sql is not null and name not like 'sqlite_%'")
         .expect("SQL");
@@ -94,7 +95,7 @@ fn schema(source: &Connection, kind: &str) -> Vec<String> {
         .expect("the schema")
 }
 
-/// The columns of a table, except a number that the store assigns by itself.
+/// The columns of a table, without a sequence number that SQLite assigns.
 fn columns(store: &Connection, table: &str) -> Vec<String> {
     let mut sql = store
         .prepare("select name from pragma_table_info(?1) where not (name = 'seq' and pk = 1)")
@@ -113,11 +114,11 @@ fn writer<'a>(store: &'a Connection, table: &str) -> Statement<'a> {
         .expect("SQL")
 }
 
-/// One conversation, to be written again.
+/// A conversation of the small store, which is copied.
 struct Pattern {
     messages: usize,
     steps: usize,
-    /// The table, and a row of it.
+    /// The index in [`TABLES`], and a row.
     rows: Vec<(usize, Vec<Cell>)>,
 }
 
@@ -203,7 +204,7 @@ fn pattern(source: &Connection, (conversation, customer): (String, String)) -> P
                     | (Value::Integer(seq), "message", "before") => {
                         Cell::Message(place(&numbers, seq))
                     }
-                    // Each record concerns a message of its own.
+                    // Each record concerns another message.
                     (Value::Text(lines), _, "records") => {
                         let lines = lines.split('\n').map(|line| Value::Text(line.to_owned()));
                         let lines = lines.map(|line| {
@@ -228,7 +229,7 @@ fn text(value: &Value) -> Option<&str> {
     if let Value::Text(text) = value { Some(text) } else { None }
 }
 
-/// Makes a cell from a value of `column`, which may concern the message `of`.
+/// Makes a cell from a value of `column`. The row may concern the message with the index `of`.
 fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usize>) -> Cell {
     match value {
         Value::Integer(at) if TIMES.contains(&column) => Cell::Time(at),
@@ -250,7 +251,7 @@ fn cell(column: &str, value: Value, needles: &[(String, Piece)], of: Option<usiz
             }
             Cell::Text(pieces.into_iter().flat_map(times).collect())
         }
-        // The time in a body stays: it says when the agent wrote, long before.
+        // The time in a body stays as it is: the agent may have written long before.
         Value::Blob(body) => Cell::Bytes(split(String::from_utf8(body).expect("JSON"), needles)),
         other => Cell::Same(other),
     }
@@ -282,7 +283,7 @@ fn replace(pieces: Vec<Piece>, needle: &str, by: &[Piece]) -> Vec<Piece> {
     all
 }
 
-/// Splits a text at its times; the time that all webhooks share stays.
+/// Splits a text at its times, except for the time that all webhooks share.
 fn times(piece: Piece) -> Vec<Piece> {
     let Piece::Same(text) = piece else { return vec![piece] };
     let mut all: Vec<Piece> = Vec::new();
@@ -304,14 +305,14 @@ fn times(piece: Piece) -> Vec<Piece> {
     all
 }
 
-/// The target of one copy of a pattern.
+/// One copy of a pattern.
 struct Copy<'a> {
     conversation: &'a str,
     customer: String,
     first_step: usize,
     first_message: usize,
     messages: Vec<String>,
-    /// The copy's age relative to the pattern, in milliseconds.
+    /// How much older the copy is than the pattern, in milliseconds.
     past: u64,
 }
 

@@ -1,6 +1,6 @@
-//! The stubs around a gateway while it is measured: a chat service and a Genesys that answer at
-//! once and remember what they saw. They cost as little as an HTTP server can, and are the same for
-//! everything that is measured.
+//! The stubs around a measured program: a chat service and a Genesys that answer at once and record
+//! what they receive. They cost as little as an HTTP server can, and are the same for every
+//! program.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,10 +21,10 @@ use tokio::time::Instant;
 
 use crate::limit::{Admission, Limit};
 
-/// The senders that wake waiting tasks, by the message's id.
+/// By the message's id, the sender that wakes the task which waits for the message.
 type Waiting = Mutex<HashMap<String, oneshot::Sender<Instant>>>;
 
-/// What the stubs saw, and how they should behave.
+/// What the stubs have received, and how they behave.
 #[derive(Default)]
 pub(crate) struct Seen {
     receipts: Waiting,
@@ -34,19 +34,19 @@ pub(crate) struct Seen {
     pub(crate) finals: AtomicU64,
     /// Handshakes stay pending until an event ends them.
     pub(crate) slow_handshakes: AtomicBool,
-    /// A request for a session is answered that there is none now.
+    /// The chat service answers 503 to a request for a session.
     pub(crate) away: AtomicBool,
     /// A request for a session is never answered.
     pub(crate) silent: AtomicBool,
-    /// What came to the chat service, once [`Log::begin`] is called.
+    /// The messages that came to the chat service since [`Log::begin`].
     pub(crate) forwarded: Log,
-    /// Which final receipts came to Genesys, once [`Log::begin`] is called.
+    /// The final receipts that came to Genesys since [`Log::begin`].
     pub(crate) receipted: Log,
     /// If set, Genesys limits its calls, and the chat service refuses some messages.
     pub(crate) limit: OnceLock<Limit>,
 }
 
-/// What came, by the message's id, in order of arrival.
+/// Ids of messages and times, in order of arrival.
 #[derive(Default)]
 pub(crate) struct Log(Mutex<Option<Vec<(String, Instant)>>>);
 
@@ -98,7 +98,7 @@ fn tell(waiting: &Waiting, id: &str, at: Instant) {
     }
 }
 
-/// Both of them, on one port each.
+/// The two stubs, each on its own port.
 pub(crate) struct Stubs {
     pub(crate) chat: SocketAddr,
     pub(crate) genesys: SocketAddr,
@@ -219,7 +219,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
         }
     }
     if path.ends_with("/inbound/open/receipt") {
-        // An unreadable body is no receipt; the task that waits for the receipt will report it.
+        // An unreadable body is not a receipt. The task that waits for the receipt then fails.
         if let Ok(receipt) = serde_json::from_slice::<Receipt<'_>>(body)
             && receipt.is_final
         {
@@ -235,7 +235,7 @@ fn genesys(seen: &Seen, path: &str, _: &HeaderMap, body: &Bytes) -> Answer {
         }
     }
     let mut answer = json(StatusCode::OK, "{}");
-    // An answer that does not name the message would not count.
+    // The gateway ignores an answer that does not name the message.
     if let Some(id) = path.strip_suffix("/details").and_then(|path| path.rsplit('/').next()) {
         *answer.body_mut() = Full::new(Bytes::from(format!(r#"{{"id":"{id}"}}"#)));
     }

@@ -1,4 +1,4 @@
-//! The figures, and whether they reach their goals.
+//! The table of the figures, and whether they reach their goals.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,19 +15,19 @@ pub(crate) struct Row {
     #[serde(deserialize_with = "number_or_none")]
     pub(crate) ours: f64,
     pub(crate) reference: Option<f64>,
-    /// The median of the rounds' ratios, each of two neighbouring slices, or the one number that
-    /// the goal concerns.
+    /// The number that the goal concerns. For a ratio, it is the median of the rounds' ratios, each
+    /// of two neighbouring slices.
     #[serde(deserialize_with = "number_or_none")]
     pub(crate) judged: f64,
     pub(crate) judged_by: Judged,
     /// The minimum and the maximum of the rounds.
     pub(crate) spread: Option<(f64, f64)>,
     pub(crate) goal: Goal,
-    /// Also `None` if a verdict would mean nothing.
+    /// Whether the goal is reached. `None` if there is no goal, or if the run is only a smoke test.
     pub(crate) reached: Option<bool>,
 }
 
-/// What `judged` is.
+/// The kind of number in `judged`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Judged {
@@ -74,7 +74,7 @@ impl Row {
         }
     }
 
-    /// The same; the difference is judged.
+    /// A figure beside its reference, round by round; the difference is judged.
     pub(crate) fn difference(
         id: &'static str,
         what: impl Into<String>,
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_ratio_of_neighbours_is_judged() {
-        // A machine that became half as fast in the second round.
+        // In the second round, the machine was half as fast.
         let row = Row::ratio(
             "B0",
             "it",

@@ -1,5 +1,5 @@
-//! What a process has used, as the system reports it, and its calls of `fdatasync` if `perf` can
-//! count them.
+//! The CPU time and the disk writes of a process, as the system reports them, and its calls of
+//! `fdatasync`, if `perf` can count them.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -33,7 +33,7 @@ impl Usage {
         Self { cpu, written: written.expect("the system counts what a process writes") }
     }
 
-    /// What it has used since then.
+    /// What the process has used since `then`.
     pub(crate) fn since(self, then: Self) -> Self {
         Self {
             cpu: self.cpu.saturating_sub(then.cpu),
@@ -42,7 +42,7 @@ impl Usage {
     }
 }
 
-/// Counts the calls of `fdatasync` of one process from its start on.
+/// Counts the calls of `fdatasync` of one process, from [`Self::count`] to [`Self::end`].
 pub(crate) struct Syncs {
     perf: Child,
     _dir: tempfile::TempDir,
@@ -50,7 +50,7 @@ pub(crate) struct Syncs {
 }
 
 impl Syncs {
-    /// `None` if there is no `perf`, or if the system does not let it count.
+    /// Starts to count. `None` if there is no `perf`, or if the system does not let it count.
     pub(crate) async fn count(process: u32) -> Option<Self> {
         let dir = crate::programs::folder();
         let report = dir.path().join("syncs");
@@ -64,8 +64,8 @@ impl Syncs {
             &process.to_string(),
             "-o",
         ]);
-        // `perf` counts for as long as the command at the end of its arguments runs, and that
-        // command starts after counting has.
+        // `perf` counts as long as the command at the end of its arguments runs. That command
+        // starts after counting has begun.
         command.arg(&report).args(["--", "sh", "-c", "echo counting; cat"]);
         command
             .stdin(Stdio::piped())
@@ -78,7 +78,7 @@ impl Syncs {
         said.starts_with("counting").then_some(Self { perf, _dir: dir, report })
     }
 
-    /// How many there were.
+    /// Stops counting. Returns how many calls there were.
     pub(crate) async fn end(mut self) -> Option<u64> {
         drop(self.perf.stdin.take());
         self.perf.wait().await.ok()?;

@@ -1,20 +1,20 @@
-//! Webhooks as Genesys would post them: one text of an agent each, 640 bytes, signed.
+//! Webhooks as Genesys posts them: each has one text of an agent, is 640 bytes long, and is signed.
 
 use bytes::Bytes;
 use genesys::{Secret, signature};
 use http::{Method, Request, header};
 use http_body_util::Full;
 
-/// Signs the webhooks of every program that is measured.
+/// The secret that signs the webhooks of every measured program.
 pub(crate) const SECRET: &str = "bench-webhook-secret-0123456789abcdef";
 
-/// How long a body is, in bytes.
+/// The length of a body, in bytes.
 const LENGTH: usize = 640;
 
-/// The time in each body, at which the agent wrote.
+/// The time at which the agent wrote, in each body.
 pub(crate) const TIME: &str = "2026-11-20T09:14:03.482Z";
 
-/// The name of a customer; each customer has one conversation.
+/// The id of the customer with this number. Each customer has one conversation.
 pub(crate) fn customer(number: usize) -> String {
     format!("customer-{number:07}")
 }

@@ -101,7 +101,7 @@ impl Story {
     }
 
     fn handle(&mut self, input: Input) {
-        if let Input::AgentMessage { message, .. } | Input::CustomerMessage { message } = &input
+        if let Input::AgentMessage { message, .. } | Input::CustomerMessage { message, .. } = &input
             && !self.messages.insert(message.to_string())
         {
             return;

@@ -1,4 +1,4 @@
-//! The accidents of nodes and their surroundings, until the calm.
+//! Faults of nodes, of the database, of the chat service and of Genesys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use crate::process::Node;
 use crate::spells::{Endpoint, GenesysFault};
 use crate::world::{Conditions, World};
 
-/// The longest spell, in milliseconds.
+/// The longest lasting fault at Genesys, in milliseconds.
 const LONGEST: u64 = 40_000;
 
-/// Causes accidents until it is told to stop.
+/// Causes accidents until it is aborted.
 pub(crate) async fn run(world: Arc<World>) {
     let every = world.plan.faults.accident_every;
     if every == 0 {
@@ -79,8 +79,7 @@ pub(crate) async fn run(world: Arc<World>) {
     }
 }
 
-/// Steps the database's clock, and replaces the database with other servers, until it is told to
-/// stop.
+/// Steps the database's clock, and replaces the database's server, until it is aborted.
 pub(crate) async fn servers(world: Arc<World>) {
     let every = world.plan.faults.server_every;
     if every == 0 {
@@ -101,14 +100,14 @@ pub(crate) async fn servers(world: Arc<World>) {
             ));
             world.change(|weather| weather.leases_lost = true);
             world.database.promote(lacks);
-            // No node may take over anything before it has observed this server for as long as a
+            // No node can take over anything before it has observed this server for as long as a
             // lease lasts.
             world.nodes().iter_mut().for_each(Node::unfit);
         }
     }
 }
 
-/// Starts lasting trouble at Genesys until it is told to stop.
+/// Starts lasting faults at Genesys until it is aborted.
 pub(crate) async fn spells(world: Arc<World>) {
     let every = world.plan.faults.spells_every;
     if every == 0 {
@@ -125,7 +124,7 @@ pub(crate) async fn spells(world: Arc<World>) {
     }
 }
 
-/// Restarts dead nodes, whatever killed them.
+/// Restarts dead nodes, until it is aborted.
 pub(crate) async fn raise(world: Arc<World>) {
     loop {
         tokio::time::sleep(world.between(500, 5_000)).await;

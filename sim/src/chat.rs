@@ -1,6 +1,6 @@
-//! The chat service, and the connector by which a node talks to it. It is slow, forgets, refuses,
-//! closes its sessions and lies, as the plan says. It recognizes a message by its idempotency key,
-//! and reports its fate to the gateway later.
+//! The chat service, and the connector with which a node calls it. As the plan says, it is slow,
+//! loses messages, refuses, closes sessions, and sends false reports. It recognizes a message by
+//! its idempotency key, and reports its fate to the gateway later.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +32,13 @@ impl SimConnector {
             typing: true,
             max_text: None,
             media: vec![MediaRange::any()],
-            content: ContentKinds::Any,
+            // Options become text, which customers answer by number.
+            content: ContentKinds::default(),
         };
         Self { world: Arc::clone(world), gate: gate.clone(), node: node.to_owned(), capabilities }
     }
 
-    /// Waits for the time on the way and in the service.
+    /// Waits for the travel time and the time in the service.
     async fn travel(&self) {
         let world = &self.world;
         if world.fault(world.plan.faults.chat_slow) {
@@ -47,8 +48,8 @@ impl SimConnector {
         }
     }
 
-    /// Name resolution, connection and TLS: usually immediate, but they may fail, hang, or succeed
-    /// seconds later. Then, as in the HTTP connector, the last check before departure.
+    /// Name resolution, connection and TLS, which may fail, hang, or take seconds. Afterwards, as
+    /// in the HTTP connector, comes the last check before departure.
     async fn connect(&self, departure: &Departure) -> Result<(), Reason> {
         let world = &self.world;
         if world.fault(world.plan.faults.connect) {
@@ -108,7 +109,7 @@ impl Connector for SimConnector {
         } else if world.dice(0.5) {
             OpenOutcome::Opened(world.chat().room(conversation).open())
         } else if faults.comings_every > 0 && world.fault(0.3) {
-            // It crashes after its answer, and nothing follows.
+            // The service crashes after its answer, so nothing follows.
             OpenOutcome::Pending
         } else {
             self.shake(conversation);
@@ -195,7 +196,7 @@ impl Connector for SimConnector {
 }
 
 impl SimConnector {
-    /// The service's answer to a message; `None` if it never comes.
+    /// The service's answer to a message; `None` if it never answers.
     fn serve(&self, message: &Forward) -> Option<AttemptOutcome> {
         let (world, conversation, id) = (&self.world, &message.conversation, &message.id);
         if self.is_poisoned(conversation) {
@@ -218,7 +219,7 @@ impl SimConnector {
                 return Some(AttemptOutcome::Rejected { reason: reason("not this one") });
             }
             if world.fault(faults.chat_fails / 3.0) {
-                // The message got lost on the way, without an error.
+                // The message gets lost on the way, without an error.
                 return None;
             }
         }
@@ -255,7 +256,7 @@ impl SimConnector {
     fn report(&self, id: &MessageId, service_id: &str) {
         let (world, faults) = (Arc::clone(&self.world), &self.world.plan.faults);
         if world.fault(faults.chat_lies) {
-            // It forgets to report.
+            // The service never reports.
             return;
         }
         let kind =
@@ -283,7 +284,7 @@ impl SimConnector {
         }
     }
 
-    /// Starts a handshake, which ends up to some seconds later.
+    /// Starts a handshake, which ends some seconds later.
     fn shake(&self, conversation: &ConversationId) {
         if std::mem::replace(&mut self.world.chat().room(conversation).shaking, true) {
             return;
@@ -333,7 +334,7 @@ impl SimConnector {
     }
 }
 
-/// Customers leave, and the service restarts without its sessions.
+/// Makes customers leave, and the service lose one or all of its sessions, until it is aborted.
 pub(crate) async fn comings(world: Arc<World>) {
     let every = world.plan.faults.comings_every;
     if every == 0 {

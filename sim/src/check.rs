@@ -1,4 +1,4 @@
-//! The invariants, looked at with every step: each record that becomes durable, each message that
+//! Checks the invariants with every step: each record that becomes durable, each message that
 //! leaves for the chat service, each receipt that reaches Genesys.
 
 use std::collections::BTreeSet;
@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use conversation::{AttemptOutcome, ConversationId, Fate, MessageId, PostResult, Record, Written};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::ledger::{Ledger, Life, Times, goes_first, live, of_customer};
 use crate::world::World;
 
-/// So many customers who wait for Genesys are no coincidence, as docs/guarantees.md says.
+/// If at least this many other customers wait for Genesys, it is an outage, as docs/guarantees.md
+/// says.
 const FEW: usize = 4;
-/// A chat service that said nothing more after its 202 is asked again after that.
+/// The longest time until a chat service is asked again that said nothing more after its 202.
 const ASKED_AGAIN: SignedDuration = SignedDuration::from_secs(10);
 
 impl World {
@@ -64,7 +66,8 @@ impl World {
                 ));
             }
         }
-        // What came after the customer had left is handled with that, or after it.
+        // A message that was sent after the gateway knew that the customer had left is handled
+        // together with that, or later.
         let accepted = records.iter().filter_map(|record| match record {
             Record::Accepted { message, .. } => sent.get(message),
             _ => None,
@@ -93,12 +96,12 @@ impl World {
         }
     }
 
-    /// Genesys writes this on an agent's message as its time.
+    /// Records what Genesys writes as the time of an agent's message.
     pub(crate) fn writes(&self, id: &str, written: Written) {
         self.ledger().written.insert(MessageId::new(id), written);
     }
 
-    /// Genesys answered a question, or took a customer's words.
+    /// Records that Genesys answered a question, or took a message of this customer.
     pub(crate) fn shows_life(&self, customer: Option<usize>) {
         if customer.is_none() {
             self.tell(format_args!("genesys   answers a question"));
@@ -110,7 +113,7 @@ impl World {
         }
     }
 
-    /// The gateway has accepted an event. It may be a customer's message.
+    /// Records that the gateway has accepted an event, which may be a customer's message.
     pub(crate) fn accepts_words(&self, id: &str) {
         let Some((customer, number)) = id.split_once("-said-") else { return };
         if let (Ok(customer), Ok(number)) = (customer.parse(), number.parse()) {
@@ -119,40 +122,37 @@ impl World {
         }
     }
 
-    /// How many other customers have messages that Genesys does not have, although the gateway has
-    /// had them for so long that its store must know.
+    /// How many other customers have messages that Genesys does not have, although the gateway
+    /// accepted them so long ago that they must be in the outbox. Since then, a node must have been
+    /// able to work on their conversations.
     fn other_customers_waiting(&self, besides: usize) -> usize {
-        let settled = self.plan.takeover + Duration::from_secs(30);
+        let (now, settled) = (self.passed(), self.plan.takeover + Duration::from_secs(30));
         let (ledger, genesys) = (self.ledger(), self.genesys());
         let waits = |((customer, number), at): &(&(usize, u64), &Duration)| {
             let id = MessageId::new(format!("{customer}-said-{number}"));
             *customer != besides
                 && self.since(**at) > settled
+                && ledger.in_time.could_work(*customer, **at, now)
                 && !genesys.has_heard(*customer, *number)
-                && !ledger.refused.contains(&id)
+                && !ledger.is_gone(&id)
         };
-        ledger
-            .words
-            .iter()
-            .filter(waits)
-            .map(|((customer, _), _)| customer)
-            .collect::<BTreeSet<_>>()
-            .len()
+        let waiting = ledger.words.iter().filter(waits).map(|((customer, _), _)| customer);
+        waiting.collect::<BTreeSet<_>>().len()
     }
 
-    /// The chat service is told that a customer's message was given up.
+    /// Checks that a message was given up if the chat service is told so.
     pub(crate) fn told_refused(&self, id: &str) {
         self.tell(format_args!("chat      hears that {id} was refused"));
         let id = MessageId::new(id);
-        let known = self.ledger().refused.contains(&id);
+        let known = self.ledger().was_refused(&id);
         if !known {
             self.breach(format!("the chat service hears that {id} was refused, and it was not"));
         }
         self.ledger().told_refused.insert(id);
     }
 
-    /// A customer's message is on its way, or was given up. Genesys must have worked for others as
-    /// often as tries counted.
+    /// Checks records about customers' messages. If one is given up, Genesys must have worked for
+    /// other customers as often as tries counted.
     fn customers_words(&self, customer: usize, record: &Record) {
         let mut ledger = self.ledger();
         let signs = ledger.life.0
@@ -164,13 +164,13 @@ impl World {
                 .map(|(_, n)| n)
                 .sum::<u32>();
         match record {
-            Record::InboundReleased { message } => {
+            Record::InboundReleased { message, .. } => {
                 ledger.released.insert(message.clone(), signs);
             }
             Record::InboundDone { message, result: PostResult::Refused { .. } } => {
                 ledger.refused.insert(message.clone());
                 let since = signs - ledger.released.get(message).copied().unwrap_or(signs);
-                // One sign may have been on its way when the message was released.
+                // One such sign may have been on its way when the message was released.
                 let too_few = since + 1 < self.plan.policy.inbound.give_up_tries;
                 drop(ledger);
                 if too_few {
@@ -187,11 +187,17 @@ impl World {
                     ));
                 }
             }
+            Record::InboundRetried { message, .. } => {
+                ledger.refused.remove(message);
+                // If it is given up again, the chat service must be told again.
+                ledger.told_refused.remove(message);
+                ledger.retried.insert(message.clone());
+            }
             _ => {}
         }
     }
 
-    /// Genesys sends an agent's message, maybe not for the first time.
+    /// Records that Genesys sends an agent's message, possibly not for the first time.
     pub(crate) fn sends(&self, id: &str) {
         let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
         let mut ledger = self.ledger();
@@ -199,13 +205,14 @@ impl World {
         ledger.times.entry(id).or_insert(Times { sent: now, promised: None });
     }
 
-    /// The gateway has been told that a customer left, which the chat service knew since that step.
+    /// Records that the gateway has accepted that a customer left, which the chat service sent at
+    /// the step `since`.
     pub(crate) fn leaves_chat(&self, conversation: &ConversationId, since: u64) {
         let known = self.told().0;
         self.ledger().left.push((conversation.clone(), since, known));
     }
 
-    /// An agent's message was answered with a 2xx.
+    /// Records that an agent's message was answered with a 2xx.
     pub(crate) fn promises(&self, id: &str) {
         let (step, now, id) = (self.told().0, self.passed(), MessageId::new(id));
         let mut ledger = self.ledger();
@@ -213,7 +220,7 @@ impl World {
         ledger.times.entry(id).or_default().promised.get_or_insert(now);
     }
 
-    /// A message leaves a node for the chat service.
+    /// Checks a message that leaves a node for the chat service.
     pub(crate) fn leaves(&self, node: &str, conversation: &ConversationId, id: &MessageId) {
         let stranger = self.stranger(node, conversation);
         let mut ledger = self.ledger();
@@ -238,7 +245,32 @@ impl World {
         }
     }
 
-    /// A call for a session leaves a node.
+    /// Checks an answer to an offer that Genesys gets. The customer typed the number of the option,
+    /// the message that offered it may have reached them, and no other answer to it is there.
+    pub(crate) fn answers_offer(&self, body: &Value) {
+        let text = |value: &Value| MessageId::new(value.as_str().unwrap_or_default());
+        let (id, offered) =
+            (text(&body["channel"]["messageId"]), text(&body["originatingMessageId"]));
+        let payload = body["buttonResponse"]["payload"].as_str().unwrap_or_default();
+        let mut ledger = self.ledger();
+        let typed = ledger.typed.get(&id).map(|number| format!("{offered}/{number}"));
+        let attempted = ledger.lives.get(&offered).is_some_and(|life| life.first_attempt.is_some());
+        let before = ledger.answers.insert(offered.clone(), id.clone());
+        drop(ledger);
+        if typed.as_deref() != Some(payload) {
+            self.breach(format!("I11: Genesys gets {payload} for {id}, which says {typed:?}"));
+        }
+        if !attempted {
+            self.breach(format!(
+                "I11: {id} answers {offered}, which the customer cannot have read"
+            ));
+        }
+        if let Some(before) = before.filter(|before| *before != id) {
+            self.breach(format!("I5: {id} answers {offered}, as {before} did"));
+        }
+    }
+
+    /// Checks a call for a session that leaves a node.
     pub(crate) fn asks(&self, node: &str, conversation: &ConversationId) {
         if let Some(wrong) = self.stranger(node, conversation) {
             let customer = self.customer_of(conversation);
@@ -246,7 +278,8 @@ impl World {
         }
     }
 
-    /// The chat service takes a message for the first time. `last` is the one that it took before.
+    /// Checks a message that the chat service accepts for the first time. `last` is the one that it
+    /// accepted before.
     pub(crate) fn taken(&self, id: &MessageId, last: Option<&MessageId>) {
         let step = self.told().0;
         let mut ledger = self.ledger();
@@ -254,7 +287,7 @@ impl World {
         if let Some(last) = last
             && let (Some(life), Some(before)) = (ledger.lives.get(id), ledger.lives.get(last))
         {
-            // One that failed with an unknown outcome may still arrive. Its reason says so.
+            // A message that failed after an unknown outcome may still arrive. Its reason says so.
             let known = !(life.unknown && life.fate.as_ref().is_some_and(Fate::is_failed));
             let waited = before.first_attempt.is_some_and(|first| life.accepted < first);
             if before.place > life.place && waited && known {
@@ -270,10 +303,10 @@ impl World {
         }
     }
 
-    /// A receipt reaches Genesys.
+    /// Checks a receipt that reaches Genesys.
     ///
-    /// One that was on its way already when another came there could not know of it; it `left` its
-    /// node before.
+    /// `left` is when it left its node. If that was before an earlier receipt arrived, the node
+    /// could not know of that one.
     pub(crate) fn receipted(
         &self,
         id: &MessageId,
@@ -334,8 +367,8 @@ impl World {
         }
     }
 
-    /// A node has Genesys's answer to the question whether there is a final receipt. A question
-    /// whose answer got lost excuses nothing.
+    /// Records that a node has Genesys's answer to the question whether there is a final receipt. A
+    /// question whose answer got lost does not count.
     pub(crate) fn told_of(&self, id: &MessageId, receipted: bool) {
         if let Some(life) = self.ledger().lives.get_mut(id) {
             life.missing |= !receipted;
@@ -343,8 +376,8 @@ impl World {
     }
 }
 
-/// What no step may decide about a session: a resend that waits, and a handshake that is waited for
-/// without a question.
+/// Checks what no step may decide about a session: that a resend waits, or that the gateway never
+/// asks about a pending handshake.
 fn sessions(record: &Record, at: Timestamp) -> Option<String> {
     match record {
         Record::AttemptEnded {

@@ -1,4 +1,4 @@
-//! What Genesys Cloud knows: receipts, customers' messages, and which conversations have ended.
+//! The state of Genesys Cloud: receipts, customers' messages, and which conversations have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use crate::spells::Spells;
 
-/// What Genesys knows.
+/// The state of Genesys Cloud.
 pub(crate) struct Cloud {
     pub(crate) token: u64,
-    /// Receipts of each message, as details show them.
+    /// The receipts of each message, as its details show them.
     pub(crate) receipts: BTreeMap<String, Vec<Value>>,
-    /// Each customer's messages in the order in which they came for the first time.
+    /// Each customer's messages, in the order in which they came for the first time.
     pub(crate) inbound: Vec<Vec<u64>>,
     /// How often each customer's conversation has ended.
     ended: Vec<u32>,
     pub(crate) gone: BTreeSet<String>,
-    /// Which kinds of call are in trouble.
+    /// The kinds of call that have a lasting fault.
     pub(crate) spells: Spells,
 }
 
@@ -32,12 +32,12 @@ impl Cloud {
         }
     }
 
-    /// What Genesys calls the customer's conversation now.
+    /// The current id of the customer's conversation.
     pub(crate) fn conversation(&self, customer: usize) -> String {
         format!("g-{customer}-{}", self.ended[customer])
     }
 
-    /// The agent ends it.
+    /// The agent ends the customer's conversation.
     pub(crate) fn end(&mut self, customer: usize) {
         self.gone.insert(self.conversation(customer));
         self.ended[customer] += 1;

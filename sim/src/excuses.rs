@@ -1,4 +1,4 @@
-//! What excuses a fate that comes late (I8): the times when no node could work on a conversation.
+//! Observes what excuses a late fate (I8): the times when no node could work on a conversation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) async fn watch(world: Arc<World>) {
                 .filter_map(|node| Some((node.name(), node.fit_since(now, refuses_writes)?)))
                 .collect()
         };
-        // How much each node takes over depends on how many nodes live: while a fallen node still
+        // How much a node takes over depends on how many nodes live. While a fallen node still
         // counts, the others leave it its share.
         if fit.len() < before {
             fell = now;
@@ -46,7 +46,7 @@ pub(crate) async fn watch(world: Arc<World>) {
             let stalls = !driven && holder.as_ref().is_some_and(|node| fit.contains_key(node));
             let leaves = holder.as_ref().is_some_and(|holder| leaving.contains(holder));
             let since = away.see(LeaseSeen { holder, written, leaves, stalls });
-            // A node that could have done so all this time should have taken over.
+            // A node that was fit all this time should have taken over.
             let could = fit.values().any(|fit| {
                 now.saturating_sub(since.max(*fit).max(fell)) > world.plan.takeover + LOOK
             });

@@ -1,4 +1,4 @@
-//! Genesys Cloud's side: the API behind the transport.
+//! Genesys Cloud: its API, behind the transport of a node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,18 +28,19 @@ impl Transport for SimTransport {
     ) -> Exchange<'a> {
         Box::pin(async move {
             if self.gate.is_stopped() {
-                // Time goes on here where in a stopped process it does not: what a timer began
-                // there would have looked at its right to after the process went on.
+                // The simulation runs timers of a stopped process, but a real one does not. In a
+                // real process this call would begin after the process continued, and check its
+                // lease then. So the call fails without being sent.
                 self.gate.pass().await;
-                return Err(CallError::NotSent { cause: "the process was stopped".to_owned() });
+                return Err(CallError::NotSent { cause: "the process was stopped".into() });
             }
             self.gate.pass().await;
             let question = asked_about(&request);
             let exchanged = tokio::time::timeout(timeout, self.travel(request, may_leave)).await;
             self.gate.pass().await;
-            let lost = |_| Err(CallError::Unknown { cause: "no answer in time".to_owned() });
+            let lost = |_| Err(CallError::Unknown { cause: "no answer in time".into() });
             let exchanged = exchanged.unwrap_or_else(lost);
-            // Only here does the node have the answer.
+            // From here on, the node has the answer.
             if let (Some(id), Ok(answer)) = (question, &exchanged) {
                 self.world.answered(&id, answer);
             }
@@ -62,7 +63,7 @@ impl SimTransport {
         self.leaves(&request);
         if world.fault(chance) {
             tokio::time::sleep(world.between(1, 2_000)).await;
-            return Err(CallError::NotSent { cause: "nobody there".to_owned() });
+            return Err(CallError::NotSent { cause: "nobody there".into() });
         }
         let slow = world.fault(chance);
         tokio::time::sleep(world.between(1, if slow { 12_000 } else { 40 })).await;
@@ -81,16 +82,16 @@ impl SimTransport {
             return Ok(answer);
         }
         if world.fault(chance / 4.0) {
-            // The token is taken back before its time.
+            // Genesys revokes the token early.
             world.genesys().token += 1;
         }
         let answered = serve(world, &request, left);
         if world.fault(chance) {
-            // It was done, and the answer gets lost, or something between says that it was not.
+            // The call was done, and the answer gets lost, or an intermediary answers 502.
             if world.dice(0.5) {
                 return Ok(answer(StatusCode::BAD_GATEWAY, &json!({})));
             }
-            return Err(CallError::Unknown { cause: "the connection broke".to_owned() });
+            return Err(CallError::Unknown { cause: "the connection broke".into() });
         }
         tokio::time::sleep(world.between(1, 40)).await;
         Ok(answered)
@@ -98,18 +99,18 @@ impl SimTransport {
 }
 
 impl SimTransport {
-    /// Name, connection and TLS take a moment, or as long as they like.
+    /// Name resolution, connection and TLS take no time, or some seconds.
     async fn connect(&self, chance: f64) {
         let world = &self.world;
         if world.fault(chance) {
             tokio::time::sleep(world.between(300, 12_000)).await;
-            // A process that was stopped meanwhile connects when it goes on.
+            // A process that was stopped meanwhile connects when it continues.
             self.gate.pass().await;
         }
     }
 
-    /// The first byte of a request leaves now. What changes something for a customer may only leave
-    /// the node that drives the conversation.
+    /// Called when the first byte of a request leaves. A receipt or a message may leave only the
+    /// node that drives the conversation.
     fn leaves(&self, request: &Request<Vec<u8>>) {
         if !matches!(Endpoint::of(request), Endpoint::Receipt | Endpoint::Message) {
             return;
@@ -124,7 +125,7 @@ impl SimTransport {
         }
     }
 
-    /// What comes of a call while this is wrong.
+    /// The outcome of a call during a lasting fault.
     async fn trouble(
         &self,
         trouble: GenesysFault,
@@ -143,7 +144,7 @@ impl SimTransport {
                 if world.dice(0.5) {
                     serve(world, request, left);
                 }
-                Err(CallError::Unknown { cause: "the connection broke".to_owned() })
+                Err(CallError::Unknown { cause: "the connection broke".into() })
             }
             GenesysFault::Forbidden => {
                 let body = json!({ "code": "missing.any.permissions", "status": 403 });
@@ -164,14 +165,14 @@ impl SimTransport {
 }
 
 impl World {
-    /// Whether these are the words that Genesys never takes, calm or not.
+    /// Whether this is the customer's message that Genesys never takes, calm or not.
     fn is_poison(&self, request: &Request<Vec<u8>>) -> bool {
         let Some(id) = self.poison() else { return false };
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
         Endpoint::of(request) == Endpoint::Message && body["channel"]["messageId"] == id
     }
 
-    /// Whether it is the time in which Genesys takes no customer's message.
+    /// Whether Genesys takes no customer's message at this time.
     pub(crate) fn messages_are_down(&self) -> bool {
         let now = self.passed();
         let outage = self
@@ -182,21 +183,21 @@ impl World {
         outage && !self.weather().calm
     }
 
-    /// Whether Genesys does not take this, since it is a customer's message.
+    /// Whether Genesys does not take this request, because it is a customer's message.
     fn is_down_for(&self, request: &Request<Vec<u8>>) -> bool {
         self.messages_are_down()
             && Endpoint::of(request) == Endpoint::Message
             && request.uri().path().contains("/integration/")
     }
 
-    /// What is wrong with these calls now; nothing, once it is calm.
+    /// The fault of this kind of call now; `None` once it is calm.
     fn trouble(&self, endpoint: Endpoint) -> Option<GenesysFault> {
         let trouble = self.genesys().spells.at(endpoint, self.passed());
         trouble.filter(|_| !self.weather().calm)
     }
 
-    /// A node has Genesys's answer to the question whether a message has a final receipt. What says
-    /// nothing about receipts answers nothing.
+    /// A node has Genesys's answer to the question whether a message has a final receipt. An answer
+    /// without receipts does not count.
     fn answered(&self, id: &MessageId, answer: &Response<Body>) {
         if answer.status() != StatusCode::OK {
             return;
@@ -212,7 +213,7 @@ impl World {
     }
 }
 
-/// The message whose details are asked for, if that is the question.
+/// The message whose details are requested, if it is such a request.
 fn asked_about(request: &Request<Vec<u8>>) -> Option<MessageId> {
     let path = request.uri().path().strip_suffix("/details")?;
     path.rsplit('/').next().map(MessageId::new)
@@ -246,7 +247,8 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
             receipt(world, &body, left);
             accepted(json!({ "id": "receipt" }))
         }
-        // No integration has this id: somebody wants to know whether messages are read.
+        // No integration has this id. A gateway calls this to find out whether Genesys reads
+        // messages.
         (
             &Method::POST,
             [.., "00000000-0000-0000-0000-000000000000", "inbound", "open", "message"],
@@ -257,6 +259,11 @@ fn serve(world: &World, request: &Request<Vec<u8>>, left: Duration) -> Response<
         (&Method::POST, [.., "inbound", "open", "message"]) => {
             let conversation = inbound(world, &body);
             accepted(json!({ "id": "message", "conversationId": conversation }))
+        }
+        (&Method::POST, [.., "inbound", "open", "structured", "response"]) => {
+            world.answers_offer(&body);
+            inbound(world, &body);
+            accepted(json!({ "id": "response" }))
         }
         (&Method::POST, [.., "inbound", "open", "event"]) => accepted(json!({ "id": "event" })),
         (&Method::GET, [.., "integrations", "open", id]) => {
@@ -295,7 +302,7 @@ fn receipt(world: &World, body: &Value, left: Duration) {
     world.genesys().receipts.entry(id).or_default().push(body.clone());
 }
 
-/// A customer's message, or a note about one. Returns Genesys's conversation.
+/// Takes a customer's message, or a notice. Returns Genesys's conversation id.
 fn inbound(world: &World, body: &Value) -> String {
     let from = body["channel"]["from"]["id"].as_str().unwrap_or_default();
     let id = body["channel"]["messageId"].as_str().unwrap_or_default();
@@ -311,9 +318,10 @@ fn inbound(world: &World, body: &Value) -> String {
     let number: Option<u64> = id.rsplit_once("-said-").and_then(|(_, number)| number.parse().ok());
     let known = |number: &u64| world.genesys().inbound[customer].contains(number);
     if let Some(number) = number.filter(|number| !known(number)) {
-        // Those before it are there, or will never be.
+        // All messages before it must be there, or given up. One that an operator had posted again
+        // may come later.
         let said = |number: u64| MessageId::new(format!("{customer}-said-{number}"));
-        let gone = |number: &u64| known(number) || world.ledger().is_refused(&said(*number));
+        let gone = |number: &u64| known(number) || world.ledger().was_refused(&said(*number));
         let expected = (0..number).find(|earlier| !gone(earlier));
         world.genesys().inbound[customer].push(number);
         if let Some(expected) = expected {

@@ -1,42 +1,42 @@
-//! Whether every fate comes in time (I8), judged by the true time: within a second of the message's
-//! deadline, if the store and a node that could work on its conversation were available.
+//! Checks, by the true time, that every fate comes within a second of the message's deadline (I8).
+//! This holds only if the store and a node that could work on the conversation were available.
 //!
-//! Nothing here trusts the journal for a deadline, or a node for what delayed it. The deadline
-//! follows from the message's arrival and the policy. Excuses for a delay are observed from
-//! outside, twenty times a second. There are these: the database takes no writes, no node has the
-//! lease, or the node with the lease is dead, stopped, told to end, or cannot reach the database.
-//! If others could have taken over, this is an excuse only for `takeover` after the last node fell.
-//! One uninterrupted second is enough to decide a message's fate.
+//! The check takes no deadline from the journal, and no excuse from a node. The deadline follows
+//! from the message's arrival and the policy. Excuses for a delay are observed from outside, twenty
+//! times a second. They are: the database takes no writes; no node has the lease; or its holder is
+//! dead, stopped, told to end, or cut off from the database. If another node could have taken over,
+//! this is an excuse only for `takeover` after the last node fell. One uninterrupted second is
+//! enough to decide a message's fate.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use conversation::{AttemptOutcome, Fate, MessageId, Policy, ReasonCode, Record};
 
-/// How much later than its deadline a fate may come, with a moment for the store.
+/// How long after its deadline a fate may come: a second, and a moment for the store.
 const SLACK: Duration = Duration::from_millis(1_100);
-/// How much longer than its call an attempt may stay open: its end must be recorded, or found by
-/// the next process.
+/// How much longer than its call an attempt may stay open, until its end is recorded, or the next
+/// process ends it.
 const LINGERS: Duration = Duration::from_secs(6);
 /// How often the possible excuses for a delay are checked.
 pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
-/// What is known about deadlines. All times are true times since the beginning.
+/// What is known about deadlines. All times are true times since the start of the simulation.
 #[derive(Default)]
 pub(crate) struct InTime {
     customers: BTreeMap<usize, Customer>,
     messages: BTreeMap<MessageId, Message>,
-    /// How long a hand-over may delay messages that wait in an inbox: a quarter of `takeover`.
+    /// How long a handover may delay messages that wait in an inbox: a quarter of `takeover`.
     pub(crate) hand_over: Duration,
-    /// How much later than its deadline each fate came that a deadline decided, not counting
-    /// excused time.
+    /// For each fate that a deadline decided, how long after the deadline it came, without excused
+    /// time.
     pub(crate) lateness: Vec<Duration>,
 }
 
 #[derive(Default)]
 struct Customer {
     session: bool,
-    /// When the last session ended: from then on, messages may wait for the next one.
+    /// When the last session ended. From then on, messages may wait for the next one.
     closed: Duration,
     away: Absence,
 }
@@ -46,10 +46,10 @@ struct Customer {
 pub(crate) struct Absence {
     spans: Vec<(Duration, Duration)>,
     since: Option<Duration>,
-    /// The holder of the lease, and when it was last renewed. For a node that is about to end: when
-    /// it got the lease.
+    /// The holder of the lease, and since when another node could have taken it over: see
+    /// [`Self::see`].
     lease: Option<(Option<String>, Duration)>,
-    /// Its holder is fit, and does not rely on it.
+    /// The holder is fit, and does not rely on the lease.
     stalls: bool,
 }
 
@@ -59,13 +59,13 @@ struct Message {
     sent: Duration,
     /// The latest time at which it can have arrived.
     came: Duration,
-    /// When it was taken out of the inbox.
+    /// When its acceptance was journaled.
     journaled: Duration,
     /// Since when its attempt is open.
     trying: Option<Duration>,
     /// When its last attempt ended.
     tried: Duration,
-    /// When the chat service took it, and will report on it.
+    /// When the chat service accepted it, if it is to report on it.
     taken: Option<Duration>,
     settled: bool,
 }
@@ -87,25 +87,26 @@ impl Message {
     }
 }
 
-/// What is seen of the lease for a conversation at one moment.
+/// What is observed of a conversation's lease at one moment.
 pub(crate) struct LeaseSeen {
     /// Which node has it, as the table says.
     pub(crate) holder: Option<String>,
-    /// When it was last taken, renewed or given up.
+    /// When it was last taken, renewed or released.
     pub(crate) written: Duration,
-    /// The holder is about to end.
+    /// The holder was told to end.
     pub(crate) leaves: bool,
     /// The holder is fit, and does not rely on the lease.
     pub(crate) stalls: bool,
 }
 
 impl Absence {
-    /// Returns since when another node could have taken the lease over.
+    /// Records an observation of the lease. Returns since when another node could have taken it
+    /// over.
     pub(crate) fn see(&mut self, seen: LeaseSeen) -> Duration {
         let LeaseSeen { holder, written, leaves, stalls } = seen;
-        // A node's renewals rightly keep the others from taking its lease, unless it is about to
-        // end. If it is fit and does not rely on the lease, only its first renewal counts: the next
-        // takeover has to end that.
+        // A node's renewals rightly keep other nodes from taking its lease, unless it was told to
+        // end. If it is fit and does not rely on the lease, only its first renewal counts, because
+        // the next takeover must end this state.
         let stalled = std::mem::replace(&mut self.stalls, stalls);
         let uncounted = leaves || (stalls && stalled);
         match &self.lease {
@@ -117,7 +118,8 @@ impl Absence {
         }
     }
 
-    /// The longest uninterrupted time between the two in which a node could have worked on it.
+    /// The longest uninterrupted time between the two in which a node could have worked on the
+    /// conversation.
     fn served(&self, from: Duration, to: Duration) -> Duration {
         let open = self.since.map(|since| (since, to));
         let (mut longest, mut begun) = (Duration::ZERO, from);
@@ -128,7 +130,7 @@ impl Absence {
         longest.max(to.saturating_sub(begun))
     }
 
-    /// Takes in whether no node can work on it at this moment.
+    /// Records whether no node can work on the conversation at this moment.
     pub(crate) fn look(&mut self, now: Duration, away: bool) {
         match (self.since, away) {
             (None, true) => self.since = Some(now.saturating_sub(LOOK)),
@@ -147,7 +149,14 @@ impl InTime {
         &mut self.customers.entry(customer).or_default().away
     }
 
-    /// Records that a message has arrived by now at the latest.
+    /// Whether, between the two, there was time for a node to work through what waited in a
+    /// customer's conversation.
+    pub(crate) fn could_work(&self, customer: usize, from: Duration, to: Duration) -> bool {
+        let away = self.customers.get(&customer).map(|customer| &customer.away);
+        away.is_none_or(|away| away.served(from, to) > LINGERS)
+    }
+
+    /// Records that a message has arrived, at the latest at `came`.
     pub(crate) fn accepted(
         &mut self,
         message: &MessageId,
@@ -162,7 +171,7 @@ impl InTime {
         self.messages.entry(message.clone()).or_insert(new);
     }
 
-    /// Handles a record that became durable now. Returns what is wrong with its time.
+    /// Checks a record that became durable at `now`. Returns what is wrong with its time.
     pub(crate) fn read(
         &mut self,
         policy: &Policy,
@@ -206,7 +215,7 @@ impl InTime {
         wrong
     }
 
-    /// Checks whether a message still has no fate although it should have one by now.
+    /// Checks whether the message's fate is too late.
     fn late(&mut self, policy: &Policy, id: &MessageId, now: Duration) -> Option<String> {
         let message = self.messages.get(id)?;
         let customer = self.customers.entry(message.customer).or_default();
@@ -218,8 +227,8 @@ impl InTime {
         })
     }
 
-    /// Checks whether an attempt that ends was open for longer than a call may last. The process
-    /// that made it may be dead; then the next one ends it.
+    /// Checks whether an attempt that ends was open for longer than a call may last. If the process
+    /// that made it is dead, the next one ends it.
     fn lingers(&self, policy: &Policy, id: &MessageId, now: Duration) -> Option<String> {
         let message = self.messages.get(id)?;
         let end = message.trying? + policy.delivery.timeout;
@@ -228,7 +237,7 @@ impl InTime {
             .then(|| format!("I7: an attempt for {id} is open {late:.2?} after its call is over"))
     }
 
-    /// Checks whether a message is said to have expired before its time was up.
+    /// Checks whether a message has expired before its deadline.
     fn early(&self, policy: &Policy, id: &MessageId, now: Duration, fate: &Fate) -> Option<String> {
         let message = self.messages.get(id)?;
         let Fate::Failed { reason } = fate else { return None };

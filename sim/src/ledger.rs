@@ -1,4 +1,4 @@
-//! What is known of everything so far: each journal, and the life of each message.
+//! What the checks know so far: each journal, and the life of each message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,36 +8,42 @@ use jiff::Timestamp;
 
 use crate::in_time::InTime;
 
-/// What is known of everything so far.
+/// What the checks know so far. Times are numbers of steps ([`crate::world::World::told`]), unless
+/// they are durations.
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) breaches: Vec<String>,
     pub(crate) histories: BTreeMap<ConversationId, Journal>,
     pub(crate) lives: BTreeMap<MessageId, Life>,
-    /// Agents' messages that were answered with a 2xx, and when; in steps that were told, like all
-    /// times here.
+    /// Agents' messages that were answered with a 2xx, and when.
     pub(crate) promised: BTreeMap<MessageId, u64>,
     /// When Genesys first sent an agent's message.
     pub(crate) sent: BTreeMap<MessageId, u64>,
-    /// What Genesys wrote on an agent's message as its time: the order is judged by that, whatever
-    /// the journal says.
+    /// What Genesys wrote as the time of an agent's message. The order is judged by that, not by
+    /// the journal.
     pub(crate) written: BTreeMap<MessageId, Written>,
-    /// Customers that left: when the chat service began to say so, and when that was durable.
+    /// Customers that left: when the chat service sent that, and when the gateway had accepted it.
     pub(crate) left: Vec<(ConversationId, u64, u64)>,
     pub(crate) times: BTreeMap<MessageId, Times>,
     pub(crate) in_time: InTime,
-    /// How often Genesys has shown that it works: by an answer to a question, and by taking each
-    /// customer's words.
+    /// How often Genesys has shown that it works: by answering a question, and by taking a message
+    /// of each customer.
     pub(crate) life: (u32, BTreeMap<usize, u32>),
-    /// Customers' messages that are on their way to Genesys: how often it had shown others that it
-    /// works before.
+    /// Customers' messages that were released to Genesys: how often it had then shown other
+    /// customers that it works.
     pub(crate) released: BTreeMap<MessageId, u32>,
     /// When the gateway accepted customers' messages, by customer and number.
     pub(crate) words: BTreeMap<(usize, u64), Duration>,
-    /// Customers' messages that were given up.
+    /// Customers' messages that were given up, and are dead letters. Discarded ones stay here.
     pub(crate) refused: BTreeSet<MessageId>,
-    /// Those that the chat service was told of.
+    /// Dead letters that an operator had posted again at least once.
+    pub(crate) retried: BTreeSet<MessageId>,
+    /// Customers' messages that the chat service was told about.
     pub(crate) told_refused: BTreeSet<MessageId>,
+    /// The numbers that customers typed, by message: each may answer an offer.
+    pub(crate) typed: BTreeMap<MessageId, u8>,
+    /// The answers to offers that Genesys has, by the message that made the offer.
+    pub(crate) answers: BTreeMap<MessageId, MessageId>,
     pub(crate) forwards: u64,
     pub(crate) repeats: u64,
 }
@@ -53,7 +59,7 @@ pub(crate) struct Times {
 #[derive(Default)]
 pub(crate) struct Journal {
     pub(crate) history: History,
-    /// How many of the history's breaches were reported.
+    /// How many of the history's breaches have been reported.
     pub(crate) breaches: usize,
     pub(crate) arrivals: u64,
     /// The greatest time of an accepted message.
@@ -77,11 +83,11 @@ impl Journal {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one message")]
 pub(crate) struct Life {
     pub(crate) place: (Timestamp, u64),
-    /// Counted in records that became durable.
+    /// The step at which it was accepted.
     pub(crate) accepted: u64,
     pub(crate) first_attempt: Option<u64>,
     pub(crate) open: bool,
-    /// The last attempt's end is not known.
+    /// The outcome of an attempt is unknown.
     pub(crate) unknown: bool,
     pub(crate) fate: Option<Fate>,
     pub(crate) owed: bool,
@@ -89,13 +95,12 @@ pub(crate) struct Life {
     pub(crate) receipts: Vec<String>,
     /// When Genesys had the final receipt, if it has.
     pub(crate) receipted: Option<Duration>,
-    /// Genesys has answered a question with "there is no final receipt", and no receipt has come
-    /// since.
+    /// Genesys has answered that it has no final receipt, and it has got no such receipt since.
     pub(crate) missing: bool,
 }
 
 impl Life {
-    /// One that was accepted in this step.
+    /// A message that was accepted at the step `accepted`.
     pub(crate) fn new(place: (Timestamp, u64), accepted: u64) -> Self {
         Self {
             place,
@@ -114,7 +119,7 @@ impl Life {
 }
 
 impl Ledger {
-    /// What is promised and not done yet.
+    /// What was acknowledged and is not done yet, for people.
     pub(crate) fn open(&self) -> Vec<String> {
         let mut open = Vec::new();
         for id in self.promised.keys() {
@@ -135,12 +140,17 @@ impl Ledger {
         self.lives.get(id).is_some_and(|life| life.first_attempt.is_some() || life.fate.is_some())
     }
 
-    /// Whether a customer's message was given up.
-    pub(crate) fn is_refused(&self, id: &MessageId) -> bool {
+    /// Whether Genesys will never have a customer's message: it is a dead letter, or discarded.
+    pub(crate) fn is_gone(&self, id: &MessageId) -> bool {
         self.refused.contains(id)
     }
 
-    /// A customer's message that was given up without a word to the chat service.
+    /// Whether a customer's message was ever given up.
+    pub(crate) fn was_refused(&self, id: &MessageId) -> bool {
+        self.is_gone(id) || self.retried.contains(id)
+    }
+
+    /// A customer's message that was given up and that the chat service was not told about.
     pub(crate) fn untold(&self) -> Option<&MessageId> {
         self.refused.difference(&self.told_refused).next()
     }
@@ -151,7 +161,8 @@ impl Ledger {
     }
 }
 
-/// Whether Genesys wrote `one` before `other`, so that it goes first although it came later.
+/// Whether `one` has an earlier time by Genesys than `other`, so that it goes first even if it came
+/// later.
 pub(crate) fn goes_first(
     written: &BTreeMap<MessageId, Written>,
     one: &MessageId,
@@ -164,7 +175,7 @@ pub(crate) fn goes_first(
     }
 }
 
-/// Those of one customer: their ids begin with her number.
+/// The entries of one customer: their ids begin with the customer's number.
 pub(crate) fn of_customer<T>(
     all: &BTreeMap<MessageId, T>,
     customer: usize,
@@ -174,7 +185,7 @@ pub(crate) fn of_customer<T>(
     all.range(first..).take_while(move |(id, _)| id.as_str().starts_with(&prefix))
 }
 
-/// Brings the life of the message that a record is about up to date.
+/// Updates the life of the message that a record is about.
 pub(crate) fn live(lives: &mut BTreeMap<MessageId, Life>, record: &Record, step: u64) {
     match record {
         Record::AttemptStarted { message, .. } => {

@@ -1,6 +1,6 @@
 //! Simulations: several nodes of the production gateway, a store, a network, a chat service and a
-//! Genesys in one process, in simulated time, every choice from one seed. docs/simulation.md says
-//! what is simulated and what is checked.
+//! Genesys in one process and in simulated time. One seed determines every choice.
+//! docs/simulation.md says what is simulated and what is checked.
 
 mod accidents;
 mod chat;
@@ -12,6 +12,7 @@ mod in_time;
 mod ledger;
 mod mutants;
 mod node;
+mod operators;
 mod owners;
 mod plan;
 mod process;
@@ -36,26 +37,26 @@ struct Arguments {
     /// How many seeds to run.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// Run one seed, and print all that happens.
+    /// Run one seed, and print everything that happens.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// How many messages each has.
+    /// How many messages each simulation has.
     #[arg(long, default_value_t = 100)]
     messages: usize,
-    /// Run so many nodes in each, instead of two to five, with more customers to share out; tells
-    /// what each asks of the store.
+    /// Run this many nodes in each simulation, instead of two to five, with more customers; also
+    /// print the requests of a node to the store.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     nodes: Option<u16>,
     /// How many seeds run at once.
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
     threads: usize,
-    /// Make deliberate mistakes, one after the other, and see whether each is found.
+    /// Make deliberate mistakes, one after the other, and check that each is found.
     #[arg(long)]
     mutants: bool,
-    /// Make this one in the seed that is run.
+    /// Make this mistake in every seed.
     #[arg(long)]
     mutant: Option<String>,
 }
@@ -74,7 +75,8 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = arguments.seed {
-        // The nodes' logs, if RUST_LOG asks for them, appear between the lines of the simulation.
+        // RUST_LOG may request the nodes' logs, which then appear between the lines of the
+        // simulation.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
         let verdict = mutants::run(mutant, seed, size, true);
@@ -111,12 +113,13 @@ fn main() -> ExitCode {
 fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
     let sum = |of: fn(&Verdict) -> u64| verdicts.iter().map(of).sum::<u64>();
     println!(
-        "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} steps, {:.1} \
-         hours of simulated time",
+        "{} seeds, {} agents' messages, {} forwards, {} final receipts repeated, {} answers to \
+         offers, {} steps, {:.1} hours of simulated time",
         verdicts.len(),
         sum(|verdict| verdict.messages as u64),
         sum(|verdict| verdict.forwards),
         sum(|verdict| verdict.repeated_receipts),
+        sum(|verdict| verdict.answers as u64),
         sum(|verdict| verdict.steps),
         verdicts.iter().map(|verdict| verdict.lasted.as_secs_f64()).sum::<f64>() / 3600.0,
     );
@@ -144,7 +147,7 @@ fn end(verdicts: &[Verdict], size: Size) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints what each node asked of the store, and how evenly the conversations were distributed.
+/// Prints the requests of a node to the store, and how evenly the conversations were distributed.
 fn tell_nodes(verdicts: &[Verdict]) {
     let nodes = |verdict: &Verdict| u32::try_from(verdict.shards.len()).unwrap_or(u32::MAX);
     let node_seconds: f64 =

@@ -1,4 +1,4 @@
-//! Deliberate mistakes, one at a time: a simulation that does not find them is worthless.
+//! Deliberate mistakes, one at a time, which the simulation must find.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -10,10 +10,10 @@ use store::memory::Flaw;
 use crate::plan::Size;
 use crate::run::{self, Verdict};
 
-/// How many seeds may pass before a mistake must be found.
+/// A mistake must be found within this many seeds.
 const MOST_SEEDS: u64 = 2_000;
 
-/// A deliberate mistake that a simulation can run with, by where it is made.
+/// A deliberate mistake that a simulation can run with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// A mistake of the store.
@@ -72,7 +72,7 @@ pub(crate) fn all(from: u64, threads: usize, size: Size) -> ExitCode {
     for mutant in &all {
         let name = name(*mutant);
         match first(*mutant, from, threads, size) {
-            // The finding must come from the mistake and nothing else.
+            // The breach must come from the mistake, so the seed must pass without it.
             Some((seed, breach)) if !run(None, seed, size, false).breaches.is_empty() => {
                 println!("{name:<24} seed {seed:<4} BREAKS WITHOUT IT TOO: {breach:.90}");
             }
@@ -87,7 +87,7 @@ pub(crate) fn all(from: u64, threads: usize, size: Size) -> ExitCode {
     if found == all.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The first seed that finds a mistake, and what it says.
+/// The first seed that finds a mistake, and the breach.
 fn first(mutant: Mutant, from: u64, threads: usize, size: Size) -> Option<(u64, String)> {
     let next = AtomicU64::new(from);
     let end = AtomicU64::new(from.saturating_add(MOST_SEEDS));
@@ -101,7 +101,7 @@ fn first(mutant: Mutant, from: u64, threads: usize, size: Size) -> Option<(u64, 
                         return;
                     }
                     if let Some(breach) = run(Some(mutant), seed, size, false).breaches.first() {
-                        // Seeds before this one may still run, and find it too.
+                        // Seeds before this one may still be running, and may find it too.
                         end.fetch_min(seed, Ordering::Relaxed);
                         found.lock().expect("no thread broke").insert(seed, breach.clone());
                     }

@@ -1,4 +1,4 @@
-//! A node: the production gateway behind its gate, and its way to the database.
+//! A node: the production gateway behind its gate, and its connection to the database.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Node {
         self.process = Some(Running { name, gate, router: inside.router(), inside: Some(inside) });
     }
 
-    /// `kill -9`: the process never answers or asks again. A dead one stays as it is.
+    /// `kill -9`: the process never answers or asks again.
     pub(crate) fn kill(&mut self, world: &World) {
         if let Some(process) = &self.process
             && !process.gate.is_dead()
@@ -105,8 +105,11 @@ fn integration(world: &Arc<World>, gate: &Gate, name: &str) -> Integration {
         webhook_secrets: vec![WEBHOOK_SECRET.into()],
         budget: Budget::new(vec![client], config, rng),
         policy: world.plan.policy.clone(),
+        fallback: connector::Fallback::default(),
         notices: NoticeTexts::default(),
         detect_end: world.plan.poll.map_or(DetectEnd::Off, |every| DetectEnd::Poll { every }),
+        media: None,
+        lost_file: gateway::LOST_FILE.to_owned(),
         connector: Arc::new(SimConnector::new(world, gate, name)),
         events: Arc::new(connector::http::Inbound::new(
             Secrets::new(vec![secret]).expect("one secret"),
@@ -123,7 +126,7 @@ struct StoreLink {
 }
 
 impl StoreLink {
-    /// Waits for the time on the way. The request or answer may get lost, and the process may die.
+    /// Waits for the travel time. The request or answer may get lost, and the process may die.
     async fn travel(&self, what: &str, lost: f64) -> Result<(), StoreError> {
         let world = &self.world;
         let faults = &world.plan.faults;
@@ -139,10 +142,10 @@ impl StoreLink {
         }
         let cut = self.gate.is_cut();
         if cut || world.fault(lost) {
-            // It takes a while to notice a broken connection.
+            // The node notices a broken connection only after a while.
             let _trouble = LateRequest::new(&self.gate);
             tokio::time::sleep(world.between(5, if cut { 2_000 } else { 50 })).await;
-            return Err(StoreError::Unavailable("the connection broke".to_owned()));
+            return Err(StoreError::Unavailable("the connection broke".into()));
         }
         Ok(())
     }
@@ -153,12 +156,12 @@ impl SimulatedLink for StoreLink {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
         self.gate.pass().await;
         self.world.request(what);
-        // From here on the request is on its way, whatever happens to its sender.
+        // From here on, the request is on its way, whatever happens to its sender.
         self.travel(what, self.world.plan.faults.store_refuses).await?;
         if self.world.weather().database_full
             && matches!(what, "accept" | "accept with step" | "append" | "ready" | "prune")
         {
-            return Err(StoreError::Unavailable("no space left on the device".to_owned()));
+            return Err(StoreError::Unavailable("no space left on the device".into()));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The rule that a conversation has one driver (I9), checked against what each node relies on at
-//! this moment, by its own clock.
+//! Checks that a conversation has one driver (I9), by what each node relies on at this moment, by
+//! its own clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::world::World;
 /// How often all shards are checked.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Checks periodically whether two nodes rely on the same shard.
+/// Checks periodically whether two nodes rely on the same shard. Ends with the first breach.
 pub(crate) async fn watch(world: Arc<World>) {
     loop {
         tokio::time::sleep(EVERY).await;

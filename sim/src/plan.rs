@@ -1,4 +1,4 @@
-//! What a seed stands for: how many nodes and customers, which policies, which faults and how
+//! What a seed determines: how many nodes and customers, which policies, which faults and how
 //! often.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use conversation::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
     pub(crate) messages: usize,
-    /// If it is not drawn.
+    /// The number of nodes, if it is not drawn from the seed.
     pub(crate) nodes: Option<usize>,
 }
 
@@ -26,13 +26,13 @@ pub(crate) struct Plan {
     pub(crate) customers: usize,
     pub(crate) takeover: Duration,
     pub(crate) policy: Policy,
-    /// How often Genesys is polled for ends; never, if there is none.
+    /// How often Genesys is polled for ends; `None` for never.
     pub(crate) poll: Option<Duration>,
     pub(crate) faults: Faults,
 }
 
-/// How often things go wrong: chances from 0 to 1 for each occasion. All zero where a class of
-/// faults is left out.
+/// How often each fault happens: probabilities from 0 to 1 for each occasion. All are zero for a
+/// class of faults that is left out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     /// A request to the store gets lost.
@@ -45,20 +45,21 @@ pub(crate) struct Faults {
     pub(crate) store_slowest: u64,
     /// The node dies while a request to the store is on its way there or back.
     pub(crate) crash_at_store: f64,
-    /// A node dies, stops, is cut off, or is restarted in an orderly way: mean time between two, in
-    /// milliseconds; 0 for never.
+    /// The mean time between two accidents, in milliseconds; 0 for never. Nodes die, stop, are cut
+    /// off, or restart in an orderly way; or the database, the chat service or Genesys fails for a
+    /// while.
     pub(crate) accident_every: u64,
-    /// The database's clock is stepped, or another server takes its place that lacks the last
-    /// renewals of leases: mean time between two, in milliseconds; 0 for never.
+    /// The mean time between two of these, in milliseconds; 0 for never. The database's clock is
+    /// stepped, or another server replaces the database's, without the last changes of the leases.
     pub(crate) server_every: u64,
-    /// How far the wall clocks of the nodes may be off, in milliseconds. Each process finds its own
-    /// when it starts, so that one that is started again may find it set back.
+    /// How wrong the nodes' wall clocks may be, in milliseconds. Each process draws its own error
+    /// when it starts, so a restarted one may find its clock set back.
     pub(crate) skew: i64,
     /// Webhooks and events come twice.
     pub(crate) duplicate: f64,
-    /// Webhooks are on their way for seconds, and overtake each other.
+    /// Webhooks travel for seconds, and overtake each other.
     pub(crate) late: f64,
-    /// The chat service does not take a message this time, loses it, or loses the answer.
+    /// The chat service does not accept a message this time, loses it, or loses the answer.
     pub(crate) chat_fails: f64,
     /// It refuses a message or a session for good.
     pub(crate) chat_refuses: f64,
@@ -69,17 +70,17 @@ pub(crate) struct Faults {
     /// Customers leave, the service restarts without its sessions, and handshakes fall silent: mean
     /// time between two of these, in milliseconds; 0 for never.
     pub(crate) comings_every: u64,
-    /// A connection to it cannot be made, hangs, or is there seconds later.
+    /// A connection to it is refused, hangs, or takes seconds.
     pub(crate) connect: f64,
-    /// It says things that are not so, or says them twice.
+    /// It sends false reports, or sends them twice.
     pub(crate) chat_lies: f64,
     /// Genesys answers 5xx, 429, 401, or nothing at all.
     pub(crate) genesys_fails: f64,
-    /// One kind of call to Genesys goes wrong in one way for a while: mean time between two such
-    /// spells, in milliseconds; 0 for never.
+    /// One kind of call to Genesys fails in one way for a while: mean time between two such faults,
+    /// in milliseconds; 0 for never.
     pub(crate) spells_every: u64,
-    /// Between these times Genesys answers 500 to every customer's message. Everything else works,
-    /// also the query whether it reads messages.
+    /// Between these times, Genesys answers 500 to every customer's message. Everything else works,
+    /// also the question whether it reads messages.
     pub(crate) messages_down: Option<(Duration, Duration)>,
     /// Genesys never takes one of a customer's messages: it answers 500.
     pub(crate) poisoned_words: bool,
@@ -88,15 +89,14 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Whether nothing but one customer's chat service goes wrong, so that all others may expect to
-    /// be served at once.
+    /// Whether one customer's chat service is the only fault, so that all other customers must be
+    /// served at once.
     pub(crate) fn only_poison(&self) -> bool {
         self.poisoned
     }
 
-    /// Requests to the store are often under way for longer than a lease lasts, while nodes stop
-    /// and go on: what a node has asked for comes true, or is refused, when another has long taken
-    /// over.
+    /// Requests to the store often take longer than a lease lasts, while nodes stop and continue.
+    /// So a node's request may be done or refused long after another node has taken over.
     fn long_way(&mut self, rng: &mut fastrand::Rng) {
         self.store_slow = 0.05 + rng.f64() * 0.15;
         self.store_slowest = 15_000;
@@ -124,17 +124,18 @@ impl Plan {
         };
         if let Some(nodes) = nodes {
             plan.nodes = nodes;
-            // One for each node, as far as there are ten messages for each.
+            // At least one customer for each node, if there are ten messages for each.
             plan.customers = plan.customers.max(nodes.min(messages / 10));
         }
-        // Behind all other draws, so that the other seeds stay what they were.
+        // This and the following draws come after the earlier ones, so that older seeds keep their
+        // values.
         if !poisoned && rng.u8(..) < 32 {
             plan.faults.long_way(&mut rng);
         }
         if !poisoned && rng.u8(..) < 128 {
             plan.faults.connect = rng.f64() * 0.2;
         }
-        // Clocks are mostly right to the second, and sometimes were never set.
+        // Most clocks are right to a few seconds, but some are wrong by minutes.
         if plan.faults.skew > 0 && rng.bool() {
             plan.faults.skew = rng.i64(10_000..=600_000);
         }
@@ -152,14 +153,14 @@ impl Plan {
             give_up_after: Duration::from_secs(rng.u64(10..=60)),
             give_up_tries: rng.u32(4..=8),
         };
-        // So long that what waits for a handover would be late.
+        // So long that messages which wait for a handover would be late.
         if !poisoned && rng.u8(..) < 24 {
             plan.takeover = Duration::from_secs(rng.u64(15..=40));
         }
-        // Of so many customers that it cannot be taken for a few poisoned ones.
+        // So many customers that an outage cannot be mistaken for a few poisoned messages.
         if !poisoned && rng.u8(..) < 24 {
             plan.customers = plan.customers.max(10.min(messages.max(1)));
-            // And on so many nodes that each of them drives only a few.
+            // And so many nodes that each drives only a few of these customers.
             plan.nodes = plan.nodes.max(nodes.unwrap_or(4));
             plan.policy.hold.inbound = InboundPolicy::Forward;
             plan.policy.inbound =
@@ -168,8 +169,7 @@ impl Plan {
             plan.faults.messages_down =
                 Some((begins, begins + Duration::from_secs(rng.u64(60..=200))));
         }
-        // Answers get lost, and reports come while the next connection for the same message is
-        // being made.
+        // Answers get lost, and reports come while the next attempt for the same message connects.
         if !poisoned && rng.u8(..) < 16 {
             (plan.faults.connect, plan.faults.chat_fails, plan.faults.chat_lies) = (0.7, 0.9, 0.0);
             plan.policy.service_reports = true;
@@ -250,6 +250,7 @@ fn policy(rng: &mut fastrand::Rng) -> Policy {
         },
         inbound: InboundLimits::default(),
         notices: notices.into_iter().filter(|_| rng.u8(..) < 80).collect::<BTreeSet<_>>(),
+        answer_within: Duration::from_hours(24),
         on_customer_left: *pick(rng, &[CustomerLeft::Disconnect, CustomerLeft::Ignore]),
         service_reports: rng.bool(),
     }

@@ -1,5 +1,5 @@
 //! A node's process: whether it runs, and the gate that the simulation can shut. A killed process
-//! never answers or asks again; a stopped one continues later where it was.
+//! never answers or asks again. A stopped one continues later where it was.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,7 +27,7 @@ struct Process {
     changed: Notify,
     /// The connection to the database is cut.
     cut: AtomicBool,
-    /// How many requests to the database are currently late or getting lost.
+    /// How many requests to the database are late or about to get lost.
     troubles: AtomicU32,
 }
 
@@ -51,7 +51,7 @@ impl Gate {
         }
     }
 
-    /// Waits until the process runs; forever, if it is dead.
+    /// Waits until the process runs; forever if it is dead.
     pub(crate) async fn pass(&self) {
         loop {
             // Listens before it checks the state, so that no change in between is missed.
@@ -87,7 +87,7 @@ impl Gate {
     }
 }
 
-/// A request to the database that is late or gets lost, for as long as that lasts.
+/// Exists while a request to the database is late or about to get lost.
 pub(crate) struct LateRequest<'a>(&'a Gate);
 
 impl<'a> LateRequest<'a> {
@@ -103,12 +103,12 @@ impl Drop for LateRequest<'_> {
     }
 }
 
-/// A place where a process runs, or currently does not.
+/// A place for a process, which may be empty.
 pub(crate) struct Node {
-    /// Counts the processes that ran here.
+    /// How many processes have started here.
     pub(crate) generation: u32,
     pub(crate) process: Option<Running>,
-    /// The time since which its process runs and reaches the database.
+    /// Since when its process runs and reaches the database.
     pub(crate) fit: Option<Duration>,
 }
 
@@ -129,8 +129,8 @@ impl Node {
         self.process.as_ref().map(|process| process.name.clone()).unwrap_or_default()
     }
 
-    /// Since when its process runs, is not about to end, and reaches the database, if all this is
-    /// true `now`. It must be called periodically.
+    /// Since when its process runs, is not told to end, and reaches the database, if all this is
+    /// true `now`. The caller must call it periodically.
     pub(crate) fn fit_since(&mut self, now: Duration, database_full: bool) -> Option<Duration> {
         let fit = |process: &Running| process.gate.is_fit() && process.inside.is_some();
         let fit = !database_full && self.process.as_ref().is_some_and(fit);
@@ -145,7 +145,7 @@ impl Node {
             .is_some_and(|process| !process.gate.is_dead() && process.inside.is_none())
     }
 
-    /// Invalidates everything that the node has seen of the leases.
+    /// Restarts the time that [`Self::fit_since`] returns.
     pub(crate) fn unfit(&mut self) {
         self.fit = None;
     }
@@ -154,7 +154,7 @@ impl Node {
         self.process.as_ref().is_some_and(|process| !process.gate.is_dead())
     }
 
-    /// How to send its process a request, unless it is dead.
+    /// The gate and the router for requests to its process, unless it is dead.
     pub(crate) fn door(&self) -> Option<(Gate, Router)> {
         let process = self.process.as_ref()?;
         (!process.gate.is_dead()).then(|| (process.gate.clone(), process.router.clone()))

@@ -1,10 +1,10 @@
-//! What the chat service knows of each customer: the session, and the messages that it took.
+//! The chat service's state for each customer: the session, and the accepted messages.
 
 use std::collections::BTreeMap;
 
 use conversation::{ConversationId, MessageId, SessionId};
 
-/// What the chat service knows.
+/// The chat service's state.
 pub(crate) struct Rooms {
     all: BTreeMap<ConversationId, Room>,
     events: u64,
@@ -17,9 +17,10 @@ pub(crate) struct Room {
     sessions: u32,
     /// A handshake is pending.
     pub(crate) shaking: bool,
-    /// Counts the events that end a pending handshake.
+    /// How often the session and any pending handshake were dropped. A handshake that began before
+    /// then never ends.
     pub(crate) ends: u32,
-    /// Every message that it ever accepted, by its key.
+    /// Every accepted message, with the service's id for it.
     pub(crate) taken: BTreeMap<MessageId, String>,
     pub(crate) last: Option<MessageId>,
 }
@@ -39,7 +40,7 @@ impl Rooms {
         self.all.values_mut().for_each(Room::forget);
     }
 
-    /// An id for an event.
+    /// A new id for an event.
     pub(crate) fn event(&mut self) -> String {
         self.events += 1;
         format!("event-{}", self.events)

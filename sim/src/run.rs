@@ -1,4 +1,4 @@
-//! One seed from its beginning to its verdict.
+//! Runs one seed, from its plan to its verdict.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use store::memory::{Database, Direct, Flaw, MemoryStore};
 use crate::plan::{Plan, Size};
 use crate::process::Node;
 use crate::world::World;
-use crate::{accidents, chat, excuses, owners, traffic};
+use crate::{accidents, chat, excuses, operators, owners, traffic};
 
 /// Once it is calm, everything that was begun must finish within this time.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// How long other customers may wait for a session and their turn while one customer's chat service
-/// is dead (I10).
+/// How long other customers' messages may wait for their first attempt while one customer's chat
+/// service is dead (I10).
 const UNTOUCHED: Duration = Duration::from_secs(10);
 
 /// The outcome of one seed.
@@ -30,13 +30,15 @@ pub(crate) struct Verdict {
     pub(crate) messages: usize,
     pub(crate) forwards: u64,
     pub(crate) repeated_receipts: u64,
+    /// How many customers' messages answered an offer.
+    pub(crate) answers: usize,
     /// In simulated time.
     pub(crate) lasted: Duration,
     /// How often all nodes together made each request to the store.
     pub(crate) requests: BTreeMap<&'static str, u32>,
-    /// How many shards the node at each place had at the end.
+    /// How many shards the node at each place held at the end.
     pub(crate) shards: Vec<usize>,
-    /// How much later than its deadline each fate came that a deadline decided.
+    /// For each fate that a deadline decided, how long after the deadline it came.
     pub(crate) lateness: Vec<Duration>,
 }
 
@@ -47,7 +49,7 @@ thread_local! {
 /// Runs one seed.
 pub(crate) fn seed(seed: u64, size: Size, flaw: Option<Flaw>, print: bool) -> Verdict {
     static HOOK: Once = Once::new();
-    // The runtime catches the panic of a task, so it would be missed.
+    // The runtime catches the panic of a task, which would otherwise go unnoticed.
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| {
             PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
@@ -87,6 +89,7 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
     let owners = tokio::spawn(owners::watch(Arc::clone(&world)));
     let raising = tokio::spawn(accidents::raise(Arc::clone(&world)));
     let untouched = tokio::spawn(untouched(Arc::clone(&world)));
+    let operators = tokio::spawn(operators::run(Arc::clone(&world)));
     let excuses = tokio::spawn(excuses::watch(Arc::clone(&world)));
     traffic::run(&world).await;
     accidents.abort();
@@ -104,12 +107,13 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
     }
     let shards = world.nodes().iter().map(|node| database.shards(&node.name())).collect();
     untouched.abort();
+    operators.abort();
     owners.abort();
     excuses.abort();
     raising.abort();
     audit(&world).await;
     let (steps, hash) = world.told();
-    // The nodes and the world hold each other, and there are many seeds.
+    // The nodes and the world refer to each other. Without this, each seed would leak memory.
     let nodes = std::mem::take(&mut *world.nodes());
     drop(nodes);
     let ledger = world.ledger();
@@ -121,6 +125,7 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
         messages: ledger.accepted(),
         forwards: ledger.forwards,
         repeated_receipts: ledger.repeats,
+        answers: ledger.answers.len(),
         lasted: world.passed(),
         requests: world.requests(),
         shards,
@@ -129,7 +134,8 @@ async fn whole(plan: Plan, flaw: Option<Flaw>, print: bool) -> Verdict {
 }
 
 impl World {
-    /// Whether everything promised is done, and the store owes nothing to anyone.
+    /// Whether everything that was acknowledged is done, and the inbox and the outbox are empty.
+    /// Also true after many breaches.
     fn is_over(&self) -> bool {
         self.ledger().breaches.len() > 20
             || (self.what_is_open().is_empty() && self.database.is_done())
@@ -144,7 +150,7 @@ impl World {
             let ledger = self.ledger();
             let missing = (0..share as u64 / 5).find(|count| {
                 let id = MessageId::new(format!("{number}-said-{count}"));
-                !genesys.has_heard(number, *count) && !ledger.is_refused(&id)
+                !genesys.has_heard(number, *count) && !ledger.is_gone(&id)
             });
             if let Some(count) = missing {
                 open.push(format!(
@@ -169,7 +175,7 @@ impl World {
     }
 }
 
-/// Checks that a dead chat service of one customer makes no other customer wait.
+/// Checks that one customer's dead chat service does not delay other customers.
 async fn untouched(world: Arc<World>) {
     if !world.plan.faults.only_poison() {
         return;
@@ -188,12 +194,12 @@ async fn untouched(world: Arc<World>) {
     }
 }
 
-/// The product's own audit of what the store holds at the end.
+/// Runs the product's own audit on the store at the end.
 async fn audit(world: &Arc<World>) {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::alone(&world.database, Arc::new(Direct)));
     match store::audit(store.as_ref()).await {
         Ok(audit) if audit.passed() => {}
         Ok(audit) => world.breach(format!("the audit does not pass: {audit}")),
-        Err(error) => world.breach(format!("the audit cannot be made: {error}")),
+        Err(error) => world.breach(format!("the audit cannot be made: {}", store::Chain(&error))),
     }
 }

@@ -1,4 +1,4 @@
-//! Lasting trouble at Genesys: for some seconds one kind of call fails in one way, while the others
+//! Lasting faults at Genesys: for some seconds, one kind of call fails in one way, while the others
 //! work.
 
 use std::collections::BTreeMap;
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use http::{Method, Request};
 
-/// How long a kind of call works between two spells: longer than the longest pause before a retry.
+/// How long a kind of call works between two faults. It is longer than the longest pause before a
+/// retry.
 const REST: Duration = Duration::from_mins(1);
-/// Calls that fail together.
+/// A kind of call. Calls of one kind fail together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Endpoint {
     Token,
@@ -27,7 +28,9 @@ impl Endpoint {
         match *request.method() {
             _ if path == "/oauth/token" => Self::Token,
             Method::POST if path.ends_with("/receipt") => Self::Receipt,
-            Method::POST if path.ends_with("/message") => Self::Message,
+            Method::POST if path.ends_with("/message") || path.ends_with("/response") => {
+                Self::Message
+            }
             Method::GET if path.ends_with("/details") => Self::Details,
             _ => Self::Other,
         }
@@ -47,9 +50,9 @@ pub(crate) enum GenesysFault {
     Breaks,
     /// It answers 403, and the call is not done.
     Forbidden,
-    /// It is not done; the answer is 200 with the page of an intermediary.
+    /// It answers 200 with the page of an intermediary, and the call is not done.
     Page,
-    /// It is not done; the answer is 200 with an empty object.
+    /// It answers 200 with an empty object, and the call is not done.
     Empty,
     /// It answers 429.
     Limits,
@@ -67,8 +70,8 @@ impl GenesysFault {
         Self::Limits,
     ];
 
-    /// Whether this trouble is possible here. For a post, 200 with an empty object means success,
-    /// and would be a lie.
+    /// Whether this fault is possible for this kind of call. For a post, 200 with an empty object
+    /// means success.
     fn suits(self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Details => true,
@@ -79,7 +82,7 @@ impl GenesysFault {
     }
 }
 
-/// Which kinds of call are in trouble.
+/// The kinds of call that have a fault, and until when.
 #[derive(Debug, Default)]
 pub(crate) struct Spells(BTreeMap<Endpoint, (GenesysFault, Duration)>);
 
@@ -89,7 +92,7 @@ impl Spells {
         self.0.get(&endpoint).filter(|(_, until)| now < *until).map(|(trouble, _)| *trouble)
     }
 
-    /// Begins a spell, if this trouble is possible here and the last spell is long over. Returns
+    /// Begins a fault, if it is possible and the last one ended at least [`REST`] ago. Returns
     /// whether it has begun.
     pub(crate) fn begin(
         &mut self,

@@ -1,10 +1,11 @@
-//! Agents and customers: webhooks as Genesys delivers them, events as a chat service does.
+//! The agents and customers: their webhooks, as Genesys delivers them, and their events, as a chat
+//! service does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use conversation::Written;
+use conversation::{MessageId, Written};
 use genesys::signature;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -18,10 +19,13 @@ pub(crate) const WEBHOOK_SECRET: &str = "a-secret-of-the-simulation";
 /// The secret that signs the chat service's events.
 pub(crate) const EVENTS_SECRET: &str = "whsec_c2ltdWxhdGlvbi1zaW11bGF0aW9uLXNpbXVsYXRpb24=";
 
-/// For how long Genesys tries to deliver a webhook.
+/// How long Genesys tries to deliver a webhook.
 const GENESYS_TRIES: Duration = Duration::from_secs(85);
 
-/// Everybody writes until all messages are sent.
+/// How many options an agent's message offers, if it offers any.
+const OPTIONS: u8 = 3;
+
+/// All agents and customers write until all messages are sent.
 pub(crate) async fn run(world: &Arc<World>) {
     let mut people = JoinSet::new();
     let customers = world.plan.customers;
@@ -35,7 +39,7 @@ pub(crate) async fn run(world: &Arc<World>) {
     while people.join_next().await.is_some() {}
 }
 
-/// Writes to one customer.
+/// The agent of one customer.
 async fn agent(world: Arc<World>, number: usize, messages: usize) {
     let mut webhooks = JoinSet::new();
     for count in 0..messages {
@@ -45,6 +49,10 @@ async fn agent(world: Arc<World>, number: usize, messages: usize) {
         let written = if world.dice(0.02) { Written::NoTime } else { Written::At(world.now()) };
         world.writes(&id, written);
         let mut body = webhook(&world, number, &id, written);
+        if world.dice(0.2) {
+            body["type"] = "Structured".into();
+            body["content"] = (1..=OPTIONS).map(|option| quick_reply(&id, option)).collect();
+        }
         if world.dice(0.02) && !world.plan.faults.poisoned {
             body["type"] = "Unheard".into();
         }
@@ -83,7 +91,14 @@ fn webhook(world: &World, number: usize, id: &str, written: Written) -> Value {
     })
 }
 
-/// Delivers a webhook as Genesys does: until a 2xx comes or it gives up; a 4xx would be final.
+fn quick_reply(id: &str, option: u8) -> Value {
+    let payload = format!("{id}/{option}");
+    json!({ "contentType": "QuickReply",
+        "quickReply": { "text": format!("Option {option}"), "payload": payload } })
+}
+
+/// Delivers a webhook as Genesys does: until a 2xx comes, or it gives up. A 4xx would be final, and
+/// is a breach.
 async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) {
     tokio::time::sleep(pause).await;
     if world.fault(world.plan.faults.late) {
@@ -113,18 +128,25 @@ async fn deliver(world: Arc<World>, id: String, body: Vec<u8>, pause: Duration) 
     }
 }
 
-/// A customer who waits until the gateway has each message before she sends the next.
+/// A customer who waits until the gateway has each message before they send the next.
 async fn talkative(world: Arc<World>, number: usize, messages: usize) {
     for count in 0..messages {
         tokio::time::sleep(world.between(1, 8_000)).await;
         let id = format!("{number}-said-{count}");
+        let mut text = format!("these are the words of {id}");
+        if world.dice(0.4) {
+            let option = u8::try_from(world.between(1, OPTIONS.into()).as_millis()).expect("small");
+            world.ledger().typed.insert(MessageId::new(&id), option);
+            text = option.to_string();
+        }
         let body = json!({
             "type": "message.created", "id": id, "customer": { "id": world.names[number] },
-            "text": format!("these are the words of {id}"), "time": world.now().to_string(),
+            "text": text, "time": world.now().to_string(),
         });
         if world.fault(world.plan.faults.duplicate) {
             let pause = world.between(0, 60_000);
-            // The event comes again, but never before the first time, which would change the order.
+            // The event comes again, but never before it came for the first time, which would
+            // change the order.
             let (again, body) = (Arc::clone(&world), body.clone());
             tell(Arc::clone(&world), id.clone(), body.clone(), Duration::ZERO).await;
             tokio::spawn(tell(again, id, body, pause));
@@ -160,7 +182,7 @@ pub(crate) async fn tell(world: Arc<World>, id: String, body: Value, pause: Dura
     }
 }
 
-/// Sends a request to a node, from outside. `None` if there is no answer or no live process.
+/// Sends a request to a node. `None` if there is no answer or no live process.
 async fn post(world: &World, number: usize, request: Request<Body>) -> Option<StatusCode> {
     let (gate, router) = world.nodes().get(number)?.door()?;
     let answered = async {

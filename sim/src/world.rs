@@ -1,9 +1,9 @@
-//! What all parts of one simulation share: the seed's dice, the time, the faults, the history, and
-//! the checks.
+//! What all parts of one simulation share: the random numbers, the time, the faults, the history,
+//! and the checks.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::rooms::Rooms;
 /// 2026-11-20T09:00:00Z, when every simulation begins.
 const BEGINNING: i64 = 1_795_165_200_000;
 
-/// What one simulation consists of, shared by everything that acts in it.
+/// The state of one simulation.
 pub(crate) struct World {
     pub(crate) plan: Plan,
     pub(crate) integration: IntegrationName,
@@ -39,6 +39,8 @@ pub(crate) struct World {
     weather: Mutex<Conditions>,
     history: Mutex<History>,
     steps: AtomicU64,
+    /// Genesys takes the message that it never took.
+    healed: AtomicBool,
     requests: Mutex<BTreeMap<&'static str, u32>>,
 }
 
@@ -46,16 +48,16 @@ pub(crate) struct World {
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "any of them may be at the same time")]
 pub(crate) struct Conditions {
-    /// No more faults: what was begun must now finish.
+    /// No more faults: everything that was begun must now finish.
     pub(crate) calm: bool,
     /// The database takes no writes, as with a full disk.
     pub(crate) database_full: bool,
-    /// No node reaches the chat service.
+    /// The chat service fails every message and every request for a session.
     pub(crate) chat_away: bool,
     /// Genesys answers 503.
     pub(crate) genesys_away: bool,
-    /// A new server has replaced the database and lacks the last changes of the leases: its table
-    /// does not say who has one.
+    /// A new server has replaced the database's and lacks the last changes of the leases, so its
+    /// table may not name the true holder.
     pub(crate) leases_lost: bool,
 }
 
@@ -87,6 +89,7 @@ impl World {
             weather: Mutex::default(),
             history: Mutex::new(History { print, hash: 0xcbf2_9ce4_8422_2325 }),
             steps: AtomicU64::new(0),
+            healed: AtomicBool::new(false),
             requests: Mutex::default(),
             plan,
         })
@@ -108,7 +111,7 @@ impl World {
         Timestamp::from_millisecond(BEGINNING + passed).unwrap_or(Timestamp::MAX)
     }
 
-    /// Records an event: its line goes into the hash, and is printed if wanted.
+    /// Records an event. Its line goes into the hash, and is printed if requested.
     pub(crate) fn tell(&self, what: impl Display) {
         self.steps.fetch_add(1, Ordering::Relaxed);
         let passed = self.passed();
@@ -132,7 +135,7 @@ impl World {
         lock(&self.requests).clone()
     }
 
-    /// How many things have happened, and the hash of all of them.
+    /// How many events have been recorded, and the hash of all of them.
     pub(crate) fn told(&self) -> (u64, u64) {
         (self.steps.load(Ordering::Relaxed), lock(&self.history).hash)
     }
@@ -142,7 +145,7 @@ impl World {
         chance > 0.0 && !self.weather().calm && self.dice(chance)
     }
 
-    /// Whether something with this probability happens now.
+    /// Whether something with this probability happens now, calm or not.
     pub(crate) fn dice(&self, chance: f64) -> bool {
         lock(&self.rng).f64() < chance
     }
@@ -152,7 +155,7 @@ impl World {
         lock(&self.rng).usize(..below.max(1))
     }
 
-    /// A time between the two, in milliseconds.
+    /// A random time between the two, in milliseconds.
     pub(crate) fn between(&self, shortest: u64, longest: u64) -> Duration {
         Duration::from_millis(lock(&self.rng).u64(shortest..=longest))
     }
@@ -163,7 +166,7 @@ impl World {
         if most == 0 { 0 } else { lock(&self.rng).i64(-most..=most) }
     }
 
-    /// How long ago that was.
+    /// How long ago `then` was.
     pub(crate) fn since(&self, then: Duration) -> Duration {
         self.passed().saturating_sub(then)
     }
@@ -192,7 +195,7 @@ impl World {
         change(&mut lock(&self.weather));
     }
 
-    /// Records a breach, whatever caused it.
+    /// Records a breach.
     pub(crate) fn breach(&self, what: String) {
         self.tell(format_args!("BREACH {what}"));
         self.ledger().breaches.push(what);
@@ -200,10 +203,16 @@ impl World {
 
     /// The customer's message that Genesys never takes, if there is one.
     pub(crate) fn poison(&self) -> Option<String> {
-        self.plan.faults.poisoned_words.then(|| "0-said-0".to_owned())
+        let poisoned = self.plan.faults.poisoned_words && !self.healed.load(Ordering::Relaxed);
+        poisoned.then(|| "0-said-0".to_owned())
     }
 
-    /// Which customer a conversation is.
+    /// From now on, Genesys takes every customer's message.
+    pub(crate) fn heal(&self) {
+        self.healed.store(true, Ordering::Relaxed);
+    }
+
+    /// The number of a conversation's customer.
     pub(crate) fn customer_of(&self, conversation: &ConversationId) -> usize {
         self.customers.iter().position(|one| one == conversation).unwrap_or(usize::MAX)
     }
@@ -241,8 +250,8 @@ impl Clock for TrueClock {
     }
 }
 
-/// The clocks of the machine that a node runs on. Its wall clock is off by a constant; nothing is
-/// known about its boots.
+/// The clocks of the machine that a node runs on. Its wall clock is wrong by a constant, and its
+/// boot is unknown.
 pub(crate) struct SimMachine {
     pub(crate) world: Arc<World>,
     pub(crate) ahead_ms: i64,

@@ -1,4 +1,4 @@
-//! A seed gives one history, line by line, so that its findings can be replayed.
+//! A seed always gives the same history, line by line, so that a breach can be replayed.
 
 use std::process::Command;
 

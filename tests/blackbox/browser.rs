@@ -1,4 +1,5 @@
-//! The demo's pages in a real browser: the agent's desktop and the customer's chat. Each scene of
+//! The demo's pages in a real browser: the agent's desktop, the customer's chat and the operators'
+//! console. Each scene of
 //! tests/browser runs on its own demo; its screenshots stay in target/screenshots.
 
 use std::path::PathBuf;
@@ -37,14 +38,22 @@ async fn the_pages_are_fit_to_be_seen_by_night() {
     plays_with("looks.mjs", &["--scheme", "dark"]).await;
 }
 
+#[tokio::test]
+async fn a_stranger_finds_what_became_of_a_message_by_day() {
+    plays_with("console.mjs", &["--scheme", "light"]).await;
+}
+
+#[tokio::test]
+async fn a_stranger_finds_what_became_of_a_message_by_night() {
+    plays_with("console.mjs", &["--scheme", "dark"]).await;
+}
+
 async fn plays(scene: &str) {
     plays_with(scene, &[]).await;
 }
 
 /// Starts a demo and plays the scene on its pages.
 async fn plays_with(scene: &str, options: &[&str]) {
-    let folder = root().join("tests/browser");
-    assert!(folder.join("node_modules").exists(), "playwright is not installed: ./test does it");
     let dir = TempDir::new().expect("a folder");
     let mut command = tidegate();
     command.args(["demo", "--store", &format!("sqlite:{}", dir.path().join("demo.db").display())]);
@@ -55,24 +64,37 @@ async fn plays_with(scene: &str, options: &[&str]) {
     };
     let printed = async || {
         let log = demo.log();
-        Some((address(&log, "the agent's desktop")?, address(&log, "the customer's chat")?))
+        Some([
+            address(&log, "the agent's desktop")?,
+            address(&log, "the customer's chat")?,
+            address(&log, "the operators' console")?,
+        ])
     };
-    let (desktop, chat) = eventually("the demo prints its pages", printed).await;
+    let [desktop, chat, console] = eventually("the demo prints its pages", printed).await;
 
+    let pages = ["--desktop", &desktop, "--chat", &chat, "--console", &console];
+    let pages = pages.into_iter().chain(options.iter().copied());
+    run(scene, pages, || demo.log()).await;
+}
+
+/// Runs a scene of tests/browser. `log` is shown if it fails.
+pub(crate) async fn run(
+    scene: &str,
+    arguments: impl IntoIterator<Item = &str>,
+    log: impl Fn() -> String,
+) {
+    let folder = root().join("tests/browser");
+    assert!(folder.join("node_modules").exists(), "playwright is not installed: ./test does it");
     let mut command = tokio::process::Command::new("node");
-    command.arg(folder.join(scene)).args(["--desktop", &desktop, "--chat", &chat]);
-    command
-        .arg("--shots")
-        .arg(root().join("target/screenshots"))
-        .arg("--browser")
-        .arg(browser())
-        .args(options);
+    command.arg(folder.join(scene)).args(arguments);
+    command.arg("--shots").arg(root().join("target/screenshots"));
+    command.arg("--browser").arg(browser());
     let output = tokio::time::timeout(SCENE, command.kill_on_drop(true).output()).await;
     let output = output
         .unwrap_or_else(|_| panic!("{scene} takes longer than {SCENE:?}"))
         .expect("node runs");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{scene}: {errors}\n{}", demo.log());
+    assert!(output.status.success(), "{scene}: {errors}\n{}", log());
 }
 
 /// The browser that the machine has.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod connector;
 mod demo;
 mod serve;
 mod usage;

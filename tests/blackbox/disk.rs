@@ -218,7 +218,11 @@ async fn a_log_that_cannot_be_folded_back_is_counted_and_told_and_nothing_is_los
     .await;
     assert!(metric(&all, "tidegate_store_log_bytes").await > Some(0));
     let lines = all.gateway.process.log();
-    assert_eq!(lines.matches("cannot be folded back").count(), 1, "once a minute: {lines}");
+    assert_eq!(
+        lines.matches("cannot checkpoint the store's log").count(),
+        1,
+        "once a minute: {lines}"
+    );
     drop(failing);
     messages.extend(all.agent_types("noor", &texts[3..]).await);
     all_is_well(&mut all, &messages, &texts).await;

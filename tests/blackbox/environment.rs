@@ -111,7 +111,7 @@ async fn the_least_that_a_missing_file_is_answered_with_passes_the_check() {
     let mut nothing = tidegate();
     nothing.arg("check").current_dir(dir.path());
     let (_, report) = ended(nothing);
-    let (_, least) = report.split_once("this is the least:\n").expect("the least");
+    let (_, least) = report.split_once("this is the minimum:\n").expect("the least");
     let (genesys, id) = (value(&all, "api_url"), value(&all, "integration_id"));
     let mut text = least.to_owned();
     for (from, to) in [

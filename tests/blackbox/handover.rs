@@ -254,12 +254,15 @@ async fn a_node_that_starts_beside_a_chat_service_that_hangs_stops_nobody_else_f
 async fn nodes_leave_and_start_while_genesys_limits_the_rate_for_three_minutes() {
     let mut stage = Stage::set(2).await;
     let customers = in_some_shards(2).concat();
-    let mut typed = stage.first_words(1, &customers, "is greeted").await;
+    // These customers get no further messages. A node that starts gets idle shards, the last ones first.
+    let silent = in_shard(0xfb, 2);
+    let everybody = [customers.clone(), silent].concat();
+    let mut typed = stage.first_words(1, &everybody, "is greeted").await;
     // A post that has left already would be counted among those of the next seconds.
     stage.have_receipts(&typed).await;
     let mut unaware = Instant::now();
     stage.genesys.limit(true);
-    typed.extend(stage.first_words(1, &customers, "is answered").await);
+    typed.extend(stage.first_words(1, &everybody, "is answered").await);
     let told = async |log: &dyn Fn() -> String| {
         let told = async || log().contains("rate limited for 180 s").then_some(());
         eventually("a node is told to wait", told).await;
@@ -321,7 +324,7 @@ async fn nodes_leave_and_start_while_genesys_limits_the_rate_for_three_minutes()
         stage.all.restart(number).await;
     }
     typed.extend(sent.into_iter().map(|(text, _)| text));
-    stage.ended_well(&typed, &customers).await;
+    stage.ended_well(&typed, &everybody).await;
 }
 
 /// A node that is cut off cannot hear that another has its conversations. It hangs up by itself

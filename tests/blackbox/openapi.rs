@@ -1,5 +1,5 @@
-//! Schemathesis against the sandbox's own OpenAPI document: no 500, and no answer that is not in
-//! the document.
+//! Schemathesis against the OpenAPI documents of the sandbox and of the operators' API: no 500, and
+//! no answer that is not in the document.
 //!
 //! `TIDEGATE_OPENAPI_REQUESTS` sets the minimum number of requests; without it, there are about two
 //! thousand.
@@ -10,7 +10,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Sandbox, Webhook, root};
+use crate::dead_letters::{OPERATOR, with_a_dead_letter};
+use crate::support::{Sandbox, Webhook, audit, root};
 
 const SECRET: &str = "the-secret-of-a-test-0123456789";
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
@@ -34,7 +35,7 @@ async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
             if seed == 1 { ("coverage,fuzzing", "10") } else { ("fuzzing", "100") };
         let run = ["--phases", phases, "--max-examples", examples, "--seed", &seed.to_string()]
             .map(str::to_owned);
-        schemathesis(&sandbox, &document, &run).await;
+        schemathesis(&sandbox.url, &sandbox.token().await, &document, &run).await;
         let before = made;
         made = sandbox.transcript().await.iter().filter(|entry| is_call(entry)).count();
         assert!(made >= before + 500, "schemathesis did next to nothing: {made} requests");
@@ -50,6 +51,45 @@ async fn nothing_that_a_stranger_sends_breaks_the_sandbox_or_its_document() {
         statuses.iter().filter(|status| **status == 200).count() > 50,
         "not everything was refused"
     );
+}
+
+/// An operator's program may send anything.
+#[tokio::test]
+async fn nothing_that_an_operator_sends_breaks_the_gateway_or_its_document() {
+    let (stage, dead) = with_a_dead_letter(TempDir::new().expect("a folder")).await;
+    let agents = stage.agent_types("noor", &["hello"]).await.remove(0);
+    let url = format!("{}/api/v1/openapi.json", stage.gateway.url);
+    let document = stage.sandbox.client.get(url).bearer_auth(OPERATOR);
+    let document = document.send().await.expect("an answer");
+    assert_eq!(document.headers()["content-type"], "application/json");
+    let mut document: Value = document.json().await.expect("JSON");
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    let paths = document["paths"].as_object_mut().expect("paths");
+    assert_eq!(paths.len(), 9);
+    let page = include_str!("../../docs/operations.md");
+    for (path, operations) in paths {
+        let named = path.replace("{id}", "ID");
+        assert!(page.contains(&named), "docs/operations.md has no {named}");
+        for (method, operation) in operations.as_object_mut().expect("operations") {
+            assert!(operation["summary"].is_string(), "{method} {path} says nothing");
+            let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+            for parameter in parameters.into_iter().flatten().filter(|each| each["in"] == "path") {
+                let ids = if method == "post" { [&dead, "none"] } else { [&agents, "noor"] };
+                parameter["schema"] = json!({"enum": ids});
+            }
+        }
+    }
+    let file = stage.dir.path().join("openapi.json");
+    std::fs::write(&file, document.to_string()).expect("a file");
+    let run = ["--phases", "coverage,fuzzing", "--max-examples", "30", "--seed", "1"];
+    schemathesis(&stage.gateway.url, OPERATOR, &file, &run.map(str::to_owned)).await;
+    // It has used the actions too, and the gateway still works.
+    let acted = stage.gateway.process.log().contains("an operator ");
+    assert!(acted, "no action reached the conversation");
+    assert_eq!(stage.gateway.get("/readyz").await.0, 200);
+    let (code, report) = audit(&stage.store());
+    assert_eq!(code, Some(0), "{report}");
 }
 
 fn is_call(entry: &Value) -> bool {
@@ -141,10 +181,10 @@ async fn sent_medium(sandbox: &Sandbox, conversation: &str, agent: &str) -> Valu
     announced["id"].clone()
 }
 
-async fn schemathesis(sandbox: &Sandbox, document: &Path, run: &[String]) {
+async fn schemathesis(url: &str, token: &str, document: &Path, run: &[String]) {
     let mut command = Command::new(program());
-    command.arg("run").arg(document).args(["--url", &sandbox.url, "--checks", CHECKS]);
-    command.args(["--header", &format!("Authorization: Bearer {}", sandbox.token().await)]);
+    command.arg("run").arg(document).args(["--url", url, "--checks", CHECKS]);
+    command.args(["--header", &format!("Authorization: Bearer {token}")]);
     // Failures are shown as found, since shrinking them would take long.
     command.args(["--continue-on-failure", "--no-shrink", "--warnings", "off"]).args(run);
     // Schemathesis keeps its earlier findings in its working folder.

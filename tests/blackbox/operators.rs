@@ -43,7 +43,7 @@ async fn an_address_of_their_own_has_what_operators_ask_and_nothing_else() {
             client().post(format!("{own}{path}")).body("{}").send().await.expect("an answer");
         assert_eq!(posted.status(), 404, "{path} is not for operators");
     }
-    for path in ["/readyz", "/metrics"] {
+    for path in ["/readyz", "/metrics", "/console", "/console/sign-in", "/api/v1/status"] {
         let (status, why) = get(&format!("{public}{path}")).await;
         assert!(status == 404 && why.contains("admin.listen"), "{path}: {status} {why}");
     }

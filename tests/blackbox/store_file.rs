@@ -193,13 +193,13 @@ async fn the_files_of_an_older_version_are_closed_to_others_and_an_open_folder_i
     for name in ["tidegate.db", "tidegate.db-shm", "tidegate.db-wal", "tidegate.db.lock"] {
         open(&all.dir.path().join(name), 0o644);
     }
-    assert!(!all.gateway.process.log().contains("may write into the folder"));
+    assert!(!all.gateway.process.log().contains("can write into the store's folder"));
     open(all.dir.path(), 0o777);
     all.gateway.restart().await;
     let all_four = ["tidegate.db", "tidegate.db-shm", "tidegate.db-wal", "tidegate.db.lock"];
     assert_eq!(rights(all.dir.path()), own(&all_four));
     eventually("the log tells of the folder", async || {
-        all.gateway.process.log().contains("may write into the folder").then_some(())
+        all.gateway.process.log().contains("can write into the store's folder").then_some(())
     })
     .await;
 }

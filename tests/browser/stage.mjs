@@ -15,7 +15,7 @@ import { chromium } from 'playwright-core';
 const PATIENCE = 20_000;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-const options = Object.fromEntries(['desktop', 'chat', 'shots', 'browser', 'scheme'].map((name) => [name, { type: 'string' }]));
+const options = Object.fromEntries(['desktop', 'chat', 'console', 'shots', 'browser', 'scheme'].map((name) => [name, { type: 'string' }]));
 export const { values: at } = parseArgs({ options });
 
 const watched = [];
@@ -88,6 +88,8 @@ export async function answer(page, name, text) {
 export async function play(scene) {
   mkdirSync(at.shots, { recursive: true });
   const args = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+  // A name that is not this machine's, for what browsers allow only there.
+  args.push('--host-resolver-rules=MAP gateway.test 127.0.0.1');
   // Chromium does not run as root inside of its own sandbox.
   if (process.getuid?.() === 0) args.push('--no-sandbox');
   const browser = await chromium.launch({ executablePath: at.browser, headless: true, args });

@@ -1,5 +1,6 @@
-// A middleware between Genesys Cloud Open Messaging and a chat service, as one writes it by hand with Express. One
-// process, and everything in memory: what it has answered 200 for and not yet delivered is lost with it.
+// A middleware between Genesys Cloud Open Messaging and a chat service, written by hand with
+// Express. It is one process with everything in memory, so a crash loses the messages that it has
+// answered with 200 and not yet delivered.
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express from 'express'
@@ -21,7 +22,7 @@ const [RETRIES, RECEIPT_RETRIES, REMEMBERED_IDS] = [5, 3, 100_000]
 const dispatcher = new Agent({ connections: 64, keepAliveTimeout: 30_000, headersTimeout: 10_000, bodyTimeout: 10_000 })
 const backoff = (retry) => Math.min(200 * 2 ** retry, 5_000)
 
-// The answer's body is always read to its end: only then is the connection free for the next call.
+// Reads the answer's body to its end, because only then is the connection free for the next call.
 async function post(url, more, body) {
   const headers = { 'content-type': 'application/json', ...more }
   const answer = await request(url, { method: 'POST', headers, body, dispatcher })
@@ -40,7 +41,8 @@ async function callChat(customer, call, id, payload, more) {
 
 const sessions = new Map() // customer -> session
 
-// The customer's session, opened if there is none; undefined if the service does not open one.
+// The customer's session, which is opened if there is none; undefined if the service does not open
+// one.
 async function sessionOf(customer) {
   for (let retry = 0; !sessions.has(customer) && retry <= RETRIES; retry++) {
     if (retry > 0) await sleep(backoff(retry - 1))
@@ -52,13 +54,14 @@ async function sessionOf(customer) {
 
 const failed = (code, message) => ({ status: 'Failed', reasons: [{ message, code }] })
 
-// Sends one message, and says what became of it in the words of a receipt.
+// Sends one message. Returns the fields of its receipt.
 async function deliver({ id, to, text, time }) {
   for (let retry = 0; retry <= RETRIES; retry++) {
     const session = await sessionOf(to)
     if (!session) return failed('ServerError', 'the chat service opened no session')
     const payload = { id, time, text, content: [], session }
-    // The same key with each try: the service drops what it has already taken.
+    // The key is the same for each try, so that the service drops a message that it has already
+    // taken.
     const answer = await callChat(to, 'messages', id, payload, { 'idempotency-key': id })
     const status = answer?.status ?? 0
     if (status === 200 && answer.json?.status === 'delivered') return { status: 'Delivered' }
@@ -70,13 +73,14 @@ async function deliver({ id, to, text, time }) {
   return failed('ServerError', 'the chat service did not take the message')
 }
 
-let token = null // { headers, until }; the headers are a promise, so that all who need them wait for the same fetch
+// { headers, until }; the headers are a promise, so that all calls wait for the same fetch.
+let token = null
 
 function bearer() {
   if (token && Date.now() < token.until) return token
   const fresh = { until: Infinity }
   fresh.headers = fetchToken(fresh)
-  fresh.headers.catch(() => { fresh.until = 0 }) // the next one asks again
+  fresh.headers.catch(() => { fresh.until = 0 }) // the next call fetches again
   return (token = fresh)
 }
 
@@ -96,16 +100,18 @@ async function postReceipt({ id, to, idType }, fate) {
     const answer = await used.headers.then((headers) => post(RECEIPTS, headers, body)).catch(() => null)
     const status = answer?.status ?? 0
     if (status >= 200 && status < 300) return
-    if (status === 401) used.until = 0 // refused before its time
+    if (status === 401) used.until = 0 // Genesys refused it early
     const again = [0, 401, 429].includes(status) || status >= 500
     if (!again || retry >= RECEIPT_RETRIES) return console.error(`no receipt for ${id}: ${status || 'no answer'}`)
     await sleep(Number(answer?.headers['retry-after']) * 1000 || backoff(retry)) // a 429 says how long to wait
   }
 }
 
-const queues = new Map() // customer -> messages, the first being worked on; gone when there is nothing to do
-const seen = new Map() // ids that came: Genesys repeats a webhook whose answer it missed
-const oldest = seen.keys() // one iterator for good: a new one each time would step over all deleted entries again
+// customer -> messages, the first of which is being sent; removed when there are none
+const queues = new Map()
+const seen = new Map() // ids that came, because Genesys repeats a webhook whose answer it missed
+// One iterator for the whole run, because a new one would step over all deleted entries again.
+const oldest = seen.keys()
 
 function isNew(id) {
   if (seen.has(id)) return false
@@ -113,7 +119,8 @@ function isNew(id) {
   return true
 }
 
-// One message after the other, so that a customer reads them in order; the receipts do not hold up the next one.
+// Sends one message after the other, so that a customer reads them in order. The receipts do not
+// delay the next message.
 async function work(customer, queue) {
   for (; queue.length > 0; queue.shift()) {
     const fate = await deliver(queue[0]).catch((error) => failed('GeneralError', error.message))
@@ -128,7 +135,7 @@ function isSigned(header = '', body) {
   return given.length === expected.length && timingSafeEqual(given, expected)
 }
 
-// The signature is over the bytes as they came, so nothing may parse or inflate them before.
+// The signature covers the bytes as they came, so nothing may parse or inflate them before.
 const raw = express.raw({ type: () => true, limit: '1mb', inflate: false })
 express().disable('x-powered-by').post('/genesys/acme', raw, (req, res) => {
   const bytes = req.body ?? Buffer.alloc(0) // there is none without a body
@@ -140,7 +147,7 @@ express().disable('x-powered-by').post('/genesys/acme', raw, (req, res) => {
   if (!id || !to?.id || !isNew(id)) return
   const idType = ['Email', 'Phone', 'Opaque'].includes(to.idType) ? to.idType : 'Opaque' // a receipt needs one of them
   const message = { id, to: to.id, idType, text: text ?? null, time: channel.time }
-  if (queues.has(to.id)) return queues.get(to.id).push(message) // somebody works on it
+  if (queues.has(to.id)) return queues.get(to.id).push(message) // `work` is sending them
   queues.set(to.id, [message])
   work(to.id, queues.get(to.id))
 }).listen(Number(setting('PORT')), '127.0.0.1', (error) => {

@@ -12,12 +12,11 @@ use crate::programs::Program;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Accepted messages wait for a handshake that stays pending, so that accepting and holding is the
-/// only work.
+/// Accepted messages wait for a handshake that stays pending, so that the gateway only accepts and
+/// holds them.
 pub(super) const HELD: &str = "[integration.hold]\nfor = \"1h\"\nmax_messages = 10000\n[integration.delivery]\ngive_up_after = \"2h\"";
 
-/// The references: the bare handler, and those between it and Tidegate, each of which does a part
-/// of Tidegate's work.
+/// The references: the bare handler, and handlers that do a part of Tidegate's work.
 const PEERS: [(&str, &str); 4] = [
     ("bare", ""),
     ("file", "a file and nothing else"),
@@ -67,8 +66,8 @@ impl Bench {
     async fn sides(&self, round: usize, mut measure: impl AsyncFnMut(usize, &Program)) {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
-        // Removing a large file keeps the disk busy, so this must not happen while the next side is
-        // measured.
+        // Keeps the folders until all sides are measured, because removing a large file keeps the
+        // disk busy.
         let mut done: Vec<TempDir> = Vec::new();
         for side in turns(round, PEERS.len() + 1) {
             let program = match side.checked_sub(1) {
@@ -139,7 +138,7 @@ impl Bench {
     /// How long answers take at a rate, once a program is warm.
     async fn answered(&self, program: &Program, rate: f64, source: &Arc<Source>) -> Outcome {
         closed(program.address, 64, self.scale.slice / 4, source).await;
-        // It works off the messages of the warm-up.
+        // Gives the program time to process the messages of the warm-up.
         tokio::time::sleep(Duration::from_millis(500)).await;
         open(program.address, 64, rate, self.scale.slice, source).await
     }

@@ -12,15 +12,15 @@ use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 use crate::usage::{Syncs, Usage};
 
-/// The offered rates in messages per second; the last is more than the machine can do.
+/// The offered rates, in messages per second. The last is more than the machine can process.
 const RATES: [u32; 3] = [1, 100, 10_000];
-/// How long an idle gateway is observed: its periodic work happens at least every 15 s.
+/// How long an idle gateway is observed: all of its periodic work happens at least every 15 s.
 const IDLE: Duration = Duration::from_secs(15);
-/// How long the gateway must write nothing before all is written: the store checkpoints its log
-/// within 5 s.
+/// After this time without a write, everything is written: the store checkpoints its log within 5
+/// s.
 const QUIET: Duration = Duration::from_millis(5_500);
 
-/// What a message costs at one rate, round by round.
+/// What a message costs at one rate, in each round.
 #[derive(Default)]
 struct Costs {
     cpu: Vec<f64>,
@@ -91,7 +91,7 @@ impl Bench {
         let (over, connections) = match rate {
             1 => (self.scale.slice * 5, 1),
             100 => (self.scale.slice, 4),
-            // The load offered in this time takes several times as long to work off.
+            // Processing the load that is offered in this time takes several times as long.
             _ => (self.scale.slice / if self.scale.quick { 8 } else { 1 }, 64),
         };
         let finals = || stubs.seen.finals.load(Ordering::Relaxed);
@@ -119,8 +119,8 @@ impl Bench {
         }
     }
 
-    /// Waits until the gateway has written everything: for a while it writes nothing and uses
-    /// almost no CPU.
+    /// Waits until the gateway has written everything: until it writes nothing and uses almost no
+    /// CPU for [`QUIET`].
     async fn written_down(&self, gateway: &Program) {
         let quiet = if self.scale.quick { Duration::from_millis(50) } else { QUIET };
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! B7: how late a held message fails after its deadline, if very many deadlines fall within a few
+//! B7: how long after its deadline a held message fails, if 100,000 deadlines fall within a few
 //! seconds.
 
 use std::collections::HashMap;
@@ -16,18 +16,19 @@ use crate::programs::{Program, folder};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// The span over which the deadlines of all parts begin; taking the last part needs some time too.
+/// The time over which the deadlines of the parts begin. Within each part, they are spread further
+/// by the time that accepting it takes.
 const WITHIN: Duration = Duration::from_secs(9);
 
 /// How late each message was in one round.
 struct Late {
     decided: Outcome,
     receipted: Outcome,
-    /// The span in which all deadlines fell, in seconds.
+    /// The time from the first deadline to the last, in seconds.
     within: f64,
     /// Deadlines per second in the busiest half second.
     wanted: f64,
-    /// Decisions per second while others waited: the highest possible pace.
+    /// Decisions per second while at least 100 messages waited: the highest possible rate.
     made: f64,
 }
 
@@ -81,7 +82,7 @@ impl Bench {
             assert!(begun.elapsed() < PATIENCE * 5, "they do not fail");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // A reading of both clocks, to convert the times of the stubs to those of the program.
+        // Reads both clocks, to convert the stubs' times to the gateway's.
         let (clock, instant) = (gateway::SystemClock.now().as_millisecond(), Instant::now());
         let receipts: HashMap<String, i64> = stubs
             .seen
@@ -92,7 +93,7 @@ impl Bench {
             .collect();
         let deadlines = deadlines(&gateway);
         assert_eq!(deadlines.len(), self.many(), "each has failed");
-        // Whole milliseconds of two clocks may differ by one.
+        // Rounding to whole milliseconds of two clocks may give -1.
         let millis = |late: i64| Duration::from_millis(late.max(0).unsigned_abs());
         let decided = deadlines.iter().map(|(_, deadline, decided)| {
             assert!(decided >= deadline, "none fails before its time");
@@ -111,9 +112,9 @@ impl Bench {
         }
     }
 
-    /// Taking this many messages takes longer than the span in which all must expire, and a
-    /// deadline counts from when its message was taken. So they are taken in parts, by one process
-    /// after another, each with a shorter `hold.for`.
+    /// Accepting this many messages takes longer than the time in which all must expire, and a
+    /// deadline counts from when its message was accepted. So they are accepted in parts, by one
+    /// process after another, each with a shorter `hold.for`.
     async fn hold_until_a_time(&self, run: &str, stubs: &Stubs) -> Program {
         let (parts, ahead) = if self.scale.quick {
             (2, Duration::from_secs(4))
@@ -141,13 +142,13 @@ impl Bench {
     }
 }
 
-/// Deadlines per second in the busiest half second, and decisions per second while at least `WAIT`
-/// messages waited, so that the next was always due.
+/// Returns the deadlines per second in the busiest half second, and the decisions per second while
+/// at least `WAIT` messages waited. Then the next decision was always due.
 fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
     const WAIT: i64 = 100;
     const WINDOW: u32 = 500;
     let last = deadlines.iter().map(|(_, _, decided)| *decided).max().unwrap_or_default();
-    // What was due, and what was decided, in each millisecond.
+    // For each millisecond, how many messages were due, and how many were decided.
     let mut times = vec![(0_i64, 0_i64); usize::try_from(last - first).unwrap_or_default() + 1];
     for (_, due, decided) in deadlines {
         times[usize::try_from(due - first).expect("the first is the first")].0 += 1;
@@ -170,9 +171,9 @@ fn pace(deadlines: &[(String, i64, i64)], first: i64) -> (f64, f64) {
     (each_second(wanted.unwrap_or_default(), WINDOW), each_second(made, busy))
 }
 
-/// Each failed message: its deadline, and when the failure was decided. The store has both by the
-/// gateway's clock, in whole milliseconds. The time of a record is that of the decision, which
-/// comes before its commit.
+/// Each failed message, with its deadline and the time of the decision. The store has both by the
+/// gateway's clock, in whole milliseconds. A record has the time of its decision, which comes
+/// before its commit.
 fn deadlines(gateway: &Program) -> Vec<(String, i64, i64)> {
     let store = look_into(&gateway.store());
     let mut query = store

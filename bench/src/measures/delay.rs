@@ -1,4 +1,4 @@
-//! B5: how long one message waits inside an idle gateway, beside the disk.
+//! B5: how long one message takes through an idle gateway, beside one `fdatasync`.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Bench {
                     took.push(forwarded.await.expect("it is forwarded").duration_since(begun));
                     receipted.await.expect("it is receipted");
                 }
-                // Gives it time to write what it still has to write.
+                // Gives the gateway time to finish its writes.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 appended.push(tokio::task::block_in_place(|| probe.append()));
                 written_over.push(tokio::task::block_in_place(|| probe.write_over()));

@@ -1,4 +1,4 @@
-//! B10: accepting with very many messages in the store, beside an empty one.
+//! B10: webhooks accepted with ten million messages in the store, beside an empty store.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::stock::multiply;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Messages of each conversation in the store.
+/// How many messages each conversation of the store has.
 const EACH: usize = 10;
-/// Conversations of the small store.
+/// How many conversations the small store has.
 const SMALL: usize = 100;
 
 impl Bench {
@@ -31,7 +31,7 @@ impl Bench {
         let mut table = table_of(&full);
         let (mut pairs, mut looked, mut limit) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.scale.rounds {
-            // Customers that are not in the store, so that both sides have the same work.
+            // These customers are not in the store, so that both sides have the same work.
             let first = conversations + round * CONVERSATIONS;
             let mut rates = [0.0; 4];
             for side in turns(round, rates.len()) {
@@ -75,21 +75,21 @@ impl Bench {
         ]
     }
 
-    /// How many webhooks per second are accepted into the store in `dir`, and how long the gateway
-    /// was busy by itself before that.
+    /// How many webhooks per second a gateway accepts with the store in `dir`, and how long it was
+    /// busy after its start.
     async fn accepts(&self, dir: TempDir, first: usize) -> (f64, Duration, TempDir) {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(true, Ordering::Relaxed);
         let mut gateway = self.programs.launch(dir, &stubs, HELD);
         gateway.listens().await;
-        // At its start, and every hour, it looks for what is old enough to remove.
+        // At its start, and every hour, the gateway looks for data that is old enough to remove.
         let looked = gateway.rests().await;
         let rate =
             self.accepted(&gateway, CONNECTIONS, &Source::random(CONVERSATIONS, first)).await;
         (rate, looked, gateway.kill())
     }
 
-    /// How many inserts per second a mere SQLite table takes; uses the table in `dir` if there is
+    /// How many webhooks per second the peer `table` accepts, with the table in `dir` if there is
     /// one.
     async fn accepts_into_table(&self, dir: TempDir, first: usize) -> (f64, TempDir) {
         let stubs = Stubs::start().await;
@@ -98,7 +98,7 @@ impl Bench {
         (rate, peer.kill())
     }
 
-    /// A store with this many conversations whose messages are all delivered.
+    /// Builds a store with this many conversations, whose messages are all delivered.
     async fn build_finished(&self, conversations: usize) -> TempDir {
         let stubs = Stubs::start().await;
         let gateway = self.programs.gateway(&stubs, "").await;
@@ -114,7 +114,7 @@ impl Bench {
         drop(store);
         let (small, large) = (gateway.kill(), folder());
         shorten(&small);
-        // Ages as after 29 days.
+        // Ages of up to 29 days, which is less than the retention of 30 days.
         let spread = Duration::from_hours(29 * 24).as_millis() as u64;
         tokio::task::block_in_place(|| {
             multiply(
@@ -136,7 +136,7 @@ fn table_of(full: &TempDir) -> TempDir {
         let store = Connection::open(dir.path().join(TABLE)).expect("a table");
         store.execute_batch("pragma journal_mode = off; pragma synchronous = off").expect("SQL");
         store.execute("attach ?1 as full", [full.path().join(STORE).to_str()]).expect("the store");
-        // The index is created after the rows, which is much faster.
+        // Creating the index after the rows is much faster.
         let rows = "create table message as
                     select id, conversation as customer, body from full.message join full.body using (seq)";
         store.execute_batch(rows).expect("SQL");
@@ -148,7 +148,7 @@ fn table_of(full: &TempDir) -> TempDir {
     dir
 }
 
-/// The bodies of old messages are never read, so they need not fill the disk.
+/// Shortens the bodies: those of old messages are never read, so they need not fill the disk.
 fn shorten(dir: &TempDir) {
     let store = Connection::open(dir.path().join(STORE)).expect("the small store");
     let short = "update body set body = cast('{\"id\":\"' || id || '\",\"type\":\"Text\"}' as blob)

@@ -16,24 +16,24 @@ use crate::stubs::Stubs;
 
 /// How many connections post the messages.
 pub(super) const CONNECTIONS: usize = 64;
-/// How many messages it holds before its memory counts as that of an idle gateway; they are not
-/// among the measured ones.
+/// How many messages the gateway holds when its idle memory is measured. They are not among the
+/// measured ones.
 const WARM: usize = 500;
 
 /// The gateway and the stubs around it.
 pub(super) struct Held {
     pub(super) stubs: Stubs,
     pub(super) gateway: Program,
-    /// Its memory before that, in bytes.
+    /// The gateway's memory before the measured messages, in bytes.
     pub(super) idle: u64,
-    /// Its memory with half of them.
+    /// The gateway's memory with half of them, in bytes.
     pub(super) half: u64,
-    /// Its memory with all of them.
+    /// The gateway's memory with all of them, in bytes.
     pub(super) memory: u64,
 }
 
 impl Bench {
-    /// How many conversations there are.
+    /// How many conversations B6, B7 and B8 have.
     pub(super) fn many(&self) -> usize {
         if self.scale.quick { 500 } else { 100_000 }
     }
@@ -59,7 +59,7 @@ impl Bench {
     }
 }
 
-/// Opens the store of a running gateway, to read it.
+/// Opens the store of a running gateway for reading.
 pub(super) fn look_into(store: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let store = Connection::open_with_flags(store, flags).expect("the store opens");
@@ -67,8 +67,8 @@ pub(super) fn look_into(store: &Path) -> Connection {
     store
 }
 
-/// Waits until every message is out of the inbox and every handshake call is over: a conversation
-/// with an open call is due at once.
+/// Waits until the inbox is empty and no conversation is due, so that every message is held and
+/// every handshake is pending.
 pub(super) async fn all_held(store: &Path) {
     let store = look_into(store);
     let sql = "select exists (select 1 from inbox) or exists (select 1 from conversation where due <= ?1)";
@@ -84,7 +84,7 @@ pub(super) async fn all_held(store: &Path) {
 }
 
 impl Bench {
-    /// A program's memory once it stays within 1 % for some seconds.
+    /// A program's memory once it has stayed within 1 % for 20 s.
     pub(super) async fn settled(&self, program: &Program) -> u64 {
         let long = Duration::from_secs(if self.scale.quick { 1 } else { 20 });
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! B12: a Genesys that allows 300 calls a minute, and a demand for ten times as many.
+//! B12: a Genesys that allows 300 calls per minute, and messages that need ten times as many.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::load::{PATIENCE, Source, open, quantile};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Calls a minute, as Genesys allows a client by default.
+/// Calls per minute, as Genesys allows a client by default.
 const ALLOWED: u32 = 300;
 /// Messages per allowed call.
 const TIMES: f64 = 10.0;
-/// Whole windows that count, after the first: the burst that a client may use at its start is not
-/// its share.
+/// How many whole windows are measured. The first window is not, because a client starts with a
+/// burst.
 const WINDOWS: usize = 2;
-/// How long a smoke test observes the first window.
+/// How long a smoke test observes the first window instead.
 const GLANCE: Duration = Duration::from_secs(3);
 
 impl Bench {
@@ -66,7 +66,7 @@ impl Bench {
         ]
     }
 
-    /// Waits until enough has been seen.
+    /// Waits until enough windows have passed.
     async fn enough(&self, limit: &Limit) {
         let begun = |windows: &[Window]| {
             windows.first().is_some_and(|first| first.begun.elapsed() >= GLANCE)
@@ -81,7 +81,8 @@ impl Bench {
     }
 }
 
-/// The used share of what was allowed until then: a window that begins late loses that time.
+/// The share of the allowed calls that was used, from the start of a window to `until`, when the
+/// next one began. If the next one begins late, the time in between counts as unused.
 fn share(window: &Window, until: Instant) -> f64 {
     let allowed = f64::from(ALLOWED) * (until - window.begun).as_secs_f64() / WINDOW.as_secs_f64();
     f64::from(window.taken) / allowed

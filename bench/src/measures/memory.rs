@@ -1,4 +1,4 @@
-//! B6: the memory cost of a conversation whose message is held.
+//! B6: the memory that a conversation with a held message takes.
 
 use super::Bench;
 use super::accept::HELD;

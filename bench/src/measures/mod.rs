@@ -1,5 +1,5 @@
-//! The measurements, one file each. Both sides run in turns, in short slices, and the ratio of two
-//! neighbouring slices counts. The machine may be half as fast a minute later.
+//! The measurements, one file each. The sides run in turn, in short slices, and the ratio of two
+//! neighbouring slices counts, because the machine may be half as fast a minute later.
 
 mod accept;
 mod cost;
@@ -20,9 +20,9 @@ use std::time::Duration;
 use crate::programs::Programs;
 use crate::table::Row;
 
-/// Conversations of a load.
+/// How many conversations a load has.
 const CONVERSATIONS: usize = 1_000;
-/// Messages that are under way at once in a whole loop.
+/// How many messages are in the whole loop at a time.
 const UNDER_WAY: usize = 256;
 
 /// How much is measured.
@@ -30,7 +30,7 @@ pub(crate) struct Scale {
     pub(crate) rounds: usize,
     /// How long one side is measured at a time.
     pub(crate) slice: Duration,
-    /// It is a smoke test: everything is small, and times mean nothing.
+    /// A smoke test: everything is small, and times mean nothing.
     pub(crate) quick: bool,
 }
 
@@ -67,12 +67,12 @@ impl Bench {
     }
 }
 
-/// The order of the sides in a round, which rotates from round to round. The machine may be slower
-/// for the last side than for the first.
+/// The order of the sides in a round. It rotates from round to round, because the machine may be
+/// slower for the last side than for the first.
 fn turns(round: usize, sides: usize) -> impl Iterator<Item = usize> {
     (0..sides).map(move |turn| (round + turn) % sides)
 }
 
-/// The names of all measurements, in the order in which they are made.
+/// The names of all measurements, in the order in which they run.
 pub(crate) const ALL: [&str; 14] =
     ["B11", "B5", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B9", "B10", "B12", "B13", "B14"];

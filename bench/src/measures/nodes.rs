@@ -1,4 +1,4 @@
-//! B13: two nodes on PostgreSQL, beside one.
+//! B13: two nodes on one PostgreSQL database, beside one node.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Bench {
         ]
     }
 
-    /// What this many nodes do on a database of their own.
+    /// Measures this many nodes on a new database.
     async fn loops_over(&self, nodes: usize, run: &str) -> Work {
         let cluster = tokio::task::block_in_place(Cluster::start);
         let stubs = Stubs::start().await;
@@ -64,7 +64,7 @@ impl Bench {
         let (mut outcome, mut before) = (Outcome::default(), (Duration::ZERO, Duration::ZERO));
         for over in [self.scale.slice / 2, self.scale.slice] {
             before = (used(), used_by_database(&cluster));
-            // Each node gets the next messages, whichever node has their conversations.
+            // Messages go to the nodes in turn, whichever node drives their conversations.
             let under_way = UNDER_WAY / nodes;
             let to = |node: usize| loops(all[node].address, under_way, over, &source, &stubs.seen);
             outcome = if nodes == 1 {
@@ -87,8 +87,8 @@ impl Bench {
     }
 }
 
-/// What was done and what it cost: messages per second, and for one message the p99 in milliseconds
-/// and the microseconds of CPU.
+/// Messages per second, and for one message the p99 in milliseconds and the CPU time in
+/// microseconds.
 #[derive(Clone, Copy, Default)]
 struct Work {
     rate: f64,
@@ -97,8 +97,7 @@ struct Work {
     cpu_of_database: f64,
 }
 
-/// The processor time that the database's processes have used: its own, and those that serve the
-/// nodes.
+/// The CPU time that the database's processes have used: its own, and those that serve the nodes.
 fn used_by_database(cluster: &Cluster) -> Duration {
     let pids = ask(cluster, "select pid from pg_stat_activity where pid <> pg_backend_pid()");
     pids.lines().map(|pid| Usage::of(pid.parse().expect("a process")).cpu).sum()
@@ -111,7 +110,7 @@ fn ask(cluster: &Cluster, sql: &str) -> String {
     String::from_utf8_lossy(&said.stdout).into_owned()
 }
 
-/// Waits until each node drives its part of the conversations.
+/// Waits until each node drives its share of the conversations.
 async fn shared_out(cluster: &Cluster, nodes: usize) {
     let begun = Instant::now();
     let fair = 256_usize.div_ceil(nodes);

@@ -1,4 +1,4 @@
-//! B8: the handshakes of very many conversations end at once, and all held messages are released in
+//! B8: the handshakes of 100,000 conversations end at once, and all held messages are forwarded in
 //! order.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use crate::load::{PATIENCE, Source, all};
 use crate::table::{Goal, Row};
 use crate::webhook;
 
-/// Events in one request.
+/// How many events one request has.
 const TOGETHER: usize = 100;
 /// One conversation in this many has further messages, which show the order.
 const LONGER: usize = 10;
@@ -30,10 +30,11 @@ impl Bench {
         let (mut rates, mut events, mut count) = (Vec::new(), Vec::new(), 0);
         for round in 0..self.few_rounds() {
             let run = format!("b8-{round}");
-            // The machine may be half as fast a minute later: B3's rate is taken before and after.
+            // The machine may be half as fast a minute later, so B3's rate is measured before and
+            // after.
             let before = self.rate_of_loops(&format!("b8a-{round}")).await;
             let held = self.hold(&run, HELD).await;
-            // The position of each message in its conversation.
+            // The customer of each message, and its position in the conversation.
             let mut places: HashMap<String, (String, usize)> = HashMap::new();
             let first = Source::new(&run, self.many());
             places.extend(
@@ -64,8 +65,8 @@ impl Bench {
         ]
     }
 
-    /// Returns the time from the first handshake's end until all messages were forwarded, and until
-    /// all ends were taken.
+    /// Returns two times, both from the first event on: until all messages were forwarded, and
+    /// until all events were accepted.
     async fn end_handshakes(&self, held: &Held, messages: usize) -> (Duration, Duration) {
         let name = IntegrationName::new("acme");
         let opened: Vec<String> = (0..self.many())
@@ -103,7 +104,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let took = begun.elapsed();
-        // Any duplicates come with the last messages or not at all.
+        // Duplicates, if any, come before the last receipt.
         while seen.receipted.len() < messages {
             assert!(
                 begun.elapsed() < PATIENCE * 5,
@@ -117,7 +118,8 @@ impl Bench {
     }
 }
 
-/// Nothing is lost, nothing comes twice, and each comes after those that were accepted before it.
+/// Asserts that no message is lost or comes twice, and that each conversation's messages come in
+/// order.
 fn assert_in_order(forwarded: &[(String, Instant)], places: &HashMap<String, (String, usize)>) {
     let mut next: HashMap<&str, usize> = HashMap::new();
     for (id, _) in forwarded {

@@ -1,4 +1,4 @@
-//! B9: a start with very many held messages in the store.
+//! B9: a start with a million held messages in the store.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -16,22 +16,21 @@ use crate::stock::multiply;
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Times are moved back by up to an hour, and no deadline passes during the measurement.
+/// Times are moved into the past by up to an hour, and no deadline may pass during the measurement.
 const HOLD: &str =
     "[integration.hold]\nfor = \"4h\"\n[integration.delivery]\ngive_up_after = \"8h\"";
 const SPREAD: u64 = 3_600_000;
 /// Conversations of the small store.
 const SMALL: usize = 1_000;
-/// How long its memory is observed after it has begun to work.
+/// How long the gateway's memory is observed after its start.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What the last process left of the handshakes.
+/// The state of the handshakes that the last process left.
 #[derive(Clone, Copy, PartialEq)]
 enum Left {
-    /// They are pending, except one in 125 whose call was under way: as after a crash in the middle
-    /// of work.
+    /// They are pending, except one in 125 whose call was open, as after a crash during work.
     Pending,
-    /// The chat service was away, and every handshake is due for a retry by now: all conversations
+    /// The chat service was unavailable, and every handshake is due for a retry. All conversations
     /// have work at once.
     ToBeTried,
 }
@@ -62,7 +61,7 @@ impl Bench {
             let status = Caller::connect(gateway.address).await.post(&id, &customer).await;
             assert_eq!(status, StatusCode::OK);
             answered.push(begun.elapsed().as_secs_f64());
-            // That message may go out before them.
+            // The message that was just posted may be forwarded before the held ones.
             while stubs.seen.forwarded.len() < 2 {
                 assert!(begun.elapsed() < PATIENCE, "nothing is forwarded");
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -92,7 +91,7 @@ impl Bench {
         if self.scale.quick { 5_000 } else { 1_000_000 }
     }
 
-    /// A store with that many conversations, each with a message that is held.
+    /// Builds a store with [`Self::open`] conversations, each with a held message.
     async fn build_open(&self, left: Left) -> TempDir {
         let stubs = Stubs::start().await;
         stubs.seen.slow_handshakes.store(left == Left::Pending, Ordering::Relaxed);
@@ -107,7 +106,7 @@ impl Bench {
         stubs.seen.silent.store(true, Ordering::Relaxed);
         all(gateway.address, CONNECTIONS, calling, &source).await;
         let begun = Instant::now();
-        // Every conversation has a due time, even one whose call is under way.
+        // Every conversation has a wake-up time, even one whose call is open.
         let not_yet = "select exists (select 1 from inbox) or count(due) < ?1 from conversation";
         let store = look_into(&gateway.store());
         while store.query_row(not_yet, [SMALL], |row| row.get::<_, bool>(0)).expect("SQL") {
@@ -123,7 +122,7 @@ impl Bench {
     }
 }
 
-/// Shares the blocks if the file system can.
+/// Copies a file. The copy shares the blocks if the file system can.
 fn copy(from: &Path, to: &Path) {
     let copied = std::process::Command::new("cp").arg("--reflink=auto").args([from, to]).status();
     assert!(copied.is_ok_and(|status| status.success()), "the store is copied");

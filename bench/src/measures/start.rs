@@ -18,11 +18,11 @@ impl Bench {
             let mut gateway = self.programs.launch(dir, &stubs, "");
             gateway.listens().await;
             let took = begun.elapsed();
-            // The first start makes the store.
+            // The first start creates the store, so it does not count.
             if round > 0 {
                 ready.push(took.as_secs_f64() * 1e3);
             }
-            // Memory is measured after use: one message goes all the way.
+            // The memory is measured after one message has gone through the whole loop.
             let source = Source::new(&format!("b11-{round}"), 1);
             let (id, customer) = source.next();
             let receipt = stubs.seen.receipt(&id);

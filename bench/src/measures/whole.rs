@@ -1,4 +1,4 @@
-//! B3 and B4: the whole loop, from a webhook to the receipt that ends it.
+//! B3 and B4: the whole loop, from a webhook to the final receipt.
 
 use std::sync::atomic::Ordering;
 
@@ -7,7 +7,7 @@ use crate::load::{Source, loops, open_sessions};
 use crate::stubs::Stubs;
 use crate::table::{Goal, Row};
 
-/// Who carries messages all the way.
+/// The programs that run the whole loop.
 #[derive(Clone, Copy)]
 enum Side {
     Tidegate,
@@ -17,7 +17,7 @@ enum Side {
 }
 
 impl Bench {
-    /// Messages per second and the p99 of one message, over `slices` slices.
+    /// Messages per second, and the p99 of one message in milliseconds, over `slices` slices.
     async fn loops_of(&self, side: Side, slices: u32, run: &str) -> (f64, f64) {
         let stubs = Stubs::start().await;
         let program = match side {
@@ -38,12 +38,12 @@ impl Bench {
         (outcome.rate(), outcome.p99())
     }
 
-    /// Messages per second of a gateway.
+    /// Messages per second of the gateway.
     pub(super) async fn rate_of_loops(&self, run: &str) -> f64 {
         self.loops_of(Side::Tidegate, 1, run).await.0
     }
 
-    /// Rates and p99 of each side, round by round.
+    /// The rates and the p99 of each side, in each round.
     async fn loops_in_turn<const N: usize>(
         &self,
         id: &str,
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     pub(super) async fn whole_loop_of_express(&self) -> Vec<Row> {
-        // Some messages of Express take a second or two, as long as a slice.
+        // Some messages of Express take as long as a slice, a second or two.
         let (rates, times) = self.loops_in_turn("b4", [Side::Tidegate, Side::Express], 5).await;
         vec![
             Row::ratio(

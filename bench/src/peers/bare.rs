@@ -1,4 +1,4 @@
-//! The least that a webhook costs: the body is read, and that is all.
+//! The least that a webhook can cost: the handler only reads the body.
 
 use axum::Router;
 use axum::body::Bytes;

@@ -1,6 +1,6 @@
-//! The least that a promise costs: a webhook is verified, parsed, kept, and answered once a shared
-//! `fdatasync` has returned. The file has no index of what was there; the table has SQLite's index
-//! of the ids, the least that deduplicates. Neither does anything with what it keeps.
+//! The least that durability can cost: a webhook is verified, parsed, stored, and answered once a
+//! shared `fdatasync` has returned. The file has no index. The table has SQLite's index of the ids,
+//! which is the least that deduplicates. Neither does anything with what it stores.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,7 +23,7 @@ pub(crate) const CREATE: &str =
     "create table if not exists message (id text not null, customer text not null, body blob not null);
      create unique index if not exists message_id on message (id)";
 
-/// The log is checkpointed after this many rows.
+/// A checkpoint of the log begins after this many rows.
 const WORTH: usize = 600;
 /// The most webhooks that share one `fdatasync`.
 const BATCH: usize = 512;
@@ -48,8 +48,8 @@ pub(super) fn file() -> Router {
     router(move |batch| append(&mut file, &mut bytes, batch))
 }
 
-/// Inserts into a table, which may exist already. Like the gateway's store, it has 16 MiB of pages
-/// in memory and a thread that checkpoints the log.
+/// Inserts into a table, which may already exist. Like the gateway's store, it caches 16 MiB of
+/// pages, and a thread checkpoints the log.
 pub(super) fn table() -> Router {
     let open = || {
         let store = Connection::open(TABLE).expect("a database");
@@ -64,7 +64,7 @@ pub(super) fn table() -> Router {
     let (committed, some) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         while some.recv().is_ok() {
-            // Pages that are busy now are checkpointed the next time.
+            // The next checkpoint includes pages that are busy now.
             let _ = checkpoints.query_row("pragma wal_checkpoint(passive)", [], |_| Ok(()));
         }
     });
@@ -86,7 +86,7 @@ fn router(mut keep: impl FnMut(&[Entry]) + Send + 'static) -> Router {
         while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
             keep(&batch);
             for Entry { done, .. } in batch.drain(..) {
-                // The caller may have gone.
+                // An error means that the caller has gone.
                 let _ = done.send(());
             }
         }

@@ -1,5 +1,5 @@
-//! The gateway itself with the simulation's in-memory store and without its log: the gap between
-//! Tidegate and this is the price of its file. A crash loses everything.
+//! The gateway itself, without log lines and with the simulation's store in memory. The difference
+//! from Tidegate is the cost of its file. A crash loses everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::webhook;
 pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut policy = Policy::default();
-    // As in `measures::accept::HELD`; in the whole loop nothing waits that long.
+    // The same as in `measures::accept::HELD`. In the whole loop, no message waits that long.
     policy.hold.limit = Duration::from_hours(1);
     policy.hold.max_messages = 10_000;
     policy.delivery.give_up_after = Duration::from_hours(2);
@@ -32,8 +32,11 @@ pub(super) fn router(chat: Url, genesys_url: Url) -> Router {
             fastrand::Rng::new(),
         ),
         policy,
+        fallback: connector::Fallback::default(),
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,
+        media: None,
+        lost_file: gateway::LOST_FILE.to_owned(),
         connector: Arc::new(chat_service(chat)),
         events: Arc::new(Inbound::new(chat_service_secrets(), Arc::clone(&clock))),
     };

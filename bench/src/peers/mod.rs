@@ -1,4 +1,4 @@
-//! What the figures are compared with, in processes of their own.
+//! The reference implementations, each in its own process.
 
 mod bare;
 pub(crate) mod floor;
@@ -19,13 +19,13 @@ pub(crate) enum Peer {
     File,
     /// A handler that inserts the body into a table of SQLite.
     Table,
-    /// The gateway with a store in memory.
+    /// The gateway with the simulation's store in memory.
     Memory,
     /// The whole loop in memory, without a store.
     Relay,
 }
 
-/// Where it stands.
+/// The arguments of a reference implementation.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     peer: Peer,

@@ -1,7 +1,7 @@
-//! The whole loop without a promise. Messages are verified, parsed, queued in memory per customer,
-//! forwarded and receipted by the gateway's own libraries. It lacks what makes a gateway: a crash
-//! loses everything, a failure is final, nothing is deduplicated, and nothing waits for a
-//! handshake.
+//! The whole loop without durability. The gateway's own libraries verify, parse, forward and
+//! receipt the messages, and each customer has a queue in memory. It lacks the rest of a gateway: a
+//! crash loses everything, every failure is final, nothing is deduplicated, and no message waits
+//! for a handshake.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -30,8 +30,8 @@ struct Relay {
     name: IntegrationName,
     connector: HttpConnector,
     genesys: Client,
-    /// The messages that wait for each customer; a request that finds no queue here starts the
-    /// work.
+    /// The messages that wait for each customer. A request that finds no queue starts the task for
+    /// its customer.
     queues: Mutex<HashMap<ConversationId, VecDeque<WebhookMessage>>>,
 }
 
@@ -90,7 +90,7 @@ async fn accept(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Bytes
     StatusCode::OK
 }
 
-/// Handles one message after another until all are handled.
+/// Handles a customer's messages one after the other, and ends when the queue is empty.
 async fn work(relay: Arc<Relay>, conversation: ConversationId) {
     loop {
         let message = {
@@ -102,11 +102,13 @@ async fn work(relay: Arc<Relay>, conversation: ConversationId) {
             message
         };
         let forward = Forward {
+            unavailable: Vec::new(),
             conversation: conversation.clone(),
             id: MessageId::from_foreign(&message.id),
             time: message.timestamp().unwrap_or_default(),
             text: message.text.clone(),
             content: Vec::new(),
+            sender: None,
             session: SessionId::new("s"),
             timeout: Duration::from_secs(10),
             departure: Departure::free(),
@@ -124,7 +126,7 @@ async fn work(relay: Arc<Relay>, conversation: ConversationId) {
             let receipt =
                 InboundReceipt::new(&message.id, to, gateway::SystemClock.now(), status, true);
             if let Err(error) = relay.genesys.post_receipt("b3f0", &receipt).await {
-                eprintln!("a receipt was lost: {error}");
+                eprintln!("a receipt was lost: {}", store::Chain(&error));
             }
         });
     }

@@ -1,6 +1,7 @@
 //! The arguments of a connector's calls. The gateway fills these types, and a connector translates
 //! them for its chat service.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use conversation::{ConversationId, MessageId, Reason, SessionId};
@@ -67,6 +68,38 @@ pub struct Customer {
     /// The e-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// What the chat service knows about the customer. Architect flows read it as participant data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Who wrote a message to the customer.
+///
+/// ```
+/// use connector::{Sender, SenderKind};
+///
+/// let bot = Sender { kind: SenderKind::Bot, name: None };
+/// assert_eq!(serde_json::to_string(&bot)?, r#"{"kind":"bot"}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sender {
+    /// A person or a program.
+    pub kind: SenderKind,
+    /// The name under which Genesys sends, if it gives one. This is usually the integration's, not
+    /// the agent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What kind of sender wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SenderKind {
+    /// An agent.
+    Human,
+    /// A bot or a flow.
+    Bot,
 }
 
 /// One attempt to forward one message from an agent, a bot or a flow: the argument of
@@ -84,6 +117,8 @@ pub struct Customer {
 ///     time: "2026-11-20T09:14:03.482Z".parse()?,
 ///     text: Some("Good morning!".to_owned()),
 ///     content: Vec::new(),
+///     unavailable: Vec::new(),
+///     sender: None,
 ///     session: SessionId::new("a session"),
 ///     timeout: Duration::from_secs(10),
 ///     departure: Departure::free(),
@@ -104,14 +139,42 @@ pub struct Forward {
     pub time: jiff::Timestamp,
     /// The text.
     pub text: Option<String>,
-    /// Genesys's content elements, unchanged.
+    /// Genesys's content elements that the chat service shows itself, unchanged. Others are part of
+    /// the text.
     pub content: Vec<serde_json::Value>,
+    /// The files that the gateway could not get. A line in the text stands for each, so a connector
+    /// that does not know this field loses nothing.
+    pub unavailable: Vec<Unavailable>,
+    /// Who wrote it, if Genesys says so.
+    pub sender: Option<Sender>,
     /// The session to send it in.
     pub session: SessionId,
     /// How long this attempt may take, from connecting to the end of the answer.
     pub timeout: Duration,
     /// The last check before the first byte.
     pub departure: Departure,
+}
+
+/// A file of a message that the gateway could not get.
+///
+/// ```
+/// use connector::Unavailable;
+/// use conversation::{Reason, ReasonCode};
+///
+/// let lost = Unavailable {
+///     attachment: serde_json::Map::from_iter([("filename".to_owned(), "a.png".into())]),
+///     reason: Reason::new(ReasonCode::GeneralError, "the link answered 404"),
+/// };
+/// assert_eq!(serde_json::to_value(&lost)?["attachment"]["filename"], "a.png");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unavailable {
+    /// Genesys's attachment. It has its URL only if that asks for a login, which the recipient may
+    /// have.
+    pub attachment: serde_json::Map<String, serde_json::Value>,
+    /// Why it cannot be had.
+    pub reason: Reason,
 }
 
 /// A customer's message that Genesys will never get: the argument of

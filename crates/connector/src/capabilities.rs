@@ -14,7 +14,7 @@ use serde_json::Value;
 /// What a chat service can do.
 ///
 /// ```
-/// use connector::{Capabilities, ContentKinds};
+/// use connector::{Capabilities, ContentKinds, Fallback};
 /// use conversation::ReasonCode;
 /// use serde_json::json;
 ///
@@ -26,13 +26,14 @@ use serde_json::Value;
 ///     media: vec!["image/*".parse()?],
 ///     content: ContentKinds::default(),
 /// };
-/// assert_eq!(service.can_carry(Some("Good morning!"), &[]), Ok(()));
+/// let message = service.render(Some("Good morning!"), &[], Fallback::Text);
+/// assert_eq!(message.unwrap().text.as_deref(), Some("Good morning!"));
 /// let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
-/// let reason = service.can_carry(Some("Look"), &[video]).unwrap_err();
+/// let reason = service.render(Some("Look"), &[video], Fallback::Text).unwrap_err();
 /// assert_eq!(reason.code, ReasonCode::MediaTypeNotAllowed);
-/// # Ok::<(), connector::NotAMediaRange>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// Whether it reports later that an accepted message reached the customer.
     pub reports_delivery: bool,
@@ -50,23 +51,24 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Checks whether the chat service can take a message with this text and these content elements
-    /// of Genesys.
-    ///
-    /// # Errors
-    /// A [`Reason`] with one of these codes, for the first part that cannot be delivered:
-    ///
-    /// * `InvalidMessageStructure` if there is neither a text nor content, or an element has
-    ///   neither a `contentType` nor an attachment.
-    /// * `UnsupportedMessage` if the text is longer than [`Self::max_text`], or an element's type
-    ///   is not in [`Self::content`].
-    /// * `MediaTypeNotAllowed` if an attachment's type is not in [`Self::media`].
-    pub fn can_carry(&self, text: Option<&str>, content: &[Value]) -> Result<(), Reason> {
-        let text = text.filter(|text| !text.is_empty());
-        if text.is_none() && content.is_empty() {
-            let message = "the message has neither a text nor content";
-            return Err(Reason::new(ReasonCode::InvalidMessageStructure, message));
+    /// A chat service that takes texts of any length and nothing else.
+    pub fn text_only() -> Self {
+        Self {
+            reports_delivery: false,
+            idempotent: false,
+            typing: false,
+            max_text: None,
+            media: Vec::new(),
+            content: ContentKinds::default(),
         }
+    }
+
+    /// Whether the service takes an attachment of this MIME type.
+    pub(crate) fn takes_media(&self, mime: &str) -> bool {
+        self.media.iter().any(|range| range.contains(mime))
+    }
+
+    pub(crate) fn can_carry_text(&self, text: Option<&str>) -> Result<(), Reason> {
         if let (Some(text), Some(max)) = (text, self.max_text) {
             let length = text.chars().count();
             if length > max {
@@ -76,10 +78,10 @@ impl Capabilities {
                 return Err(Reason::new(ReasonCode::UnsupportedMessage, message));
             }
         }
-        content.iter().try_for_each(|element| self.can_carry_element(element))
+        Ok(())
     }
 
-    fn can_carry_element(&self, element: &Value) -> Result<(), Reason> {
+    pub(crate) fn can_carry_element(&self, element: &Value) -> Result<(), Reason> {
         let kind = element.get("contentType").and_then(Value::as_str);
         match (kind, element.get("attachment")) {
             (Some("Attachment") | None, Some(attachment)) => self.can_carry_attachment(attachment),
@@ -115,7 +117,7 @@ impl Capabilities {
             }
             (None, _) => "*/*".to_owned(),
         };
-        if self.media.iter().any(|range| range.contains(&media)) {
+        if self.takes_media(&media) {
             return Ok(());
         }
         let media = Reason::quotable(&media).unwrap_or("that it names");
@@ -267,6 +269,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Fallback;
 
     fn service(media: &[&str], content: ContentKinds) -> Capabilities {
         Capabilities {
@@ -279,6 +282,11 @@ mod tests {
         }
     }
 
+    /// Whether the service takes the message as it is.
+    fn carry(service: &Capabilities, text: Option<&str>, content: &[Value]) -> Result<(), Reason> {
+        service.render(text, content, Fallback::Fail).map(|_| ())
+    }
+
     fn code(outcome: Result<(), Reason>) -> Option<ReasonCode> {
         outcome.err().map(|reason| reason.code)
     }
@@ -286,8 +294,8 @@ mod tests {
     #[test]
     fn a_text_is_measured_in_characters_and_the_reason_names_both_figures() {
         let service = service(&[], ContentKinds::Any);
-        assert_eq!(service.can_carry(Some("žluťá"), &[]), Ok(()));
-        let reason = service.can_carry(Some("žlutá!"), &[]).unwrap_err();
+        assert_eq!(carry(&service, Some("žluťá"), &[]), Ok(()));
+        let reason = carry(&service, Some("žlutá!"), &[]).unwrap_err();
         assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
         assert!(reason.message.contains('6') && reason.message.contains('5'), "{reason}");
         assert!(!reason.message.contains("lut"), "the text itself stays out of the reason");
@@ -297,16 +305,13 @@ mod tests {
     fn a_message_of_nothing_is_broken() {
         let service = service(&["*/*"], ContentKinds::Any);
         for text in [None, Some("")] {
-            assert_eq!(
-                code(service.can_carry(text, &[])),
-                Some(ReasonCode::InvalidMessageStructure)
-            );
+            assert_eq!(code(carry(&service, text, &[])), Some(ReasonCode::InvalidMessageStructure));
         }
         for element in
             [json!("x"), json!({}), json!({"contentType": "Attachment"}), json!({"contentType": 3})]
         {
             assert_eq!(
-                code(service.can_carry(Some("a"), &[element])),
+                code(carry(&service, Some("a"), &[element])),
                 Some(ReasonCode::InvalidMessageStructure)
             );
         }
@@ -323,7 +328,7 @@ mod tests {
             [(Some("Image/PNG"), "Image"), (Some("application/pdf; v=1"), "File"), (None, "Image")];
         for (mime, media_type) in carried {
             assert_eq!(
-                images.can_carry(None, &[attachment(mime, media_type)]),
+                carry(&images, None, &[attachment(mime, media_type)]),
                 Ok(()),
                 "{mime:?} {media_type}"
             );
@@ -335,7 +340,7 @@ mod tests {
             (None, "Link"),
         ];
         for (mime, media_type) in refused {
-            let outcome = images.can_carry(Some("look"), &[attachment(mime, media_type)]);
+            let outcome = carry(&images, Some("look"), &[attachment(mime, media_type)]);
             assert_eq!(
                 code(outcome),
                 Some(ReasonCode::MediaTypeNotAllowed),
@@ -343,7 +348,7 @@ mod tests {
             );
         }
         let all = service(&["*/*"], ContentKinds::Any);
-        assert_eq!(all.can_carry(None, &[attachment(None, "Link")]), Ok(()));
+        assert_eq!(carry(&all, None, &[attachment(None, "Link")]), Ok(()));
         assert!(!service(&["image/png"], ContentKinds::Any).media[0].contains("image/*"));
     }
 
@@ -351,9 +356,8 @@ mod tests {
     fn content_that_is_not_listed_is_not_dropped_from_a_text() {
         let service = service(&["*/*"], ContentKinds::Only(["QuickReply".to_owned()].into()));
         let element = |kind: &str| json!({"contentType": kind, "quickReply": {"text": "Yes"}});
-        assert_eq!(service.can_carry(Some("Well?"), &[element("QuickReply")]), Ok(()));
-        let reason = service
-            .can_carry(Some("Well?"), &[element("QuickReply"), element("Carousel")])
+        assert_eq!(carry(&service, Some("Well?"), &[element("QuickReply")]), Ok(()));
+        let reason = carry(&service, Some("Well?"), &[element("QuickReply"), element("Carousel")])
             .unwrap_err();
         assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
         assert!(reason.message.contains("Carousel"));

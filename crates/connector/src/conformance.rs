@@ -90,7 +90,7 @@ pub struct Taken {
 ///         Arc::new(InMemory(Some(Arc::clone(&self.0))))
 ///     }
 ///
-///     fn connector_to_nobody(&self) -> Arc<dyn Connector> {
+///     fn connector_without_socket(&self) -> Arc<dyn Connector> {
 ///         Arc::new(InMemory(None))
 ///     }
 ///
@@ -119,7 +119,7 @@ pub trait ChatService: Sync {
     /// The connector to this service.
     fn connector(&self) -> Arc<dyn Connector>;
     /// A connector of the same kind to an address where nothing listens.
-    fn connector_to_nobody(&self) -> Arc<dyn Connector>;
+    fn connector_without_socket(&self) -> Arc<dyn Connector>;
     /// Makes the service behave this way from now on. Returns `false` if this kind of service never
     /// does. The suite then skips what depends on it.
     async fn behave(&self, behave: Behaviour) -> bool;
@@ -156,7 +156,11 @@ async fn capabilities_never_change(service: &impl ChatService) {
     let before = service.connector().capabilities().clone();
     service.behave(Behaviour::Fail).await;
     assert_eq!(&before, service.connector().capabilities(), "capabilities are a fact, not a state");
-    assert_eq!(&before, service.connector_to_nobody().capabilities(), "capabilities make no call");
+    assert_eq!(
+        &before,
+        service.connector_without_socket().capabilities(),
+        "capabilities make no call"
+    );
 }
 
 async fn outcomes_say_what_happened(service: &impl ChatService) {
@@ -263,7 +267,7 @@ async fn an_attempt_ends_in_time(service: &impl ChatService) {
 
 async fn nobody_there_is_never_taken_for_sent(service: &impl ChatService) {
     let start = Instant::now();
-    let outcome = service.connector_to_nobody().forward(&message("nobody", "Hello?")).await;
+    let outcome = service.connector_without_socket().forward(&message("nobody", "Hello?")).await;
     assert!(
         start.elapsed() < TIMEOUT + SLACK,
         "an attempt took {:?} of {TIMEOUT:?}",
@@ -291,7 +295,7 @@ async fn sessions_are_asked_for(service: &impl ChatService) {
         };
         assert!(true_to_it, "asked for a session, {behave:?} must not lead to {outcome:?}");
     }
-    let outcome = service.connector_to_nobody().open(&open(Departure::free())).await;
+    let outcome = service.connector_without_socket().open(&open(Departure::free())).await;
     assert!(
         matches!(outcome, OpenOutcome::Retry { .. }),
         "an unreachable service must not lead to {outcome:?}"
@@ -327,7 +331,7 @@ async fn best_effort_never_hangs(service: &impl ChatService) {
     let typing = Typing { on: true, duration: Duration::from_secs(5) };
     let conversation = conversation();
     service.behave(Behaviour::Hang).await;
-    for connector in [service.connector(), service.connector_to_nobody()] {
+    for connector in [service.connector(), service.connector_without_socket()] {
         let both = async {
             tokio::join!(
                 connector.typing(&conversation, typing),
@@ -351,7 +355,7 @@ async fn a_check_touches_no_customer(service: &impl ChatService) {
     );
     assert_eq!(service.taken().await, before, "a check sends no message");
     assert!(
-        service.connector_to_nobody().check().await.is_err(),
+        service.connector_without_socket().check().await.is_err(),
         "an unreachable service does not pass"
     );
 }
@@ -372,6 +376,8 @@ fn message(id: &str, text: &str) -> Forward {
         time: jiff::Timestamp::UNIX_EPOCH,
         text: Some(text.to_owned()),
         content: Vec::new(),
+        unavailable: Vec::new(),
+        sender: None,
         session: SessionId::new("a session"),
         timeout: TIMEOUT,
         departure: Departure::free(),

@@ -37,6 +37,24 @@ pub enum Event {
         /// When it was written, if the chat service says so.
         time: Option<jiff::Timestamp>,
     },
+    /// What was said before Genesys joined, the oldest first.
+    History {
+        /// The event's id.
+        id: String,
+        /// The customer who takes part in it.
+        customer: Customer,
+        /// What was said.
+        messages: Vec<EarlierMessage>,
+    },
+    /// A customer changed or deleted a message that they had written.
+    Changed {
+        /// The event's id.
+        id: String,
+        /// The chat service's id of the message.
+        message_id: String,
+        /// The new text. `None` if the message was deleted.
+        text: Option<String>,
+    },
     /// The result of a message that the chat service accepted earlier.
     Report {
         /// The event's id.
@@ -85,6 +103,13 @@ pub enum Event {
         /// The session, if the chat service names it. `None` means the one that is open.
         session: Option<SessionId>,
     },
+    /// The chat service says how it is, for operators.
+    State {
+        /// How it is.
+        state: ServiceState,
+        /// What an operator can do about it.
+        remedy: Option<String>,
+    },
     /// A customer starts or stops typing. At least one of the two ids is given.
     Typing {
         /// The customer's id.
@@ -97,16 +122,69 @@ pub enum Event {
 }
 
 impl Event {
-    /// The id by which a repeated event is recognized. `None` for typing, which is not stored.
+    /// The id by which a repeated event is recognized. `None` for typing and states, which are not
+    /// stored.
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Message { id, .. }
+            | Self::History { id, .. }
+            | Self::Changed { id, .. }
             | Self::Report { id, .. }
             | Self::SessionOpened { id, .. }
             | Self::SessionRefused { id, .. }
             | Self::SessionClosed { id, .. }
             | Self::SessionLost { id, .. } => Some(id),
-            Self::Typing { .. } => None,
+            Self::Typing { .. } | Self::State { .. } => None,
+        }
+    }
+}
+
+/// One message that was written before Genesys joined.
+///
+/// ```
+/// use connector::EarlierMessage;
+///
+/// let said = EarlierMessage {
+///     from: Some("Bot".to_owned()),
+///     text: "How can I help?".to_owned(),
+///     time: "2026-11-20T09:10:59Z".parse().ok(),
+/// };
+/// assert!(said.time.is_some());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierMessage {
+    /// The name of who wrote it.
+    pub from: Option<String>,
+    /// What they wrote.
+    pub text: String,
+    /// When.
+    pub time: Option<jiff::Timestamp>,
+}
+
+/// How a chat service says that it is.
+///
+/// ```
+/// use connector::ServiceState;
+///
+/// assert_eq!(ServiceState::Refused.as_str(), "refused");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It works.
+    Up,
+    /// It does not work now.
+    Down,
+    /// It is refused by the service behind it, such as for wrong credentials.
+    Refused,
+}
+
+impl ServiceState {
+    /// The word of the protocol, for logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Refused => "refused",
         }
     }
 }

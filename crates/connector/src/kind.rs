@@ -20,9 +20,81 @@ pub trait Kind: Send + Sync {
     /// The value of `type`.
     fn name(&self) -> &'static str;
 
+    /// What people and programs are told about it. `tidegate connector show`, the table of its
+    /// settings in the documentation and the JSON Schema are made from this.
+    fn description(&self) -> Description;
+
     /// Reads the settings. Asks for every key, so that all problems are reported at once. Returns
     /// `None` if a key is missing or wrong.
     fn settings(&self, keys: &dyn Keys) -> Option<Arc<dyn Settings>>;
+}
+
+/// What people and programs are told about a kind of connector.
+///
+/// ```
+/// use connector::Kind;
+/// use connector::http::HttpKind;
+///
+/// let described = HttpKind.description();
+/// let url = described.settings.iter().find(|setting| setting.key == "url").expect("it has a URL");
+/// assert_eq!(url.default, None, "it must be written");
+/// assert_eq!(url.example, "\"http://127.0.0.1:9000\"");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// One sentence that says which chat services it is for.
+    pub summary: &'static str,
+    /// The page of the documentation, from the root of the repository.
+    pub page: &'static str,
+    /// The keys of `[integration.connector]` except `type`, in the order of the documentation.
+    pub settings: &'static [Setting],
+    /// What the chat service can do if no setting says otherwise.
+    pub capabilities: Capabilities,
+    /// What it cannot do, or only up to a figure: one sentence each.
+    pub limits: Vec<String>,
+    /// The chat services and programs that its tests use.
+    pub tested_with: &'static [&'static str],
+}
+
+/// One key of `[integration.connector]`.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// Which values it takes.
+    pub value: SettingValue,
+    /// What counts if it is not written, as in TOML.
+    pub default: Option<SettingDefault>,
+    /// What it means, in sentences. Code is in backticks.
+    pub meaning: &'static str,
+    /// A value to start from, as in TOML.
+    pub example: &'static str,
+}
+
+/// What counts if a key is not written. A key without this is required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingDefault {
+    /// This value, as in TOML.
+    Is(&'static str),
+    /// Nothing: no limit, for example.
+    Nothing,
+}
+
+/// Which values a key takes: each is read by the method of [`Keys`] with the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// A text that is not empty.
+    Text,
+    /// A secret, or two while one replaces the other.
+    Secrets,
+    /// A list of texts.
+    List,
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Count(RangeInclusive<usize>),
+    /// A duration such as `"1m30s"`.
+    Duration(RangeInclusive<Duration>),
 }
 
 /// What `[integration.connector]` says, once it has been read. Its `Debug` shows no secret.

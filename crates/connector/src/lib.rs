@@ -9,8 +9,10 @@
 
 mod call;
 mod capabilities;
+mod capability_keys;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod content;
 mod departure;
 mod event;
 mod event_source;
@@ -18,16 +20,27 @@ pub mod http;
 mod kind;
 pub mod protocol;
 pub mod registry;
+#[cfg(feature = "suite")]
+pub mod suite;
+pub mod websocket;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use conversation::{AttemptOutcome, ConversationId, OpenOutcome};
 
-pub use call::{Customer, Forward, Open, Refusal, Typing};
+pub use call::{Customer, Forward, Open, Refusal, Sender, SenderKind, Typing, Unavailable};
 pub use capabilities::{Capabilities, ContentKinds, MediaRange, NotAMediaRange};
+pub use content::{Fallback, Rendered};
 pub use departure::{Departure, Obstacle};
-pub use event::{Event, IncomingEvent};
+pub use event::{EarlierMessage, Event, IncomingEvent, ServiceState};
 pub use event_source::{EventSource, EventsRefused};
-pub use kind::{BuildParts, Built, Keys, Kind, Read, Settings};
+use websocket::Sockets;
+
+pub use kind::{
+    BuildParts, Built, Description, Keys, Kind, Read, Setting, SettingDefault, SettingValue,
+    Settings,
+};
 
 /// A chat service, as the gateway sees it.
 ///
@@ -121,6 +134,12 @@ pub trait Connector: Send + Sync + 'static {
     /// * Another [`CheckError`] if an answer comes that a chat service in working order does not
     ///   give.
     async fn check(&self) -> Result<String, CheckError>;
+
+    /// The sockets that its chat service opens to the gateway. `None`, the default, if it opens
+    /// none: the gateway then refuses requests for one.
+    fn sockets(&self) -> Option<&Arc<Sockets>> {
+        None
+    }
 }
 
 /// A kind of call about a conversation, for logs and metrics.

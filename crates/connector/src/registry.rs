@@ -2,6 +2,7 @@
 
 use crate::Kind;
 use crate::http::HttpKind;
+use crate::websocket::WebSocketKind;
 
 /// All kinds, by the value of `type` in `[integration.connector]`.
-pub const KINDS: &[&dyn Kind] = &[&HttpKind];
+pub const KINDS: &[&dyn Kind] = &[&HttpKind, &WebSocketKind];

@@ -12,15 +12,15 @@ use crate::state::{Conversation, Opening, Session, later};
 use crate::turn::Turn;
 use crate::{OpenOutcome, Reason, ReasonCode, SessionId};
 
-/// How long the gateway waits before it asks again, after the chat service has first said that its
-/// handshake goes on. Most handshakes take less. It is short against the hold, so a service that
-/// crashed meanwhile is asked again in time.
+/// How long the gateway waits before it asks again, after the chat service has answered for the
+/// first time that the handshake is in progress. Most handshakes take less. It is short compared
+/// with the hold limit, so a service that crashed meanwhile is asked again in time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// The same after each later time that the service says so.
+/// The same after each later such answer.
 const ASK_AGAIN_LATER: Duration = Duration::from_secs(10);
 
 impl Conversation {
-    /// Why there is no session, as far as known; written as the end of a sentence.
+    /// Why there is no session, as far as it is known. The text is the end of a sentence.
     pub(crate) fn why_no_session(&self) -> Option<String> {
         match (&self.session, &self.trouble) {
             (_, Some(last)) => Some(format!("the last try: {}", last.message)),
@@ -51,12 +51,12 @@ impl Turn<'_> {
         }
     }
 
-    /// Asks for a session, unless there is one or the chat service is being left alone for a while.
+    /// Requests a session, unless there is one or the chat service is not to be called yet.
     pub(crate) fn start_handshake(&mut self) {
         let paused = self.conversation.reopen_at.is_some_and(|at| at > self.now);
         if self.conversation.session == Session::Closed && !paused {
             // The handshake is given up at the earliest deadline of the waiting messages, in the
-            // step that fails that message.
+            // step that also fails that message.
             let waiting = self
                 .conversation
                 .waiting
@@ -73,7 +73,7 @@ impl Turn<'_> {
         self.effect(Effect::Open { attempt, tries: self.tries() });
     }
 
-    /// The call is over.
+    /// Handles the end of a call that requests a session.
     pub(crate) fn open_ended(&mut self, attempt: u32, outcome: OpenOutcome) {
         if attempt <= self.conversation.abandoned {
             return self.abandoned_open_ended(&outcome);
@@ -81,8 +81,8 @@ impl Turn<'_> {
         let ours = matches!(self.conversation.session,
             Session::Opening { attempt: a, phase: Opening::Calling, .. } if a == attempt);
         match outcome {
-            // A session is welcome even if its call was given up: it is the chat service's latest
-            // word.
+            // A session is used even if its call was given up, because it is the chat service's
+            // latest answer.
             OpenOutcome::Opened(session) if ours || !self.has_session() => {
                 self.session_opened(session);
             }
@@ -110,9 +110,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends a call that was made for a customer who left while it was under way. Its session is
-    /// never used. The session is closed again, unless another handshake has begun that the chat
-    /// service could confuse it with.
+    /// Handles the end of a call that was made for a customer who left meanwhile. Its session is
+    /// never used. The session is closed again, unless another handshake has begun, with which the
+    /// chat service could confuse it.
     fn abandoned_open_ended(&mut self, outcome: &OpenOutcome) {
         if matches!(outcome, OpenOutcome::Opened(_)) && self.conversation.session == Session::Closed
         {
@@ -121,7 +121,7 @@ impl Turn<'_> {
         self.ignore(Ignored::StaleAnswer);
     }
 
-    /// The chat service says that there is a session, asked for or not.
+    /// The chat service says that there is a session, requested or not.
     pub(crate) fn session_opened(&mut self, session: SessionId) {
         if self.conversation.session == (Session::Open { id: session.clone() }) {
             self.ignore(Ignored::StrayedSession);
@@ -142,20 +142,20 @@ impl Turn<'_> {
         }
     }
 
-    /// Without a session the agent would talk to no one, so the chat ends at Genesys too.
+    /// Nobody would read the agent's messages without a session, so the chat ends at Genesys too.
     fn refused(&mut self, reason: Reason) {
         self.record(Record::SessionRefused { reason: reason.clone() });
         self.fail_held(&reason);
         self.customer_left(reason);
     }
 
-    /// Fails what waits for a session that will not come. A message whose attempt is still open is
-    /// not among them: its outcome decides.
+    /// Fails the messages that wait for a session which will not come. It does not fail a message
+    /// whose attempt is still open: the outcome of that attempt decides.
     fn fail_held(&mut self, reason: &Reason) {
         let held: Vec<_> =
             self.conversation.waiting.iter().map(|waiting| waiting.message.clone()).collect();
         for message in held {
-            // An earlier failure may already have taken it along (`fail-rest`).
+            // An earlier failure may have failed this message too (`fail-rest`).
             if self.conversation.waiting.iter().any(|waiting| waiting.message == message) {
                 self.fail(message, reason.clone());
             }
@@ -183,8 +183,8 @@ impl Turn<'_> {
         self.customer_left(reason);
     }
 
-    /// The chat service says by an event that it lost the session; a handshake that it has promised
-    /// to finish is lost with it.
+    /// The chat service says by an event that it lost the session. A handshake that it has promised
+    /// to finish is then lost too.
     pub(crate) fn session_lost(&mut self, session: Option<&SessionId>) {
         match &self.conversation.session {
             Session::Open { id } if session.is_none_or(|session| session == id) => {
@@ -203,9 +203,10 @@ impl Turn<'_> {
         }
     }
 
-    /// The session is gone and the customer is still there, so another session is needed: at once
-    /// the first time. A service that loses one session after another is left alone longer each
-    /// time before the next handshake. The pause always leaves enough time for that handshake.
+    /// The session is gone and the customer is still there, so another session is needed. The first
+    /// time, the handshake starts at once. If the service loses one session after another, the
+    /// pause before the next handshake grows. It is at most half of the hold limit, which leaves
+    /// enough time for that handshake.
     pub(crate) fn session_gone(&mut self, cause: ClosedBy) {
         let pause = match (&self.conversation.session, self.conversation.losses) {
             (Session::Open { id }, losses @ 1..) => {
@@ -214,7 +215,8 @@ impl Turn<'_> {
             }
             _ => Duration::ZERO,
         };
-        // If the agent's side has ended the chat, only messages that still wait need a session.
+        // If the agent's side has ended the chat, a session is needed only for messages that still
+        // wait.
         let reopen_at = Some(later(self.now, pause)).filter(|_| !self.conversation.ending);
         self.close_session(cause, reopen_at, None);
     }
@@ -243,8 +245,8 @@ impl Turn<'_> {
         }
     }
 
-    /// After a crash the answer to an open call is lost, so it is made again. A handshake that the
-    /// chat service has promised to finish goes on.
+    /// After a crash the answer to an open call is lost, so the call is made again. A handshake
+    /// that the chat service has promised to finish continues.
     pub(crate) fn recover_handshake(&mut self) {
         match self.conversation.session {
             Session::Opening { until, phase: Opening::Calling, .. } if until > self.now => {
@@ -254,9 +256,9 @@ impl Turn<'_> {
         }
     }
 
-    /// One of Genesys's conversations has ended: the session closes after the last message has
-    /// gone. It stays if the customer has written since: their words begin the next conversation,
-    /// or resume this one.
+    /// One of Genesys's conversations has ended. The session is closed after the last message has
+    /// gone. It stays open if the customer has written since, because their message begins the next
+    /// conversation, or resumes this one.
     pub(crate) fn genesys_ended(&mut self, id: &str) {
         let conversation = &*self.conversation;
         let ours = conversation.genesys.as_deref() == Some(id);
@@ -280,8 +282,7 @@ impl Turn<'_> {
 
     fn pause_of_handshake(&self) -> Duration {
         match self.conversation.session {
-            // `until` differs from conversation to conversation by chance, which is all that a
-            // jitter needs.
+            // `until` differs between conversations by chance, which is enough to seed the jitter.
             Session::Opening { until, tries, .. } => {
                 self.policy.delivery.pause(&until.as_millisecond().to_be_bytes(), tries)
             }

@@ -1,9 +1,11 @@
-//! The invariants, checked on a history of records.
+//! Checks the invariants on a history of records.
 //!
-//! It shares no code with the machine that writes the records, so it cannot repeat that machine's
-//! mistakes. In particular, it does not take a message's place in the order from the machine's
+//! It shares no code with the state machine that writes the records, so it cannot repeat that
+//! machine's mistakes. In particular, it does not take a message's place in the order from the
 //! record: the caller says what Genesys wrote ([`History::wrote`]). `tidegate audit`, the property
 //! tests and the simulation use it.
+
+mod offers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -11,18 +13,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::offers::Offers;
 use crate::invariant::Invariant;
 use crate::owed::{Fate, Owed, PostResult};
 use crate::record::Record;
 use crate::{AttemptOutcome, MessageId, Report, SessionId, TellOutcome};
 
-/// How late a forward may be (I8).
+/// How long after its deadline an attempt may start (I8).
 const SLACK: Duration = Duration::from_secs(1);
 
 /// An invariant that a history breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which one. [`Invariant::OneOwner`] also stands for a record that makes no sense.
+    /// The invariant. [`Invariant::OneOwner`] also stands for a record that makes no sense.
     pub invariant: Invariant,
     /// The journal's sequence number of the record that breaks it.
     pub seq: u64,
@@ -52,7 +55,7 @@ pub enum Written {
     NoTime,
 }
 
-/// Reads the records of one conversation in order and notes every breach.
+/// Reads the records of one conversation in order, and collects every breach.
 #[derive(Debug, Default)]
 pub struct History {
     /// The beginning was pruned, so records about unknown messages are normal.
@@ -63,23 +66,23 @@ pub struct History {
     written: HashMap<MessageId, Written>,
     /// The greatest time of an accepted message so far.
     latest: Option<Timestamp>,
-    /// Messages that may be forwarded, in the required order. Messages whose time is unknown are
-    /// left out.
+    /// Messages that may be forwarded, in the required order, without those whose time is unknown.
     queue: BTreeSet<(Timestamp, u64, MessageId)>,
     attempt: Option<(MessageId, u32, SessionId)>,
     session: Option<SessionId>,
     inbound: VecDeque<MessageId>,
     inbound_open: Option<MessageId>,
     inbound_seen: BTreeSet<MessageId>,
-    /// Customers' messages that Genesys will never have.
-    refused: BTreeSet<MessageId>,
-    /// The refused messages that the chat service has not been told of yet, each with the last call
-    /// about it.
+    /// Customers' messages that Genesys will never accept.
+    refused: BTreeMap<MessageId, Timestamp>,
+    /// The refused messages that the chat service has not been told about yet, each with the number
+    /// of the last call about it.
     untold: BTreeMap<MessageId, u32>,
-    /// The refused message that the chat service is being told of now.
+    /// The refused message with an open call about it.
     telling: Option<MessageId>,
-    /// How many refused messages the chat service will never be told of.
-    never_told: u64,
+    /// The refused messages that the chat service will never be told about.
+    never_told: BTreeSet<MessageId>,
+    offers: Offers,
     breaches: Vec<Breach>,
 }
 
@@ -91,7 +94,7 @@ struct Life {
     give_up: Timestamp,
     attempts: u32,
     retry_at: Option<Timestamp>,
-    /// Until when the chat service asked to be left alone.
+    /// Until when the chat service asked not to be called.
     asked_until: Option<Timestamp>,
     /// The customer has left since it was accepted.
     left: bool,
@@ -102,7 +105,7 @@ struct Life {
     final_receipts: u32,
 }
 
-/// What is known about a message when another attempt for it starts.
+/// What is known about a message when an attempt for it starts.
 struct Before {
     attempts: u32,
     fate: Option<Fate>,
@@ -113,7 +116,7 @@ struct Before {
 }
 
 impl Before {
-    /// The invariants that an attempt breaks which starts now.
+    /// The invariants that an attempt breaks if it starts at `at`.
     fn breaches(&self, at: Timestamp, attempt: u32) -> Vec<(Invariant, String)> {
         let Self { attempts, fate, left, too_early, give_up } = self;
         let mut found = Vec::new();
@@ -158,8 +161,8 @@ impl History {
         Self { pruned: true, ..Self::default() }
     }
 
-    /// Says what Genesys wrote as a message's time. Call it before reading the record that accepts
-    /// the message. The order of a message is not judged without it.
+    /// Says what Genesys wrote as a message's time. Call it before [`Self::read`] gets the record
+    /// that accepts the message. Otherwise the order of the message is not checked.
     pub fn wrote(&mut self, message: &MessageId, written: Written) {
         self.written.insert(message.clone(), written);
     }
@@ -170,6 +173,11 @@ impl History {
             self.breach(Invariant::OneOwner, seq, None, format!("follows seq {}", self.seq));
         }
         self.seq = seq;
+        for (invariant, what) in self.offers.read(at, record) {
+            if !self.pruned {
+                self.breach(invariant, seq, record.message(), what);
+            }
+        }
         match record {
             Record::Accepted { message, give_up, .. } => self.accepted(message, *give_up),
             Record::AttemptStarted { message, attempt, session } => {
@@ -200,13 +208,12 @@ impl History {
             Record::ReceiptDone { message, last, result } => self.receipt(message, *last, result),
             Record::SessionOpened { session } => {
                 self.session = Some(session.clone());
-                // A pause of our own choosing ends with the old session.
+                // A new session ends the pauses that the gateway chose itself.
                 self.messages.values_mut().for_each(|life| life.retry_at = life.asked_until);
             }
             Record::SessionClosed { reason, .. } => {
                 self.session = None;
-                // Older versions gave no reason, and sent messages that had waited for this session
-                // in the next one.
+                // Older versions gave no reason, and sent the waiting messages in the next session.
                 self.messages
                     .values_mut()
                     .for_each(|life| life.left |= reason.is_some() && life.fate.is_none());
@@ -223,10 +230,10 @@ impl History {
                 }
                 self.inbound.push_back(message.clone());
             }
-            Record::InboundReleased { message } => self.inbound_released(message),
+            Record::InboundReleased { message, .. } => self.inbound_released(message),
             Record::InboundDone { message, result } => {
                 if !result.is_posted() {
-                    self.refused.insert(message.clone());
+                    self.refused.insert(message.clone(), at);
                 }
                 if self.inbound_open.as_ref() == Some(message) {
                     self.inbound_open = None;
@@ -239,7 +246,7 @@ impl History {
                     );
                 }
             }
-            Record::PostFailed { owed: Owed::Inbound { message }, .. } => {
+            Record::PostFailed { owed: Owed::Inbound { message, .. }, .. } => {
                 if self.inbound_open.as_ref() != Some(message) && !self.pruned {
                     self.breach(
                         Invariant::OneOwner,
@@ -249,8 +256,12 @@ impl History {
                     );
                 }
             }
+            Record::InboundRetried { message, died, .. } => self.inbound_retried(message, *died),
+            Record::InboundDiscarded { message, died, .. } => {
+                self.leave_dead_letters(message, *died, "is discarded");
+            }
             Record::RefusalDue { message, .. } => {
-                if !self.refused.contains(message) && !self.pruned {
+                if !self.refused.contains_key(message) && !self.pruned {
                     self.breach(
                         Invariant::OneOwner,
                         seq,
@@ -283,7 +294,9 @@ impl History {
                 }
                 if retry_at.is_none() {
                     self.untold.remove(message);
-                    self.never_told += u64::from(*outcome != TellOutcome::Heard);
+                    if *outcome != TellOutcome::Heard {
+                        self.never_told.insert(message.clone());
+                    }
                 }
             }
             Record::DisconnectDue { .. } => {
@@ -299,6 +312,7 @@ impl History {
             | Record::HandshakeFailed { .. }
             | Record::Paused
             | Record::Resumed
+            | Record::Offered { .. }
             | Record::GenesysConversation { .. }
             | Record::NoticeDue { .. }
             | Record::NoticeDone { .. }
@@ -306,6 +320,30 @@ impl History {
             | Record::PostFailed { .. }
             | Record::DisconnectDone { .. }
             | Record::Ending => {}
+        }
+    }
+
+    /// The message takes its place behind those that wait, and the chat service need not be told
+    /// any more.
+    fn inbound_retried(&mut self, message: &MessageId, died: Timestamp) {
+        self.leave_dead_letters(message, died, "is posted again");
+        self.never_told.remove(message);
+        self.untold.remove(message);
+        self.telling.take_if(|telling| telling == message);
+        self.inbound.push_back(message.clone());
+    }
+
+    /// An action on a dead letter ends it. `died` says which of its deaths the action is about.
+    fn leave_dead_letters(&mut self, message: &MessageId, died: Timestamp, what: &str) {
+        let why = match self.refused.remove(message) {
+            // Stores keep milliseconds.
+            Some(since) if since.as_millisecond() == died.as_millisecond() => return,
+            Some(_) => "because of an action on an earlier dead letter",
+            None => "and was no dead letter",
+        };
+        if !self.pruned {
+            let what = format!("{what}, {why}");
+            self.breach(Invariant::NoSecondEffect, self.seq, Some(message), what);
         }
     }
 
@@ -350,19 +388,19 @@ impl History {
         self.messages.iter().filter(move |(_, life)| owed(life)).map(|(message, _)| message)
     }
 
-    /// Customers' messages that Genesys will never have and that the chat service has not been told
-    /// of.
+    /// Customers' messages that Genesys will never accept and that the chat service has not been
+    /// told about. It is told about those too that an operator has discarded.
     pub fn untold(&self) -> impl Iterator<Item = &MessageId> {
         self.untold.keys()
     }
 
-    /// How many refused messages the chat service will never be told of. It did not answer for a
-    /// day, too many waited, or the message is gone.
-    pub fn never_told(&self) -> u64 {
-        self.never_told
+    /// The refused messages that the chat service will never be told about, unless a retry makes it
+    /// unnecessary. It did not answer for a day, too many waited, or the call can never be made.
+    pub fn never_told(&self) -> impl Iterator<Item = &MessageId> {
+        self.never_told.iter()
     }
 
-    /// An agent's message's fate: `None` if it was never accepted, `Some(None)` if it is still
+    /// The fate of an agent's message: `None` if it was never accepted, `Some(None)` if it is still
     /// open.
     pub fn fate(&self, message: &MessageId) -> Option<Option<&Fate>> {
         self.messages.get(message).map(|life| life.fate.as_ref())
@@ -374,7 +412,7 @@ impl History {
     }
 
     /// How many accepted messages have an unknown place in the order, so that their order was not
-    /// judged.
+    /// checked.
     pub fn unjudged(&self) -> usize {
         self.messages.values().filter(|life| life.place.is_none()).count()
     }
@@ -586,6 +624,10 @@ impl History {
 
     fn inbound_released(&mut self, message: &MessageId) {
         let seq = self.seq;
+        if self.inbound_open.as_ref() == Some(message) {
+            // Its words go instead of the option that it names.
+            return;
+        }
         if let Some(open) = self.inbound_open.replace(message.clone()) {
             self.breach(
                 Invariant::InboundInOrder,

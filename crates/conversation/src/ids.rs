@@ -66,7 +66,7 @@ id! {
 impl ConversationId {
     /// The conversation of `customer` (Genesys's `channel.to.id`) at `integration`.
     ///
-    /// It is computed, not looked up, so that every node and every restart finds the same one.
+    /// It is computed, not looked up, so that every node finds the same one, also after a restart.
     pub fn of(integration: &IntegrationName, customer: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(integration.as_str());

@@ -1,5 +1,5 @@
-//! Customers' messages, and everything else that Genesys is owed: sent in order, one at a time,
-//! until Genesys takes it.
+//! Customers' messages, which go to Genesys in order, one at a time, and everything else that
+//! Genesys is owed.
 
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use crate::mutant::{self, Mutant};
 use crate::owed::{Owed, PostResult};
 use crate::policy::{CustomerLeft, HandshakeStart, InboundPolicy, NoticeKind};
 use crate::record::Record;
-use crate::state::{Conversation, Session, later};
+use crate::state::{Conversation, Session, WaitingInbound, later};
 use crate::turn::Turn;
 use crate::{MessageId, Reason, ReasonCode};
 
+/// How many counted tries to post an option may fail before Genesys gets the words.
+const MAX_TAP_TRIES: u32 = 3;
+
 impl Conversation {
-    /// Whether messages wait that only a session can help.
+    /// Whether agents' messages wait for a session.
     pub(crate) fn needs_session(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -24,13 +27,21 @@ impl Conversation {
 }
 
 impl Turn<'_> {
-    /// The customer wrote something.
-    pub(crate) fn accept_inbound(&mut self, message: MessageId) {
+    /// Accepts a customer's message. Its text may answer the open offer.
+    pub(crate) fn accept_inbound(
+        &mut self,
+        message: MessageId,
+        text: Option<&str>,
+        tap: Option<MessageId>,
+    ) {
         let hold = match self.policy.hold.inbound {
             InboundPolicy::Forward => Duration::ZERO,
             InboundPolicy::AfterHandshake => self.policy.hold.limit,
         };
-        self.record(Record::InboundAccepted { message, hold_until: later(self.now, hold) });
+        let answer =
+            text.and_then(|text| self.conversation.answered_by(text, self.now)).map(Box::new);
+        let hold_until = later(self.now, hold);
+        self.record(Record::InboundAccepted { message, hold_until, answer, tap });
         let wants_session = self.policy.hold.start == HandshakeStart::FirstInbound
             || self.policy.hold.inbound == InboundPolicy::AfterHandshake;
         if wants_session {
@@ -41,12 +52,16 @@ impl Turn<'_> {
     /// Releases the next customer's message, if no other is on its way.
     pub(crate) fn release_inbound(&mut self) {
         let Some(first) = self.conversation.next_inbound() else { return };
-        // A customer's words are never kept for a session that will not come (I11).
+        // A customer's message waits only while a handshake is in progress, never for a session
+        // that will not come (I11).
         let handshake = matches!(self.conversation.session, Session::Opening { .. });
         if !handshake || first.hold_until <= self.now {
-            let message = first.message.clone();
-            self.record(Record::InboundReleased { message: message.clone() });
-            self.effect(Effect::Post(Owed::Inbound { message }));
+            let WaitingInbound { message, answer, .. } = first.clone();
+            self.record(Record::InboundReleased {
+                message: message.clone(),
+                answer: answer.clone(),
+            });
+            self.effect(Effect::Post(Owed::Inbound { message, answer }));
         }
     }
 
@@ -65,8 +80,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends a customer's message. If Genesys will never have it, the store keeps it whole. The chat
-    /// service is then told, because only it can tell the customer.
+    /// Ends a customer's message. If Genesys will never accept it, the store keeps it as a dead
+    /// letter, and the chat service is told, because only it can tell the customer.
     fn inbound_ends(&mut self, message: MessageId, result: PostResult, code: ReasonCode) {
         let reason = match &result {
             PostResult::Posted { .. } => None,
@@ -78,9 +93,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Genesys did not take something this time, although it takes what others are owed. An item
-    /// that holds back the customer's next words is given up once `give_up_tries` such tries have
-    /// failed over `give_up_after`. Everything else waits as long as needed.
+    /// Genesys did not take an item this time, although it takes items of other customers. An item
+    /// that blocks the customer's next messages is given up once `give_up_tries` such tries have
+    /// failed over `give_up_after`. All other items stay owed as long as needed.
     pub(crate) fn post_failed(&mut self, owed: Owed, why: &str) {
         if !owed.holds_back_words() || !self.conversation.owes(|other| *other == owed) {
             return self.ignore(Ignored::StaleAnswer);
@@ -101,18 +116,30 @@ impl Turn<'_> {
         } else {
             tries
         };
+        if let Owed::Inbound { message, answer: Some(_) } = &owed
+            && tries >= MAX_TAP_TRIES.min(most)
+        {
+            return self.post_words(message.clone());
+        }
         if tries < most || self.now < later(since, after) || mutant::is(Mutant::PoisonBlocks) {
             return;
         }
         let why = format!("given up after {tries} tries, the last: {why}");
         let result = PostResult::Refused { why: why.chars().take(Reason::MAX_CHARS).collect() };
         match owed {
-            Owed::Inbound { message } => {
+            Owed::Inbound { message, .. } => {
                 self.inbound_ends(message, result, ReasonCode::ServerError);
             }
             Owed::Disconnect { .. } => self.record(Record::DisconnectDone { result }),
             Owed::Receipt { .. } | Owed::Notice { .. } => {}
         }
+    }
+
+    /// Posts a customer's words instead of the option that they name: that they name it is our
+    /// reading, and the words behind it wait.
+    fn post_words(&mut self, message: MessageId) {
+        self.record(Record::InboundReleased { message: message.clone(), answer: None });
+        self.effect(Effect::Post(Owed::Inbound { message, answer: None }));
     }
 
     pub(crate) fn learn_genesys_conversation(&mut self, genesys: Option<Box<str>>) {
@@ -150,7 +177,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The customer has left the chat, or was refused. If Genesys never heard of them, there is
+    /// The customer has left the chat, or was refused. If Genesys has never heard of them, there is
     /// nothing to end.
     pub(crate) fn customer_left(&mut self, reason: Reason) {
         let known = self.conversation.genesys.is_some() || self.conversation.has_words();
@@ -162,9 +189,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells Genesys that the customer has left, once it has their last words and the notes to the
-    /// agent. Anything sent after the disconnect would begin a conversation for a customer who is
-    /// gone.
+    /// Disconnects the customer at Genesys, once Genesys has their last message and the notices to
+    /// the agent. Anything sent after the disconnect would begin a conversation for a customer who
+    /// is gone.
     pub(crate) fn disconnect(&mut self) {
         let conversation = &*self.conversation;
         let told = conversation.owes(|owed| matches!(owed, Owed::Disconnect { .. }));

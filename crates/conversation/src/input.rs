@@ -9,59 +9,69 @@ use crate::owed::{Owed, PostResult};
 use crate::policy::NoticeKind;
 use crate::record::ClosedBy;
 use crate::{
-    AttemptOutcome, MessageId, OpenOutcome, Reason, Record, Report, SessionId, TellOutcome,
+    AttemptOutcome, DeadLetterAction, MessageId, Offer, OpenOutcome, Reason, Record, Report,
+    SessionId, TellOutcome,
 };
 
-/// Everything that can happen to a conversation. The inbox stores its serde form until it is
-/// handled.
+/// Everything that can happen to a conversation. The inbox stores its serde form until the
+/// conversation handles it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
     /// An agent, a bot or the agentless API wrote something.
     AgentMessage {
-        /// The message.
+        /// The message's id.
         message: MessageId,
         /// Genesys's `channel.time`, if it could be read.
         time: Option<Timestamp>,
-        /// When ingress took it.
+        /// When the gateway accepted it.
         received: Timestamp,
         /// Why the connector cannot carry the message, if it cannot.
         unsuited: Option<Reason>,
         /// Genesys's conversation id, if the webhook named it.
         genesys: Option<Box<str>>,
+        /// What the customer may choose from, if the message offers anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offer: Option<Box<Offer>>,
     },
     /// The agent types, or has stopped.
     AgentTyping {
-        /// Whether typing goes on.
+        /// `true` if the agent types, `false` if the agent has stopped.
         on: bool,
-        /// For how long.
+        /// How long to show it if no update follows.
         duration: Duration,
     },
     /// The customer wrote something.
     CustomerMessage {
-        /// The message.
+        /// The message's id.
         message: MessageId,
+        /// Its text, if it is short and all that the message has: it may be the answer to an offer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<Box<str>>,
+        /// The agent's message whose button it is, if it is a tap on one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tap: Option<MessageId>,
     },
     /// The customer types, or has stopped.
     CustomerTyping,
-    /// The call that asks for a session is over.
+    /// The call that requests a session has ended.
     OpenEnded {
-        /// Which attempt.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// What came of it.
+        /// The outcome.
         outcome: OpenOutcome,
     },
-    /// The chat service says that there is a session.
+    /// The chat service reports that there is a session.
     SessionOpened {
-        /// Which.
+        /// The chat service's id for the session.
         session: SessionId,
     },
-    /// The chat service says that there will be none.
+    /// The chat service reports that it refuses a session.
     SessionRefused {
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// The chat service says that the customer has left the chat.
+    /// The chat service reports that the customer has left the chat.
     SessionClosed {
         /// Which session ended, if the service says so.
         session: Option<SessionId>,
@@ -69,139 +79,160 @@ pub enum Input {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
-    /// The chat service says that it lost the session, for example in a restart. The customer is
+    /// The chat service reports that it lost the session, for example in a restart. The customer is
     /// still there.
     SessionLost {
         /// Which session, if the service says so.
         session: Option<SessionId>,
     },
-    /// An attempt is over.
+    /// An attempt to forward a message has ended.
     AttemptEnded {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Which attempt.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// What came of it.
+        /// The outcome.
         outcome: AttemptOutcome,
     },
-    /// The chat service reported what became of a message.
+    /// The chat service reports the fate of a message that it accepted.
     Reported {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What it said.
+        /// The report.
         report: Report,
     },
     /// A receipt reached Genesys, or never will.
     ReceiptDone {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Whether it was the final one.
+        /// Whether it was the final receipt.
         last: bool,
-        /// What Genesys said.
+        /// Genesys's answer.
         result: PostResult,
     },
     /// A customer's message reached Genesys, or never will.
     InboundDone {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What Genesys said.
+        /// Genesys's answer.
         result: PostResult,
         /// Genesys's conversation id, if the answer named it.
         genesys: Option<Box<str>>,
     },
-    /// Genesys did not take this, although it took what others were owed.
+    /// Genesys did not take this item, although it took items of other customers.
     PostFailed {
-        /// What.
+        /// The item that Genesys did not take.
         owed: Owed,
         /// Its answer, for people.
         why: Box<str>,
     },
-    /// The call that tells the chat service about a message that Genesys will never have is over.
+    /// The call has ended that tells the chat service about a message which Genesys will never
+    /// accept.
     RefusalTold {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Which call about it.
+        /// The number of the call about it, from 1.
         attempt: u32,
-        /// What came of it.
+        /// The outcome.
         outcome: TellOutcome,
     },
     /// A notice reached Genesys, or never will.
     NoticeDone {
-        /// About which message.
+        /// The id of the message that the notice is about.
         message: MessageId,
-        /// What.
+        /// The kind of notice.
         notice: NoticeKind,
-        /// What Genesys said.
+        /// Genesys's answer.
         result: PostResult,
     },
-    /// The customer's participant is disconnected, or never will be.
+    /// The disconnect of the customer's participant reached Genesys, or never will.
     DisconnectDone {
-        /// What Genesys said.
+        /// Genesys's answer.
         result: PostResult,
     },
     /// The agent's side ended the conversation at Genesys.
     GenesysEnded {
-        /// Which of Genesys's conversations.
+        /// Genesys's conversation id.
         id: Box<str>,
     },
     /// An operator ends the pause after a failure.
     Resume,
-    /// The conversation was loaded after a crash or a move. If a call was open, its outcome is
+    /// An operator acts on a customer's message that is a dead letter.
+    DeadLetter {
+        /// What they do about it.
+        action: DeadLetterAction,
+        /// The message's id.
+        message: MessageId,
+        /// When it became a dead letter.
+        died: Timestamp,
+        /// Who it is, for the journal.
+        by: Box<str>,
+    },
+    /// The conversation was loaded after a crash or a handover. If a call was open, its outcome is
     /// lost.
     Recovered,
     /// Time has passed.
     Tick,
 }
 
+impl Input {
+    /// Whether it puts a message of the customer into the queue for Genesys, or takes one out of
+    /// it. These wait in the inbox while many are in the queue, because Genesys gets them one at a
+    /// time.
+    pub fn is_customers(&self) -> bool {
+        matches!(self, Self::CustomerMessage { .. } | Self::DeadLetter { .. })
+    }
+}
+
 /// What the caller must do, once the records before it are durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Ask the chat service for a session; answer with [`Input::OpenEnded`].
+    /// Request a session from the chat service; answer with [`Input::OpenEnded`].
     Open {
-        /// Which call, counted over the conversation's life.
+        /// The number of the call, counted from 1 over the life of the conversation.
         attempt: u32,
-        /// Which try of this handshake, from 1. The chat service is told this number.
+        /// The number of the try within this handshake, from 1. The chat service gets this number.
         tries: u32,
     },
     /// Forward a message; answer with [`Input::AttemptEnded`].
     Forward {
         /// The message; also the idempotency key.
         message: MessageId,
-        /// Which attempt.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// Into which session.
+        /// The session to send it in.
         session: SessionId,
     },
     /// Show the customer that the agent types. Best effort.
     Typing {
-        /// Whether typing goes on.
+        /// `true` if the agent types, `false` if the agent has stopped.
         on: bool,
-        /// For how long.
+        /// How long to show it if no update follows.
         duration: Duration,
     },
     /// Close the session. Best effort.
     Close {
-        /// What ended it.
+        /// Why it ends.
         by: ClosedBy,
     },
     /// Show the agent that the customer types. Best effort.
     CustomerTyping,
-    /// Tell Genesys; answer with the input that ends it. The effect is repeated until then.
+    /// Post this to Genesys; answer with the input that ends it. The caller must retry until then,
+    /// also after a restart.
     Post(Owed),
     /// Tell the chat service that a customer's message will never reach Genesys; answer with
     /// [`Input::RefusalTold`].
     TellRefused {
         /// The customer's message.
         message: MessageId,
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// Which call about it.
+        /// The number of the call about it, from 1.
         attempt: u32,
     },
 }
 
-/// What one input led to: first the records, which must all be durable; then the effects, in this
-/// order.
+/// The result of one input. All records must be durable before the effects run, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Step {
     /// What to append to the journal in one transaction.
@@ -223,6 +254,8 @@ pub enum Ignored {
     StrayedSession,
     /// A typing event that the other side cannot see.
     Typing,
+    /// An operator has already acted on this dead letter.
+    RepeatedAction,
 }
 
 impl Ignored {
@@ -233,6 +266,7 @@ impl Ignored {
             Self::UselessReport => "useless_report",
             Self::StrayedSession => "strayed_session",
             Self::Typing => "typing",
+            Self::RepeatedAction => "repeated_action",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The invariants that Tidegate keeps, by their numbers in docs/invariants.md.
+//! The invariants that Tidegate keeps, with the numbers of docs/invariants.md.
 
 use std::fmt;
 

@@ -8,6 +8,10 @@
 //!
 //! Code here must not wait, read a clock, draw a random number, log, or know any wire format.
 
+#![warn(clippy::missing_errors_doc)]
+
+mod dead_letters;
+mod death;
 mod handshake;
 mod history;
 mod ids;
@@ -15,6 +19,7 @@ mod inbound;
 mod input;
 mod invariant;
 pub mod mutant;
+mod offer;
 mod outbound;
 mod outcome;
 mod owed;
@@ -22,13 +27,16 @@ mod policy;
 mod reason;
 mod record;
 mod refusals;
+mod standing;
 mod state;
 mod turn;
 
+pub use death::DeadLetterAction;
 pub use history::{Breach, History, Written};
 pub use ids::{ConversationId, IntegrationName, MessageId, SessionId};
 pub use input::{Effect, Ignored, Input, Step};
 pub use invariant::Invariant;
+pub use offer::{Answer, Choice, Offer, OptionKind};
 pub use outcome::{AttemptOutcome, MessageRef, OpenOutcome, Report, TellOutcome};
 pub use owed::{Fate, Owed, PostResult};
 pub use policy::{
@@ -37,15 +45,16 @@ pub use policy::{
 };
 pub use reason::{Reason, ReasonCode};
 pub use record::{ClosedBy, Record};
+pub use standing::Standing;
 pub use state::Conversation;
 
 /// The source of time. The only implementation that reads the machine's clock is in `gateway`.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now. Deadlines are compared with it.
     fn now(&self) -> jiff::Timestamp;
 
-    /// What the wall clock says, for telling people and other machines. It may be set at any time,
-    /// so no decision may depend on it.
+    /// What the wall clock says, for people and other machines. It may be set at any time, so no
+    /// decision may depend on it.
     fn wall(&self) -> jiff::Timestamp {
         self.now()
     }

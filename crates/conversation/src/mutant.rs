@@ -1,5 +1,5 @@
-//! Deliberate mistakes in the code, which the simulation must find. Without the feature `mutants`
-//! there are none: [`is`] is false at compile time.
+//! Deliberate mistakes in the code, which the simulation must find. Without the feature `mutants`,
+//! [`is`] is false at compile time.
 
 /// One mistake, named after what the code does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Mutant {
     LeaseUnchecked,
     /// Recovery forgets whether a call was under way when the process died.
     RecoveredForgotten,
-    /// An effect that was decided long ago, while the store was away, still runs.
+    /// An effect still runs although it was decided long ago, while the store was unavailable.
     LateCallsMade,
     /// A receipt that Genesys may already have is sent again without asking.
     DoubtForgotten,
@@ -18,7 +18,7 @@ pub enum Mutant {
     UnansweredIsNo,
     /// A customer's message that Genesys never takes is never given up.
     PoisonBlocks,
-    /// Tries that fail while Genesys takes no customer's words count towards giving up a customer's
+    /// Tries that fail while Genesys takes no customer's messages count towards giving up a
     /// message.
     OutageCounts,
     /// Each attempt has an idempotency key of its own.
@@ -34,30 +34,40 @@ pub enum Mutant {
     StaleMemory,
     /// An attempt is still made, although its message was settled before its bytes left.
     NotCalledOff,
-    /// A message on the fast path does not check whether others wait in the inbox.
+    /// The fast path does not check whether other messages wait in the inbox.
     FastPathOvertakes,
     /// The check whether a call may still be made runs before its connection exists, and not again
     /// before the first byte.
     LookBeforeConnect,
     /// An attempt may take the full attempt timeout, however little time its message has left.
     AttemptOutlivesMessage,
-    /// A message's place in the order is never later than its arrival by our own clock.
+    /// A message's time in the order is capped at its arrival by our own clock.
     OrderByOurClock,
-    /// Observations of leases on one server count on the server that takes its place.
+    /// Observations of leases on one server count on the server that replaces it.
     ObservationKept,
-    /// A lease that was given up is taken at once, on a server that may lack a later take.
+    /// A released lease is taken at once, even on a server that may lack a later take.
     FreeOnAnyServer,
     /// A customer who leaves before there is a session is not noticed.
     LeftIsIgnored,
     /// A message whose session is gone waits out a pause although there is another session.
     PauseAfterGone,
-    /// A handshake that does not end is never asked about.
+    /// The gateway never asks again about a handshake that does not end.
     PendingForever,
+    /// An offer that was answered can be answered again.
+    AnsweredTwice,
+    /// A new question does not replace the one before it.
+    OldQuestionStays,
+    /// An offer outlives the chat in which it was made.
+    OfferOutlivesChat,
+    /// Another option counts as chosen than the one that the customer named.
+    WrongOption,
+    /// An operator's action that comes again has a second effect.
+    ActionForgotten,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::EffectsBeforeDurable,
         Self::LeaseUnchecked,
         Self::RecoveredForgotten,
@@ -81,6 +91,11 @@ impl Mutant {
         Self::LeftIsIgnored,
         Self::PauseAfterGone,
         Self::PendingForever,
+        Self::AnsweredTwice,
+        Self::OldQuestionStays,
+        Self::OfferOutlivesChat,
+        Self::WrongOption,
+        Self::ActionForgotten,
     ];
 }
 
@@ -89,7 +104,7 @@ thread_local! {
     static MADE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Makes this mistake from now on, in this thread.
+/// Makes this mistake from now on, in this thread; with `None`, no mistake.
 #[cfg(feature = "mutants")]
 pub fn set(mutant: Option<Mutant>) {
     MADE.set(mutant);

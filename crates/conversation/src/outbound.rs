@@ -9,19 +9,23 @@ use crate::mutant::{self, Mutant};
 use crate::owed::{Fate, Owed};
 use crate::policy::{AfterFailure, NoticeKind, OnUnknown, SendReceipts};
 use crate::record::{ClosedBy, Record};
-use crate::state::{Conversation, OpenAttempt, Session, Waiting, later};
+use crate::state::{Conversation, KeptOffer, OpenAttempt, Session, Waiting, later};
 use crate::turn::Turn;
-use crate::{AttemptOutcome, MessageId, Reason, ReasonCode, Report};
+use crate::{AttemptOutcome, MessageId, Offer, Reason, ReasonCode, Report};
 
-/// At most this many messages wait in one conversation, with or without a session. Its state stays
-/// small enough to hold (I12).
+/// At most this many messages wait in one conversation, with or without a session. This limits its
+/// memory (I12).
 const MOST_WAITING: usize = 1_000;
 
-/// Why a message expired that was never tried.
+/// How many offers one conversation keeps with their options (I12). Answers to a further one reach
+/// Genesys as text.
+const MAX_OFFERS: usize = 5;
+
+/// The reason of a message that expired without an attempt.
 const BEHIND: &str = "its time ran out while it waited behind other messages for the chat service";
 
 impl Conversation {
-    /// Why a message has waited too long, including the last thing that went wrong.
+    /// Why a message has expired, with the last thing that went wrong.
     fn why_expired(&self, late: &Waiting) -> Reason {
         let expired = |what: &str, why: Option<String>| {
             let why = why.map_or(String::new(), |why| format!("; {why}"));
@@ -39,7 +43,7 @@ impl Conversation {
         let before = match (&self.attempt, self.waiting.front()) {
             (Some(open), _) => open.of.last.as_ref().map_or("no answer yet", |last| &last.message),
             (None, Some(Waiting { last: Some(last), .. })) => &last.message,
-            (None, _) if self.paused => {
+            (None, _) if self.is_held(late) => {
                 return expired(BEHIND, Some("a failure had paused the conversation".to_owned()));
             }
             (None, _) => return expired(BEHIND, None),
@@ -56,9 +60,10 @@ impl Turn<'_> {
         time: Option<Timestamp>,
         received: Timestamp,
         unsuited: Option<Reason>,
+        offer: Option<Box<Offer>>,
     ) {
-        // No message arrived later than now: a node whose clock is ahead gives no message more
-        // time.
+        // A message cannot have arrived later than now. So a node whose clock is ahead gives no
+        // message more time.
         let received = received.min(self.now);
         let waiting = self.conversation.waiting.len();
         let has_session = matches!(self.conversation.session, Session::Open { .. });
@@ -71,8 +76,8 @@ impl Turn<'_> {
             time.map_or(received, |time| time.min(received))
         } else {
             // The time that Genesys wrote, however far it is from our clock. The clocks of two
-            // nodes differ, and one machine's clock may be set. Only Genesys's clock says who wrote
-            // first.
+            // nodes differ, and a machine's clock may be set, so only Genesys's clock says which
+            // message was written first.
             time.unwrap_or_else(|| self.conversation.last_place())
         };
         self.record(Record::Accepted {
@@ -82,6 +87,13 @@ impl Turn<'_> {
             hold_until: later(received, self.policy.hold.limit),
             give_up: later(received, self.policy.delivery.give_up_after),
         });
+        if let Some(offer) = offer {
+            let kept = |offer: &&KeptOffer| !offer.offer.options.is_empty();
+            let has_room = self.conversation.offers.iter().filter(kept).count() < MAX_OFFERS;
+            let offer = Box::new(if has_room { offer.bounded() } else { Offer::default() });
+            let until = later(received, self.policy.answer_within);
+            self.record(Record::Offered { message: message.clone(), offer, until });
+        }
         if let Some(reason) = unsuited {
             self.fail(message, reason);
         } else if let Some(reason) = self.conversation.left.clone() {
@@ -91,21 +103,21 @@ impl Turn<'_> {
             let why = format!("{waiting} messages already wait for the customer's chat service");
             self.fail(message, Reason::new(ReasonCode::RateLimited, why));
         } else if !has_session && waiting == 0 && self.policy.notices.contains(&NoticeKind::Held) {
-            // One note for the whole hold, not one for each message in it.
+            // One notice for the whole hold, not one for each message in it.
             self.notice(message, NoticeKind::Held);
         }
     }
 
-    /// Takes the next message from the head of the queue, if it may go. No other function does so.
+    /// Forwards the message at the head of the queue, if it may go. No other function starts an
+    /// attempt.
     pub(crate) fn forward_next(&mut self) {
         let conversation = &*self.conversation;
-        let (Session::Open { id }, None, false) =
-            (&conversation.session, &conversation.attempt, conversation.paused)
-        else {
+        let (Session::Open { id }, None) = (&conversation.session, &conversation.attempt) else {
             return;
         };
-        let Some(head) = conversation.waiting.front() else { return };
-        // A message that waits for its retry holds up those behind it: this keeps the order (I3).
+        let head = conversation.waiting.front().filter(|head| !conversation.is_held(head));
+        let Some(head) = head else { return };
+        // A message that waits for its retry blocks those behind it. This keeps the order (I3).
         if head.retry_at.is_some_and(|at| at > self.now) {
             return;
         }
@@ -118,7 +130,7 @@ impl Turn<'_> {
         self.effect(Effect::Forward { message, attempt, session });
     }
 
-    /// An attempt is over, one way or another.
+    /// Handles the end of an attempt.
     pub(crate) fn attempt_ended(
         &mut self,
         message: &MessageId,
@@ -174,7 +186,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The chat service took the message, and may still say what became of it.
+    /// The chat service accepted the message, and may still report on it.
     fn taken(&mut self, of: &Waiting, outcome: AttemptOutcome) {
         let message = of.message.clone();
         self.end_attempt(of, outcome, None);
@@ -186,7 +198,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The message was not taken, and the customer left meanwhile: it is not sent again.
+    /// The message was not accepted, and the customer left meanwhile, so it is not sent again.
     fn end_last_attempt(&mut self, open: OpenAttempt, outcome: AttemptOutcome) {
         self.end_attempt(&open.of, outcome, None);
         if let Some(reason) = open.left {
@@ -199,8 +211,8 @@ impl Turn<'_> {
         self.record(Record::AttemptEnded { message, attempt, outcome, retry_at });
     }
 
-    /// The session that the message was sent into is gone. The message keeps its place, and goes as
-    /// soon as there is another session. A service that loses every session is left alone before
+    /// The session that the message was sent into is gone. The message keeps its place, and is sent
+    /// as soon as there is another session. If a service loses every session, the pause is before
     /// the handshake, not after it.
     fn lost_session(&mut self, open: OpenAttempt) {
         let late = mutant::is(Mutant::PauseAfterGone) && open.of.attempts > 1;
@@ -223,7 +235,7 @@ impl Turn<'_> {
         if retry_at < of.give_up {
             self.end_attempt(&of, outcome, Some(retry_at));
         } else {
-            // No further attempt would start in time, so the agent is told now.
+            // No further attempt would start in time, so the message fails now.
             self.end_attempt(&of, outcome, None);
             let reason = self.with_try_before(&of, reason);
             self.fail(of.message, reason);
@@ -246,7 +258,7 @@ impl Turn<'_> {
         self.policy.delivery.pause(of.message.as_str().as_bytes(), of.attempts)
     }
 
-    /// The chat service said what became of a message.
+    /// Handles a report of the chat service on a message.
     pub(crate) fn reported(&mut self, message: MessageId, report: Report) {
         let open = self.conversation.attempt.clone().filter(|open| open.of.message == message);
         let unreported =
@@ -265,18 +277,19 @@ impl Turn<'_> {
             Report::Delivered | Report::Read => AttemptOutcome::Delivered { service_id: None },
             Report::Failed { reason } => AttemptOutcome::Rejected { reason: reason.clone() },
         };
-        // The report may overtake the answer to the very call that it is about.
+        // The report may overtake the answer to the call that forwarded the message.
         if let Some(open) = open {
             self.end_attempt(&open.of, outcome, None);
         }
         match report {
             Report::Delivered | Report::Read => self.settle(message, Fate::Delivered),
-            // The chat service knows the outcome, so there is no doubt any more.
+            // The chat service knows the outcome, so the reason need not say that the message may
+            // have arrived.
             Report::Failed { reason } => self.fail_known(message, reason),
         }
     }
 
-    /// Fails what has waited too long.
+    /// Fails the messages whose deadlines have passed.
     pub(crate) fn expire_messages(&mut self) {
         let now = self.now;
         // A failure may change which messages have expired, so the search starts again after each.
@@ -289,9 +302,9 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends an attempt that has outlived its message (I8). Its call is over by then, unless a
-    /// connector ignores its time limit or the answer is on its way here. The outcome of the call
-    /// no longer matters.
+    /// Ends an attempt that has outlived its message (I8). By then its call has ended, unless the
+    /// connector ignores its time limit or the answer is still on its way here. The outcome of the
+    /// call no longer matters.
     pub(crate) fn expire_attempt(&mut self) {
         if self.conversation.attempt_deadline().is_none_or(|deadline| deadline > self.now) {
             return;
@@ -305,7 +318,7 @@ impl Turn<'_> {
         self.fail(open.of.message, reason);
     }
 
-    /// Settles messages that the chat service took and never reported on.
+    /// Settles messages as `Sent` that the chat service accepted and did not report on in time.
     pub(crate) fn expire_reports(&mut self) {
         while let Some(first) = self.conversation.unreported.front() {
             if later(first.since, self.policy.receipts.report_timeout) > self.now {
@@ -321,7 +334,7 @@ impl Turn<'_> {
         let Some(open) = self.conversation.attempt.clone() else { return };
         let reason = Reason::new(
             ReasonCode::GeneralError,
-            "the gateway stopped while the message was being forwarded",
+            "the node that was forwarding the message stopped, or lost the conversation",
         );
         self.attempt_ended(&open.of.message, open.of.attempts, AttemptOutcome::Unknown { reason });
     }
@@ -331,45 +344,38 @@ impl Turn<'_> {
     }
 
     fn fail_as(&mut self, message: MessageId, reason: Reason, notice: NoticeKind) {
-        let place = self.place_of(&message);
         let reason = self.with_doubt(&message, reason);
-        self.fail_at(place, message, reason, notice);
+        self.fail_at(message, reason, notice);
     }
 
-    /// Fails a message that the chat service said did not arrive, whatever was unknown before.
+    /// Fails a message of which the chat service said that it did not arrive, even if the outcome
+    /// of an earlier attempt is unknown.
     fn fail_known(&mut self, message: MessageId, reason: Reason) {
-        let place = self.place_of(&message);
-        self.fail_at(place, message, reason, NoticeKind::Failed);
+        self.fail_at(message, reason, NoticeKind::Failed);
     }
 
-    fn place_of(&self, message: &MessageId) -> Option<usize> {
-        self.conversation.waiting.iter().position(|waiting| waiting.message == *message)
-    }
-
-    fn fail_at(
-        &mut self,
-        place: Option<usize>,
-        message: MessageId,
-        reason: Reason,
-        notice: NoticeKind,
-    ) {
+    fn fail_at(&mut self, message: MessageId, reason: Reason, notice: NoticeKind) {
+        let place = self.conversation.place_of(&message);
         self.settle(message.clone(), Fate::Failed { reason });
         if self.policy.notices.contains(&notice) {
             self.notice(message, notice);
         }
+        // Only messages behind it are concerned. Messages ahead of it may still wait.
+        let waiting = &self.conversation.waiting;
+        let ahead = waiting.iter().take_while(|w| Some(w.place()) < place).count();
         match self.policy.delivery.after_failure {
             AfterFailure::Continue => {}
-            AfterFailure::FailRest => self.fail_rest(place.unwrap_or(0)),
+            AfterFailure::FailRest => self.fail_rest(ahead),
             AfterFailure::Pause => {
-                if !self.conversation.paused && !self.conversation.waiting.is_empty() {
+                if waiting.get(ahead).is_some_and(|next| !self.conversation.is_held(next)) {
                     self.record(Record::Paused);
                 }
             }
         }
     }
 
-    /// Why a message fails. The reason adds that the message may have arrived, if the outcome of
-    /// any attempt is unknown (I6).
+    /// Adds to a reason that the message may have arrived, if the outcome of any attempt is unknown
+    /// (I6).
     fn with_doubt(&self, message: &MessageId, reason: Reason) -> Reason {
         if self
             .conversation
@@ -383,8 +389,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Fails the messages at `place` and behind it. It has its own loop, because these failures
-    /// must fail nothing more.
+    /// Fails the messages at `place` and behind it. It does not call `fail`, because these failures
+    /// must not fail further messages.
     fn fail_rest(&mut self, place: usize) {
         let rest: Vec<_> =
             self.conversation.waiting.iter().skip(place).map(|w| w.message.clone()).collect();
@@ -410,7 +416,8 @@ impl Turn<'_> {
         if receipt {
             self.effect(Effect::Post(Owed::Receipt { message, fate: Some(fate) }));
         }
-        if self.conversation.paused && self.conversation.waiting.is_empty() {
+        let conversation = &*self.conversation;
+        if conversation.paused && !conversation.waiting.iter().any(|w| conversation.is_held(w)) {
             self.record(Record::Resumed);
         }
     }

@@ -1,5 +1,5 @@
-//! The outcome of a call to the chat service. Connectors answer with these types, and the machine
-//! decides what follows.
+//! The outcome of a call to the chat service. Connectors answer with these types, and the state
+//! machine decides what follows.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{MessageId, Reason, SessionId};
 
-/// What came of the call that asks for a session.
+/// The outcome of the call that requests a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenOutcome {
     /// The session is there.
     Opened(SessionId),
-    /// The handshake goes on; [`crate::Input::SessionOpened`] or [`crate::Input::SessionRefused`]
-    /// will tell.
+    /// The handshake is in progress. [`crate::Input::SessionOpened`] or
+    /// [`crate::Input::SessionRefused`] ends it.
     Pending,
-    /// The chat service will not talk to this customer.
+    /// The chat service refuses this customer.
     Refused(Reason),
-    /// The chat service does not accept the gateway's signature. There is no session, and nothing
-    /// was said about the customer.
+    /// The chat service does not accept the gateway's signature. There is no session, and the
+    /// service has not decided about the customer.
     Unauthorized(Reason),
-    /// It did not work this time.
+    /// The call failed this time.
     Retry {
         /// What went wrong.
         reason: Reason,
@@ -30,7 +30,7 @@ pub enum OpenOutcome {
     },
 }
 
-/// What came of one attempt to forward one message.
+/// The outcome of one attempt to forward one message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum AttemptOutcome {
@@ -40,7 +40,7 @@ pub enum AttemptOutcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         service_id: Option<Box<str>>,
     },
-    /// The chat service took the message; whether it reaches the customer is not known yet.
+    /// The chat service accepted the message. Whether it reaches the customer is not known yet.
     Accepted {
         /// What the chat service calls the message.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub enum AttemptOutcome {
         /// Its reason.
         reason: Reason,
     },
-    /// The session is gone; the message was not taken.
+    /// The session does not exist any more, and the chat service did not accept the message.
     SessionGone,
     /// The message was not taken this time: it was not sent, or the chat service said so.
     NotTaken {
@@ -61,20 +61,21 @@ pub enum AttemptOutcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         after: Option<Duration>,
     },
-    /// Bytes were sent, and no answer said what became of them.
+    /// Bytes were sent, and no answer says whether the message was accepted.
     Unknown {
         /// What went wrong.
         reason: Reason,
     },
 }
 
-/// What came of telling the chat service that Genesys will never have a customer's message.
+/// The outcome of a call that tells the chat service that Genesys will never accept a customer's
+/// message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum TellOutcome {
-    /// The service answered, so it was told, whatever it does with that.
+    /// The service answered, so it knows, whatever it does with that.
     Heard,
-    /// The service did not answer, or said that it cannot listen now.
+    /// The service did not answer, or answered that it cannot take the call now.
     Failed {
         /// What went wrong.
         why: Box<str>,
@@ -103,7 +104,7 @@ pub enum Report {
     },
 }
 
-/// Which message a chat service means.
+/// The message that a chat service means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MessageRef {
     /// By the gateway's id.

@@ -1,33 +1,36 @@
-//! What Genesys is owed about a conversation, and what it says to that. Inputs, records and the
-//! outbox all carry these types.
+//! What Genesys is owed about a conversation, and what it answers. Inputs, records and the outbox
+//! use these types.
 
 use serde::{Deserialize, Serialize};
 
 use crate::policy::NoticeKind;
-use crate::{MessageId, Reason};
+use crate::{Answer, MessageId, Reason};
 
-/// What Genesys is owed. Each item stays owed, across restarts, until Genesys takes it or refuses
-/// it for good.
+/// An item that Genesys is owed. It stays owed, also after a restart, until Genesys takes it or
+/// refuses it permanently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "owed", rename_all = "snake_case")]
 pub enum Owed {
     /// A receipt about an agent's message; ends with [`crate::Input::ReceiptDone`].
     Receipt {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What it says; `None` is the non-final `Sent`.
+        /// What the receipt says; `None` is the non-final `Sent`.
         fate: Option<Fate>,
     },
     /// A customer's message; ends with [`crate::Input::InboundDone`].
     Inbound {
-        /// The message.
+        /// The message's id.
         message: MessageId,
+        /// The option that it names, if it answers an offer. Genesys then gets the option.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Box<Answer>>,
     },
     /// A note to the agent; ends with [`crate::Input::NoticeDone`].
     Notice {
-        /// About which message.
+        /// The id of the message that the notice is about.
         message: MessageId,
-        /// What.
+        /// The kind of notice.
         notice: NoticeKind,
     },
     /// A request to disconnect the customer's participant; ends with
@@ -43,14 +46,14 @@ impl Owed {
     pub fn message(&self) -> Option<&MessageId> {
         match self {
             Self::Receipt { message, .. }
-            | Self::Inbound { message }
+            | Self::Inbound { message, .. }
             | Self::Notice { message, .. } => Some(message),
             Self::Disconnect { .. } => None,
         }
     }
 
-    /// Whether people wait for it: the agent waits for the customer's words, or for the news that a
-    /// message failed.
+    /// Whether people wait for it. The agent waits for the customer's messages, and for a receipt
+    /// that says Failed.
     pub fn is_urgent(&self) -> bool {
         match self {
             Self::Receipt { fate, .. } => fate.as_ref().is_some_and(Fate::is_failed),
@@ -76,37 +79,38 @@ impl Owed {
 
     /// Whether it is this message of the customer.
     pub(crate) fn is_inbound(&self, id: &MessageId) -> bool {
-        matches!(self, Self::Inbound { message } if message == id)
+        matches!(self, Self::Inbound { message, .. } if message == id)
     }
 
-    /// Whether the customer's next words wait for it.
+    /// Whether the customer's next messages must wait until Genesys has it.
     pub fn holds_back_words(&self) -> bool {
         matches!(self, Self::Inbound { .. } | Self::Disconnect { .. })
     }
 
-    /// What it is about. A newer item replaces an older one with the same key: a final receipt
+    /// Its key in the outbox. A newer item replaces an older one with the same key: a final receipt
     /// replaces the `Sent` before it.
     pub fn key(&self) -> String {
         match self {
             Self::Receipt { message, .. } => format!("receipt/{message}"),
-            Self::Inbound { message } => format!("inbound/{message}"),
+            Self::Inbound { message, .. } => format!("inbound/{message}"),
             Self::Notice { message, notice } => format!("notice/{notice:?}/{message}"),
             Self::Disconnect { .. } => "disconnect".to_owned(),
         }
     }
 }
 
-/// What became of an agent's message.
+/// The final outcome of an agent's message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", rename_all = "snake_case")]
 pub enum Fate {
-    /// The chat service said so.
+    /// The chat service said that it reached the customer, or, by policy, that it accepted the
+    /// message.
     Delivered,
-    /// The chat service took it and never said what became of it.
+    /// The chat service accepted it, and did not report on it in time.
     Sent,
-    /// It did not arrive, or the outcome is unknown and the policy counts that as a failure.
+    /// It did not arrive, or its outcome is unknown and no further attempt is made.
     Failed {
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
 }
@@ -118,17 +122,17 @@ impl Fate {
     }
 }
 
-/// What Genesys said to something that we posted.
+/// Genesys's answer to a post.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum PostResult {
-    /// It took it.
+    /// Genesys took the post.
     Posted {
         /// The id that Genesys gave, if it gives one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         genesys_id: Option<Box<str>>,
     },
-    /// It will never take it.
+    /// Genesys will never take it.
     Refused {
         /// Its answer, for people.
         why: Box<str>,

@@ -1,6 +1,6 @@
-//! What an operator may choose for a conversation: part 2 of the contract, as values.
+//! What an operator may choose for a conversation, as values.
 //!
-//! The configuration fills these; the machine only reads them.
+//! The configuration sets these values. The state machine only reads them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Every choice that concerns one conversation. [`Policy::default`] is the documented default.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// How messages wait for a session.
     pub hold: HoldPolicy,
@@ -23,9 +23,26 @@ pub struct Policy {
     pub inbound: InboundLimits,
     /// What to do when the customer has left.
     pub on_customer_left: CustomerLeft,
+    /// For how long a customer's text may answer what a message offers, from the message's arrival.
+    pub answer_within: Duration,
     /// Whether the chat service reports a message's outcome after it accepted it (declared by the
     /// connector).
     pub service_reports: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            hold: HoldPolicy::default(),
+            delivery: DeliveryPolicy::default(),
+            receipts: ReceiptPolicy::default(),
+            notices: BTreeSet::new(),
+            inbound: InboundLimits::default(),
+            on_customer_left: CustomerLeft::default(),
+            answer_within: Duration::from_hours(24),
+            service_reports: false,
+        }
+    }
 }
 
 /// How messages wait for a session.
@@ -53,12 +70,12 @@ impl Default for HoldPolicy {
 }
 
 /// When to give up a customer's message that Genesys never takes, although it takes those of other
-/// customers. Otherwise the words behind it would wait forever. Both bounds must be passed. Tries
-/// that fail while Genesys takes no customer's words do not count. So an outage loses nothing,
-/// however long it lasts.
+/// customers. Otherwise the messages behind it would wait forever. Both limits must be exceeded.
+/// Tries that fail while Genesys takes no customer's messages do not count, so an outage loses
+/// nothing, however long it lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboundLimits {
-    /// For how long it must have been tried, from the first try that counts.
+    /// How long it must have been tried, from the first try that counts.
     pub give_up_after: Duration,
     /// How many counted tries must have failed.
     pub give_up_tries: u32,
@@ -74,13 +91,13 @@ impl Default for InboundLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandshakeStart {
-    /// With the customer's first words, so that it is often done before the agent answers.
+    /// With the customer's first message, so that it often ends before the agent answers.
     FirstInbound,
     /// Only when an agent's message needs it.
     FirstOutbound,
 }
 
-/// When the customer's words go to Genesys.
+/// When the customer's messages go to Genesys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InboundPolicy {
@@ -97,7 +114,7 @@ pub struct DeliveryPolicy {
     pub give_up_after: Duration,
     /// The shortest pause before a retry.
     pub retry_initial: Duration,
-    /// The longest pause before a retry, if we choose the pause.
+    /// The longest pause before a retry, if the chat service does not ask for a longer one.
     pub retry_max: Duration,
     /// How long one attempt may take.
     pub timeout: Duration,
@@ -138,8 +155,8 @@ pub enum AfterFailure {
     Continue,
     /// They fail too.
     FailRest,
-    /// They wait until a session is opened again, an operator resumes the conversation, or their
-    /// time is up.
+    /// They wait until another session opens, an operator resumes the conversation, or their
+    /// deadline passes.
     Pause,
 }
 
@@ -170,7 +187,7 @@ impl Default for ReceiptPolicy {
 pub enum SendReceipts {
     /// One for each message.
     Final,
-    /// A `Sent` as well, as soon as it is true.
+    /// A `Sent` as well, as soon as the chat service has accepted the message.
     All,
     /// Only those that say Failed.
     Failures,
@@ -188,13 +205,13 @@ pub enum DeliveredOn {
     Reported,
 }
 
-/// What an agent can be told inside the conversation.
+/// The kinds of notices that an agent can get inside the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoticeKind {
     /// A message waits for the customer's chat session.
     Held,
-    /// A message's time ran out.
+    /// A message expired.
     Expired,
     /// A message failed for another reason.
     Failed,
@@ -226,7 +243,7 @@ impl DeliveryPolicy {
 }
 
 impl Policy {
-    /// Whether the chat service's acceptance is enough for a Delivered.
+    /// Whether a message that the chat service has accepted counts as delivered.
     pub(crate) fn acceptance_is_delivery(&self) -> bool {
         match self.receipts.delivered_on {
             DeliveredOn::Accepted => true,

@@ -1,4 +1,4 @@
-//! Why a message failed, in the words that Genesys understands.
+//! Why a message failed, with Genesys's reason codes.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The reason codes of Genesys's receipts: a closed list (SDK model `ConversationReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ReasonCode {
-    /// The message went out of date, for example because no handshake ended in time.
+    /// The message expired, for example because no handshake ended in time.
     MessageExpired,
     /// The chat service, or a limit of ours, throttled it.
     RateLimited,
@@ -34,7 +34,7 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
-    /// Every code, for tests that must leave none out.
+    /// Every code, in the order of the enum.
     pub const ALL: [Self; 12] = [
         Self::MessageExpired,
         Self::RateLimited,
@@ -86,7 +86,7 @@ impl fmt::Display for ReasonCode {
     }
 }
 
-/// Why a message failed: a code for Genesys, a sentence for people.
+/// Why a message failed: a code for Genesys, and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// One of the closed list.
@@ -108,8 +108,8 @@ impl Reason {
         Self { code, message: clean.map(|c| if c.is_control() { ' ' } else { c }).collect() }
     }
 
-    /// The word, if a sentence may quote it: a protocol word, such as a content type. Anything
-    /// longer, or with other characters, may be text that people wrote.
+    /// Returns the word if a sentence may quote it: if it looks like a protocol word, such as a
+    /// content type. A longer word, or one with other characters, may be text that people wrote.
     pub fn quotable(word: &str) -> Option<&str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '.' | '*');
         (1..=40).contains(&word.len()).then_some(word).filter(|word| word.chars().all(plain))

@@ -1,4 +1,4 @@
-//! Decisions, as the journal stores them.
+//! The decisions, as the journal stores them.
 //!
 //! Later versions read these records back. A kind is never renamed, and a field may only be added
 //! with a default.
@@ -8,98 +8,111 @@ use serde::{Deserialize, Serialize};
 
 use crate::owed::{Fate, Owed, PostResult};
 use crate::policy::NoticeKind;
-use crate::{AttemptOutcome, MessageId, Reason, Report, SessionId, TellOutcome};
+use crate::{Answer, AttemptOutcome, MessageId, Offer, Reason, Report, SessionId, TellOutcome};
 
 /// One decision about a conversation. The state is the sum of these and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
-    /// The gateway is responsible for an agent's message from here on.
+    /// The gateway accepts an agent's message, and is responsible for it from here on.
     Accepted {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Its place in the order: Genesys's `channel.time` exactly as written. If there was no
-        /// time to read, it is the greatest time accepted before it. No clock of ours affects it.
-        /// In records of earlier versions it is never later than `received`.
+        /// Its place in the order: Genesys's `channel.time` exactly as written. If Genesys wrote no
+        /// valid time, it is the greatest time of a message accepted before it. No clock of ours
+        /// affects it. In records of earlier versions it is never later than `received`.
         time: Timestamp,
-        /// When ingress took it.
+        /// When the gateway accepted it.
         received: Timestamp,
-        /// How long it may wait for a session.
+        /// Until when it may wait for a session.
         hold_until: Timestamp,
         /// When the last attempt may start.
         give_up: Timestamp,
     },
+    /// An agent's message offers the customer something to choose from. It follows the message's
+    /// `Accepted`.
+    Offered {
+        /// The message.
+        message: MessageId,
+        /// The options.
+        #[serde(flatten)]
+        offer: Box<Offer>,
+        /// How long an answer counts as one of the options.
+        until: Timestamp,
+    },
     /// An attempt is about to be made; no byte has left yet.
     AttemptStarted {
-        /// The message.
+        /// The message's id.
         message: MessageId,
         /// Counted from 1 for each message.
         attempt: u32,
         /// The session that it is sent into.
         session: SessionId,
     },
-    /// An attempt is over.
+    /// An attempt has ended.
     AttemptEnded {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Which attempt.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// What came of it.
+        /// The outcome.
         #[serde(flatten)]
         outcome: AttemptOutcome,
         /// When the next attempt may start, if there will be one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
-    /// The chat service reported; the report takes effect only if a [`Record::Settled`] follows.
+    /// The chat service reported on a message. The report takes effect only if a
+    /// [`Record::Settled`] follows.
     Reported {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What it said.
+        /// The report.
         #[serde(flatten)]
         report: Report,
     },
-    /// The fate of a message is decided; nothing changes it any more.
+    /// The fate of a message is decided. Nothing can change it any more.
     Settled {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What became of it.
+        /// The final outcome.
         #[serde(flatten)]
         fate: Fate,
-        /// Whether Genesys is to be told.
+        /// Whether Genesys gets a receipt.
         receipt: bool,
     },
-    /// Genesys is to be told that the chat service has the message (`receipts.send = "all"`).
+    /// Genesys must get a `Sent`, because the chat service has the message (`receipts.send =
+    /// "all"`).
     SentDue {
-        /// The message.
+        /// The message's id.
         message: MessageId,
     },
     /// Genesys has a receipt, or will never take it.
     ReceiptDone {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Whether it was the final one.
+        /// Whether it was the final receipt.
         last: bool,
-        /// What Genesys said.
+        /// Genesys's answer.
         #[serde(flatten)]
         result: PostResult,
     },
-    /// A session is being asked for.
+    /// The gateway is about to request a session.
     HandshakeStarted {
         /// Counted from 1 for each conversation.
         attempt: u32,
         /// When this handshake is given up.
         until: Timestamp,
     },
-    /// The chat service said that the handshake goes on.
+    /// The chat service answered that the handshake is in progress.
     HandshakePending {
-        /// Which attempt.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// When the service is asked again, if it says nothing until then.
+        /// When the gateway asks again, if nothing comes from the service before.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_at: Option<Timestamp>,
     },
-    /// The handshake did not work this time.
+    /// The handshake failed this time.
     HandshakeFailed {
         /// What went wrong.
         reason: Reason,
@@ -109,105 +122,134 @@ pub enum Record {
     },
     /// There is a session.
     SessionOpened {
-        /// Which.
+        /// The chat service's id for the session.
         session: SessionId,
     },
-    /// The chat service will not talk to this customer.
+    /// The chat service refuses this customer.
     SessionRefused {
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
     /// The session is gone.
     SessionClosed {
         /// What closed it.
         cause: ClosedBy,
-        /// How long waiting messages may wait for the next session.
+        /// Until when waiting messages may wait for the next session.
         hold_until: Timestamp,
         /// When the next handshake starts, if the gateway itself wants a new session.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reopen_at: Option<Timestamp>,
-        /// Why held messages fail, if the customer has left.
+        /// Why the held messages fail, if the customer has left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
-    /// A failed message stopped those behind it (`delivery.after_failure = "pause"`).
+    /// A failed message stops those behind it (`delivery.after_failure = "pause"`).
     Paused,
     /// The pause is over.
     Resumed,
-    /// A customer's message is to go to Genesys.
+    /// A customer's message must go to Genesys.
     InboundAccepted {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// How long it waits for a handshake that is under way.
+        /// Until when it waits for a handshake in progress.
         hold_until: Timestamp,
+        /// What it answers, if it names an option of the open offer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Box<Answer>>,
+        /// The agent's message whose button it is, if it is a tap on one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tap: Option<MessageId>,
     },
-    /// It is this message's turn.
+    /// It is this message's turn to go to Genesys, or Genesys gets its words instead of the option
+    /// that it named.
     InboundReleased {
-        /// The message.
+        /// The message's id.
         message: MessageId,
+        /// What it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Box<Answer>>,
     },
-    /// Genesys has it, or will never take it.
+    /// Genesys has the customer's message, or will never take it.
     InboundDone {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What Genesys said.
+        /// Genesys's answer.
         #[serde(flatten)]
         result: PostResult,
     },
-    /// Genesys did not take this, although it took what others were owed.
+    /// Genesys did not take this item, although it took items of other customers.
     PostFailed {
-        /// What.
+        /// The item that Genesys did not take.
         #[serde(flatten)]
         owed: Owed,
-        /// How many tries have failed like this.
+        /// How many such tries have failed.
         tries: u32,
         /// Its answer, for people.
         why: Box<str>,
     },
-    /// The chat service is to be told that Genesys will never have a customer's message.
+    /// The chat service must be told that Genesys will never accept a customer's message.
     RefusalDue {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// Why, in the words that the chat service gets.
+        /// The reason, as the chat service gets it.
         reason: Reason,
     },
     /// The chat service is about to be told; no byte has left yet.
     RefusalTelling {
-        /// The message.
+        /// The message's id.
         message: MessageId,
         /// Counted from 1 for each message.
         attempt: u32,
     },
-    /// The chat service was told, or was not.
+    /// The call that tells the chat service has ended.
     RefusalTold {
-        /// The message.
+        /// The message's id.
         message: MessageId,
-        /// What came of it.
+        /// The outcome.
         #[serde(flatten)]
         outcome: TellOutcome,
-        /// When the service is told again; if `None`, never.
+        /// When the gateway tells it again; if `None`, never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_at: Option<Timestamp>,
     },
-    /// What Genesys calls this conversation now.
+    /// An operator has a dead letter posted to Genesys again. It goes behind the customer's other
+    /// messages that wait.
+    InboundRetried {
+        /// The message's id.
+        message: MessageId,
+        /// When it had become a dead letter.
+        died: Timestamp,
+        /// Who did it.
+        by: Box<str>,
+    },
+    /// An operator has discarded a dead letter. It is not posted any more.
+    InboundDiscarded {
+        /// The message's id.
+        message: MessageId,
+        /// When it had become a dead letter.
+        died: Timestamp,
+        /// Who did it.
+        by: Box<str>,
+    },
+    /// Genesys uses another conversation id for this customer from now on.
     GenesysConversation {
         /// Genesys's conversation id.
         id: Box<str>,
     },
-    /// The agent is to be told something inside the conversation.
+    /// The agent must get a notice inside the conversation.
     NoticeDue {
-        /// About which message.
+        /// The id of the message that the notice is about.
         message: MessageId,
-        /// What.
+        /// The kind of notice.
         notice: NoticeKind,
     },
-    /// The agent was told, or cannot be.
+    /// Genesys has the notice, or will never take it.
     NoticeDone {
-        /// About which message.
+        /// The id of the message that the notice is about.
         message: MessageId,
-        /// What.
+        /// The kind of notice.
         notice: NoticeKind,
-        /// What Genesys said.
+        /// Genesys's answer.
         #[serde(flatten)]
         result: PostResult,
     },
@@ -218,18 +260,19 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
-    /// The customer left; Genesys is to be told.
+    /// The customer left, and Genesys must disconnect them.
     DisconnectDue {
         /// Genesys's conversation id.
         id: Box<str>,
     },
-    /// Genesys was told, or cannot be.
+    /// Genesys has the disconnect, or will never take it.
     DisconnectDone {
-        /// What Genesys said.
+        /// Genesys's answer.
         #[serde(flatten)]
         result: PostResult,
     },
-    /// The agent's side ended the conversation; the session is closed when nothing waits any more.
+    /// The agent's side ended the conversation. The session is closed once no message waits any
+    /// more.
     Ending,
 }
 
@@ -238,6 +281,7 @@ impl Record {
     pub fn message(&self) -> Option<&MessageId> {
         match self {
             Self::Accepted { message, .. }
+            | Self::Offered { message, .. }
             | Self::AttemptStarted { message, .. }
             | Self::AttemptEnded { message, .. }
             | Self::Reported { message, .. }
@@ -250,6 +294,8 @@ impl Record {
             | Self::RefusalDue { message, .. }
             | Self::RefusalTelling { message, .. }
             | Self::RefusalTold { message, .. }
+            | Self::InboundRetried { message, .. }
+            | Self::InboundDiscarded { message, .. }
             | Self::NoticeDue { message, .. }
             | Self::NoticeDone { message, .. } => Some(message),
             Self::PostFailed { owed, .. } => owed.message(),

@@ -1,7 +1,8 @@
-//! Tells the chat service about customers' messages that Genesys will never have. Only the service
-//! can tell the customer.
+//! Tells the chat service about customers' messages that Genesys will never accept, because only
+//! the service can tell the customer.
 //!
-//! Each stays pending, across restarts, until the chat service has been told or a day has passed.
+//! Each stays pending, also after a restart, until the chat service has been told or a day has
+//! passed.
 
 use std::time::Duration;
 
@@ -14,11 +15,10 @@ use crate::state::{Conversation, Telling, UntoldRefusal, later};
 use crate::turn::Turn;
 use crate::{MessageId, Reason};
 
-/// How long a chat service that does not answer is told about one message.
+/// How long the gateway tries to tell the chat service about one message.
 const TELL_FOR: Duration = Duration::from_hours(24);
-/// How long to wait before telling it again, indexed by the number of earlier failed calls. The
-/// last pause applies to all further calls. Each try adds to the journal, so failing tries must be
-/// few.
+/// The pause before the next call, indexed by the number of earlier failed calls. The last pause
+/// applies to all further calls. Each call adds records to the journal, so there must be few.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(10),
@@ -26,29 +26,30 @@ const PAUSES: [Duration; 5] = [
     Duration::from_mins(10),
     Duration::from_hours(1),
 ];
-/// How many may wait in one conversation (I12). The chat service is not told about the next one.
+/// How many refused messages may wait in one conversation (I12). The chat service is not told about
+/// further ones.
 pub(crate) const MAX_UNTOLD: usize = 100;
 
 impl Conversation {
-    /// Until when the chat service may be told about a message, if that call is open.
+    /// Until when the chat service may be told about a message, if this call about it is open.
     pub fn tell_until(&self, message: &MessageId, attempt: u32) -> Option<Timestamp> {
         let untold = self.untold.iter().find(|untold| untold.message == *message)?;
         let open = untold.phase == Telling::Calling && untold.attempts == attempt;
         open.then(|| later(untold.since, TELL_FOR))
     }
 
-    /// Customers' messages that Genesys will never have and that the chat service has not been told
-    /// about, oldest first.
+    /// Customers' messages that Genesys will never accept and that the chat service has not been
+    /// told about, oldest first.
     pub fn untold(&self) -> impl Iterator<Item = &MessageId> {
         self.untold.iter().map(|untold| &untold.message)
     }
 
-    /// Whether the chat service is being told now, so that a crash would lose the outcome.
+    /// Whether such a call is open, so that a crash would lose its outcome.
     pub(crate) fn is_telling(&self) -> bool {
         self.untold.iter().any(|untold| untold.phase == Telling::Calling)
     }
 
-    /// When the chat service is to be told next.
+    /// When the next such call is due.
     pub(crate) fn tell_at(&self) -> Option<Timestamp> {
         if self.is_telling() {
             return None;
@@ -67,7 +68,7 @@ impl UntoldRefusal {
 }
 
 impl Turn<'_> {
-    /// Genesys will never have a customer's message.
+    /// Genesys will never accept a customer's message, so the chat service must be told.
     pub(crate) fn refusal_due(&mut self, message: MessageId, reason: Reason) {
         let full = self.conversation.untold.len() >= MAX_UNTOLD;
         self.record(Record::RefusalDue { message: message.clone(), reason });
@@ -81,7 +82,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells about the first message that is due, one at a time.
+    /// Starts the call about the first message that is due, unless such a call is open.
     pub(crate) fn tell_next(&mut self) {
         if self.conversation.is_telling() {
             return;
@@ -95,7 +96,7 @@ impl Turn<'_> {
         self.effect(Effect::TellRefused { message, reason, attempt });
     }
 
-    /// The chat service has heard of it, or has not.
+    /// Handles the end of such a call.
     pub(crate) fn refusal_told(&mut self, message: MessageId, attempt: u32, outcome: TellOutcome) {
         let open =
             |untold: &&UntoldRefusal| untold.message == message && untold.phase == Telling::Calling;
@@ -114,8 +115,8 @@ impl Turn<'_> {
         self.record(Record::RefusalTold { message, outcome, retry_at });
     }
 
-    /// The outcome of the call that was under way is lost. It is made again: the chat service
-    /// recognizes the message by its id.
+    /// After a crash the outcome of an open call is lost, so the call is made again. The chat
+    /// service recognizes the message by its id.
     pub(crate) fn recover_telling(&mut self) {
         let Some(untold) =
             self.conversation.untold.iter().find(|untold| untold.phase == Telling::Calling)

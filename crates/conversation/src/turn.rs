@@ -1,8 +1,8 @@
-//! Handles one input: what it means, which deadlines have passed meanwhile, what comes next.
+//! Handles one input: what it means, which deadlines have passed, and what comes next.
 //!
-//! This is the entry point. Agents' messages are in `outbound`, sessions in `handshake`, customers'
-//! messages and everything Genesys is owed in `inbound`. What the chat service is told about those
-//! is in `refusals`.
+//! This is the entry point. `outbound` decides about agents' messages, `handshake` about sessions,
+//! and `inbound` about customers' messages and everything else that Genesys is owed. `refusals`
+//! tells the chat service about customers' messages that Genesys will never accept.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::policy::Policy;
 use crate::record::Record;
 use crate::state::{Conversation, Session};
 
-/// The state while one input is handled, and what it has led to so far.
+/// The state while one input is handled, and the step so far.
 pub(crate) struct Turn<'a> {
     pub(crate) conversation: &'a mut Conversation,
     pub(crate) policy: &'a Policy,
@@ -22,13 +22,14 @@ pub(crate) struct Turn<'a> {
 impl Conversation {
     /// Decides what follows from `input` at `now`.
     ///
-    /// It is total: an input that does not fit is ignored and named in [`Step::ignored`]. The
-    /// records must be durable before the first effect runs. If they cannot be made durable, the
-    /// caller must discard the state and replay it.
+    /// It accepts every input in every state: if an input does not fit, [`Step::ignored`] says why.
+    /// The records must be durable before the first effect runs. If they cannot be made durable,
+    /// the caller must discard the state and replay it.
     pub fn handle(&mut self, policy: &Policy, now: Timestamp, input: Input) -> Step {
         let mut turn = Turn { conversation: self, policy, now, step: Step::default() };
         turn.take(input);
-        // Deadlines first: an expired message fails before anything could forward it (I4, I8).
+        // Deadlines come first, so that an expired message fails before anything can forward it
+        // (I4, I8).
         turn.expire_attempt();
         turn.expire_messages();
         turn.expire_handshake();
@@ -46,11 +47,13 @@ impl Conversation {
 impl Turn<'_> {
     fn take(&mut self, input: Input) {
         match input {
-            Input::AgentMessage { message, time, received, unsuited, genesys } => {
+            Input::AgentMessage { message, time, received, unsuited, genesys, offer } => {
                 self.learn_genesys_conversation(genesys);
-                self.accept(message, time, received, unsuited);
+                self.accept(message, time, received, unsuited, offer);
             }
-            Input::CustomerMessage { message } => self.accept_inbound(message),
+            Input::CustomerMessage { message, text, tap } => {
+                self.accept_inbound(message, text.as_deref(), tap);
+            }
             Input::OpenEnded { attempt, outcome } => self.open_ended(attempt, outcome),
             Input::SessionOpened { session } => self.session_opened(session),
             Input::SessionRefused { reason } => self.session_refused(reason),
@@ -77,6 +80,9 @@ impl Turn<'_> {
             }
             Input::DisconnectDone { result } => self.disconnect_done(result),
             Input::GenesysEnded { id } => self.genesys_ended(&id),
+            Input::DeadLetter { action, message, died, by } => {
+                self.act_on_dead_letter(action, message, died, by);
+            }
             Input::Resume => {
                 if self.conversation.paused {
                     self.record(Record::Resumed);
@@ -101,7 +107,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Records a decision: from here on it is part of the state.
+    /// Adds a decision to the step, and applies it to the state.
     pub(crate) fn record(&mut self, record: Record) {
         self.conversation.apply(self.now, &record);
         self.step.records.push(record);

@@ -1,5 +1,5 @@
-//! What an attempt may cost its message: no more time than the message has, and never the truth
-//! about earlier attempts.
+//! An attempt takes no more time than its message has, and does not hide the reasons of earlier
+//! attempts.
 
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ impl Scene {
             received: self.now,
             unsuited: None,
             genesys: None,
+            offer: None,
         });
     }
 
@@ -66,7 +67,7 @@ impl Scene {
         self.take(Input::AttemptEnded { message: MessageId::new("a"), attempt, outcome })
     }
 
-    /// Time passes up to the next wake-up.
+    /// Advances the time to the next wake-up.
     fn wakes(&mut self) {
         self.now = self.conversation.next_wakeup(&self.policy).expect("it wants to be woken");
         self.take(Input::Tick);
@@ -162,7 +163,7 @@ fn what_the_chat_service_reports_is_no_guess() {
     assert_eq!(scene.why(), "RecipientOptedOut - she left");
 }
 
-/// The last attempt may begin with hardly any time left, and then it cannot say what is wrong.
+/// The last attempt may begin with hardly any time left. Then it does not learn what is wrong.
 #[test]
 fn an_attempt_whose_time_was_over_does_not_hide_what_the_one_before_was_told() {
     let answers = || Reason::new(ReasonCode::ServerError, "the chat service answered 307");

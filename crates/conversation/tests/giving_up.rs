@@ -1,5 +1,5 @@
-//! When a customer's message that Genesys never takes is given up. That is after enough tries over
-//! enough time, also across restarts, and never for any other reason.
+//! A customer's message that Genesys never takes is given up only after enough tries over enough
+//! time, also across restarts.
 
 use std::time::Duration;
 
@@ -30,7 +30,10 @@ impl Customer {
     fn new() -> Self {
         let mut customer = Self { conversation: Conversation::default(), journal: Vec::new() };
         for id in ["p1", "p2"] {
-            customer.handle(0, Input::CustomerMessage { message: MessageId::new(id) });
+            customer.handle(
+                0,
+                Input::CustomerMessage { message: MessageId::new(id), text: None, tap: None },
+            );
         }
         customer
     }
@@ -42,11 +45,11 @@ impl Customer {
     }
 
     fn fails(&mut self, seconds: i64, id: &str) -> Step {
-        let owed = Owed::Inbound { message: MessageId::new(id) };
+        let owed = Owed::Inbound { message: MessageId::new(id), answer: None };
         self.handle(seconds, Input::PostFailed { owed, why: "unavailable (status 500)".into() })
     }
 
-    /// The process is gone; another process reads the journal.
+    /// The process ends, and another one reads the journal.
     fn restart(&mut self) {
         let journal = serde_json::to_string(&self.journal).expect("records are JSON");
         let journal: Vec<(Timestamp, Record)> =
@@ -77,7 +80,7 @@ fn both_bounds_must_be_passed_and_then_the_next_one_goes() {
     let (message, reason) = told.expect("the chat service is told");
     assert_eq!((message, reason.code), ("p1", ReasonCode::ServerError));
     assert!(reason.message.contains("3 tries") && reason.message.contains("500"), "{reason}");
-    let next = Effect::Post(Owed::Inbound { message: MessageId::new("p2") });
+    let next = Effect::Post(Owed::Inbound { message: MessageId::new("p2"), answer: None });
     assert!(step.effects.contains(&next), "{step:?}");
 }
 
@@ -126,7 +129,7 @@ fn the_journal_does_not_grow_with_each_try() {
 fn a_disconnect_that_never_works_keeps_no_words_back_for_ever() {
     let mut customer = Customer { conversation: Conversation::default(), journal: Vec::new() };
     let (message, genesys) = (MessageId::new("p1"), Some("g".into()));
-    customer.handle(0, Input::CustomerMessage { message: message.clone() });
+    customer.handle(0, Input::CustomerMessage { message: message.clone(), text: None, tap: None });
     customer.handle(
         0,
         Input::InboundDone { message, result: PostResult::Posted { genesys_id: None }, genesys },
@@ -135,8 +138,9 @@ fn a_disconnect_that_never_works_keeps_no_words_back_for_ever() {
     customer.handle(2, Input::SessionClosed { session: None, reason: None });
     let owed = Owed::Disconnect { id: "g".into() };
     assert!(customer.conversation.owed().contains(&owed), "{:?}", customer.conversation);
-    customer.handle(3, Input::CustomerMessage { message: MessageId::new("p2") });
-    let next = Effect::Post(Owed::Inbound { message: MessageId::new("p2") });
+    customer
+        .handle(3, Input::CustomerMessage { message: MessageId::new("p2"), text: None, tap: None });
+    let next = Effect::Post(Owed::Inbound { message: MessageId::new("p2"), answer: None });
     for seconds in [10, 20, 69] {
         let step =
             customer.handle(seconds, Input::PostFailed { owed: owed.clone(), why: "no".into() });

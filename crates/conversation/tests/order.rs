@@ -1,5 +1,4 @@
-//! The place of an agent's message among the others: Genesys's time, then arrival; never a clock of
-//! ours.
+//! The order of agents' messages: by Genesys's time, then by arrival, and never by a clock of ours.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// An agent's message, taken in by a node whose clock says `received`.
+/// An agent's message, accepted by a node whose clock says `received`.
 fn message(id: &str, time: Option<&str>, received: &str) -> Input {
     Input::AgentMessage {
         message: MessageId::new(id),
@@ -20,14 +19,14 @@ fn message(id: &str, time: Option<&str>, received: &str) -> Input {
         received: at(received),
         unsuited: None,
         genesys: None,
+        offer: None,
     }
 }
 
-/// Hands over the messages while there is no session, then opens one. The chat service then takes
-/// them one by one.
+/// The order in which messages are forwarded that came while there was no session.
 fn order_of(messages: Vec<Input>) -> Vec<String> {
     let (mut policy, now) = (Policy::default(), at("2026-11-20T09:00:10Z"));
-    // So long that a wrong clock expires no message: expiry is not under test here.
+    // Longer than any clock is wrong, because this test is not about expiry.
     policy.hold.limit = Duration::from_hours(9);
     policy.delivery.give_up_after = Duration::from_hours(9);
     let mut conversation = Conversation::default();

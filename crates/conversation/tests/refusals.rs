@@ -1,5 +1,5 @@
-//! The chat service is told about each customer's message that Genesys will never have. The calls
-//! go on until it has heard, for at most a day, also across restarts.
+//! The chat service is told about each customer's message that Genesys will never accept. The calls
+//! are repeated until it answers, for at most a day, also across restarts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use conversation::{
 };
 use jiff::Timestamp;
 
-/// Nothing but refusals is under way.
+/// With this policy, a customer's message starts no handshake.
 fn policy() -> Policy {
     let mut policy = Policy::default();
     policy.hold.start = HandshakeStart::FirstOutbound;
@@ -34,11 +34,11 @@ impl Customer {
         step
     }
 
-    /// Genesys refuses a message of theirs for good. Returns what the chat service is told as a
-    /// result.
+    /// Genesys refuses a message of the customer permanently. Returns what the chat service is then
+    /// told.
     fn refused(&mut self, id: &str) -> Option<(String, u32)> {
         let message = MessageId::new(id);
-        self.handle(Input::CustomerMessage { message: message.clone() });
+        self.handle(Input::CustomerMessage { message: message.clone(), text: None, tap: None });
         let result = PostResult::Refused { why: "400: no".into() };
         told(&self.handle(Input::InboundDone { message, result, genesys: None }))
     }
@@ -51,8 +51,8 @@ impl Customer {
         self.ends(id, attempt, TellOutcome::Failed { why: "503".into() })
     }
 
-    /// Lets time pass until the conversation wants to be woken. Returns how long that was, and what
-    /// the chat service is told then.
+    /// Advances the time to the next wake-up. Returns how long that was, and what the chat service
+    /// is then told.
     fn wakes(&mut self) -> (Duration, Option<(String, u32)>) {
         let until = self.conversation.next_wakeup(&policy()).expect("it wants to be woken");
         let passed = Duration::try_from(until.duration_since(self.now)).expect("not in the past");
@@ -60,7 +60,7 @@ impl Customer {
         (passed, told(&self.handle(Input::Tick)))
     }
 
-    /// The process is gone; another process reads the journal.
+    /// The process ends, and another one reads the journal.
     fn restart(&mut self) -> Step {
         let journal = serde_json::to_string(&self.journal).expect("records are JSON");
         let journal: Vec<(Timestamp, Record)> =
@@ -87,7 +87,7 @@ impl Customer {
     }
 }
 
-/// Which message the chat service is told about, and in which attempt.
+/// The message that the chat service is told about, and the number of the call.
 fn told(step: &Step) -> Option<(String, u32)> {
     let mut told = step.effects.iter().filter_map(|effect| match effect {
         Effect::TellRefused { message, reason, attempt } => {

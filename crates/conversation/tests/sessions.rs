@@ -1,5 +1,4 @@
-//! Sessions as both sides see them: handshakes that end and that do not, lost sessions, customers
-//! who leave.
+//! Sessions: handshakes that end and that do not end, lost sessions, and customers who leave.
 
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ impl Scene {
         Self { policy, now, conversation, records, effects }
     }
 
-    /// Genesys knows the customer, who wrote and was answered. The chat service is being asked for
-    /// a session.
+    /// Genesys knows the customer, who wrote and was answered. The call that requests a session is
+    /// open.
     fn asking() -> Self {
         let mut scene = Self::new(Policy::default());
         scene.knows_genesys();
@@ -34,7 +33,11 @@ impl Scene {
     }
 
     fn knows_genesys(&mut self) {
-        self.take(Input::CustomerMessage { message: MessageId::new("hello") });
+        self.take(Input::CustomerMessage {
+            message: MessageId::new("hello"),
+            text: None,
+            tap: None,
+        });
         self.posts_words("hello");
     }
 
@@ -68,6 +71,7 @@ impl Scene {
             received: self.now,
             unsuited: None,
             genesys: Some("g".into()),
+            offer: None,
         })
     }
 
@@ -121,8 +125,8 @@ impl Scene {
         }
     }
 
-    /// The calls for a session so far: each with its attempt and the try number that the chat
-    /// service is told.
+    /// The calls for a session so far, each with its attempt and the try number that the chat
+    /// service gets.
     fn opened(&self) -> Vec<(u32, u32)> {
         let open = |effect: &Effect| match effect {
             Effect::Open { attempt, tries } => Some((*attempt, *tries)),
@@ -210,13 +214,13 @@ fn the_session_of_a_call_that_was_under_way_when_they_left_is_closed_again() {
     let late = scene.opens(1, "too-late");
     assert_eq!(late.effects, [Effect::Close { by: ClosedBy::Service }]);
     assert_eq!(late.ignored, Some(Ignored::StaleAnswer));
-    // Once the customer is back there is another handshake, and the service may take the late
-    // answer for its answer.
+    // Once the customer is back, there is another handshake, and the service may confuse the late
+    // session with that of the new handshake.
     let mut scene = Scene::asking();
     scene.leaves(None);
     let result = PostResult::Posted { genesys_id: None };
     scene.take(Input::DisconnectDone { result });
-    scene.take(Input::CustomerMessage { message: MessageId::new("back") });
+    scene.take(Input::CustomerMessage { message: MessageId::new("back"), text: None, tap: None });
     scene.writes("m-1");
     let late = scene.opens(1, "too-late");
     assert_eq!((late.records, late.effects), (vec![], vec![]), "neither used nor closed");
@@ -297,7 +301,7 @@ fn what_the_agent_writes_until_genesys_has_ended_the_chat_fails_at_once() {
     scene.leaves(None);
     scene.writes("m-1");
     assert!(scene.reason("m-1").message.contains("left the chat"));
-    // After that the chat service is asked whether the customer is there.
+    // Once Genesys has confirmed the disconnect, an agent's message starts another handshake.
     scene.take(Input::DisconnectDone { result: PostResult::Posted { genesys_id: None } });
     scene.writes("m-2");
     assert_eq!(scene.opened().last(), Some(&(2, 1)));
@@ -307,7 +311,7 @@ fn what_the_agent_writes_until_genesys_has_ended_the_chat_fails_at_once() {
 fn a_customers_new_message_starts_again() {
     let mut scene = Scene::asking();
     scene.leaves(None);
-    scene.take(Input::CustomerMessage { message: MessageId::new("back") });
+    scene.take(Input::CustomerMessage { message: MessageId::new("back"), text: None, tap: None });
     scene.writes("m-1");
     assert_eq!(scene.fate("m-1"), None);
     scene.opens(2, "s-2");
@@ -324,7 +328,11 @@ fn a_refused_customer_is_disconnected_after_their_words_and_the_notes() {
     for refusal in refusals {
         let mut scene =
             Scene::new(Policy { notices: [NoticeKind::Failed].into(), ..Policy::default() });
-        scene.take(Input::CustomerMessage { message: MessageId::new("hello") });
+        scene.take(Input::CustomerMessage {
+            message: MessageId::new("hello"),
+            text: None,
+            tap: None,
+        });
         scene.writes("m-1");
         scene.take(refusal.clone());
         assert_eq!(scene.reason("m-1"), &refused);

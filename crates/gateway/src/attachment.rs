@@ -8,8 +8,8 @@ use url::Url;
 
 use crate::fields::{filled, first};
 
-/// The largest file that Genesys takes, in bytes (supported content page: 25 MB).
-const MAX_FILE: u64 = 25 << 20;
+/// The largest file that Genesys accepts, in bytes (supported content page: 25 MB).
+pub(crate) const MAX_FILE: u64 = 25 << 20;
 
 /// Completes an attachment. Drops optional fields that Genesys would refuse, and adds a note for
 /// each. The error says what cannot be determined. `at` is the attachment's place in the event.
@@ -22,7 +22,7 @@ pub(crate) fn complete(
     let mut ornament = |names: &[&str]| {
         let text = filled(given, names);
         if text.is_none() && first(given, names).is_some_and(|value| value != "") {
-            notes.push(format!("`{at}.{}` is no text and was left out", names[0]));
+            notes.push(format!("`{at}.{}` is not text and was left out", names[0]));
         }
         text
     };
@@ -38,7 +38,7 @@ pub(crate) fn complete(
         .or_else(|| (known == Some(MediaType::Link)).then(|| "text/html".to_owned()))
         .ok_or_else(|| {
             format!(
-                "`{at}.mime` is no MIME type, and neither `filename` nor `url` tells which it is"
+                "`{at}.mime` is not a MIME type, and neither `filename` nor `url` tells which it is"
             )
         })?;
     let media_type = known.unwrap_or_else(|| class_of(&mime));
@@ -46,7 +46,7 @@ pub(crate) fn complete(
         first(given, &["contentSizeBytes", "content_size_bytes"]).and_then(lenient::id::text);
     let size = size.and_then(|size| size.trim().parse::<u64>().ok());
     if let Some(size) = size.filter(|size| *size > MAX_FILE) {
-        return Err(format!("`{at}` has {size} bytes, and Genesys takes at most {MAX_FILE}"));
+        return Err(format!("`{at}` has {size} bytes, and Genesys accepts at most {MAX_FILE}"));
     }
     let mut other = Map::new();
     if let Some(thumbnail) = given.get("thumbnail").and_then(Value::as_object).and_then(thumbnail) {
@@ -72,7 +72,7 @@ fn url(at: &str, given: &Map<String, Value>) -> Result<Url, String> {
     let fits = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     url.filter(fits).ok_or_else(|| {
         format!(
-            "`{at}.url` is no absolute http or https URL, by which Genesys could fetch the file"
+            "`{at}.url` must be an absolute http or https URL, so that Genesys can fetch the file"
         )
     })
 }
@@ -93,7 +93,7 @@ fn guess(name: &str) -> Option<String> {
     MimeGuess::from_path(name).first().map(|mime| mime.essence_str().to_owned())
 }
 
-fn class_of(mime: &str) -> MediaType {
+pub(crate) fn class_of(mime: &str) -> MediaType {
     match mime.split('/').next().unwrap_or_default().to_ascii_lowercase().as_str() {
         "image" => MediaType::Image,
         "video" => MediaType::Video,

@@ -1,9 +1,9 @@
 //! Events about all conversations of a chat service.
 //!
-//! Each conversation that may have a session gets its own copy of the event. Copies are stored page
-//! by page, so that memory and transactions stay small however many there are. The event counts as
-//! accepted only after that. If the process dies before, the event comes again, and conversations
-//! that already have it recognize it by its id.
+//! Each conversation that may have a session, or asks for one, gets its own copy of the event.
+//! Copies are stored page by page, so that memory and transactions stay small however many there
+//! are. The event counts as accepted only after that. If the process dies before that, the event
+//! comes again, and the store recognizes the copies that it already has by their ids.
 
 use std::sync::Arc;
 

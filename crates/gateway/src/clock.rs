@@ -15,10 +15,7 @@ use store::Machine;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the clock that everybody else is handed"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "all other code gets this clock as a parameter")]
     fn now(&self) -> Timestamp {
         in_millis(Timestamp::now())
     }

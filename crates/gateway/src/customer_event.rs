@@ -15,8 +15,12 @@ use crate::customer_message::{self, Part, Plan};
 use crate::from_genesys;
 use crate::to_genesys::{self, Inbound};
 
-/// The largest body that Genesys takes, in bytes (`request.bytes.max` of its limits page).
+/// The largest body that Genesys accepts, in bytes (`request.bytes.max` of its limits page).
 const MAX_BODY: usize = 512_000;
+
+/// The longest text that is compared with the labels of an offer, in characters. Labels of buttons
+/// are short.
+const MAX_ANSWER: usize = 300;
 
 /// The fields of a `message.created`.
 pub(crate) struct CustomerEvent {
@@ -28,15 +32,16 @@ pub(crate) struct CustomerEvent {
 }
 
 impl CustomerEvent {
-    /// What to store, in order, and what was dropped. `raw` is the event as it came.
+    /// What to store, in order, and what was dropped. `raw` is the event as it came, if it came
+    /// like this.
     ///
     /// An event of one message is stored as it came. An event of several messages becomes one event
-    /// per message, with ids derived from the original. So each part is recognized when the event
-    /// is repeated, and each is retried independently until Genesys has it.
+    /// per message, with ids derived from the original. Each part is thus recognized when the event
+    /// is repeated, and is retried on its own until Genesys has it.
     pub(crate) fn arrivals(
         self,
         name: &IntegrationName,
-        raw: &Bytes,
+        raw: Option<&Bytes>,
         received: Timestamp,
     ) -> Result<(Vec<Arrival>, Vec<String>), String> {
         let Plan { parts, notes } = customer_message::plan(self.text.as_deref(), &self.content)?;
@@ -47,9 +52,13 @@ impl CustomerEvent {
         for (index, part) in parts.into_iter().enumerate() {
             let id =
                 if index == 0 { self.id.clone() } else { format!("{stem}.part-{}", index + 1) };
-            let body = if alone { raw.clone() } else { self.event(&id, &part) };
+            let body = match raw {
+                Some(raw) if alone => raw.clone(),
+                _ => self.event(&id, &part),
+            };
+            let said = Said::of(&part, alone);
             self.fits(&id, part, received)?;
-            arrivals.push(self.arrival(name, id, body, received));
+            arrivals.push(self.arrival(name, id, body, said, received));
         }
         Ok((arrivals, notes))
     }
@@ -75,7 +84,7 @@ impl CustomerEvent {
         match size.map_or(usize::MAX, |body| body.len()) {
             ..=MAX_BODY => Ok(()),
             size => Err(format!(
-                "it has {size} bytes as Genesys gets it, and Genesys takes at most {MAX_BODY}"
+                "it has {size} bytes as Genesys gets it, and Genesys accepts at most {MAX_BODY}"
             )),
         }
     }
@@ -109,6 +118,7 @@ impl CustomerEvent {
         name: &IntegrationName,
         id: String,
         body: Bytes,
+        Said { text, tap }: Said,
         received: Timestamp,
     ) -> Arrival {
         let message = MessageId::from_foreign(&id);
@@ -121,8 +131,34 @@ impl CustomerEvent {
             customer: from_genesys::json(&self.customer),
             received,
             body,
-            input: Some(Input::CustomerMessage { message }),
+            input: Some(Input::CustomerMessage { message, text, tap }),
         })
+    }
+}
+
+/// What a part may say about an offer.
+#[derive(Default)]
+struct Said {
+    /// A short text with nothing beside it: it may be the answer.
+    text: Option<Box<str>>,
+    /// The message whose button was tapped.
+    tap: Option<MessageId>,
+}
+
+impl Said {
+    /// `alone`: the part is the whole message.
+    fn of(part: &Part, alone: bool) -> Self {
+        match part {
+            Part::Words { text: Some(text), content }
+                if alone && content.is_empty() && text.chars().count() <= MAX_ANSWER =>
+            {
+                Self { text: Some(text.as_str().into()), tap: None }
+            }
+            Part::Words { .. } => Self::default(),
+            Part::Tap { origin, .. } => {
+                Self { text: None, tap: Some(MessageId::from_foreign(origin)) }
+            }
+        }
     }
 }
 
@@ -139,8 +175,11 @@ mod tests {
             panic!("{event}")
         };
         let said = CustomerEvent { id, customer, text, content, time };
-        let (arrivals, _) =
-            said.arrivals(&IntegrationName::new("acme"), &incoming.raw, Timestamp::UNIX_EPOCH)?;
+        let (arrivals, _) = said.arrivals(
+            &IntegrationName::new("acme"),
+            Some(&incoming.raw),
+            Timestamp::UNIX_EPOCH,
+        )?;
         let message = |arrival| match arrival {
             Arrival::Message(message) => message,
             _ => panic!("no message"),

@@ -1,7 +1,7 @@
-//! Translates what a customer wrote into the messages that Genesys takes. Pure.
+//! Translates what a customer wrote into the messages that Genesys accepts. Pure.
 //!
 //! The events endpoint calls this before anything is stored, and egress calls it before it posts.
-//! Both call the same function, so Genesys takes whatever was answered with 202. Missing required
+//! Both call the same function, so Genesys accepts whatever was answered with 202. Missing required
 //! fields are filled in if their values can be determined. Optional fields that Genesys would
 //! refuse are dropped. Everything else is refused with a sentence for the author of the connector,
 //! which never quotes a customer.
@@ -16,7 +16,7 @@ use crate::fields::{filled, first};
 /// The longest text of one message, in characters: the documented limit for an agent
 /// (accept-and-respond page). Genesys's limit for a customer is not documented. A longer text
 /// becomes several messages.
-const MAX_TEXT: usize = 4_000;
+pub(crate) const MAX_TEXT: usize = 4_000;
 /// A text is cut after a blank, if there is one within this many characters.
 const CUT_WITHIN: usize = 200;
 /// The most messages that one event becomes.
@@ -56,7 +56,7 @@ pub(crate) fn plan(text: Option<&str>, content: &[Value]) -> Result<Plan, String
         0 => Err("it has neither a `text` nor `content`".to_owned()),
         1..=MAX_PARTS => Ok(draft.plan),
         parts => Err(format!(
-            "Genesys would need {parts} messages for it, and at most {MAX_PARTS} are made of one"
+            "it would become {parts} messages at Genesys, and at most {MAX_PARTS} are allowed"
         )),
     }
 }
@@ -97,7 +97,7 @@ impl Draft {
             }
             None if element.contains_key("attachment") => "Attachment",
             None if first(element, RESPONSE).is_some() => "ButtonResponse",
-            None => return Err(format!("`{at}` says no `contentType` and has no `attachment`")),
+            None => return Err(format!("`{at}` has neither a `contentType` nor an `attachment`")),
         };
         match kind.trim().to_ascii_lowercase().as_str() {
             "attachment" => {
@@ -120,8 +120,8 @@ impl Draft {
             }
             _ => {
                 return Err(format!(
-                    "`{at}.contentType` is none that Genesys takes from a customer: Attachment, \
-                     ButtonResponse, Text"
+                    "`{at}.contentType` is not a type that Genesys accepts from a customer: \
+                     Attachment, ButtonResponse, Text"
                 ));
             }
         }
@@ -140,7 +140,7 @@ fn tap(at: &str, element: &Map<String, Value>) -> Result<Part, String> {
         ButtonResponseType::KNOWN.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word));
     let kind = kind
         .ok_or_else(|| {
-            format!("`{at}.buttonResponse.type` is none of Button, QuickReply and DatePicker")
+            format!("`{at}.buttonResponse.type` is not Button, QuickReply or DatePicker")
         })?
         .clone();
     // A button's text and its payload are the same unless both are given.
@@ -165,7 +165,7 @@ fn tap(at: &str, element: &Map<String, Value>) -> Result<Part, String> {
     Ok(Part::Tap { response, origin })
 }
 
-/// Splits a text into pieces that Genesys takes. Joined, they are the text, except for blanks at
+/// Splits a text into pieces that Genesys accepts. Joined, they are the text, except for blanks at
 /// its end.
 fn pieces(text: &str) -> Vec<&str> {
     let (mut pieces, mut rest) = (Vec::new(), text);

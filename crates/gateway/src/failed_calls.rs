@@ -1,6 +1,7 @@
 //! Logs and counts calls to Genesys that failed.
 
 use genesys::{CallError, LastCall};
+use store::Chain;
 
 use crate::engine::Engine;
 use crate::settings::Integration;
@@ -21,12 +22,15 @@ pub(crate) struct FailedCall {
 impl FailedCall {
     pub(crate) fn new(call: &LastCall, error: &CallError) -> Self {
         let kind = match error {
-            CallError::NotSent { cause } | CallError::Unknown { cause } => cause.clone(),
+            CallError::NotSent { cause } | CallError::Unknown { cause } => {
+                Chain(&**cause).to_string()
+            }
             _ => error.status().map(|status| status.as_u16().to_string()).unwrap_or_default(),
         };
         let call = call.text();
         let (name, outcome) = (name_of(&call), error.kind());
-        Self { name, outcome, kind: format!("{outcome} {kind}"), error: error.to_string(), call }
+        let (kind, error) = (format!("{outcome} {kind}"), Chain(error).to_string());
+        Self { call, name, outcome, kind, error }
     }
 
     /// A failure without a call.
@@ -74,7 +78,7 @@ pub(crate) fn report(engine: &Engine, of: &Integration, failed: &FailedCall, fol
     }
 }
 
-/// Does the same for all failed calls about one item.
+/// Reports all failed calls about one item, as [`report`] does.
 pub(crate) fn report_all(engine: &Engine, of: &Integration, calls: &[FailedCall], follows: &str) {
     for call in calls {
         report(engine, of, call, follows);

@@ -3,13 +3,22 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use connector::{Capabilities, Customer};
-use conversation::{ConversationId, Input, IntegrationName, MessageId, Reason, ReasonCode};
-use genesys::message::MessageType;
+use connector::{Capabilities, Customer, Fallback, Sender, SenderKind};
+use conversation::{ConversationId, Input, IntegrationName, MessageId, Offer, Reason, ReasonCode};
+use genesys::message::{MessageType, OriginatingEntity};
 use genesys::{Content, Envelope, Party, WebhookMessage};
 use jiff::Timestamp;
 use serde_json::Value;
 use store::{Direction, NewMessage};
+
+/// The chat service that a message is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Service<'a> {
+    /// What it can do.
+    pub(crate) can: &'a Capabilities,
+    /// What becomes of content that it cannot show.
+    pub(crate) fallback: Fallback,
+}
 
 /// What a webhook contains.
 pub(crate) enum Webhook {
@@ -35,8 +44,8 @@ pub(crate) struct Stray {
 /// Finds the other integration that Genesys knows by an id, if there is one.
 pub(crate) type FindStray<'a> = &'a dyn Fn(&str) -> Option<Stray>;
 
-/// The customer of messages that do not name one. They fail, but their receipts still need an
-/// address.
+/// The customer of messages that do not name one. Such messages fail, but their receipts still need
+/// an address.
 const UNKNOWN_CUSTOMER: &str = "unknown";
 /// How long typing is shown if Genesys does not say.
 const TYPING: Duration = Duration::from_secs(5);
@@ -45,7 +54,7 @@ const TYPING: Duration = Duration::from_secs(5);
 /// there is an id to send one for.
 pub(crate) fn read(
     name: &IntegrationName,
-    can: &Capabilities,
+    service: Service<'_>,
     find_stray: FindStray<'_>,
     body: &[u8],
     now: Timestamp,
@@ -61,72 +70,75 @@ pub(crate) fn read(
     }
     match read {
         Ok(message) if message.is_typing() => typing(name, &message),
-        // Two such messages would be taken for one, and neither could have a receipt.
+        // The store would take two such messages for one, and neither could get a receipt.
         Ok(message) if message.id.is_empty() => {
             no_message(name, "its id is empty".to_owned(), body, now)
         }
-        Ok(message) => Webhook::Message(Box::new(understood(name, can, &message, body, now))),
+        Ok(message) => Webhook::Message(Box::new(understood(name, service, &message, body, now))),
         Err(unreadable) => no_message(name, unreadable.to_string(), body, now),
     }
 }
 
 fn understood(
     name: &IntegrationName,
-    can: &Capabilities,
+    service: Service<'_>,
     message: &WebhookMessage,
     body: &[u8],
     now: Timestamp,
 ) -> NewMessage {
-    let unsuited = match (&message.r#type, message.to()) {
+    let broken = |what| Err(Reason::new(ReasonCode::InvalidMessageStructure, what));
+    let offer = match (&message.r#type, message.to()) {
         // Receipts about inbound messages and events other than typing need no action. They are
         // stored for inspection.
-        (Some(MessageType::Receipt | MessageType::Event), _) => None,
-        (_, None) => {
-            Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message names no recipient"))
-        }
-        (None, _) => {
-            Some(Reason::new(ReasonCode::InvalidMessageStructure, "the message has no type"))
-        }
+        (Some(MessageType::Receipt | MessageType::Event), _) => Ok(Offer::default()),
+        (_, None) => broken("the message names no recipient"),
+        (None, _) => broken("the message has no type"),
         (Some(MessageType::Other(kind)), _) => {
             let kind = Reason::quotable(kind).unwrap_or("that it names");
-            Some(Reason::new(
+            Err(Reason::new(
                 ReasonCode::UnsupportedMessage,
-                format!("messages of the type {kind} are not known"),
+                format!("messages of the type {kind} are not supported"),
             ))
         }
-        (Some(_), Some(_)) => {
-            can.can_carry(message.text.as_deref(), &content(message.contents())).err()
-        }
+        (Some(_), Some(_)) => service
+            .can
+            .render(message.text.as_deref(), &content(message.contents()), service.fallback)
+            .map(|rendered| rendered.offer),
     };
-    agents_message(name, message, unsuited, body, now)
+    agents_message(name, message, offer, body, now)
 }
 
 /// A message that came to the address of another integration. It fails, so that the customers of
 /// two integrations are never mixed.
 fn strayed(message: &WebhookMessage, stray: &Stray, body: &[u8], now: Timestamp) -> NewMessage {
     let why = "the webhook came to the address of another integration";
-    let unsuited = Some(Reason::new(ReasonCode::InvalidDestination, why));
+    let unsuited = Err(Reason::new(ReasonCode::InvalidDestination, why));
     agents_message(&stray.keeper, message, unsuited, body, now)
 }
 
-/// A message to forward, or to fail at once if `unsuited` is given.
+/// A message to forward, with what it offers, or to fail at once for a reason.
 fn agents_message(
     name: &IntegrationName,
     message: &WebhookMessage,
-    unsuited: Option<Reason>,
+    offer: Result<Offer, Reason>,
     body: &[u8],
     now: Timestamp,
 ) -> NewMessage {
     let customer = message.to().map_or_else(|| customer_of(UNKNOWN_CUSTOMER), customer);
     let id = MessageId::from_foreign(&message.id);
+    let (offered, unsuited) = match offer {
+        Ok(offer) => (Some(offer).filter(|offer| !offer.options.is_empty()), None),
+        Err(reason) => (None, Some(reason)),
+    };
     let input = match message.r#type {
         Some(MessageType::Receipt | MessageType::Event) => None,
         _ => Some(Input::AgentMessage {
             message: id.clone(),
             time: message.timestamp(),
             received: now,
-            unsuited,
             genesys: message.conversation_id.clone().map(String::into_boxed_str),
+            offer: offered.map(|offer| Box::new(offer.bounded())),
+            unsuited,
         }),
     };
     new_message(name, id, &message.id, &customer, body, now, input)
@@ -159,6 +171,7 @@ fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp
         received: now,
         unsuited: Some(Reason::new(ReasonCode::InvalidMessageStructure, why)),
         genesys: None,
+        offer: None,
     };
     new_message(name, id, &foreign, &customer, body, now, Some(input))
 }
@@ -196,6 +209,17 @@ fn typing(name: &IntegrationName, message: &WebhookMessage) -> Webhook {
     Webhook::Typing { conversation: ConversationId::of(name, customer), on, duration }
 }
 
+/// Who wrote a message, if it says so.
+pub(crate) fn sender(message: &WebhookMessage) -> Option<Sender> {
+    let kind = match message.originating_entity.as_ref()? {
+        OriginatingEntity::Human => SenderKind::Human,
+        OriginatingEntity::Bot => SenderKind::Bot,
+        OriginatingEntity::Other(_) => return None,
+    };
+    let from = message.channel.as_ref().and_then(|channel| channel.from.as_ref());
+    Some(Sender { kind, name: from.and_then(|from| from.nickname.clone()) })
+}
+
 /// The customer, as the connector gets it.
 fn customer(party: &Party) -> Customer {
     Customer {
@@ -206,19 +230,12 @@ fn customer(party: &Party) -> Customer {
         last_name: party.last_name.clone(),
         image: party.image.clone(),
         email: party.email.clone(),
+        ..Customer::default()
     }
 }
 
 fn customer_of(id: &str) -> Customer {
-    Customer {
-        id: id.to_owned(),
-        id_type: None,
-        nickname: None,
-        first_name: None,
-        last_name: None,
-        image: None,
-        email: None,
-    }
+    Customer { id: id.to_owned(), ..Customer::default() }
 }
 
 /// The customer, as the store keeps it.

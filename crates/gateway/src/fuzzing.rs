@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::Capabilities;
+use connector::{Capabilities, Fallback};
 use conversation::{ConversationId, IntegrationName};
 use jiff::Timestamp;
 use store::NewMessage;
@@ -18,14 +18,15 @@ pub enum ParsedWebhook {
     Typing(ConversationId, bool, Duration),
 }
 
-/// Reads an authentic body as ingress does.
+/// Reads an authentic body as the webhook endpoint does.
 pub fn webhook(
     name: &IntegrationName,
     can: &Capabilities,
     body: &[u8],
     now: Timestamp,
 ) -> ParsedWebhook {
-    match from_genesys::read(name, can, &|_| None, body, now) {
+    let service = from_genesys::Service { can, fallback: Fallback::Text };
+    match from_genesys::read(name, service, &|_| None, body, now) {
         Webhook::Message(message) => ParsedWebhook::Kept(message, None),
         Webhook::NoMessage(message, why) => ParsedWebhook::Kept(message, Some(why)),
         Webhook::Stray { message, .. } => {

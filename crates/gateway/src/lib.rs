@@ -1,15 +1,18 @@
-//! The path of a message: `http::webhook` takes a webhook in, `http::events` takes a chat service's
-//! events in. `engine` drives each conversation, and `egress` delivers to Genesys what it is owed.
+//! The runtime. `http::webhook` receives webhooks, and `http::events` receives a chat service's
+//! events. `engine` drives each conversation, and `egress` delivers to Genesys what it is owed.
 //! `from_genesys` and `to_genesys` translate.
 //!
-//! This file puts the parts together. The engine knows none of the others; it tells them by
+//! This file puts the parts together. The engine knows none of the others: it tells them through
 //! `signals` what there is to do.
 //!
 //! The program calls [`Gateway::start`]. The `conversation` crate decides about messages, and the
 //! store makes the decisions durable.
 
+#![warn(clippy::missing_errors_doc)]
+
 mod attachment;
 mod broadcast;
+mod change;
 mod clock;
 mod customer_event;
 mod customer_message;
@@ -19,11 +22,14 @@ mod engine;
 mod failed_calls;
 mod failures;
 mod fields;
+mod files;
 mod from_genesys;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod history;
 mod http;
 mod metrics;
+mod own_event;
 mod replay;
 mod settings;
 mod signals;
@@ -40,7 +46,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use clock::{SystemClock, ThisMachine};
-pub use settings::{DetectEnd, Integration, Limits, NoticeTexts};
+pub use settings::{
+    ConsoleUser, DetectEnd, Integration, LOST_FILE, Limits, NoticeTexts, OperatorToken, Operators,
+    Role,
+};
 
 use egress::Egress;
 use engine::Engine;
@@ -81,12 +90,13 @@ impl Gateway {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         limits: Limits,
+        operators: &Operators,
     ) -> std::io::Result<Self> {
         let Listeners { public, admin } = listeners;
         let address = public.local_addr()?;
         let own = admin.as_ref().map(TcpListener::local_addr).transpose()?;
         let most = limits.connections;
-        let inside = GatewayCore::start(integrations, store, clock, limits);
+        let inside = GatewayCore::begin(integrations, store, clock, limits, operators);
         let engine = &inside.engine;
         let answered = if admin.is_some() { Answered::Elsewhere } else { Answered::ThisMachine };
         let router = http::router(Arc::clone(&inside.http), answered);
@@ -100,8 +110,8 @@ impl Gateway {
         Ok(Self { address, admin: own, inside, servers })
     }
 
-    /// Waits until a part of the gateway or of its store has panicked that this process cannot do
-    /// without. The process must end then.
+    /// Waits until an essential part of the gateway or of its store has panicked. The process must
+    /// end then.
     pub async fn broken(&self) {
         let engine = &self.inside.engine;
         tokio::select! {
@@ -133,6 +143,16 @@ impl GatewayCore {
         clock: Arc<dyn Clock>,
         limits: Limits,
     ) -> Self {
+        Self::begin(integrations, store, clock, limits, &Operators::default())
+    }
+
+    fn begin(
+        integrations: Vec<Arc<Integration>>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+        operators: &Operators,
+    ) -> Self {
         let metrics = Arc::new(Metrics::new());
         let (mut egresses, mut detections, mut engines) = (Vec::new(), Vec::new(), Vec::new());
         for integration in integrations {
@@ -158,7 +178,7 @@ impl GatewayCore {
             end_detection::start(&engine, &integration, opened);
         }
         engine.run(wake_ups);
-        Self { http: Arc::new(HttpState::new(Arc::clone(&engine))), engine }
+        Self { http: Arc::new(HttpState::new(Arc::clone(&engine), operators)), engine }
     }
 
     /// The router for all requests that may come over HTTP, including those of operators.

@@ -38,6 +38,21 @@ pub(crate) struct Owner {
     integration: String,
 }
 
+/// What happened at one integration since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// What the chat service last said about itself: whether it is up.
+    pub(crate) chat_service: Option<bool>,
+    /// Agents' messages that were delivered or sent.
+    pub(crate) delivered: u64,
+    /// Agents' messages that failed.
+    pub(crate) failed: u64,
+    /// Calls to Genesys that succeeded.
+    pub(crate) posted: u64,
+    /// Calls to Genesys that must be repeated.
+    pub(crate) retried: u64,
+}
+
 /// All metrics of the gateway.
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -48,8 +63,13 @@ pub(crate) struct Metrics {
     attempts: Counts,
     posts: Counts,
     ignored: Counts,
+    files: Counts,
     dead_letters: Family<Owner, Counter>,
     dead_letters_kept: Family<Owner, Gauge>,
+    connector_up: Family<Owner, Gauge>,
+    sockets: Family<Owner, Gauge>,
+    sockets_closed: Counts,
+    frames_refused: Counts,
     genesys_failures: Family<CallLabels, Counter>,
     turned_away: Family<ReasonLabel, Counter>,
     failed_calls: Family<CallLabels, Counter>,
@@ -66,7 +86,7 @@ impl Metrics {
         metrics
     }
 
-    /// What came in and what went out.
+    /// Registers the metrics that count messages and calls.
     fn register_traffic(&mut self) {
         let metrics = self;
         let registry = &mut metrics.registry;
@@ -77,7 +97,7 @@ impl Metrics {
         );
         registry.register(
             "tidegate_events",
-            "Events of chat services, by what became of them",
+            "Events of chat services, by result",
             metrics.events.clone(),
         );
         registry.register(
@@ -91,6 +111,11 @@ impl Metrics {
             metrics.attempts.clone(),
         );
         registry.register("tidegate_posts", "Calls to Genesys, by outcome", metrics.posts.clone());
+        registry.register(
+            "tidegate_files",
+            "Files of messages that were passed on or lost, by reason",
+            metrics.files.clone(),
+        );
         registry.register(
             "tidegate_ignored",
             "Inputs without effect, by reason",
@@ -108,39 +133,59 @@ impl Metrics {
         );
         registry.register(
             "tidegate_dead_letters",
-            "Customers' messages that Genesys will never have: it refused them, or they were \
+            "Customers' messages that Genesys will never accept: it refused them, or they were \
              given up",
             metrics.dead_letters.clone(),
         );
         registry.register(
+            "tidegate_sockets_closed",
+            "WebSockets of chat services that have ended, by cause",
+            metrics.sockets_closed.clone(),
+        );
+        registry.register(
+            "tidegate_frames_refused",
+            "Frames of chat services that had no effect, by cause",
+            metrics.frames_refused.clone(),
+        );
+        registry.register(
             "tidegate_requests_turned_away",
-            "Requests for a path, method or integration that is not there",
+            "Requests for a path, method or integration that does not exist",
             metrics.turned_away.clone(),
         );
     }
 
-    /// What is there now.
+    /// Registers the metrics of the current state.
     fn register_state(&mut self) {
         let metrics = self;
         let registry = &mut metrics.registry;
         registry.register(
             "tidegate_dead_letters_kept",
-            "Customers' messages in the store that Genesys will never have",
+            "Customers' messages in the store that Genesys will never accept",
             metrics.dead_letters_kept.clone(),
         );
         registry.register(
+            "tidegate_connector_up",
+            "1 if the chat service's last event `state` says up, else 0",
+            metrics.connector_up.clone(),
+        );
+        registry.register(
+            "tidegate_sockets",
+            "WebSockets that the chat service has open at this node",
+            metrics.sockets.clone(),
+        );
+        registry.register(
             "tidegate_conversations_active",
-            "Conversations with work under way",
+            "Conversations with work in progress",
             metrics.active.clone(),
         );
         registry.register(
             "tidegate_store_log_bytes",
-            "Length of the embedded store's log",
+            "Size of the embedded store's log",
             metrics.log_bytes.clone(),
         );
         registry.register(
             "tidegate_store_checkpoint_failures",
-            "Times that the embedded store's log could not be folded back into its file",
+            "Failed checkpoints of the embedded store",
             metrics.checkpoint_failures.clone(),
         );
     }
@@ -151,6 +196,11 @@ impl Metrics {
 
     pub(crate) fn event(&self, integration: &str, result: &'static str) {
         count(&self.events, integration, result);
+    }
+
+    /// A file that was passed on (`kept`), or the reason for which it was not.
+    pub(crate) fn file(&self, integration: &str, result: &'static str) {
+        count(&self.files, integration, result);
     }
 
     pub(crate) fn settled(&self, integration: &str, fate: &'static str) {
@@ -198,6 +248,26 @@ impl Metrics {
             .set(count);
     }
 
+    /// Sets what the chat service last said about itself.
+    pub(crate) fn connector_state(&self, integration: &str, up: bool) {
+        self.connector_up
+            .get_or_create(&Owner { integration: integration.to_owned() })
+            .set(i64::from(up));
+    }
+
+    /// The gauge of the sockets that the chat service has open.
+    pub(crate) fn sockets(&self, integration: &str) -> Gauge {
+        self.sockets.get_or_create(&Owner { integration: integration.to_owned() }).clone()
+    }
+
+    pub(crate) fn socket_closed(&self, integration: &str, cause: &'static str) {
+        count(&self.sockets_closed, integration, cause);
+    }
+
+    pub(crate) fn frame_refused(&self, integration: &str, cause: &'static str) {
+        count(&self.frames_refused, integration, cause);
+    }
+
     pub(crate) fn turned_away(&self, why: &'static str) {
         self.turned_away.get_or_create(&ReasonLabel { result: why }).inc();
     }
@@ -208,10 +278,26 @@ impl Metrics {
         self.checkpoint_failures.inner().store(health.checkpoint_failures, Ordering::Relaxed);
     }
 
+    /// The counts of one integration.
+    pub(crate) fn totals(&self, integration: &str) -> Totals {
+        let of = |counts: &Counts, result| {
+            let labels = Labels { integration: integration.to_owned(), result };
+            counts.get(&labels).map_or(0, |counter| counter.get())
+        };
+        let owner = Owner { integration: integration.to_owned() };
+        Totals {
+            chat_service: self.connector_up.get(&owner).map(|up| up.get() == 1),
+            delivered: of(&self.settled, "delivered") + of(&self.settled, "sent"),
+            failed: of(&self.settled, "failed"),
+            posted: of(&self.posts, "done"),
+            retried: of(&self.posts, "retried"),
+        }
+    }
+
     /// The text that Prometheus reads.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
-        // Writing into a string does not fail.
+        // Writing to a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         text
     }

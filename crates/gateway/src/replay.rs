@@ -1,8 +1,8 @@
 //! Refuses captured webhooks that are sent again after their ids have been forgotten.
 //!
-//! The ingress calls this for each agent's message. The signature of a captured webhook never
-//! expires. The store recognizes its id only for as long as it keeps that id. A message older than
-//! that is not forwarded, whether it is a replay or not.
+//! The webhook endpoint calls this for each agent's message. The signature of a captured webhook
+//! never expires. The store recognizes its id only for as long as it keeps that id. A message older
+//! than that is not forwarded, whether it is a replay or not.
 
 use std::time::Duration;
 
@@ -16,8 +16,9 @@ pub(crate) const MARGIN: Duration = Duration::from_hours(1);
 
 /// Makes a message fail if Genesys wrote it longer ago than `retention`. Returns whether it does.
 ///
-/// `now` is the wall clock, as for signatures. The store's clock never goes back. If a wrong wall
-/// clock had pushed it far ahead, every message would seem too old for that long.
+/// `now` is the wall clock, as for signatures. The store's clock is unsuitable: a wrong wall clock
+/// may have pushed it far ahead, and it never goes back. Every message would seem too old until the
+/// wall clock has caught up.
 pub(crate) fn fail_if_too_old(
     message: &mut NewMessage,
     now: Timestamp,

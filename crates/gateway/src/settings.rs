@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::{Connector, EventSource};
+use connector::{Connector, EventSource, Fallback};
 use conversation::{IntegrationName, NoticeKind, Policy};
 use genesys::{Budget, Secret};
+use media::Media;
 
 /// One Open Messaging integration and the chat service behind it.
 pub struct Integration {
@@ -19,6 +20,8 @@ pub struct Integration {
     pub budget: Budget,
     /// The operator's choices.
     pub policy: Policy,
+    /// What becomes of content that the chat service cannot show.
+    pub fallback: Fallback,
     /// The texts of notices to the agent.
     pub notices: NoticeTexts,
     /// How the end of a conversation at Genesys is detected.
@@ -27,6 +30,51 @@ pub struct Integration {
     pub connector: Arc<dyn Connector>,
     /// Verifies and reads its events.
     pub events: Arc<dyn EventSource>,
+    /// Where the files of its messages are kept. All integrations share it. Without it, links to
+    /// files pass unchanged.
+    pub media: Option<Media>,
+    /// The text that stands for a file that cannot be had. It contains `{name}`.
+    pub lost_file: String,
+}
+
+/// Who may use the operators' API and the console.
+#[derive(Clone, Debug, Default)]
+pub struct Operators {
+    /// The tokens of the API. If there are none, it serves this machine only.
+    pub tokens: Vec<OperatorToken>,
+    /// The users of the console. If there are none, it serves this machine only.
+    pub users: Vec<ConsoleUser>,
+}
+
+/// A user of the console.
+#[derive(Clone, Debug)]
+pub struct ConsoleUser {
+    /// The name.
+    pub name: String,
+    /// The hash of the password, as a PHC string of Argon2.
+    pub password_hash: Secret,
+    /// What the user may do. The console has no actions yet.
+    pub role: Role,
+}
+
+/// A token of the operators' API.
+#[derive(Clone, Debug)]
+pub struct OperatorToken {
+    /// Whose token it is. The journal names it with each action.
+    pub name: String,
+    /// The token.
+    pub token: Secret,
+    /// What it allows.
+    pub role: Role,
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// See everything, and nothing else.
+    Viewer,
+    /// See everything, and act: retry and discard messages.
+    Operator,
 }
 
 /// How the end of a conversation at Genesys is detected, since no webhook reports it.
@@ -46,7 +94,7 @@ pub enum DetectEnd {
     Off,
 }
 
-/// What the agent is told within the conversation.
+/// The texts of the notices that the agent gets in the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoticeTexts {
     /// A message waits for the customer's chat session.
@@ -79,6 +127,9 @@ impl Default for NoticeTexts {
         }
     }
 }
+
+/// The default of [`Integration::lost_file`].
+pub const LOST_FILE: &str = "[File not available: {name}]";
 
 /// Sizes and times that apply to all integrations.
 #[derive(Clone, Debug)]

@@ -6,14 +6,14 @@ use connector::Customer;
 use store::WatchedConversation;
 use tokio::sync::{Notify, mpsc};
 
-/// How many conversations with a new session may wait. Those that find no room are found by
-/// polling.
+/// How many conversations with a new session may wait. Polling finds those for which there is no
+/// room.
 const MAX_OPENED: usize = 1_000;
 /// How many customers' typing events may wait. They are useless after a second.
 const MAX_TYPING: usize = 32;
 
 /// Signals about the conversations of one integration. Each of them may be lost without harm: what
-/// they announce is in the store, or is only typing.
+/// it announces is in the store, or is only typing.
 pub(crate) struct Signals {
     /// The outbox has something new.
     pub(crate) outbox_changed: Notify,

@@ -1,9 +1,10 @@
-//! Translates what Genesys is told into Genesys's format. Pure.
+//! Translates receipts, messages, notices and typing into Genesys's format. Pure.
 
 use connector::Customer;
 use conversation::{Fate, NoticeKind};
 use genesys::inbound::{
-    InboundChannel, InboundEvent, InboundMessage, InboundReceipt, StructuredResponse,
+    ChannelMetadata, InboundChannel, InboundEvent, InboundMessage, InboundReceipt,
+    StructuredResponse,
 };
 use genesys::message::IdType;
 use genesys::receipt::{self, ReceiptStatus};
@@ -34,8 +35,8 @@ pub(crate) fn receipt(
 }
 
 /// The recipient of the message: the webhook's `channel.to`, as far as it could be read. Only the
-/// fields that a receipt needs are kept. An odd field could make Genesys refuse the receipt, and no
-/// one would learn the message's fate.
+/// fields that a receipt needs are kept. An unusual field could make Genesys refuse the receipt,
+/// and no one would learn the message's fate.
 fn recipient(body: &[u8]) -> Party {
     let Envelope { to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
     let Some(id) = to_id else { return Party::new("unknown", IdType::Opaque) };
@@ -54,6 +55,12 @@ pub(crate) enum Inbound {
 pub(crate) fn inbound(id: &str, customer: &Customer, part: Part, at: Timestamp) -> Inbound {
     let mut channel = InboundChannel::new(party(customer), at);
     channel.message_id = Some(id.to_owned());
+    if !customer.attributes.is_empty() {
+        channel.metadata = Some(ChannelMetadata {
+            custom_attributes: Some(customer.attributes.clone()),
+            ..ChannelMetadata::default()
+        });
+    }
     match part {
         Part::Words { text, content } => Inbound::Message(Box::new(InboundMessage {
             channel,
@@ -96,7 +103,7 @@ pub(crate) fn notice(
     }
 }
 
-/// A message without a customer, to check whether messages are read at all. It goes to an
+/// A message without a customer, to check whether Genesys reads messages at all. It must go to an
 /// integration that does not exist.
 pub(crate) fn probe(at: Timestamp) -> InboundMessage {
     let mut channel = InboundChannel::new(Party::new("tidegate-probe", IdType::Opaque), at);
@@ -110,7 +117,7 @@ pub(crate) fn typing(customer: &Customer, at: Timestamp) -> InboundEvent {
     InboundEvent::typing(party(customer), at)
 }
 
-/// The customer in a form that Genesys takes. Fields for which it would refuse the whole message
+/// The customer in a form that Genesys accepts. Fields for which it would refuse the whole message
 /// are dropped, or replaced by a value that is always valid.
 fn party(customer: &Customer) -> Party {
     Party {
@@ -130,15 +137,17 @@ pub(crate) fn left_out(customer: &Customer) -> Vec<String> {
         && customer.id_type.as_deref().is_some_and(|word| !word.trim().is_empty())
     {
         notes.push(
-            "`customer.id_type` is none of Email, Phone and Opaque: it goes to Genesys as Opaque"
+            "`customer.id_type` is not Email, Phone or Opaque: it goes to Genesys as Opaque"
                 .to_owned(),
         );
     }
     if customer.image.as_deref().is_some_and(|image| !is_address(image)) {
-        notes.push("`customer.image` is no absolute http or https URL and was left out".to_owned());
+        notes.push(
+            "`customer.image` is not an absolute http or https URL and was left out".to_owned(),
+        );
     }
     if customer.email.as_deref().is_some_and(|email| !is_email(email)) {
-        notes.push("`customer.email` is no e-mail address and was left out".to_owned());
+        notes.push("`customer.email` is not an e-mail address and was left out".to_owned());
     }
     notes
 }

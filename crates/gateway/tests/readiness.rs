@@ -1,4 +1,4 @@
-//! Whether the gateway is ready, if very many callers ask at once and the store is slow.
+//! Readiness, if very many callers ask at once and the store is slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,7 +61,7 @@ async fn a_store_that_does_not_answer_is_not_ready_and_is_asked_again() {
     let begun = tokio::time::Instant::now();
     assert_eq!(readyz(inside.router()).await, StatusCode::SERVICE_UNAVAILABLE);
     assert!(begun.elapsed() < Duration::from_secs(3));
-    // The caller has gone. The probe still ends, and the next one finds no old answer.
+    // The caller has left. The probe still ends, so the next caller starts a new one.
     let gone = tokio::time::timeout(Duration::from_millis(1), readyz(inside.router())).await;
     assert!(gone.is_err());
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -225,7 +225,7 @@ impl Budget {
     {
         let Some(permit) = self.permit(lane).await else {
             return Err(CallError::NotSent {
-                cause: "the budget had no room for it in time".to_owned(),
+                cause: "the budget had no room for it in time".into(),
             });
         };
         let outcome = call(permit.client().clone()).await;

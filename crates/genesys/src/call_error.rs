@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::cause::Cause;
 use crate::error_body::ErrorBody;
 use crate::rate_limit::RateLimit;
 
 /// Why a call failed, and thus whether Genesys may have done it. The text has Genesys's code and
-/// context id if there are any. It contains no secret and no part of a message.
+/// context id if there are any. What is behind the error is its source, and not part of its text.
+/// Neither contains a secret or part of a message.
 ///
 /// ```
 /// use genesys::CallError;
@@ -18,25 +20,27 @@ use crate::rate_limit::RateLimit;
 ///     matches!(error, CallError::NotSent { .. } | CallError::RateLimited { .. })
 /// }
 ///
-/// let error = CallError::NotSent { cause: "connection refused".to_owned() };
+/// let error = CallError::NotSent { cause: "the process was stopped".into() };
 /// assert!(may_repeat(&error));
 /// assert_eq!((error.kind(), error.status()), ("not_sent", None));
-/// assert!(!may_repeat(&CallError::Unknown { cause: "no answer in time".to_owned() }));
+/// assert!(!may_repeat(&CallError::Unknown { cause: "no answer in time".into() }));
 /// ```
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
     /// Nothing left this machine, except possibly a request for a token: the call was certainly not
     /// made.
-    #[error("the call did not leave: {cause}")]
+    #[error("the call did not leave")]
     NotSent {
-        /// What kept the call back, for logs.
-        cause: String,
+        /// What kept the call back.
+        #[source]
+        cause: Cause,
     },
     /// The call left, but no answer shows its result: it may have been done.
-    #[error("the outcome of the call is not known: {cause}")]
+    #[error("the outcome of the call is not known")]
     Unknown {
-        /// What happened instead of an answer, for logs.
-        cause: String,
+        /// What happened instead of an answer.
+        #[source]
+        cause: Cause,
     },
     /// The token's limit is reached. The call was not done.
     #[error("rate limited for {} s (status 429, {body})", retry_after.as_secs())]
@@ -51,10 +55,11 @@ pub enum CallError {
     },
     /// Genesys refuses the credentials, or a token that they have just got. The call was not done.
     /// This is a problem of the configuration.
-    #[error("unauthorized: {cause}")]
+    #[error("unauthorized")]
     Unauthorized {
         /// Whether Genesys refused the credentials or a new token, and its code.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// Genesys refuses this call, now and later (any other 4xx). It was not done.
     #[error("refused (status {}, {body})", status.as_u16())]

@@ -24,6 +24,7 @@ use self::token::Tokens;
 pub use self::transport::{Body, Exchange, MayLeave, Transport};
 use crate::agent::ParticipantPatch;
 pub use crate::call_error::CallError;
+use crate::cause::Cause;
 use crate::conversation::{MessageConversation, MessageData};
 use crate::inbound::{
     EventResponse, InboundEvent, InboundMessage, InboundReceipt, MessageResponse, ReceiptResponse,
@@ -202,8 +203,9 @@ impl Client {
     }
 
     /// Adds a condition under which calls may leave. It is checked before each call. For a call
-    /// with a body it is checked again immediately before the first byte, after DNS, connecting and
-    /// TLS. If it does not hold, the call fails with [`CallError::NotSent`].
+    /// that may change something (one with a body, or a `DELETE`) it is checked again immediately
+    /// before the first byte, after DNS, connecting and TLS. If it does not hold, the call fails
+    /// with [`CallError::NotSent`].
     pub fn only_while(self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self { may_leave: MayLeave::only_while(condition), ..self }
     }
@@ -424,7 +426,7 @@ impl Client {
         match &self.inner.way {
             HttpBackend::Http(http) => Frames::connect(http, &self.inner.hosts.api, uri).await,
             HttpBackend::Other(_) => {
-                Err(CallError::NotSent { cause: "there are no sockets on this way".to_owned() })
+                Err(CallError::NotSent { cause: "there are no sockets on this way".into() })
             }
         }
     }
@@ -442,7 +444,7 @@ impl Client {
         let reply = self.call(Method::POST, &path, query, Some(written(body)?)).await?;
         if reply.is_page() {
             return Err(CallError::Unknown {
-                cause: "the answer is a page, and not Genesys's".to_owned(),
+                cause: "the answer is a page, and not Genesys's".into(),
             });
         }
         let value = reply.json().unwrap_or_default();
@@ -496,8 +498,9 @@ impl fmt::Debug for Client {
 }
 
 fn written(body: &impl Serialize) -> Result<Vec<u8>, CallError> {
+    // serde's error is left out: it could quote the message.
     serde_json::to_vec(body)
-        .map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".to_owned() })
+        .map_err(|_| CallError::NotSent { cause: "the body cannot be written as JSON".into() })
 }
 
 /// The header's value, which is kept out of logs.
@@ -507,9 +510,8 @@ fn authorization(value: &str) -> Result<HeaderValue, CallError> {
     Ok(value)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` wants")]
 fn unwritable(error: http::Error) -> CallError {
-    CallError::NotSent { cause: format!("the request cannot be made: {error}") }
+    CallError::NotSent { cause: Cause::within("the request cannot be made", Cause::of(error)) }
 }
 
 /// Reads an answer that the caller needs.
@@ -525,7 +527,7 @@ fn done(reply: Reply) -> Answer<()> {
 /// Adds path segments to `base`, each percent-encoded. Refuses an id that would vanish from the
 /// path (`..`).
 fn url(base: &Url, segments: &[&str]) -> Result<Url, CallError> {
-    let refuse = |cause: &str| CallError::NotSent { cause: cause.to_owned() };
+    let refuse = |cause: &'static str| CallError::NotSent { cause: cause.into() };
     if segments.iter().any(|segment| segment.is_empty() || segment.chars().all(|c| c == '.')) {
         return Err(refuse("an id is empty or made of dots"));
     }

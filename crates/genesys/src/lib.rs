@@ -37,6 +37,7 @@
 pub mod agent;
 pub mod budget;
 mod call_error;
+mod cause;
 pub mod client;
 pub mod conversation;
 pub mod envelope;
@@ -57,6 +58,7 @@ pub mod webhook;
 
 pub use budget::{Budget, BudgetConfig, Lane, Permit};
 pub use call_error::CallError;
+pub use cause::Cause;
 pub use client::{Answer, Body, Client, Credentials, Exchange, LastCall, MayLeave, Transport};
 pub use envelope::{Envelope, NotJson};
 pub use error_body::ErrorBody;

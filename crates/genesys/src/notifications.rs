@@ -141,11 +141,11 @@ impl Frames {
         if !Url::parse(uri).is_ok_and(|uri| may_lead_to(api, &uri)) {
             let cause =
                 "the notification socket is neither where the API is nor at a host of Genesys";
-            return Err(CallError::NotSent { cause: cause.to_owned() });
+            return Err(CallError::NotSent { cause: cause.into() });
         }
         // The cause may quote the address, which is secret while the channel lives.
         let refused =
-            |_| CallError::NotSent { cause: "the notification socket cannot be opened".to_owned() };
+            |_| CallError::NotSent { cause: "the notification socket cannot be opened".into() };
         let config = WebSocketConfig::default()
             .max_message_size(Some(LONGEST_FRAME))
             .max_frame_size(Some(LONGEST_FRAME));

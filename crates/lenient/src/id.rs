@@ -1,4 +1,4 @@
-//! Ids: strings, or numbers if a program writes them so.
+//! Ids, which some programs write as numbers.
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ pub fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// The same from a value's JSON, which keeps each digit of a number that is too large for 64 bits.
+/// The same from a value's JSON text. It keeps each digit of a number that is too large for 64
+/// bits.
 ///
 /// `json` must be one valid value, without blanks around it.
 pub fn of_json(json: &str) -> Option<String> {
@@ -25,7 +26,7 @@ pub fn of_json(json: &str) -> Option<String> {
 /// A whole number's digits, whether it is written as `42`, `42.0` or `4.2e1`. Any other number is
 /// returned as written.
 fn decimal(number: &str) -> String {
-    /// Beyond this, binary floating point cannot distinguish neighbouring whole numbers.
+    /// From 2^53 on, an `f64` cannot distinguish neighbouring whole numbers.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
         && let Ok(value) = number.parse::<f64>()

@@ -1,8 +1,8 @@
 //! Reads JSON whose characters are damaged.
 //!
-//! If a text was cut between the two halves of an emoji, JavaScript writes a lone surrogate. A
-//! program on Windows puts a byte order mark first, and an old one writes Latin-1. A strict reader
-//! refuses all of them.
+//! JavaScript writes a lone surrogate if a text was cut between the two halves of an emoji. Some
+//! programs on Windows write a byte order mark first, and old programs write Latin-1. A strict
+//! reader refuses all of them.
 
 use std::borrow::Cow;
 
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Any JSON, with strings that hold anything.
+    /// Any JSON value, with any strings.
     fn json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

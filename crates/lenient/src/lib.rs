@@ -1,8 +1,9 @@
-//! Reads slightly broken input of other programs: JSON with damaged characters, numbers in place of
-//! ids, `Retry-After` in any of its forms.
+//! Reads slightly broken input from other programs: JSON with damaged characters, ids that are
+//! numbers, and `Retry-After` in any of its forms.
 //!
-//! All input from Genesys or from a chat service is read by this crate, so that a fault is repaired
-//! in the same way everywhere. Nothing here guesses at a meaning, and no error quotes its input.
+//! All code that reads input from Genesys or from a chat service uses this crate, so that the same
+//! fault is repaired in the same way. Nothing here guesses a meaning, and no error quotes its
+//! input.
 
 pub mod id;
 pub mod json;

@@ -1,27 +1,38 @@
-//! Keeps the pages of other sites away from the paths that need no token.
+//! Keeps the pages of other origins away from the paths that need no token.
 //!
-//! A browser tells where a call comes from, and under which name it found the sandbox. Genesys's
+//! A page of another port is such a page, also on `localhost`, where any program may serve one. A
+//! browser tells where a call comes from, and under which name it found the sandbox. Genesys's
 //! own paths are not guarded: a middleware may know the sandbox under any name.
 
 use std::net::IpAddr;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Host;
 
-/// Refuses calls from a page of another site. Programs send no such header and are let through.
+/// Refuses calls that may change something, if they come from a page of another origin.
 pub(crate) async fn own_pages_only(request: Request, next: Next) -> Response {
-    let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes().to_owned());
-    match site.as_deref() {
-        // Typing the address or following a link is a GET, which changes nothing.
-        Some(b"cross-site") if request.method() != axum::http::Method::GET => {
-            (StatusCode::FORBIDDEN, "the page of another site may not do this").into_response()
-        }
-        _ => next.run(request).await,
+    // Typing the address or following a link is a GET, which changes nothing.
+    if request.method().is_safe() || is_from_here(request.headers()) {
+        return next.run(request).await;
     }
+    (StatusCode::FORBIDDEN, "the page of another origin may not do this").into_response()
+}
+
+/// Whether a call comes from a program, from a page of this origin, or from the person at the
+/// browser. Programs send neither header. A browser leaves out `Sec-Fetch-Site` if it does not
+/// trust the address, for example that of another machine over HTTP. It then sends `Origin`.
+fn is_from_here(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    origin.is_some_and(|(_, authority)| Some(authority) == host)
 }
 
 /// Who can reach the sandbox.
@@ -80,6 +91,39 @@ pub(crate) async fn own_names_only(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_programs_and_pages_of_this_origin_are_from_here() {
+        let from_here = |named: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static("localhost:8082"));
+            for (name, value) in named {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            is_from_here(&headers)
+        };
+        for named in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8082")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "http://localhost:8082")],
+            // A proxy may have changed `Host`; the browser still compares what it sees.
+            &[("sec-fetch-site", "same-origin"), ("origin", "https://sandbox.example")],
+        ] {
+            assert!(from_here(named), "{named:?}");
+        }
+        for named in [
+            &[("sec-fetch-site", "same-site"), ("origin", "http://localhost:3000")][..],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "something-new")],
+            &[("origin", "http://localhost:3000")],
+            &[("origin", "http://127.0.0.1:8082")],
+            &[("origin", "null")],
+            &[("origin", "")],
+        ] {
+            assert!(!from_here(named), "{named:?}");
+        }
+    }
 
     #[test]
     fn only_names_that_no_page_can_have_are_known() {

@@ -77,6 +77,18 @@ impl Handle {
         )?)
     }
 
+    /// Sends content as the flow's bot, such as cards. `integration` is an id or a name.
+    pub fn bot_send(
+        &self,
+        integration: &str,
+        customer: &str,
+        text: &str,
+        content: Vec<Value>,
+    ) -> Result<SentMessage, HandleError> {
+        let said = AgentContent::of(&self.app.schemas, Some(text.to_owned()), content)?;
+        Ok(say_to_customer(&self.app, Some(integration), customer, said, Origin::Bot)?)
+    }
+
     /// Shows the customer for `duration_ms` milliseconds that the agent types.
     pub fn agent_types(
         &self,
@@ -122,6 +134,11 @@ impl Handle {
     /// gets an error that says so.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.app.world().transcript.subscribe()
+    }
+
+    /// The number of the transcript's last entry; 0 if there is none.
+    pub fn last_entry(&self) -> u64 {
+        self.app.world().transcript.last()
     }
 
     /// Up to `limit` entries of the transcript whose number is greater than `after`.

@@ -174,6 +174,11 @@ impl Transcript {
         self.entries.range(skip.min(self.entries.len())..).take(limit).cloned().collect()
     }
 
+    /// The number of the last entry; 0 if there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Entry>> {
         self.news.subscribe()
     }

@@ -1,6 +1,6 @@
-//! Proves the invariants from the store alone: journal, projections, inbox and outbox must agree.
+//! Checks the invariants from the store alone: journal, projections, inbox and outbox must agree.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use conversation::{
@@ -24,23 +24,29 @@ pub struct Audit {
     pub messages: u64,
     /// How many records.
     pub records: u64,
-    /// Agents' messages whose fate is still open, each with its place in the inbox or the journal.
+    /// Agents' messages that are in the journal and whose fate is still open.
     pub open: u64,
     /// Final receipts that are decided and have not reached Genesys yet.
     pub owed: u64,
-    /// Agents' messages whose order (I3) was not judged: their bodies are gone, or no longer show
-    /// what Genesys wrote.
+    /// Agents' messages whose order (I3) was not checked, because their bodies are gone or
+    /// unreadable.
     pub unjudged: u64,
-    /// Customers' messages that Genesys will never have: the store keeps them, and they are no
+    /// Customers' messages that Genesys will never accept. The store keeps them; they are not a
     /// breach.
     pub dead_letters: u64,
-    /// The first dead letters: which, and why.
+    /// The first dead letters, at most 100: which message, and why.
     pub named_dead_letters: Vec<String>,
+    /// How often operators had a dead letter posted again.
+    pub retried: u64,
+    /// How many dead letters operators have discarded. They are not among [`Self::dead_letters`].
+    pub discarded: u64,
+    /// The first of these actions, at most 100: which message, who did it, and when.
+    pub named_actions: Vec<String>,
     /// How many dead letters the chat service has not been told about yet.
     pub untold: u64,
-    /// How many dead letters it will never be told about.
+    /// How many dead letters the chat service will never be told about.
     pub never_told: u64,
-    /// Every breach, by invariant: the row and what is wrong with it.
+    /// Every breach, by invariant: the row, and what is wrong with it.
     pub breaches: BTreeMap<Invariant, Vec<String>>,
 }
 
@@ -103,6 +109,16 @@ impl fmt::Display for Audit {
         if self.never_told > 0 {
             writeln!(f, "{} of them the chat service will never hear of", self.never_told)?;
         }
+        if self.retried + self.discarded > 0 {
+            let Self { retried, discarded, .. } = self;
+            writeln!(
+                f,
+                "operators retried dead letters {retried} times, and discarded {discarded}"
+            )?;
+        }
+        for action in &self.named_actions {
+            writeln!(f, "operator: {action}")?;
+        }
         for letter in &self.named_dead_letters {
             writeln!(f, "dead letter: {letter}")?;
         }
@@ -116,6 +132,11 @@ impl fmt::Display for Audit {
 }
 
 /// Reads and checks everything. The store may be in use meanwhile.
+///
+/// # Errors
+/// [`StoreError`] if the store does not answer, or holds a row that the audit needs and cannot
+/// read. There is then no result, not even about the conversations that were checked before. A
+/// broken invariant and a record that cannot be read are no errors: they stand in the [`Audit`].
 pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
     let mut audit = Audit::default();
     let mut after = None;
@@ -134,7 +155,7 @@ pub async fn audit(store: &dyn Store) -> Result<Audit, StoreError> {
 }
 
 /// What Genesys wrote as the time of each agent's message, from the original bodies. The journal
-/// has a time too, but the machine wrote it, so the audit does not trust it.
+/// has a time too, but the state machine wrote it, so the audit does not trust it.
 async fn written(
     store: &dyn Store,
     row: &Dossier,
@@ -156,7 +177,7 @@ async fn written(
     Ok(all)
 }
 
-/// Reads `channel.time` and nothing else. Returns `None` if no reading of the body is JSON.
+/// Reads `channel.time` and nothing else. Returns `None` if the body is not JSON.
 fn written_in(body: &[u8]) -> Option<Written> {
     #[derive(Deserialize)]
     struct Message {
@@ -170,7 +191,7 @@ fn written_in(body: &[u8]) -> Option<Written> {
     let text = text.trim_start_matches('\u{feff}');
     let time = match serde_json::from_str::<Value>(text) {
         Ok(message) => message.pointer("/channel/time").cloned(),
-        // Half of a surrogate pair in a text must not prevent reading the time beside it.
+        // A lone surrogate in a text must not prevent reading the time beside it.
         Err(_) => {
             serde_json::from_str::<Message>(text).ok()?.channel.and_then(|channel| channel.time)
         }
@@ -220,27 +241,55 @@ fn one(audit: &mut Audit, row: &Dossier, written: Vec<(MessageId, Written)>) {
     audit.open += history.unsettled().count() as u64;
     audit.owed += history.unreceipted().count() as u64;
     audit.unjudged += history.unjudged() as u64;
-    audit.untold += history.untold().count() as u64;
-    audit.never_told += history.never_told();
     check_messages(audit, row, &records, &history);
-    count_dead_letters(audit, row);
+    count_dead_letters(audit, row, &history);
+    count_actions(audit, row, &records);
     if row.pruned_seq == 0 {
         check_outbox(audit, row, records);
     }
 }
 
-/// Names the customers' messages that were refused for good or given up.
-fn count_dead_letters(audit: &mut Audit, row: &Dossier) {
+/// Counts and names the customers' messages that Genesys refused or that were given up, and counts
+/// which of them the chat service does not know about.
+fn count_dead_letters(audit: &mut Audit, row: &Dossier, history: &History) {
+    let untold: HashSet<_> = history.untold().collect();
+    let never_told: HashSet<_> = history.never_told().collect();
     let dead = |message: &&MessageRow| {
         message.direction == Direction::Inbound && message.state == "refused"
     };
     for letter in row.messages.iter().filter(dead) {
         audit.dead_letters += 1;
+        audit.untold += u64::from(untold.contains(&letter.id));
+        audit.never_told += u64::from(never_told.contains(&letter.id));
         if audit.named_dead_letters.len() < MAX_NAMED {
             let why = letter.reason.as_deref().unwrap_or_default();
             audit
                 .named_dead_letters
                 .push(format!("message {} of conversation {}: {why}", letter.id, row.id));
+        }
+    }
+}
+
+/// Counts and names what operators did.
+fn count_actions(audit: &mut Audit, row: &Dossier, records: &[(jiff::Timestamp, Record)]) {
+    for (at, record) in records {
+        let (message, by, what) = match record {
+            Record::InboundRetried { message, by, .. } => {
+                audit.retried += 1;
+                (message, by, "retried")
+            }
+            Record::InboundDiscarded { message, by, .. } => {
+                audit.discarded += 1;
+                (message, by, "discarded")
+            }
+            _ => continue,
+        };
+        if audit.named_actions.len() < MAX_NAMED {
+            let by: String = by.chars().filter(|c| !c.is_control()).collect();
+            audit.named_actions.push(format!(
+                "message {message} of conversation {}: {what} by {by} at {at}",
+                row.id
+            ));
         }
     }
 }
@@ -256,25 +305,13 @@ fn check_messages(
         .inbox
         .iter()
         .filter_map(|item| match &item.input {
-            Input::AgentMessage { message, .. } | Input::CustomerMessage { message } => {
+            Input::AgentMessage { message, .. } | Input::CustomerMessage { message, .. } => {
                 Some(message)
             }
             _ => None,
         })
         .collect();
-    let mut taken: HashSet<&MessageId> = HashSet::new();
-    let mut posted: HashSet<(&MessageId, bool)> = HashSet::new();
-    for (_, record) in records {
-        match record {
-            Record::InboundAccepted { message, .. } => {
-                taken.insert(message);
-            }
-            Record::InboundDone { message, result } => {
-                posted.insert((message, result.is_posted()));
-            }
-            _ => {}
-        }
-    }
+    let (taken, inbound) = customers_messages(records);
     for message in row.messages.iter().filter(|message| message.state != "kept") {
         let name = format!("message row ({}, {})", message.direction.as_str(), message.id);
         let in_journal = match message.direction {
@@ -303,9 +340,7 @@ fn check_messages(
                 Some(Some(Fate::Failed { .. })) => "failed",
                 Some(None) | None => "accepted",
             },
-            Direction::Inbound if posted.contains(&(&message.id, true)) => "posted",
-            Direction::Inbound if posted.contains(&(&message.id, false)) => "refused",
-            Direction::Inbound => "accepted",
+            Direction::Inbound => inbound.get(&message.id).copied().unwrap_or("accepted"),
         };
         if message.state != state && (in_journal || row.pruned_seq == 0) {
             audit.breach(
@@ -317,20 +352,42 @@ fn check_messages(
     }
 }
 
-/// I2, I11: the outbox holds exactly what the journal owes Genesys.
+/// The customer's messages that the conversation took, and the last state of each that has had an
+/// outcome.
+fn customers_messages(
+    records: &[(jiff::Timestamp, Record)],
+) -> (HashSet<&MessageId>, HashMap<&MessageId, &str>) {
+    let (mut taken, mut states) = (HashSet::new(), HashMap::new());
+    for (_, record) in records {
+        match record {
+            Record::InboundAccepted { message, .. } => drop(taken.insert(message)),
+            Record::InboundDone { message, result } => {
+                let state = if result.is_posted() { "posted" } else { "refused" };
+                states.insert(message, state);
+            }
+            Record::InboundRetried { message, .. } => drop(states.remove(message)),
+            Record::InboundDiscarded { message, .. } => drop(states.insert(message, "discarded")),
+            _ => {}
+        }
+    }
+    (taken, states)
+}
+
+/// I2, I11: the outbox holds exactly what, by the journal, Genesys is owed.
 fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp, Record)>) {
     let replayed = Conversation::replay(Conversation::default(), records);
-    let key = |owed: &Owed| serde_json::to_string(owed).unwrap_or_default();
-    let journal: HashSet<String> = replayed.owed().iter().map(key).collect();
-    let outbox: HashSet<String> = row.owed.iter().map(|item| key(&item.owed)).collect();
-    for missing in journal.difference(&outbox) {
+    // An item may have a customer's answer, so only its key is printed.
+    let key = |owed: &Owed| (serde_json::to_string(owed).unwrap_or_default(), owed.key());
+    let journal: HashSet<_> = replayed.owed().iter().map(key).collect();
+    let outbox: HashSet<_> = row.owed.iter().map(|item| key(&item.owed)).collect();
+    for (_, missing) in journal.difference(&outbox) {
         audit.breach(
             Invariant::OneFinalReceipt,
             format!("outbox of {}", row.id),
             format!("lacks {missing}"),
         );
     }
-    for extra in outbox.difference(&journal) {
+    for (_, extra) in outbox.difference(&journal) {
         audit.breach(
             Invariant::OneFinalReceipt,
             format!("outbox of {}", row.id),
@@ -341,7 +398,95 @@ fn check_outbox(audit: &mut Audit, row: &Dossier, records: Vec<(jiff::Timestamp,
 
 #[cfg(test)]
 mod tests {
+    use conversation::{Answer, Choice, ConversationId, IntegrationName, OptionKind};
+
     use super::*;
+
+    /// What a customer chose is theirs: a report may be shown to anyone who operates the gateway.
+    #[test]
+    fn a_breach_does_not_quote_an_answer() {
+        let (label, payload) = ("a private matter".into(), "private".into());
+        let choice = Choice { kind: OptionKind::Button, label, payload, numbered: true };
+        let answer = Some(Box::new(Answer { to: MessageId::new("q"), choice }));
+        let released = Record::InboundReleased { message: MessageId::new("m"), answer };
+        let row = Dossier {
+            id: ConversationId::new("c"),
+            integration: IntegrationName::new("acme"),
+            customer: "{}".to_owned(),
+            seq: 1,
+            pruned_seq: 0,
+            inbox: Vec::new(),
+            journal: Vec::new(),
+            messages: Vec::new(),
+            owed: Vec::new(),
+        };
+        let mut audit = Audit::default();
+        check_outbox(&mut audit, &row, vec![(jiff::Timestamp::UNIX_EPOCH, released)]);
+        let told = format!("{audit:?}");
+        assert!(told.contains("lacks inbound/m") && !told.contains("private"), "{told}");
+    }
+
+    /// What an operator has acted on is no dead letter, so it counts as none.
+    #[test]
+    fn only_dead_letters_are_untold() {
+        use Record::{InboundDiscarded, InboundDone, InboundRetried, RefusalDue, RefusalTold};
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let reason = conversation::Reason::new(conversation::ReasonCode::ServerError, "500");
+        let dies = |id: &str| {
+            let message = MessageId::new(id);
+            let result = conversation::PostResult::Refused { why: "500".into() };
+            [
+                InboundDone { message: message.clone(), result },
+                RefusalDue { message, reason: reason.clone() },
+            ]
+        };
+        let given_up = |id: &str| RefusalTold {
+            message: MessageId::new(id),
+            outcome: conversation::TellOutcome::GivenUp { why: "too long".into() },
+            retry_at: None,
+        };
+        let (by, ids) = (|| "ops".into(), ["waits", "never", "discarded", "never too", "retried"]);
+        let mut records: Vec<_> = ids.iter().flat_map(|id| dies(id)).collect();
+        records.extend(["never", "never too", "retried"].map(given_up));
+        for id in ["discarded", "never too"] {
+            records.push(InboundDiscarded { message: MessageId::new(id), died: at, by: by() });
+        }
+        let message = MessageId::new("retried");
+        records.push(InboundRetried { message, died: at, by: by() });
+        records.extend(dies("retried"));
+        let numbered = (11..).zip(records);
+        let journal: Vec<_> = numbered
+            .map(|(seq, record)| crate::JournalRow { seq, at, record: Ok(record) })
+            .collect();
+        let states = ["refused", "refused", "discarded", "discarded", "refused"];
+        let rows = ids.iter().zip(states).map(|(id, state)| MessageRow {
+            id: MessageId::new(*id),
+            direction: Direction::Inbound,
+            conversation: ConversationId::new("c"),
+            foreign_id: (*id).to_owned(),
+            received: at,
+            state: state.to_owned(),
+            reason: None,
+            receipt: None,
+            settled: Some(at),
+            body: Vec::new(),
+        });
+        let row = Dossier {
+            id: ConversationId::new("c"),
+            integration: IntegrationName::new("acme"),
+            customer: "{}".to_owned(),
+            seq: 10 + journal.len() as u64,
+            pruned_seq: 10,
+            inbox: Vec::new(),
+            messages: rows.collect(),
+            journal,
+            owed: Vec::new(),
+        };
+        let mut audit = Audit::default();
+        one(&mut audit, &row, Vec::new());
+        assert!(audit.passed(), "{audit}");
+        assert_eq!((audit.dead_letters, audit.untold, audit.never_told), (3, 2, 1), "{audit}");
+    }
 
     #[test]
     fn the_time_is_read_from_whatever_genesys_wrote() {

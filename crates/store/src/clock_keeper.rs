@@ -1,5 +1,5 @@
-//! How nodes keep the store's clock. Each brings the stored pair up to date from time to time, and
-//! advances its own clock if another's is ahead. Every shared store runs this on its own tables;
+//! How nodes keep the store's clock. Each node updates the stored pair at intervals, and advances
+//! its own clock if another node's is ahead. Every shared store runs this on its own tables;
 //! `store_clock` says what the clock promises.
 
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::Chain;
 use crate::lease::HeldLeases;
 use crate::store_clock::StoreClock;
 
-/// A clock that was behind by more than this may have slept over deadlines.
+/// A node whose clock was behind by more than this may have missed deadlines.
 const SLEPT: Duration = Duration::from_millis(250);
 
 /// Where a shared store keeps the pair: its clock's time, and what the database's clock said then.
 pub(crate) trait ClockTable: Send + Sync {
     /// Why the pair could not be exchanged.
-    type Error: std::fmt::Display + Send;
+    type Error: std::error::Error + Send;
 
     /// Stores this clock's time with the database's, unless the stored time is ahead: an old time
     /// must not be stored as the current one. Reads `clock` only when the request leaves. Returns
@@ -27,7 +28,7 @@ pub(crate) trait ClockTable: Send + Sync {
     ) -> impl Future<Output = Result<Option<Timestamp>, Self::Error>> + Send;
 }
 
-/// Exchanges times in each interval until it is dropped.
+/// Exchanges times once in each interval `every`, until it is dropped.
 pub(crate) async fn keep(
     table: impl ClockTable,
     clock: Arc<StoreClock>,
@@ -44,13 +45,15 @@ pub(crate) async fn keep(
                 if behind > SLEPT {
                     tracing::warn!(
                         ?behind,
-                        "this node's clock was behind the other nodes'; it goes on with theirs"
+                        "this node's clock was behind the other nodes' clock; it now follows theirs"
                     );
                     // Deadlines may have passed meanwhile.
                     leases.ring_gained();
                 }
             }
-            Err(error) => tracing::debug!(%error, "the store's clock could not be kept"),
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "cannot update the store's clock");
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
-//! What every store must do, written against the trait. A panic says what it does not.
+//! What every store must do, written against the trait. A panic says what the store does wrong.
 //!
-//! [`keeps_its_word`] wants an empty store; [`remembers`] wants the same one, opened again after
+//! [`keeps_its_word`] needs an empty store. [`remembers`] needs the same store, reopened after
 //! that.
 
 mod customers;
+mod find;
+mod lists;
 
 use std::time::Duration;
 
@@ -14,13 +16,18 @@ use conversation::{
 use jiff::Timestamp;
 
 use crate::{
-    Acceptance, Append, AppendError, Arrival, AtomicOutcome, Direction, Due, NewMessage,
-    OutboxItem, Store, audit,
+    Acceptance, Append, AppendError, AppendPriority, Arrival, AtomicOutcome, ConsoleSession,
+    Direction, Due, NewMessage, OutboxItem, OutboxLane, Store, audit,
 };
 
-use customers::{counts_dead_letters, counts_who_waits_for_genesys, dead_letters};
+use find::{finds_by_any_id, finds_genesys_conversations};
 
-/// 2026-11-20T09:00:00Z and so many milliseconds.
+use customers::{
+    acts_on_dead_letters, counts_dead_letters, counts_who_waits_for_genesys, dead_letters,
+    keeps_what_an_operator_acts_on,
+};
+
+/// 2026-11-20T09:00:00Z plus `millis` milliseconds.
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(1_795_165_200_000 + millis).expect("in range")
 }
@@ -41,6 +48,7 @@ fn agent_message(id: &str, millis: i64) -> Arrival {
         received: at(millis),
         unsuited: None,
         genesys: None,
+        offer: None,
     };
     Arrival::Message(NewMessage {
         integration: acme(),
@@ -55,7 +63,7 @@ fn agent_message(id: &str, millis: i64) -> Arrival {
     })
 }
 
-/// Drives one conversation as the gateway does, on the store alone.
+/// Drives one conversation as the gateway does, with nothing but the store.
 struct Driver<'a> {
     store: &'a dyn Store,
     state: Conversation,
@@ -94,8 +102,9 @@ impl Driver<'_> {
             taken,
             due: self.state.next_wakeup(&policy()),
             watched: self.state.watched().map(Into::into),
+            standing: Some(self.state.standing()),
             snapshot: None,
-            lazy: false,
+            priority: AppendPriority::Normal,
         }
     }
 }
@@ -114,6 +123,7 @@ pub async fn keeps_its_word(store: &dyn Store) {
     let mut driver = Driver { store, state: Conversation::default(), seq: 0, now: 1_000 };
     settles_a_message(&mut driver).await;
     gives_no_number_twice(&mut driver).await;
+    finds_by_any_id(store).await;
     fences(&mut driver).await;
     takes_a_message_with_its_step(&mut driver).await;
     reads_in_order(store).await;
@@ -123,14 +133,17 @@ pub async fn keeps_its_word(store: &dyn Store) {
     knows_who_is_in_touch(&mut driver).await;
     snapshots(&mut driver).await;
     counts_dead_letters(store).await;
+    acts_on_dead_letters(store).await;
+    keeps_what_an_operator_acts_on(store).await;
     counts_who_waits_for_genesys(store).await;
+    finds_genesys_conversations(store).await;
 
     let found = audit(store).await.expect("an audit");
     assert!(found.passed(), "an honest store passes its audit:\n{found}");
 }
 
-/// A caller that hangs up leaves a message behind that may be durable: after `ready` it is, or
-/// never will be.
+/// After a caller has hung up, its message may or may not become durable. Once `ready` returns,
+/// this is decided.
 async fn answers_behind_what_was_asked(store: &dyn Store) {
     let of = IntegrationName::new("unheard");
     for round in 0..20 {
@@ -148,7 +161,7 @@ async fn answers_behind_what_was_asked(store: &dyn Store) {
         store.ready().await.expect("it is ready");
         let last = MessageId::new(&ids[99]);
         let row = store.message(&of, Direction::Outbound, &last).await.expect("a read");
-        assert!(row.is_some(), "{last} was asked for before, and is not there");
+        assert!(row.is_some(), "`accept` of {last} was called before `ready`, and it is not there");
     }
     assert_eq!(store.prune(at(1)).await.expect("a prune"), 2_000);
 }
@@ -197,7 +210,7 @@ async fn dedupes(store: &dyn Store) {
     assert_eq!(
         store.accept(of_another).await.expect("an answer"),
         Acceptance::Unknown,
-        "integrations see their own only"
+        "an integration sees only its own conversations"
     );
 }
 
@@ -208,7 +221,7 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
         "the inbox is empty"
     );
     let forwards = effects.iter().filter(|effect| matches!(effect, Effect::Forward { .. })).count();
-    assert_eq!(forwards, 1, "the session of the event lets the message go: {effects:?}");
+    assert_eq!(forwards, 1, "the event's session makes the message leave: {effects:?}");
     let message = MessageId::new("m1");
     let outcome = AttemptOutcome::Delivered { service_id: Some("x1".into()) };
     driver
@@ -230,7 +243,7 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
         .await
         .expect("a read")
         .expect("it is there");
-    assert_eq!(body, row.into(), "what does not change is the same from memory");
+    assert_eq!(body, row.into(), "`body` agrees with `message`");
     let owed = outbox(driver.store, &acme()).await;
     assert_eq!(owed.len(), 1, "a receipt is owed: {owed:?}");
     let result = PostResult::Posted { genesys_id: None };
@@ -261,21 +274,21 @@ async fn gives_no_number_twice(driver: &mut Driver<'_>) {
             Acceptance::New(conversation())
         );
         let inbox = driver.store.inbox(&conversation(), true, 10).await.expect("a read");
-        assert!(inbox.len() == 1 && inbox[0].seq > last, "{last} was given before: {inbox:?}");
+        assert!(inbox.len() == 1 && inbox[0].seq > last, "{last} was assigned before: {inbox:?}");
         last = inbox[0].seq;
         driver.take_inbox().await;
     }
 }
 
-/// What somebody waits for, and the rest, each read in steps of one.
+/// The urgent items, then the rest, each read in pages of one.
 async fn outbox(store: &dyn Store, integration: &IntegrationName) -> Vec<OutboxItem> {
     let mut all = Vec::new();
-    for urgent in [true, false] {
+    for lane in OutboxLane::ALL {
         let mut after = 0;
         while let [item] =
-            store.outbox(integration, urgent, after, 1).await.expect("a read").as_slice()
+            store.outbox(integration, lane, after, 1).await.expect("a read").as_slice()
         {
-            assert!(item.seq > after && item.owed.is_urgent() == urgent, "{item:?}");
+            assert!(item.seq > after && OutboxLane::of(&item.owed) == lane, "{item:?}");
             after = item.seq;
             all.push(item.clone());
         }
@@ -290,7 +303,7 @@ async fn fences(driver: &mut Driver<'_>) {
     let refused = driver.store.append(late).await;
     assert!(
         matches!(refused, Err(AppendError::Fenced)),
-        "a node that lost the conversation appends: {refused:?}"
+        "a node that lost the conversation must not append: {refused:?}"
     );
     assert_eq!(
         driver.store.dossier(&conversation()).await.expect("a read"),
@@ -350,7 +363,7 @@ async fn takes_a_message_with_its_step(driver: &mut Driver<'_>) {
     driver.seq += count;
     assert!(
         driver.store.with_pending_input(None, 10).await.expect("a read").is_empty(),
-        "what was in the inbox is taken, and it was never there"
+        "the inbox is empty, and the message was never in it"
     );
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
     assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq));
@@ -390,11 +403,11 @@ async fn waits_in_order(store: &dyn Store) {
     assert_eq!(
         inbox.iter().map(id).collect::<Vec<_>>(),
         ["w1", "w2", "w3"],
-        "the inbox is in the order in which it came"
+        "the inbox is in order of arrival"
     );
 }
 
-/// What came, what is owed and who wants to be woken, each from its beginning.
+/// Inbox, outbox and due conversations are each read in order.
 async fn reads_in_order(store: &dyn Store) {
     for id in ["w1", "w2", "w3"] {
         let mut arrival = agent_message(id, 40_000);
@@ -416,8 +429,9 @@ async fn reads_in_order(store: &dyn Store) {
         taken: vec![],
         due: due.map(at),
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
     };
     for (place, (message, conversation)) in names.iter().enumerate() {
         let mut arrival = agent_message(message.as_str(), 0);
@@ -431,13 +445,17 @@ async fn reads_in_order(store: &dyn Store) {
         let owed = vec![Record::SentDue { message: message.clone() }];
         store.append(append(place, 0, due, owed)).await.expect("an append");
     }
-    let owed: Vec<_> = store.outbox(&of, false, 0, 10).await.expect("a read");
+    let owed: Vec<_> = store.outbox(&of, OutboxLane::Deferred, 0, 10).await.expect("a read");
     let owed: Vec<_> = owed.iter().map(|item| &item.conversation).collect();
-    assert_eq!(owed, [&names[0].1, &names[1].1], "the outbox is in the order in which it was owed");
+    assert_eq!(
+        owed,
+        [&names[0].1, &names[1].1],
+        "the outbox is in the order in which the items became owed"
+    );
     let due = store.due(None, at(3_000), 10).await.expect("a read");
     let due: Vec<_> = due.iter().map(|due| &due.conversation).collect();
     assert_eq!(due, [&names[1].1, &names[0].1], "the earliest comes first");
-    // Not lives that conversations would lead, so they are taken back again.
+    // No conversation would write these records, so they are removed again.
     for (place, (message, _)) in names.iter().enumerate() {
         let settled = Record::Settled {
             message: message.clone(),
@@ -451,8 +469,8 @@ async fn reads_in_order(store: &dyn Store) {
     assert_eq!(store.prune(at(1)).await.expect("a prune"), 2);
 }
 
-/// Of two nodes that append to one conversation at the same time, one is told that it came too
-/// late.
+/// If two nodes append to one conversation at the same time, one of them gets
+/// [`AppendError::Fenced`].
 pub async fn lets_one_of_two_append(one: &dyn Store, other: &dyn Store) {
     for round in 0..40 {
         let of = ConversationId::of(&acme(), &format!("raced-{round}"));
@@ -470,11 +488,11 @@ pub async fn lets_one_of_two_append(one: &dyn Store, other: &dyn Store) {
             taken: vec![],
             due: None,
             watched: None,
+            standing: None,
             snapshot: None,
-            lazy: false,
+            priority: AppendPriority::Normal,
         };
-        // In every other round one of them has nothing to write down, which is no reason to be let
-        // in.
+        // In every other round, one of them has no records. The fence must hold for it too.
         let paused = || vec![Record::Paused];
         let second = if round % 2 == 0 { paused() } else { vec![] };
         let both = futures_util::future::join(
@@ -487,7 +505,7 @@ pub async fn lets_one_of_two_append(one: &dyn Store, other: &dyn Store) {
             .filter(|done| matches!(done, Err(AppendError::Fenced)))
             .count();
         let won = usize::from(both.0.is_ok()) + usize::from(both.1.is_ok());
-        // The one that has nothing to append may come first.
+        // If the append without records comes first, both succeed.
         assert!(won + fenced == 2 && (fenced == 1 || (fenced == 0 && round % 2 == 1)), "{both:?}");
         let loaded = one.load(&of).await.expect("a read").expect("it is there");
         assert_eq!(loaded.seq, 1, "the number of the last record");
@@ -502,7 +520,7 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
         fate: conversation::Fate::Delivered,
         receipt: true,
     };
-    // Not a life that a conversation would lead, so it is taken back again by the records below.
+    // No conversation would write these records, so the prune below removes them again.
     let other = ConversationId::of(&acme(), "receipts");
     let mut arrival = agent_message("m-receipts", 0);
     if let Arrival::Message(new) = &mut arrival {
@@ -519,8 +537,9 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
         taken: vec![],
         due: None,
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
     };
     let of = IntegrationName::new("receipts");
     driver.store.append(append(0, vec![sent])).await.expect("an append");
@@ -533,7 +552,7 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     let owed = outbox(driver.store, &of).await;
     let is_last = |item: &OutboxItem| matches!(item.owed, Owed::Receipt { fate: Some(_), .. });
     assert!(matches!(owed.as_slice(), [item] if is_last(item)), "{owed:?}");
-    assert!(owed[0].seq > sent[0].seq, "what replaces it has a place of its own: {owed:?}");
+    assert!(owed[0].seq > sent[0].seq, "the replacement has a new sequence number: {owed:?}");
     let done = |last| Record::ReceiptDone {
         message: message.clone(),
         last,
@@ -544,13 +563,13 @@ async fn replaces_a_receipt(driver: &mut Driver<'_>) {
     driver.store.append(append(3, vec![done(true)])).await.expect("an append");
     assert!(outbox(driver.store, &of).await.is_empty());
     let found = audit(driver.store).await.expect("an audit");
-    assert!(!found.passed(), "an audit finds a life that was never lived");
-    // From here on the store tells the truth again.
-    assert_eq!(driver.store.prune(at(0)).await.expect("a prune"), 0, "nothing is that old");
+    assert!(!found.passed(), "an audit finds records that no conversation would write");
+    // Removes those records, so that the final audit passes.
+    assert_eq!(driver.store.prune(at(0)).await.expect("a prune"), 0, "nothing is old enough");
     assert!(driver.store.load(&other).await.expect("a read").is_some());
     assert_eq!(driver.store.prune(at(1)).await.expect("a prune"), 1);
     let gone = driver.store.load(&other).await.expect("a read");
-    assert!(gone.is_none(), "a conversation with nothing left goes: {gone:?}");
+    assert!(gone.is_none(), "a conversation with nothing left is removed: {gone:?}");
     assert!(
         driver.store.load(&conversation()).await.expect("a read").is_some(),
         "another one stays"
@@ -605,7 +624,7 @@ async fn wakes_early_reports(driver: &mut Driver<'_>) {
         .await;
 }
 
-/// What an event about all of a chat service's sessions has to know.
+/// What the gateway reads when an event concerns all of a chat service's sessions.
 async fn knows_who_is_in_touch(driver: &mut Driver<'_>) {
     let noted =
         || Arrival::Noted { integration: acme(), id: "restarted".to_owned(), received: at(20_000) };
@@ -616,6 +635,14 @@ async fn knows_who_is_in_touch(driver: &mut Driver<'_>) {
     assert!(
         !driver.store.has_event(&IntegrationName::new("other"), "restarted").await.expect("a read")
     );
+    let is_of = async |integration: &IntegrationName, id: &ConversationId| {
+        driver.store.has_conversation(integration, id).await.expect("a read")
+    };
+    assert!(is_of(&acme(), &conversation()).await);
+    assert!(!is_of(&IntegrationName::new("other"), &conversation()).await);
+    for unknown in ["", "c0", "no\0id", "'"] {
+        assert!(!is_of(&acme(), &ConversationId::new(unknown)).await, "{unknown:?}");
+    }
     assert!(driver.state.watched().is_some() || driver.state.next_wakeup(&policy()).is_some());
     let all = driver.store.in_touch(&acme(), None, 10).await.expect("a read");
     assert_eq!(all, [conversation()]);
@@ -641,10 +668,10 @@ async fn knows_what_is_due(driver: &mut Driver<'_>) {
     let wakeup = driver.state.next_wakeup(&policy()).expect("a message is held");
     let due = driver.store.due(None, wakeup, 10).await.expect("a read");
     assert_eq!(due.iter().map(|due| &due.conversation).collect::<Vec<_>>(), [&conversation()]);
-    assert!(due[0].at >= wakeup, "never woken before its time");
+    assert!(due[0].at >= wakeup, "a wake-up is never early");
     let before = wakeup.checked_sub(Duration::from_millis(2)).expect("in range");
     assert!(driver.store.due(None, before, 10).await.expect("a read").is_empty());
-    // Those that share a millisecond are told apart by their ids.
+    // Within a millisecond, the cursor compares ids.
     let same = Due { conversation: ConversationId::new(""), ..due[0].clone() };
     assert_eq!(driver.store.due(Some(&same), wakeup, 10).await.expect("a read"), due);
     assert!(
@@ -660,15 +687,19 @@ async fn snapshots(driver: &mut Driver<'_>) {
     assert_eq!(
         (&loaded.state, loaded.seq),
         (&driver.state, driver.seq),
-        "a replay gives the state that was left"
+        "a replay gives the same state"
     );
     let mut append = driver.append(vec![], vec![]);
     append.snapshot = Some(driver.state.clone());
     driver.store.append(append).await.expect("an append");
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
-    assert_eq!((&loaded.state, loaded.seq), (&driver.state, driver.seq), "so does a snapshot");
+    assert_eq!(
+        (&loaded.state, loaded.seq),
+        (&driver.state, driver.seq),
+        "a snapshot gives the same state"
+    );
     assert_eq!(loaded.snapshot_seq, driver.seq);
-    // The message whose attempt is open must outlive a prune that would take everything.
+    // A message with an open attempt must survive a prune of everything old.
     driver.store.prune(at(1_000_000_000)).await.expect("a prune");
     let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
     assert_eq!(&loaded.state, &driver.state, "a prune changes no state");
@@ -683,10 +714,41 @@ async fn snapshots(driver: &mut Driver<'_>) {
         .message(&acme(), Direction::Outbound, &MessageId::new("m1"))
         .await
         .expect("a read");
-    assert!(settled.is_none(), "a settled one is");
+    assert!(settled.is_none(), "a settled message is pruned");
 }
 
-/// The same store after it was closed and opened again.
+/// Sessions of the console are kept until they end, and no longer.
+pub async fn keeps_console_sessions(store: &dyn Store) {
+    let at = |seconds: i64| Timestamp::from_second(seconds).expect("a time");
+    let session = |hash: &str, until| ConsoleSession {
+        hash: hash.to_owned(),
+        user: format!("user of {hash}"),
+        password: "a password".to_owned(),
+        until: at(until),
+    };
+    for (hash, until, now) in [("one", 100, 1), ("two", 200, 1)] {
+        store.keep_console_session(&session(hash, until), at(now)).await.expect("kept");
+    }
+    let user = async |hash: &str, now| store.console_session(hash, at(now)).await.expect("a read");
+    assert_eq!(user("one", 99).await, Some(session("one", 100)));
+    assert_eq!(user("one", 100).await, None, "it has ended");
+    assert_eq!(user("\0", 1).await, None);
+    store.end_console_session("two").await.expect("ended");
+    store.end_console_session("three").await.expect("there is none");
+    assert_eq!(user("two", 1).await, None);
+    store.keep_console_session(&session("four", 300), at(150)).await.expect("kept");
+    assert_eq!(user("one", 1).await, None, "what has ended is removed");
+    assert_eq!(user("four", 299).await, Some(session("four", 300)));
+}
+
+/// How a new store lists conversations and messages. No state machine writes them, so an audit of
+/// the store fails.
+pub async fn lists(store: &dyn Store) {
+    lists::lists_conversations(store).await;
+    lists::lists_undelivered_messages(store).await;
+}
+
+/// Everything that the same store must still have after it was closed and opened again.
 pub async fn remembers(store: &dyn Store) {
     let loaded =
         store.load(&conversation()).await.expect("a read").expect("the conversation is there");

@@ -1,7 +1,9 @@
-//! What can go wrong, grouped by what a caller can do about it.
+//! What can go wrong, grouped by what a caller can do about it. [`Chain`](crate::Chain) shows an
+//! error with its cause.
 
 use std::path::PathBuf;
 
+use crate::cause::{Cause, JsonError};
 use crate::sqlite::Holder;
 
 /// A call to the store did not work.
@@ -9,11 +11,24 @@ use crate::sqlite::Holder;
 pub enum StoreError {
     /// The store cannot take or give anything now (disk full, I/O error, shutting down): try again
     /// later.
-    #[error("the store is not available: {0}")]
-    Unavailable(String),
+    #[error("the store is not available")]
+    Unavailable(#[source] Cause),
     /// The store's contents cannot be read. Trying again will not help.
-    #[error("the store holds something that cannot be read: {0}")]
-    Corrupt(String),
+    #[error("the store holds something that cannot be read")]
+    Corrupt(#[source] Cause),
+}
+
+impl StoreError {
+    /// Something at `place` in the store cannot be read.
+    pub(crate) fn corrupt_at(place: impl Into<String>, cause: impl Into<Cause>) -> Self {
+        Self::Corrupt(Cause::of(place, cause))
+    }
+}
+
+impl From<JsonError> for StoreError {
+    fn from(error: JsonError) -> Self {
+        Self::Corrupt(error.into())
+    }
 }
 
 /// An append did not work.
@@ -22,7 +37,7 @@ pub enum AppendError {
     /// Another writer appended to the conversation since it was loaded: discard the state.
     #[error("another writer appended to the conversation")]
     Fenced,
-    /// Nothing was appended.
+    /// The store did not confirm the append: it may have been written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -37,12 +52,13 @@ pub enum OpenError {
     #[error("there is no store at {}", .0.display())]
     Missing(PathBuf),
     /// The file cannot be opened or written.
-    #[error("cannot open {}: {cause}", path.display())]
+    #[error("cannot open {}", path.display())]
     Io {
         /// Which file.
         path: PathBuf,
-        /// Why.
-        cause: String,
+        /// The system's error, or SQLite's.
+        #[source]
+        cause: Cause,
     },
     /// Another process serves the file, possibly under another name.
     #[error(
@@ -64,14 +80,15 @@ pub enum OpenError {
     Linked(PathBuf),
     /// Acknowledged writes would not survive a loss of power.
     #[error(
-        "{} does not keep what is committed: {cause}: stop whatever else has the file open, and \
-         put it on a local disk", path.display()
+        "{} does not keep what is committed (stop whatever else has the file open, and put it on a \
+         local disk)", path.display()
     )]
     NotDurable {
         /// Which file.
         path: PathBuf,
         /// What is missing.
-        cause: String,
+        #[source]
+        cause: Cause,
     },
     /// A newer version of the program wrote it.
     #[error("{} was written by a newer version of tidegate: its schema is {found}, this program \
@@ -88,8 +105,8 @@ pub enum OpenError {
     #[error("{} holds no tidegate store", .0.display())]
     Empty(PathBuf),
     /// The database cannot be reached, or does not do what it is asked.
-    #[error("cannot use the database: {0}")]
-    Database(String),
+    #[error("cannot use the database")]
+    Database(#[source] Cause),
     /// A newer version of the program wrote the database.
     #[error(
         "the database was written by a newer version of tidegate: its schema is {found}, this \
@@ -101,6 +118,13 @@ pub enum OpenError {
         /// The newest version that this program knows.
         known: i32,
     },
+}
+
+impl OpenError {
+    /// The file at `path` cannot be opened or written.
+    pub(crate) fn io(path: impl Into<PathBuf>, cause: impl Into<Cause>) -> Self {
+        Self::Io { path: path.into(), cause: cause.into() }
+    }
 }
 
 fn shown(holder: Option<&Holder>) -> String {

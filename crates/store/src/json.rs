@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::StoreError;
+use crate::cause::JsonError;
 
 /// The JSON of one of our own types.
 pub(crate) fn json(value: &impl Serialize) -> String {
@@ -11,6 +11,6 @@ pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("our own types are JSON")
 }
 
-pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, JsonError> {
+    Ok(serde_json::from_str(text)?)
 }

@@ -21,8 +21,9 @@ use crate::{Machine, OutboxItem, OwnershipEvent};
 /// their ids.
 pub(crate) const SHARDS: usize = 256;
 
-/// The right to drive one conversation. While a guard exists, its conversation is not handed over
-/// to another node. It can still be revoked if this node is silent for too long.
+/// The right to drive one conversation. While a guard exists, this node delays the handover of its
+/// shard, but only for a limited time. The guard can also be revoked if this node cannot renew its
+/// leases.
 #[derive(Clone, Debug)]
 pub struct LeaseGuard(Option<Arc<GuardedShard>>);
 
@@ -30,30 +31,31 @@ pub struct LeaseGuard(Option<Arc<GuardedShard>>);
 struct GuardedShard {
     leases: Arc<HeldLeases>,
     shard: usize,
-    /// A revoked guard does not become valid with the next lease: another node may have driven
-    /// between the two.
+    /// A revoked guard does not become valid with the next lease, because another node may have
+    /// driven the conversation between the two.
     epoch: u64,
 }
 
 impl LeaseGuard {
-    /// The guard of a process that is the only user of the store.
+    /// The guard of a process that is the only user of the store. It is always valid.
     pub fn exclusive() -> Self {
         Self(None)
     }
 
-    /// The shard that has to be asked. None, if the process is the only user of the store.
+    /// The shard whose lease decides. `None` if the process is the only user of the store.
     fn shard(&self) -> Option<&GuardedShard> {
         self.0.as_deref().filter(|_| !mutant::is(Mutant::LeaseUnchecked))
     }
 
-    /// Whether the guard will never be valid again. One whose lease has only run out becomes valid
-    /// again if no other node has held the lease meanwhile.
+    /// Whether the guard will never be valid again. If its lease has only expired, the guard
+    /// becomes valid again with a renewal, provided that no other node has held the lease
+    /// meanwhile.
     pub fn is_revoked(&self) -> bool {
         self.shard().is_some_and(|user| user.leases.is_revoked(user))
     }
 
-    /// Distinguishes this guard from earlier ones of this node for the same conversation. Other
-    /// nodes may have driven it between two epochs, so knowledge from one is worthless in the next.
+    /// Distinguishes this guard from earlier ones of this node for the same conversation. Another
+    /// node may have driven it between two epochs, so a cache from one epoch is stale in the next.
     pub fn epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |user| user.epoch)
     }
@@ -64,25 +66,37 @@ impl LeaseGuard {
         self.shard().is_none_or(|user| user.leases.covers(user, false))
     }
 
-    /// Whether this node relies on the lease, so that work that has begun may go on.
+    /// Whether this node still relies on the lease, so that work in progress may continue.
     pub fn is_valid(&self) -> bool {
         self.shard().is_none_or(|user| user.leases.covers(user, true))
     }
 
-    /// Waits until [`Self::is_valid`] is false: what is under way with this guard must then be
-    /// dropped. It never ends in a process that is the only user of the store.
+    /// Waits until [`Self::is_valid`] is false. The caller must then drop the work in progress. It
+    /// never returns in a process that is the only user of the store.
     pub fn until_invalid(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
         async move {
             match guard.shard() {
                 None => std::future::pending().await,
-                Some(user) => user.leases.until_invalid(&guard).await,
+                Some(user) => user.leases.until(|| !guard.is_valid()).await,
             }
         }
     }
 
-    /// Waits until [`Self::is_revoked`]: from then on, nothing under way with this guard can have
-    /// any result.
+    /// Waits until [`Self::admits_new_work`] is false. A caller that has begun nothing yet must not
+    /// begin it then. It never returns in a process that is the only user of the store.
+    pub fn until_leaving(&self) -> impl Future<Output = ()> + Send + use<> {
+        let guard = self.clone();
+        async move {
+            match guard.shard() {
+                None => std::future::pending().await,
+                Some(user) => user.leases.until(|| !guard.admits_new_work()).await,
+            }
+        }
+    }
+
+    /// Waits until [`Self::is_revoked`]. From then on, no append that was prepared with this guard
+    /// can succeed.
     pub fn until_revoked(&self) -> impl Future<Output = ()> + Send + use<> {
         let guard = self.clone();
         async move {
@@ -113,42 +127,41 @@ impl Drop for GuardedShard {
 pub(crate) struct HeldLeases {
     clock: LeaseClock,
     state: Mutex<State>,
-    /// Notified when shards were lost.
+    /// Notified when shards were lost, or are to be handed over.
     lost: Notify,
-    /// Rung when shards were gained, or the clock was behind. It is kept until it is heard, however
-    /// many hints wait.
+    /// Notified when shards were gained, or the clock was behind. It keeps the notification until
+    /// someone receives it, however many hints wait.
     gained: Notify,
-    /// Rung when there is something to hand over, so that the others need not wait for the next
-    /// round.
+    /// Notified when there is something to hand over, so that the other nodes need not wait for the
+    /// next round.
     bell: Notify,
 }
 
 #[derive(Debug)]
 struct State {
     shards: Vec<Shard>,
-    /// How long this node relies on the leases, unless they are renewed.
+    /// Until when this node relies on the leases, unless they are renewed.
     until: Instant,
-    /// The server that confirmed them.
+    /// The server that last confirmed them.
     server: Option<String>,
-    /// This node will end, and begins no new work.
+    /// This node will end. It begins no new work.
     stepping_down: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Shard {
     held: bool,
-    /// Since when the shard is waiting to be handed over, which happens as soon as nothing is under
-    /// way in it.
+    /// Since when the shard is to be handed over, which happens once no guard of it exists.
     leaving: Option<Instant>,
     epoch: u64,
     /// How many guards of this epoch there are.
     users: usize,
-    /// Outbox items up to this place may have been told to Genesys by another node, or by this node
-    /// before the lease ran out.
+    /// Another node may have posted outbox items up to this sequence number, or this node may have
+    /// done so before its lease expired.
     in_doubt_through: u64,
 }
 
-/// Until this node learns what was owed when a new lease began, every item is in doubt.
+/// Until this node has read the last sequence number of the outbox, every item is in doubt.
 const UNKNOWN: u64 = u64::MAX;
 
 impl HeldLeases {
@@ -164,12 +177,12 @@ impl HeldLeases {
         })
     }
 
-    /// Says that conversations have to be looked at.
+    /// Reports that conversations must be checked: [`Self::next_event`] then returns a gain.
     pub(crate) fn ring_gained(&self) {
         self.gained.notify_one();
     }
 
-    /// The next event of this node: a gain before the hints, which are read from `hints`.
+    /// The next event of this node. A gain comes before the hints, which are read from `hints`.
     pub(crate) async fn next_event(
         &self,
         hints: &tokio::sync::Mutex<mpsc::Receiver<ConversationId>>,
@@ -183,12 +196,12 @@ impl HeldLeases {
         }
     }
 
-    /// From now on leases run out while this machine sleeps, too.
+    /// From now on, leases also expire while this machine sleeps.
     pub(crate) fn go_by(&self, machine: Arc<dyn Machine>) {
         self.clock.go_by(machine);
     }
 
-    /// The time by which leases run out.
+    /// The time that expiries are compared with.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
@@ -198,7 +211,7 @@ impl HeldLeases {
         self.guard(conversation, false)
     }
 
-    /// The same, even if the conversation is about to be handed over.
+    /// The same, even if the shard is to be handed over.
     pub(crate) fn acquire_to_finish(
         self: &Arc<Self>,
         conversation: &ConversationId,
@@ -234,13 +247,14 @@ impl HeldLeases {
             && self.now() < state.until
     }
 
-    /// Waits until a guard is revoked, or its lease has run out without being renewed in time.
-    async fn until_invalid(&self, guard: &LeaseGuard) {
+    /// Waits until `ended` is true. Looks again when shards are lost or handed over, and when the
+    /// leases expire.
+    async fn until(&self, ended: impl Fn() -> bool) {
         loop {
             // Register before checking, so that no loss is missed in between.
             let mut lost = pin!(self.lost.notified());
             lost.as_mut().enable();
-            if !guard.is_valid() {
+            if ended() {
                 return;
             }
             let left = self.state().until.saturating_duration_since(self.now());
@@ -270,7 +284,7 @@ impl HeldLeases {
         !of.held || of.epoch != user.epoch
     }
 
-    /// The names of the shards in whose conversations this node may begin work.
+    /// The names of the shards in which this node may begin work.
     pub(crate) fn shard_names(&self) -> Vec<String> {
         let state = self.state();
         if self.now() >= state.until {
@@ -289,7 +303,7 @@ impl HeldLeases {
         self.state().shards.iter().map(|shard| shard.epoch).collect()
     }
 
-    /// Marks each item read from the outbox: whether another node may have told Genesys, and in
+    /// Marks each item that was read from the outbox: whether Genesys may already have it, and in
     /// which epoch it was read.
     pub(crate) fn flag_in_doubt(&self, items: &mut [OutboxItem], epochs: &[u64]) {
         for item in items {
@@ -301,28 +315,33 @@ impl HeldLeases {
         }
     }
 
-    /// Whether the item at this place of the outbox may have been told to Genesys by another node
-    /// or process.
+    /// Whether another node or process may have posted the outbox item with this sequence number.
     pub(crate) fn is_in_doubt(&self, conversation: &ConversationId, place: u64) -> bool {
         shard_of(conversation)
             .is_none_or(|shard| place <= self.state().shards[shard].in_doubt_through)
     }
 
-    /// The shards that this node holds, sorted, whether or not in time, and the server that last
-    /// confirmed them.
+    /// The shards that this node holds, sorted, including those whose lease has expired, and the
+    /// server that last confirmed them.
     pub(crate) fn held(&self) -> (Vec<String>, Option<String>) {
         let state = self.state();
         let held = state.shards.iter().enumerate().filter(|(_, shard)| shard.held);
         (held.map(|(number, _)| name(number)).collect(), state.server.clone())
     }
 
-    /// Takes a server's answer: which of this node's shards it confirms, and until when the node
-    /// may rely on that. Returns the shards that must be checked again: all of them, if they had
-    /// run out meanwhile.
+    /// Whether this node no longer relies on the leases that it held, because it could not renew
+    /// them in time.
+    pub(crate) fn have_expired(&self) -> bool {
+        self.now() >= self.state().until
+    }
+
+    /// Applies a server's answer: which of this node's shards it confirms, and until when the node
+    /// may rely on that. Returns the shards for which the caller must read the last outbox number
+    /// and call [`Self::activate`]: all of them, if they had expired meanwhile.
     ///
     /// A different server than before may not know that another node has held them since. Its
-    /// answer counts only if this node's own leases had not run out, since no other node could take
-    /// the shards until then.
+    /// answer counts only if this node's own leases had not expired, because no other node could
+    /// take the shards until then.
     pub(crate) fn record_renewal(
         &self,
         mine: &[String],
@@ -343,11 +362,12 @@ impl HeldLeases {
         let mut lost = false;
         for (number, (shard, found)) in state.shards.iter_mut().zip(found).enumerate() {
             if found && (!shard.held || ran_out) {
-                // Items that were on their way to Genesys when the lease ran out are now read
+                // Items that were on their way to Genesys when the lease expired are now read
                 // again.
                 shard.in_doubt_through = UNKNOWN;
             }
-            // This includes shards for which the place could not be learnt the last time.
+            // This includes shards for which the last outbox number could not be read the last
+            // time.
             if found && shard.in_doubt_through == UNKNOWN {
                 new.push(number);
             }
@@ -368,7 +388,7 @@ impl HeldLeases {
         shards.iter().filter_map(|name| number(name)).collect()
     }
 
-    /// Begins to drive shards. Another node may have told Genesys any outbox item up to
+    /// Begins to drive shards. Another node may have posted any outbox item up to
     /// `in_doubt_through`.
     pub(crate) fn activate(&self, shards: &[usize], in_doubt_through: u64) {
         let mut state = self.state();
@@ -383,10 +403,9 @@ impl HeldLeases {
         }
     }
 
-    /// Begins to hand over all but `fair` of the shards, idle ones first. Returns the shards that
-    /// are free to go, which this node no longer drives. These are the shards in which nothing is
-    /// under way any more, and those whose hand-over began `grace` ago. Work under way in those is
-    /// called off.
+    /// Begins to hand over all but `fair` of the shards, idle ones first. Returns the shards to
+    /// release, which this node no longer drives. These are the shards without a guard, and those
+    /// whose handover began `grace` ago. The guards of the latter are revoked.
     pub(crate) fn shards_to_release(&self, fair: usize, grace: Duration) -> Vec<String> {
         let now = Instant::now();
         let mut state = self.state();
@@ -394,8 +413,10 @@ impl HeldLeases {
             state.shards.iter_mut().filter(|shard| shard.is_staying()).collect();
         // The sort is stable, so that few shards move when nodes join and leave.
         staying.sort_by_key(|shard| std::cmp::Reverse(shard.users > 0));
+        let mut used = false;
         for shard in staying.into_iter().skip(fair) {
             shard.leaving = Some(now);
+            used |= shard.users > 0;
         }
         let mut free = Vec::new();
         let mut called_off = 0;
@@ -413,14 +434,16 @@ impl HeldLeases {
         if called_off > 0 {
             tracing::info!(
                 called_off,
-                "what is under way is called off, so that its conversations can be handed over"
+                "cancelled work in progress, so that its conversations can be handed over"
             );
+        }
+        if used || called_off > 0 {
             self.lost.notify_waiters();
         }
         free
     }
 
-    /// When the next hand-over is no longer held up, see [`Self::shards_to_release`].
+    /// When the next handover no longer waits for its guards; see [`Self::shards_to_release`].
     pub(crate) fn next_forced_release(&self, grace: Duration) -> Option<Instant> {
         self.state()
             .shards
@@ -431,8 +454,8 @@ impl HeldLeases {
             .map(|at| at + grace)
     }
 
-    /// The shards whose leases are valid now by this node's own clock, including those that it is
-    /// handing over.
+    /// The shards whose leases are valid now by this node's own clock, including those that are to
+    /// be handed over.
     #[cfg(feature = "memory")]
     pub(crate) fn valid_shards(&self) -> Vec<usize> {
         let state = self.state();
@@ -449,12 +472,12 @@ impl HeldLeases {
             && shard_of(conversation).is_some_and(|shard| state.shards[shard].held)
     }
 
-    /// How many shards this node has, without those that it is handing over.
+    /// How many shards this node holds, without those that are to be handed over.
     pub(crate) fn count(&self) -> usize {
         self.state().shards.iter().filter(|shard| shard.is_staying()).count()
     }
 
-    /// This node will end.
+    /// Begins to hand over everything, because this node will end.
     pub(crate) fn step_down(&self) {
         self.state().stepping_down = true;
         self.bell.notify_one();
@@ -469,7 +492,7 @@ impl HeldLeases {
         self.state().stepping_down
     }
 
-    /// Gives up all of them.
+    /// Gives up all shards.
     pub(crate) fn clear(&self) {
         self.state().shards.iter_mut().for_each(Shard::let_go);
         self.lost.notify_waiters();
@@ -492,7 +515,7 @@ impl Shard {
     }
 }
 
-/// A shard as the database names it: the second and third character of a conversation's id.
+/// The database's name of a shard: the second and third character of its conversations' ids.
 pub(crate) fn name(shard: usize) -> String {
     format!("{shard:02x}")
 }
@@ -502,7 +525,7 @@ pub(crate) fn number(name: &str) -> Option<usize> {
     u8::from_str_radix(name, 16).ok().map(usize::from)
 }
 
-/// The shard of a conversation; none, if its id is not one of ours.
+/// The shard of a conversation; `None` if the id is not a valid [`ConversationId`] of ours.
 pub(crate) fn shard_of(conversation: &ConversationId) -> Option<usize> {
     conversation.as_str().get(1..3).and_then(number)
 }

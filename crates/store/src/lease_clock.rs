@@ -1,6 +1,6 @@
 //! The clock that tells a node how long it may rely on its leases. It continues while the machine
-//! sleeps, if the system can tell (see [`Machine::uptime`]). Another node sees an unchanged lease
-//! and takes it, whether or not its holder sleeps.
+//! sleeps, if the system can tell (see [`Machine::uptime`]). It must, because another node takes an
+//! unchanged lease even if its holder only sleeps.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::Machine;
 pub(crate) struct LeaseClock(OnceLock<Base>);
 
 /// One moment by two clocks: the runtime's, which stops while the machine sleeps, and the
-/// machine's.
+/// machine's, which does not.
 #[derive(Debug)]
 struct Base {
     machine: Arc<dyn Machine>,
@@ -23,7 +23,7 @@ struct Base {
 }
 
 impl LeaseClock {
-    /// From now on the time that this machine sleeps counts. Only the first machine is used.
+    /// From now on, the time counts during which this machine sleeps. Later calls have no effect.
     pub(crate) fn go_by(&self, machine: Arc<dyn Machine>) {
         self.0.get_or_init(|| Base { at: Instant::now(), uptime: machine.uptime(), machine });
     }

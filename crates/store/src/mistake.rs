@@ -1,5 +1,5 @@
 //! Deliberate mistakes in the stores and their SQL, which tests must find (`tests/mistakes.rs`).
-//! Without the feature `mutants` there are none: [`sql`] returns its input.
+//! Without the feature `mutants`, no mistake is ever made, and [`sql`] returns its input.
 //!
 //! Stores work on their own threads, so a mistake applies to the whole process.
 
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 /// One mistake, named after the part that it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mistake {
-    /// Every append is let in, whatever the conversation's sequence number is by now.
+    /// Every append is accepted, whatever the conversation's sequence number is by then.
     Fence,
     /// An append reads the conversation's row without locking it.
     RowLock,
@@ -24,13 +24,13 @@ pub enum Mistake {
     InboxOrder,
     /// The outbox is read newest first.
     OutboxOrder,
-    /// The conversation that wants to be woken last comes first.
+    /// The conversation that is to be woken last comes first.
     DueOrder,
     /// The journal is read newest first.
     JournalOrder,
     /// A commit returns before it is on the disk.
     NotSynced,
-    /// A hand-over waits for whatever is under way, however long it takes.
+    /// A handover waits for work in progress, however long that takes.
     HandOverWaits,
 }
 
@@ -54,7 +54,7 @@ impl Mistake {
 #[cfg(feature = "mutants")]
 static MADE: Mutex<Option<Mistake>> = Mutex::new(None);
 
-/// Makes this mistake from now on, or none.
+/// Makes this mistake from now on, in all threads; with `None`, no mistake.
 #[cfg(feature = "mutants")]
 pub fn make(mistake: Option<Mistake>) {
     *MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = mistake;
@@ -76,14 +76,14 @@ pub(crate) const fn is_made(_: Mistake) -> bool {
 ///
 /// # Panics
 ///
-/// If `good` does not occur in it: no test could find a mistake that changes nothing.
+/// If `good` does not occur in `sql`: no test could find a mistake that changes nothing.
 #[cfg(feature = "mutants")]
 pub(crate) fn sql<'a>(mistake: Mistake, sql: &'a str, good: &str, bad: &str) -> Cow<'a, str> {
     assert!(sql.contains(good), "{mistake:?}: there is no `{good}` in {sql}");
     if is_made(mistake) { sql.replace(good, bad).into() } else { sql.into() }
 }
 
-/// The statement as it is: a program has no mistakes to make.
+/// The statement, unchanged.
 #[cfg(not(feature = "mutants"))]
 pub(crate) fn sql<'a>(_: Mistake, sql: &'a str, _: &str, _: &str) -> Cow<'a, str> {
     sql.into()

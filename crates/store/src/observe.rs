@@ -1,24 +1,25 @@
-//! What a node has itself seen of other nodes and their leases. It takes a lease that was not
-//! released on this ground alone.
+//! What a node has itself observed of other nodes and their leases. This alone decides when it may
+//! take a lease that was not released.
 //!
-//! No expiry time is compared, so no clock but the node's own monotonic one counts. The argument,
-//! for a lease that lasts L:
+//! No expiry time is compared, so only the node's own monotonic clock counts. The argument, for a
+//! lease that lasts L:
 //!
-//! * Each renewal and each take changes the row's stamp, and no stamp repeats. If a node saw the
-//!   same stamp twice on one server since it started, nothing was renewed or taken in between.
-//! * The holder relies on its lease for less than L from *before* it asked. Another takes it when L
-//!   has passed since it *had the answer* with that stamp, if the row is still the same when it
-//!   takes it: the holder's L is over by then.
-//! * A server that takes another's place may lack the last renewals, takes and releases. So nothing
-//!   that was seen on one server counts on the next: a whole L is watched there. A node that got a
-//!   lease from the old server asked for it before the new one answered any node. (Two servers that
-//!   take writes at once are beyond this, as they are for every table.)
-//! * A row that was last written on this server since it started tells the truth, since nothing
-//!   that came after it is missing: one that was given up is free at once. One that was given up
-//!   before is watched like any other.
+//! * Each renewal and each take changes the row's stamp, and no stamp repeats. If a node sees the
+//!   same stamp twice on one server, without a restart of that server, nothing was renewed or taken
+//!   in between.
+//! * The holder relies on its lease for less than L, counted from *before* it asked. Another node
+//!   takes the lease when L has passed since it *had the answer* with that stamp. By then the
+//!   holder's L is over. The take succeeds only if the row is still the same.
+//! * A server that replaces another may lack the last renewals, takes and releases. So no
+//!   observation on one server counts on the next: a node must observe a whole L there. A node that
+//!   got a lease from the old server asked for it before the new one answered any node. (Two
+//!   servers that take writes at once break this, as they break every table.)
+//! * A row that was last written on this server, since it started, is true, because no later change
+//!   can be missing. If it says that the lease was released, the lease is free at once. A row that
+//!   was released earlier is observed like any other.
 //!
-//! A server is told from others by the start of its process, compared for equality only. A restart
-//! makes it another: what it had not written to the disk may be gone.
+//! A server is identified by the start time of its process, which is compared only for equality. A
+//! restarted server counts as another one, because what it had not written to disk may be gone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,28 +33,29 @@ pub(crate) struct LeaseRow {
     pub(crate) shard: String,
     /// Empty if the lease was released.
     pub(crate) holder: String,
-    /// Another with each renewal and each take.
+    /// Changes with each renewal, take and release.
     pub(crate) stamp: String,
-    /// It was last written on this server, since that started.
+    /// The row was last written on this server, since that server started.
     pub(crate) written_here: bool,
-    /// How long it lasts, as its holder says: nodes may be configured differently.
+    /// How long the lease lasts. The holder writes this, because nodes may be configured
+    /// differently.
     pub(crate) ttl: Duration,
 }
 
-/// A node, as another reads it.
+/// A row of the nodes, as a node reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NodeRow {
     pub(crate) name: String,
-    /// Another with each of its rounds.
+    /// Changes with each of its rounds.
     pub(crate) stamp: String,
-    /// How long it lives without another round.
+    /// How long the node counts as alive without another round.
     pub(crate) ttl: Duration,
 }
 
-/// What one round reads of the store, after it has renewed its own.
+/// What one round reads from the store, after it has renewed its own leases.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClusterView {
-    /// Which server answered, and which start of it.
+    /// Identifies the server that answered, and its start.
     pub(crate) server: String,
     /// The shards that were renewed.
     pub(crate) renewed: Vec<String>,
@@ -61,7 +63,7 @@ pub(crate) struct ClusterView {
     pub(crate) nodes: Vec<NodeRow>,
 }
 
-/// What was seen, and since when it is unchanged.
+/// One observed row, and since when it is unchanged.
 #[derive(Debug)]
 struct Observation {
     /// Empty, for a node.
@@ -72,13 +74,13 @@ struct Observation {
 }
 
 impl Observation {
-    /// When its writer no longer relies on it, if the row stays as it is.
+    /// When its writer no longer relies on it, if the row stays unchanged.
     fn over(&self) -> Instant {
         self.since + self.ttl
     }
 }
 
-/// One node's memory of what it has seen on one server.
+/// What one node has observed on one server.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
     server: String,
@@ -87,7 +89,7 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
-    /// Takes in what was read; the answer came at `at`.
+    /// Records what was read; the answer came at `at`.
     pub(crate) fn note(&mut self, view: &ClusterView, at: Instant) {
         if self.server != view.server && !mutant::is(Mutant::ObservationKept) {
             self.leases.clear();
@@ -104,18 +106,17 @@ impl Observer {
         );
     }
 
-    /// When a node that is not the holder may take a lease, if it stays unchanged until then: at
-    /// once, if it is free.
+    /// When `node`, which does not hold this lease, may take it, if it stays unchanged until then.
+    /// `None` if the row was never observed.
     pub(crate) fn free_at(&self, node: &str, row: &LeaseRow) -> Option<Instant> {
         let seen = self.leases.get(&row.shard)?;
-        // A node finds its own name if it took or released the lease and the answer was lost.
+        // A node finds its own name here if it took or released the lease and the answer was lost.
         let given_up = row.holder.is_empty() || row.holder == node;
         let true_here = row.written_here || mutant::is(Mutant::FreeOnAnyServer);
         Some(if given_up && true_here { seen.since } else { seen.over() })
     }
 
-    /// How many nodes live, and how many of them come before this one by name; `node` is one of
-    /// them.
+    /// How many nodes are alive, including `node`, and how many of them come before it by name.
     pub(crate) fn living(&self, node: &str, now: Instant) -> (usize, usize) {
         let others = self.nodes.iter().filter(|(name, seen)| *name != node && now < seen.over());
         others.fold((1, 0), |(nodes, before), (name, _)| {
@@ -123,7 +124,7 @@ impl Observer {
         })
     }
 
-    /// Nodes that have not been heard of for so long.
+    /// Nodes other than `node` whose rows have not changed for at least `long`.
     pub(crate) fn silent(&self, node: &str, long: Duration, now: Instant) -> Vec<String> {
         let silent =
             self.nodes.iter().filter(|(name, seen)| *name != node && now >= seen.since + long);
@@ -197,7 +198,7 @@ mod tests {
         let later = start + Duration::from_secs(7);
         let held = row("other", "1", true);
         observer.note(&view("a", &held), start);
-        // It has the same row, since it lacks what came after it.
+        // The new server has the same row, because it lacks a later change.
         observer.note(&view("b", &held), later);
         assert_eq!(wait(&observer, &held, later), LASTS);
     }

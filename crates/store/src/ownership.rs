@@ -5,7 +5,7 @@ use conversation::ConversationId;
 
 use crate::LeaseGuard;
 
-/// What has changed for this node.
+/// What changed for this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnershipEvent {
     /// This node may drive conversations that it could not drive before: it must check what they
@@ -15,13 +15,13 @@ pub enum OwnershipEvent {
     PendingInput(ConversationId),
 }
 
-/// Shares the conversations out among the nodes that use one store. The default is that of a store
-/// that one process has for itself.
+/// Divides the conversations among the nodes that use one store. The default methods are those of a
+/// store that only one process uses.
 #[async_trait]
 pub trait Ownership: Send + Sync {
     /// Whether other nodes may use the store too. Then `with_pending_input`, `due`, `outbox` and
-    /// `watched` answer for the conversations that this node drives. Callers must poll them:
-    /// another node may have left something there unnoticed.
+    /// `watched` answer for the conversations that this node drives. Callers must poll them,
+    /// because another node may have added something without a hint.
     fn is_clustered(&self) -> bool {
         false
     }
@@ -31,15 +31,15 @@ pub trait Ownership: Send + Sync {
         Some(LeaseGuard::exclusive())
     }
 
-    /// The right to end what is open in a conversation, if this node has it now. It holds even
-    /// while the conversation is about to be handed over and no new work may begin. A deadline in
-    /// that time does not wait for the next node.
+    /// The right to finish what is open in a conversation, if this node has it now. The node has it
+    /// even while the conversation is to be handed over and no new work may begin. So a deadline in
+    /// that time need not wait for the next node.
     fn acquire_to_finish(&self, conversation: &ConversationId) -> Option<LeaseGuard> {
         self.acquire(conversation)
     }
 
-    /// Gives up the right to drive each conversation as soon as nothing is under way in it: this
-    /// process will end.
+    /// Hands over each conversation once no guard of its shard exists, because this process will
+    /// end.
     fn step_down(&self) {}
 
     /// Tells the node that drives a conversation that its inbox has something new. Best effort.

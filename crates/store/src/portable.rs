@@ -1,8 +1,7 @@
-//! A store's contents on the way into another store: what `tidegate store copy` moves, a few
-//! conversations at a time.
+//! Copies a store's contents into another store, a few conversations at a time: `tidegate store
+//! copy`.
 //!
-//! Everything is copied unchanged, JSON as text, so that even unreadable content is not lost on the
-//! way.
+//! Everything is copied unchanged, and JSON as text, so that not even unreadable content is lost.
 
 use async_trait::async_trait;
 use conversation::{ConversationId, MessageId};
@@ -17,25 +16,44 @@ const EVENTS: usize = 5_000;
 #[async_trait]
 pub trait Portable: Store {
     /// Whether another process may be writing to it now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if a database does not answer. Assume then that it is in use.
     async fn is_in_use(&self) -> Result<bool, StoreError>;
 
     /// A fingerprint that changes when the conversation changes.
+    ///
+    /// # Errors
+    /// As for [every call](Store#errors). A conversation that does not exist is no error.
     async fn mark(&self, conversation: &ConversationId) -> Result<Option<Fingerprint>, StoreError>;
 
     /// All that belongs to a conversation, as of one commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if a message is missing, or a column does not have the type that the
+    /// schema says. JSON that cannot be read is no error, because it is copied as text. Otherwise
+    /// as for [every call](Store#errors).
     async fn export(
         &self,
         conversation: &ConversationId,
     ) -> Result<Option<ConversationExport>, StoreError>;
 
-    /// Replaces what is stored under each id; an id without an export is removed. All or nothing.
+    /// Replaces what is stored under each id, all or nothing. An id without an export is removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store did not confirm the import, or refuses the data.
+    /// Either all of it was imported or nothing. It may be repeated, because it replaces what is
+    /// there.
     async fn import(
         &self,
         bundles: Vec<(ConversationId, Option<ConversationExport>)>,
     ) -> Result<(), StoreError>;
 
-    /// The ids of events that were seen, after `after`, and the cursor to continue from; `None` if
-    /// these are the last.
+    /// The ids of accepted events after `after`, and the cursor to continue from; `None` if these
+    /// are the last.
+    ///
+    /// # Errors
+    /// As for [every call](Store#errors). The same page may be asked for again.
     async fn events(
         &self,
         after: &EventCursor,
@@ -43,19 +61,31 @@ pub trait Portable: Store {
     ) -> Result<(Vec<SeenEvent>, Option<EventCursor>), StoreError>;
 
     /// Adds ids of events that were seen.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store did not confirm the import, or refuses the data. It
+    /// may be repeated: an id that is there already stays as it is.
     async fn import_events(&self, events: Vec<SeenEvent>) -> Result<(), StoreError>;
 
     /// Reports that came before the message they name.
+    ///
+    /// # Errors
+    /// As for [every call](Store#errors). A report that cannot be read is no error, because it is
+    /// copied as text.
     async fn early(&self) -> Result<Vec<Early>, StoreError>;
 
     /// Replaces the stored reports with these.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the store did not confirm the import, or refuses the data.
+    /// Either the stored reports are replaced or nothing changed. It may be repeated.
     async fn import_early(&self, early: Vec<Early>) -> Result<(), StoreError>;
 }
 
 /// An event's id and integration, as stored.
 pub type EventCursor = (String, String);
 
-/// A fingerprint of a conversation. What waits in an inbox may change without changing it.
+/// A fingerprint of a conversation. If one input of the inbox replaces another, it stays the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     pub(crate) seq: u64,
@@ -76,10 +106,14 @@ pub struct ConversationExport {
     pub(crate) snapshot: Option<String>,
     pub(crate) snapshot_seq: u64,
     pub(crate) pruned_seq: u64,
+    pub(crate) created: i64,
+    pub(crate) standing: i16,
     pub(crate) messages: Vec<ExportedMessage>,
     pub(crate) inbox: Vec<(bool, String)>,
     pub(crate) journal: Vec<(u64, i64, String)>,
     pub(crate) outbox: Vec<OutboxRow>,
+    /// The ids of Genesys's conversations, as keys, with the time since when each is known.
+    pub(crate) genesys: Vec<(String, i64)>,
 }
 
 /// A row of `message` with its body, as the columns hold it.
@@ -109,7 +143,7 @@ pub(crate) struct OutboxRow {
     pub(crate) owed: String,
 }
 
-/// An event that was seen.
+/// An accepted event, whose id is kept for deduplication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenEvent {
     pub(crate) id: String,
@@ -117,7 +151,7 @@ pub struct SeenEvent {
     pub(crate) received: i64,
 }
 
-/// A report that came before the message it names.
+/// A report that names its message by an id of the chat service which the store does not know yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Early {
     pub(crate) service_id: String,
@@ -140,12 +174,17 @@ pub struct Copied {
     pub removed: u64,
 }
 
-/// Makes `to` hold what `from` holds. A repeated call copies only what has changed meanwhile, which
+/// Makes `to` hold what `from` holds. A repeated call copies only what has changed meanwhile, so it
 /// takes much less time.
+///
+/// # Errors
+/// The first [`StoreError`] of either store; its text does not say of which. What was copied until
+/// then stays in `to`. Repeat the call to copy the rest: `to` is not a copy before a call returns
+/// `Ok`.
 pub async fn copy(from: &dyn Portable, to: &dyn Portable) -> Result<Copied, StoreError> {
     let mut copied = Copied::default();
-    // Events come first: a copied conversation must not be told again what it has already been
-    // told.
+    // Events come first, so that `to` never takes an event a second time that a copied conversation
+    // has already handled.
     let mut after = Some(EventCursor::default());
     while let Some(place) = after {
         let (page, next) = from.events(&place, EVENTS).await?;
@@ -185,7 +224,7 @@ async fn is_unchanged(
     if mark != to.mark(id).await? {
         return Ok(false);
     }
-    // One input may have replaced another.
+    // One input may have replaced another, which the fingerprint does not show.
     Ok(waiting == 0 || from.export(id).await? == to.export(id).await?)
 }
 
@@ -212,7 +251,7 @@ pub(crate) fn key(foreign: &str) -> MessageId {
     MessageId::from_foreign(foreign)
 }
 
-/// A value from a file in a key column. Older files hold unchanged foreign ids there.
+/// A value from a key column of a file, as a key. Older files hold unchanged foreign ids there.
 pub(crate) fn as_key(kept: String) -> String {
     let hash = kept
         .strip_prefix("sha256-")

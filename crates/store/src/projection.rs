@@ -1,24 +1,30 @@
-//! What one record changes outside the journal: the rows that people and dedupe query, and what
-//! Genesys is owed. Every store applies these changes in its own way.
+//! What one record changes outside the journal: the rows for queries and deduplication, and the
+//! outbox.
 
 use conversation::{AttemptOutcome, Fate, MessageId, Owed, PostResult, Record};
 
 use crate::Direction;
 
-/// One change to the rows beside the journal, which every store makes in its own way.
+/// One change outside the journal. Every store applies it in its own way.
 #[derive(Debug)]
 pub(crate) enum Change<'a> {
-    /// A message has ended.
+    /// The final state of a message is decided.
     Ended {
         direction: Direction,
         message: &'a MessageId,
         state: &'static str,
         reason: Option<String>,
     },
+    /// A dead letter is on its way to Genesys again.
+    Reopened { message: &'a MessageId },
+    /// A dead letter is discarded. The reason stays.
+    Discarded { message: &'a MessageId },
     /// An agent's message has its final receipt.
     Receipted { message: &'a MessageId, word: &'static str },
-    /// The chat service has named a message.
+    /// The chat service has given a message its own id.
     Named { message: &'a MessageId, service_id: &'a str },
+    /// Genesys has a conversation of this id with the customer.
+    Genesys { id: &'a str },
     /// Genesys is owed this; it replaces the item under the same key.
     Owe(Owed),
     /// Genesys is no longer owed any item under this item's key.
@@ -48,14 +54,15 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
             Some(Change::Receipted { message, word: word(result) }),
             Some(Change::Paid(Owed::Receipt { message: message.clone(), fate: None })),
         ],
-        // A `Sent` that was replaced before it left is no longer in the outbox; its replacement
-        // stays.
+        // If the `Sent` was replaced before it was posted, the outbox has only its replacement,
+        // which must stay.
         Record::ReceiptDone { message, last: false, .. } => [
             Some(Change::PaidExactly(Owed::Receipt { message: message.clone(), fate: None })),
             None,
         ],
-        Record::InboundReleased { message } => {
-            [Some(Change::Owe(Owed::Inbound { message: message.clone() })), None]
+        Record::InboundReleased { message, answer } => {
+            let (message, answer) = (message.clone(), answer.clone());
+            [Some(Change::Owe(Owed::Inbound { message, answer })), None]
         }
         Record::InboundDone { message, result } => {
             let reason = match result {
@@ -69,9 +76,11 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
                     state: word(result),
                     reason,
                 }),
-                Some(Change::Paid(Owed::Inbound { message: message.clone() })),
+                Some(Change::Paid(Owed::Inbound { message: message.clone(), answer: None })),
             ]
         }
+        Record::InboundRetried { message, .. } => [Some(Change::Reopened { message }), None],
+        Record::InboundDiscarded { message, .. } => [Some(Change::Discarded { message }), None],
         Record::NoticeDue { message, notice } => {
             [Some(Change::Owe(Owed::Notice { message: message.clone(), notice: *notice })), None]
         }
@@ -92,7 +101,9 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
                 | AttemptOutcome::Accepted { service_id: Some(id) },
             ..
         } => [Some(Change::Named { message, service_id: id }), None],
+        Record::GenesysConversation { id } => [Some(Change::Genesys { id }), None],
         Record::Accepted { .. }
+        | Record::Offered { .. }
         | Record::AttemptStarted { .. }
         | Record::AttemptEnded { .. }
         | Record::Reported { .. }
@@ -109,7 +120,6 @@ pub(crate) fn changes(record: &Record) -> impl Iterator<Item = Change<'_>> {
         | Record::RefusalDue { .. }
         | Record::RefusalTelling { .. }
         | Record::RefusalTold { .. }
-        | Record::GenesysConversation { .. }
         | Record::CustomerLeft { .. }
         | Record::Ending => [None, None],
     };

@@ -1,5 +1,5 @@
-//! How nodes share the conversations. In one round a node announces itself, renews its leases,
-//! hands over its surplus, and takes what is free. Every shared store runs this on its own tables;
+//! How nodes share the conversations. In one round, a node announces itself, renews its leases,
+//! takes free leases, and hands over its surplus. Every shared store runs this on its own tables;
 //! `observe` explains why no two nodes drive the same conversation.
 
 use std::collections::BTreeSet;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::Chain;
 use crate::lease::{HeldLeases, SHARDS};
 use crate::observe::{ClusterView, LeaseRow, Observer};
 
@@ -15,11 +16,13 @@ use crate::observe::{ClusterView, LeaseRow, Observer};
 /// server on which it was made.
 pub(crate) trait LeaseTable: Send + Sync {
     /// Why the table could not be queried.
-    type Error: std::fmt::Display + Send;
+    type Error: std::error::Error + Send;
 
     /// Records that this node lives or leaves, renews the leases in `held` that still belong to it,
     /// and then reads the state. All of it is one transaction. `confirmed` is the server that last
-    /// confirmed these leases to this node.
+    /// confirmed these leases to this node. If they have expired, another server does not renew
+    /// them: this node could not rely on that, and each renewal makes the other nodes wait again.
+    /// An implementation checks this as late as it can, because the node may be paused before.
     fn look(
         &self,
         me: &Member<'_>,
@@ -27,8 +30,8 @@ pub(crate) trait LeaseTable: Send + Sync {
         confirmed: Option<&str>,
     ) -> impl Future<Output = Result<ClusterView, Self::Error>> + Send;
 
-    /// Takes at most `most` of these leases, if they are unchanged since they were read from that
-    /// server.
+    /// Takes at most `most` of these leases, as far as they are unchanged since they were read from
+    /// `server`. Returns the shards that it took.
     fn take(
         &self,
         me: &Member<'_>,
@@ -37,10 +40,10 @@ pub(crate) trait LeaseTable: Send + Sync {
         most: usize,
     ) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send;
 
-    /// The last place that was assigned in the outbox.
+    /// The last sequence number that was assigned in the outbox.
     fn last_owed(&self) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 
-    /// Gives back shards that belong to this node on that server.
+    /// Releases the shards that belong to this node on that server.
     fn release(
         &self,
         node: &str,
@@ -48,13 +51,12 @@ pub(crate) trait LeaseTable: Send + Sync {
         shards: &[String],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Forgets nodes that have been silent for long.
+    /// Removes the rows of these nodes, which have been silent for long.
     fn forget(&self, nodes: &[String]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Gives up the leases in a node's name, so that the other nodes need not wait, and removes its
+    /// Releases the leases in a node's name, so that the other nodes need not wait, and removes its
     /// row. These are the leases in `held`, if `confirmed` names the server that answers. They also
-    /// include leases that were taken or given up on that server without the node receiving the
-    /// answer.
+    /// include leases that the node took or released on that server without receiving the answer.
     fn leave(
         &self,
         node: &str,
@@ -67,19 +69,21 @@ pub(crate) trait LeaseTable: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member<'a> {
     pub(crate) name: &'a str,
-    /// It will end, and no longer counts as a node.
+    /// The node will end, and no longer counts as a node.
     pub(crate) stepping_down: bool,
     /// How long its leases last.
     pub(crate) ttl: Duration,
+    /// What it knows of its leases, for [`HeldLeases::have_expired`].
+    pub(crate) leases: &'a HeldLeases,
 }
 
-/// How long a lease lasts if it is not renewed.
+/// How long a lease lasts if it is not renewed: ¾ of `takeover`.
 pub(crate) fn ttl(takeover: Duration) -> Duration {
     takeover * 3 / 4
 }
 
-/// How long a node relies on a lease after it asked: a shorter time, since clocks run at different
-/// rates.
+/// How long a node relies on a lease, counted from before it asked for it. It is shorter than the
+/// lease, because clocks run at different rates.
 fn trusted_for(takeover: Duration) -> Duration {
     ttl(takeover) * 19 / 20
 }
@@ -89,21 +93,23 @@ fn renewal_interval(takeover: Duration) -> Duration {
     takeover / 8
 }
 
-/// The same for a node that has too few shards and waits for others to hand over.
+/// The same for a node that has too few shards and waits for other nodes to hand over.
 fn retry_interval(takeover: Duration) -> Duration {
     takeover / 16
 }
 
-/// How long work under way in a shard may hold up its hand-over. With the pause until the next node
-/// looks ([`retry_interval`]) that is three sixteenths of `takeover`. A hand-over may stop a
-/// conversation for a quarter, and reading it takes time too.
+/// How long work in progress may delay the handover of its shard. With the pause until the next
+/// node checks ([`retry_interval`]), that is three sixteenths of `takeover`. A handover may stop a
+/// conversation for a quarter of `takeover`, and loading it takes time too.
 fn release_grace(takeover: Duration) -> Duration {
     takeover / 8
 }
 
-/// How long a lease that was given up is reserved for nodes that have too few.
+/// How long a released lease is reserved for nodes that have too few. They look twice in this time
+/// ([`retry_interval`]). If none takes it, because they still count dead nodes, this node does. With
+/// the lease time and a round before it, that is no more than `takeover`.
 fn claim_window(takeover: Duration) -> Duration {
-    takeover / 4
+    takeover / 8
 }
 
 /// How long a round that was requested waits for further requests.
@@ -111,11 +117,11 @@ fn coalesce_for(takeover: Duration) -> Duration {
     takeover / 200
 }
 
-/// How many lease times a node may be silent before its row is removed.
+/// A silent node's row is removed after this many lease times.
 const FORGOTTEN: u32 = 8;
 
-/// How many shards a node should have, given the number of nodes and how many come before it. The
-/// shares add up to all shards.
+/// How many shards a node should have, given the number of nodes and how many of them come before
+/// it by name. The shares of all nodes add up to [`SHARDS`].
 fn fair_share(nodes: usize, before: usize) -> usize {
     let nodes = nodes.max(1);
     SHARDS / nodes + usize::from(before < SHARDS % nodes)
@@ -126,16 +132,16 @@ pub(crate) struct LeaseKeeper<T> {
     table: T,
     node: Arc<str>,
     leases: Arc<HeldLeases>,
-    /// How soon another node has a dead node's conversations.
+    /// The longest time until other nodes drive a dead node's conversations.
     takeover: Duration,
     observer: Observer,
-    /// Until then this node hands nothing over: it took leases that no other node wanted, and so
+    /// Until then this node hands nothing over. It took leases that no other node wanted, and so
     /// has more than its share.
     keeps_until: Option<Instant>,
 }
 
-/// Gives up all leases of a node that ends. Its keeper must no longer run. From the call on, the
-/// node relies on none of them, whether or not the others hear of it.
+/// Releases all leases of a node that ends. Its keeper must no longer run. As soon as this is
+/// called, the node relies on none of its leases, even if the store does not receive the release.
 pub(crate) async fn leave<T: LeaseTable>(
     table: &T,
     node: &str,
@@ -147,7 +153,7 @@ pub(crate) async fn leave<T: LeaseTable>(
 }
 
 impl<T: LeaseTable> LeaseKeeper<T> {
-    /// The keeper of a node that has seen nothing of the others yet.
+    /// The keeper of a node that has not observed the other nodes yet.
     pub(crate) fn new(
         table: T,
         node: Arc<str>,
@@ -157,8 +163,8 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         Self { table, node, leases, takeover, observer: Observer::default(), keeps_until: None }
     }
 
-    /// Renews, takes and hands over until it is dropped. The caller may have run a round before;
-    /// the next comes after `pause`.
+    /// Runs rounds until it is dropped. The first comes after `pause`: the caller may already have
+    /// run one.
     pub(crate) async fn run(mut self, mut pause: Duration) {
         loop {
             let is_called =
@@ -169,7 +175,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             pause = renewal_interval(self.takeover);
             match tokio::time::timeout(ttl(self.takeover) / 2, self.round()).await {
                 Ok(Ok(next)) => pause = next,
-                Ok(Err(error)) => tracing::warn!(%error, "cannot renew the leases"),
+                Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "cannot renew the leases"),
                 Err(_) => tracing::warn!("cannot renew the leases: the store does not answer"),
             }
         }
@@ -179,13 +185,15 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     pub(crate) async fn round(&mut self) -> Result<Duration, T::Error> {
         let asked = self.leases.now();
         let (takeover, ttl) = (self.takeover, ttl(self.takeover));
-        let me = Member { name: &self.node, stepping_down: self.leases.is_stepping_down(), ttl };
+        let leases = Arc::clone(&self.leases);
+        let stepping_down = leases.is_stepping_down();
+        let me = Member { name: &self.node, stepping_down, ttl, leases: &leases };
         let (held, confirmed) = self.leases.held();
         let view = self.table.look(&me, &held, confirmed.as_deref()).await?;
         let answered = Instant::now();
         self.observer.note(&view, answered);
-        // Shards that were not renewed are lost from here on, and count as new if they are taken
-        // again.
+        // From here on, shards that were not renewed are lost. They count as new if this round
+        // takes them again.
         let mut new =
             self.leases.record_renewal(&view.renewed, &view.server, asked + trusted_for(takeover));
         let (nodes, before) = self.observer.living(me.name, answered);
@@ -203,8 +211,8 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             new.extend(HeldLeases::numbers(&taken));
         }
         if !new.is_empty() {
-            // Read this after taking the leases: everything that the last holder owed is at or
-            // before this place.
+            // Read this after taking the leases: everything that the last holder owed has at most
+            // this sequence number.
             let before = self.table.last_owed().await?;
             self.leases.activate(&new, before);
             tracing::info!(
@@ -223,14 +231,14 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         Ok(next)
     }
 
-    /// Takes shards that were just given up, up to the number that is missing. It also takes all
-    /// whose leases have run out, and all that no other node wanted. Returns whether it got some of
-    /// the unwanted ones.
+    /// Takes shards that were just released, up to the number that is missing. It also takes all
+    /// shards whose leases have expired, and all that no other node wanted. Returns the taken
+    /// shards, and whether some of them were unwanted.
     ///
-    /// The shards that have run out are more than one node's share, and it hands over the surplus
-    /// in the same round. A node that has not yet watched for a whole lease may then get its share
-    /// at once. Unwanted shards are kept for one lease time. The node that should have them is
-    /// dead, and counts until its row expires.
+    /// The expired shards may be more than this node's share; it then hands over the surplus in the
+    /// same round. So a node that has not observed a whole lease time yet can get its share at
+    /// once. The node keeps unwanted shards for one lease time, because the node that should have
+    /// them is dead, and counts until its row expires.
     async fn take(
         &self,
         me: &Member<'_>,
@@ -242,7 +250,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         let (mut free, mut given_up) = (Vec::new(), Vec::new());
         let mut unwanted = BTreeSet::new();
         for row in view.leases.iter().filter(|row| held.binary_search(&row.shard).is_err()) {
-            // No node could take it before that, however long it has been seen unchanged.
+            // No node could take the shard before `since`, however long it has been unchanged.
             let since = self.observer.free_at(me.name, row).filter(|since| *since <= now);
             let Some(since) = since else { continue };
             if !row.holder.is_empty() {
@@ -259,7 +267,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             return Ok((Vec::new(), false));
         }
         let taken = self.table.take(me, &view.server, &free, free.len()).await?;
-        // Another node may have been quicker.
+        // Another node may have taken some of them first.
         let unwanted = taken.iter().any(|shard| unwanted.contains(shard));
         Ok((taken, unwanted))
     }
@@ -271,8 +279,8 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         free.filter(|at| *at > now).min().map_or(renewal_interval(self.takeover), |at| at - now)
     }
 
-    /// Hands over the surplus, and leases that an earlier round gave up without the store receiving
-    /// it.
+    /// Releases the surplus, and leases that an earlier round gave up without the store receiving
+    /// that.
     async fn hand_over(&self, me: &Member<'_>, view: &ClusterView, fair: usize) {
         let mut free = self.leases.shards_to_release(fair, release_grace(self.takeover));
         let (held, _) = self.leases.held();
@@ -287,9 +295,10 @@ impl<T: LeaseTable> LeaseKeeper<T> {
                 Ok(()) => {
                     tracing::info!(shards = free.len(), of = SHARDS, "conversations handed over");
                 }
-                // The next round hands them over; the gained shards must still be announced.
+                // The next round releases them: it finds the rows that still name this node.
                 Err(error) => {
-                    tracing::warn!(%error, "conversations could not be handed over at once");
+                    let error = Chain(&error);
+                    tracing::warn!(%error, "cannot hand over conversations now; retrying");
                 }
             }
         }
@@ -297,7 +306,8 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         if !silent.is_empty()
             && let Err(error) = self.table.forget(&silent).await
         {
-            tracing::debug!(%error, "nodes that are gone were not forgotten");
+            let error = Chain(&error);
+            tracing::debug!(%error, "cannot remove the rows of nodes that are gone");
         }
     }
 }
@@ -326,7 +336,7 @@ mod tests {
     }
 
     impl Tables {
-        /// The other node has half of the shards; the rest are free.
+        /// The other node has the second half of the shards; the first half is free.
         fn half_of_the_other() -> Arc<Self> {
             let tables = Arc::new(Self::default());
             tables.view().server = "one".to_owned();
@@ -362,7 +372,7 @@ mod tests {
             self.view().nodes = vec![NodeRow { name: "other".to_owned(), stamp, ttl: LASTS }];
         }
 
-        /// Another server becomes the database, with all the data of the last one.
+        /// Another server replaces the database's server, with all of its data.
         fn start_again(&self) {
             let mut view = self.view();
             view.server = "two".to_owned();

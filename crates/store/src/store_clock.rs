@@ -1,11 +1,11 @@
-//! The clock of a store. Every process and node writes and reads deadlines by it, and no wall clock
-//! can shift them.
+//! The clock of a store. Every process and node writes and compares deadlines by it, so that no
+//! change of a wall clock shifts them.
 //!
 //! While a process lives, the clock follows the machine's monotonic clock. For the time between
-//! processes, the store keeps a pair: its clock's time, and a counter's value at that moment. The
-//! counter continues without the process. On SQLite it is the machine's clock since boot, on
-//! PostgreSQL the database's clock. Only a starting process uses the difference, and no node ever
-//! goes back.
+//! processes, the store keeps a pair: its clock's time, and the value of a counter at that moment.
+//! The counter continues without the process. On SQLite it is the machine's clock since boot, on
+//! PostgreSQL the database's clock. Only a starting process uses how far the counter has advanced.
+//! A running node's clock never goes back.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub trait Machine: fmt::Debug + Send + Sync + 'static {
     /// goes back.
     fn uptime(&self) -> SignedDuration;
 
-    /// Identifies this run of the machine; `None` if unknown.
+    /// Identifies the machine's current boot; `None` if unknown.
     fn boot(&self) -> Option<String>;
 }
 
@@ -32,12 +32,12 @@ pub trait Machine: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct StoreClock {
     machine: Arc<dyn Machine>,
-    /// What must be added to the machine's uptime, in milliseconds.
+    /// What is added to the machine's uptime, in milliseconds.
     ahead: AtomicI64,
 }
 
 impl StoreClock {
-    /// A clock that says `now`, and continues from there.
+    /// A clock that starts at `now`.
     pub(crate) fn starting_at(machine: Arc<dyn Machine>, now: Timestamp) -> Arc<Self> {
         let ahead = now.as_millisecond().saturating_sub(millis(machine.uptime()));
         Arc::new(Self { machine, ahead: AtomicI64::new(ahead) })
@@ -65,7 +65,7 @@ impl Clock for StoreClock {
 /// What is known about the time when a process starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
-    /// The last pair, advanced by what the counter has counted since; `None` if the counter has
+    /// The pair's time, advanced by what the counter has counted since; `None` if the counter has
     /// restarted.
     pub(crate) gone_on: Option<Timestamp>,
     /// The latest time that the store holds.
@@ -77,8 +77,8 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// The store's time. The wall clock may be wrong. So it is used only if nothing depends on it,
-    /// or nothing else is known.
+    /// The store's time. The wall clock may be wrong, so it is used only if nothing depends on the
+    /// time, or if nothing else is known.
     pub(crate) fn time(self) -> Timestamp {
         self.gone_on.filter(|_| !self.idle).unwrap_or(self.wall).max(self.latest)
     }
@@ -120,8 +120,8 @@ mod tests {
             (Some(at(105)), at(165), false, at(105), "an hour ahead"),
             (Some(at(105)), at(45), false, at(105), "an hour back"),
             (Some(at(90)), at(45), false, at(100), "never before what the store holds"),
-            (None, at(165), false, at(165), "after a boot there is nothing but the wall clock"),
-            (None, at(45), false, at(100), "and that is not believed where it went back"),
+            (None, at(165), false, at(165), "after a boot, only the wall clock is known"),
+            (None, at(45), false, at(100), "but not if it went back"),
             (
                 Some(at(105)),
                 at(165),
@@ -129,7 +129,7 @@ mod tests {
                 at(165),
                 "nothing waits: the wall clock may be right again",
             ),
-            (Some(at(105)), at(45), true, at(100), "as far as that goes not back"),
+            (Some(at(105)), at(45), true, at(100), "unless it went back"),
         ];
         for (gone_on, wall, idle, expected, what) in cases {
             assert_eq!(start(gone_on, wall, idle), expected, "{what}");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use conversation::{
     Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record,
-    Report,
+    Report, Standing,
 };
 use jiff::Timestamp;
 
@@ -23,6 +23,11 @@ impl Direction {
             Self::Outbound => "outbound",
             Self::Inbound => "inbound",
         }
+    }
+
+    /// The direction that the store wrote as `name`.
+    pub(crate) fn named(name: &str) -> Self {
+        if name == Self::Inbound.as_str() { Self::Inbound } else { Self::Outbound }
     }
 }
 
@@ -128,10 +133,22 @@ pub struct Append {
     pub due: Option<Timestamp>,
     /// Genesys's conversation, while its end must be watched for.
     pub watched: Option<Box<str>>,
+    /// How the conversation stands after this step; `None` if that is what the store has. A store
+    /// that writes it unchanged at each step would write its indexes too.
+    pub standing: Option<Standing>,
     /// The state after this step, if it is time for a snapshot.
     pub snapshot: Option<Conversation>,
-    /// No caller waits for it: a busy store may let others go first.
-    pub lazy: bool,
+    /// Whether a busy store may let others go first.
+    pub priority: AppendPriority,
+}
+
+/// How soon a busy store commits an append. An append that returned `Ok` is durable either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendPriority {
+    /// In order of arrival.
+    Normal,
+    /// No caller waits for it: others may go first.
+    Low,
 }
 
 /// The outcome of a message that came with the step that handles it.
@@ -214,6 +231,30 @@ pub struct OutboxItem {
     pub epoch: u64,
 }
 
+/// The two lanes of the outbox. Each is read by itself, so a long one does not hold up the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboxLane {
+    /// Items that people wait for ([`Owed::is_urgent`]).
+    Urgent,
+    /// The rest: receipts that report no failure.
+    Deferred,
+}
+
+impl OutboxLane {
+    /// Every lane, the most urgent one first.
+    pub const ALL: [Self; 2] = [Self::Urgent, Self::Deferred];
+
+    /// The lane of an item.
+    pub fn of(owed: &Owed) -> Self {
+        if owed.is_urgent() { Self::Urgent } else { Self::Deferred }
+    }
+
+    /// The lane as the databases write it, in the column `lazy`.
+    pub(crate) fn is_lazy(self) -> bool {
+        self == Self::Deferred
+    }
+}
+
 /// What was accepted as a message, and never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -244,13 +285,15 @@ pub struct MessageRow {
     pub foreign_id: String,
     /// When it came.
     pub received: Timestamp,
-    /// `accepted`, then `delivered`, `sent` or `failed` (outbound), `posted` or `refused`
-    /// (inbound); `kept` if there was nothing to do.
+    /// `accepted`, then `delivered`, `sent` or `failed` (outbound), `posted`, `refused` or
+    /// `discarded` (inbound); `kept` if there was nothing to do.
     pub state: String,
     /// Why it failed or was refused.
     pub reason: Option<String>,
     /// `posted` or `refused`, once the final receipt is done.
     pub receipt: Option<String>,
+    /// When its state became final.
+    pub settled: Option<Timestamp>,
     /// Its bytes; empty in listings.
     pub body: Vec<u8>,
 }
@@ -311,4 +354,17 @@ pub struct Health {
     pub log_bytes: u64,
     /// How many checkpoints have failed since the start.
     pub checkpoint_failures: u64,
+}
+
+/// A session of the operators' console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleSession {
+    /// The hash of the token in the browser's cookie, in hex. The store never has the token.
+    pub hash: String,
+    /// The user's name.
+    pub user: String,
+    /// Which password the user gave: a hash of its hash.
+    pub password: String,
+    /// When it ends.
+    pub until: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The store in memory against the suite that every store must pass, alone and shared.
+//! The memory store passes the suite for every store, alone and shared.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,23 @@ use conversation::{
 use jiff::Timestamp;
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
 use store::{
-    Append, Arrival, Direction, NewMessage, Ownership, OwnershipEvent, Store, StoreError, audit,
-    conformance,
+    Append, AppendPriority, Arrival, Direction, NewMessage, Ownership, OwnershipEvent, Store,
+    StoreError, audit, conformance,
 };
+
+#[tokio::test]
+async fn it_lists_for_operators() {
+    let database = Database::new(None);
+    let store = MemoryStore::alone(&database, Arc::new(Direct));
+    conformance::lists(&store).await;
+    conformance::keeps_console_sessions(&store).await;
+}
 
 #[tokio::test]
 async fn it_keeps_its_word_and_remembers() {
     let database = Database::new(None);
     conformance::keeps_its_word(&MemoryStore::alone(&database, Arc::new(Direct))).await;
-    // Nothing is closed: the node is gone, and the database has everything that it acknowledged.
+    // The node is gone without a close. The database has everything that it acknowledged.
     conformance::remembers(&MemoryStore::alone(&database, Arc::new(Direct))).await;
 }
 
@@ -34,8 +42,8 @@ async fn one_of_several_nodes_keeps_it_too() {
     conformance::remembers(&other).await;
 }
 
-/// A call that never ends is called off. The node is gone before the store hears that its
-/// conversation is given up.
+/// Work that never ends is cancelled, and the node ends before the store receives the release of
+/// its shard.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_leaves_keeps_nothing_that_it_was_just_about_to_hand_over() {
     let (database, takeover) = (Database::new(None), Duration::from_secs(8));
@@ -69,8 +77,8 @@ impl SimulatedLink for Slow {
     }
 }
 
-/// A machine that orders messages by its node's clock instead of Genesys's time writes a journal
-/// that looks correct. The audit reads what Genesys wrote.
+/// A state machine that orders messages by its node's clock instead of Genesys's time writes a
+/// journal that looks correct. So the audit reads what Genesys wrote.
 #[tokio::test]
 async fn the_audit_judges_the_order_by_what_genesys_wrote_and_not_by_the_journal() {
     let (swapped, gone) = (audited(true).await, audited(false).await);
@@ -79,7 +87,8 @@ async fn the_audit_judges_the_order_by_what_genesys_wrote_and_not_by_the_journal
     assert_eq!((gone.breaches.len(), gone.unjudged), (0, 2), "{gone}");
 }
 
-/// Two messages wait, and the one that Genesys wrote later goes first. `readable` bodies show this.
+/// Audits a store in which the message that Genesys wrote later is forwarded first. Only `readable`
+/// bodies show this.
 async fn audited(readable: bool) -> store::Audit {
     let store = MemoryStore::alone(&Database::new(None), Arc::new(Direct));
     let (acme, at) =
@@ -132,15 +141,16 @@ async fn audited(readable: bool) -> store::Audit {
         taken,
         due: None,
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
     };
     store.append(append).await.expect("appended");
     audit(&store).await.expect("an audit")
 }
 
-/// Hints are best effort and may fill their queue. That shards were gained must not get lost with
-/// them: the deadlines of their conversations would wait for the next look.
+/// Hints are best effort and may fill their queue. A gain of shards must not get lost with them:
+/// otherwise the deadlines of their conversations would wait for the next poll.
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_hints_does_not_hide_that_shards_were_gained() {
     let takeover = Duration::from_secs(8);

@@ -1,5 +1,5 @@
-//! Deliberate mistakes in the SQL of both stores, one at a time. The suite, and tests that crash or
-//! race a store, must find each. A suite that passes with one of them proves nothing.
+//! Deliberate mistakes in both stores, one at a time. The suite, and tests that crash or race a
+//! store, must find each. A suite that passes with one of them would prove nothing.
 
 #[path = "../../../tests/ports.rs"]
 mod ports;
@@ -22,8 +22,7 @@ use tokio::time::Instant;
 
 const TAKEOVER: Duration = Duration::from_secs(2);
 
-/// Mistakes in code that both stores share, or that cannot occur in SQLite, where one thread
-/// writes.
+/// Mistakes that do not affect SQLite: one thread writes, and there are no leases.
 const ELSEWHERE: [Mistake; 2] = [Mistake::RowLock, Mistake::HandOverWaits];
 
 async fn on_sqlite() {
@@ -53,7 +52,7 @@ async fn on_postgres(cluster: &mut Cluster) {
     survives_a_crash(cluster).await;
 }
 
-/// Work that never ends is under way in every conversation of a node that leaves.
+/// A node that leaves has work that never ends in every one of its conversations.
 async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
     let integration = IntegrationName::new("acme");
     let customers = (0..200).map(|n| ConversationId::of(&integration, &format!("customer-{n}")));
@@ -63,7 +62,7 @@ async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
     leaves.step_down();
     let begun = Instant::now();
     while !customers.iter().all(|customer| stays.acquire(customer).is_some()) {
-        // A short allowance for the statements.
+        // One second is for the statements.
         assert!(
             begun.elapsed() < TAKEOVER / 4 + Duration::from_secs(1),
             "a hand-over takes {:?}",
@@ -71,10 +70,10 @@ async fn hands_over_in_time(leaves: &PostgresStore, stays: &PostgresStore) {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(guards.iter().all(|guard| !guard.is_valid()), "what was under way is called off");
+    assert!(guards.iter().all(|guard| !guard.is_valid()), "work in progress is cancelled");
 }
 
-/// A server that does not sync by default, and crashes right after it has answered.
+/// A server that does not sync by default crashes right after it has answered.
 async fn survives_a_crash(cluster: &mut Cluster) {
     cluster.ask("alter role tidegate set synchronous_commit = off");
     cluster.ask("alter system set wal_writer_delay = '10s'");
@@ -98,10 +97,10 @@ async fn survives_a_crash(cluster: &mut Cluster) {
     cluster.ask("alter role tidegate reset synchronous_commit");
     let store = PostgresStore::open_read_only(&cluster.url()).await.expect("it opens");
     let row = store.message(&integration, Direction::Outbound, &id).await.expect("a read");
-    assert!(row.is_some(), "what was answered is gone after a crash");
+    assert!(row.is_some(), "an acknowledged message is gone after a crash");
 }
 
-/// Whether the mistake is found, and how.
+/// How `run` found the mistake: the first line of its panic. `None` if it did not panic.
 async fn found(run: impl Future<Output = ()>) -> Option<String> {
     let broke = AssertUnwindSafe(run).catch_unwind().await.err()?;
     let said = broke

@@ -1,5 +1,5 @@
-//! The PostgreSQL store against the suite that every store must pass, and against failures that
-//! only a database can have.
+//! The PostgreSQL store passes the suite for every store, and handles failures that only a database
+//! can have.
 
 #[path = "../../../tests/ports.rs"]
 mod ports;
@@ -10,17 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{
-    Clock, ConversationId, Input, IntegrationName, MessageId, MessageRef, Record, Report,
+    Clock, ConversationId, DeadLetterAction, Input, IntegrationName, MessageId, MessageRef, Record,
+    Report,
 };
 use jiff::Timestamp;
 use postgres_cluster::Cluster;
 use store::{
-    Acceptance, Append, Arrival, Direction, EventCursor, Machine, NewMessage, OpenError, Ownership,
-    Portable, PostgresStore, SqliteStore, Store, StoreClock, StoreError, conformance, copy,
+    Acceptance, Append, AppendPriority, Arrival, ConversationList, ConversationPlace, Direction,
+    EventCursor, Machine, MessageList, NewMessage, OpenError, Ownership, Portable, PostgresStore,
+    SqliteStore, Store, StoreClock, StoreError, conformance, copy,
 };
 use tokio::time::Instant;
 
-/// How soon another node takes over.
+/// A dead node is replaced within this time.
 const TAKEOVER: Duration = Duration::from_secs(4);
 
 async fn open(cluster: &Cluster) -> Result<PostgresStore, OpenError> {
@@ -38,10 +40,184 @@ async fn it_keeps_its_word_and_remembers() {
     cluster.run();
     let store = open(&cluster).await.expect("it opens again, without waiting");
     conformance::remembers(&store).await;
+    store.close().await;
+    forget_genesys_conversations(&cluster).await;
+    let store = open(&cluster).await.expect("it opens again");
+    assert_eq!(store.find("chat-three", 10).await.expect("a search").len(), 1, "it was migrated");
+    assert_eq!(store.find("chat-four", 10).await.expect("a search"), []);
+    conformance::remembers(&store).await;
 }
 
-/// Waits until the number of conversations that a node drives, of 1,000 customers, satisfies
-/// `wanted`.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_lists_for_operators() {
+    let cluster = Cluster::start();
+    let store = open(&cluster).await.expect("it opens");
+    conformance::lists(&store).await;
+    conformance::keeps_console_sessions(&store).await;
+    store.close().await;
+}
+
+/// A damaged row costs a list nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_leaves_damaged_rows_out() {
+    const ROWS: &str = "
+        insert into tidegate.conversation (id, integration, customer, created)
+            select 'c' || n, 'hurt', '{}', case n when 3 then 9000000000000000000 else n end
+            from generate_series(1, 3) as n;
+        insert into tidegate.message
+            (integration, direction, id, foreign_id, conversation, received, state, body)
+            select 'hurt', 'outbound', 'm' || n, '', 'c1',
+                case n when 3 then 9000000000000000000 else n end, 'failed', ''
+            from generate_series(1, 3) as n;
+        insert into tidegate.undelivered (direction, integration, place, id)
+            select direction, integration, place, id from tidegate.message;";
+    let cluster = Cluster::start();
+    let store = open(&cluster).await.expect("it opens");
+    let (client, link) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("it connects");
+    tokio::spawn(link);
+    client.batch_execute(ROWS).await.expect("rows");
+    let hurt = IntegrationName::new("hurt");
+    for limit in [1, 2, 9] {
+        let page = store.list_conversations(&hurt, ConversationList::All, None, limit).await;
+        let ids: Vec<_> =
+            page.expect("a page").into_iter().map(|one| one.place.conversation).collect();
+        let wanted = ["c2", "c1"].map(ConversationId::new);
+        assert_eq!(ids, wanted[..limit.min(2)]);
+        let page = store.list_messages(&hurt, MessageList::Failed, None, limit).await;
+        let ids: Vec<_> = page.expect("a page").into_iter().map(|one| one.row.id).collect();
+        assert_eq!(ids, ["m2", "m1"].map(MessageId::new)[..limit.min(2)]);
+    }
+    store.close().await;
+}
+
+/// A prune that is about to remove a dead letter makes an action on it wait, and the action is then
+/// not accepted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_waits_for_a_prune() {
+    const ROWS: &str = "
+        insert into tidegate.conversation (id, integration, customer) values ('c1', 'acme', '{}');
+        insert into tidegate.message
+            (integration, direction, id, foreign_id, conversation, received, state, settled, body)
+            values ('acme', 'inbound', 'm1', '', 'c1', 1, 'refused', 2, '');";
+    const PRUNE: &str = "begin;
+        select from tidegate.conversation for update skip locked;
+        delete from tidegate.message";
+    const WAITS: &str =
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock')";
+    let cluster = Cluster::start();
+    let store = Arc::new(open(&cluster).await.expect("it opens"));
+    let (client, link) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("it connects");
+    tokio::spawn(link);
+    // Another connection, because a transaction sees the activity as of its first look.
+    let (watcher, link) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("it connects");
+    tokio::spawn(link);
+    client.batch_execute(ROWS).await.expect("rows");
+    client.batch_execute(PRUNE).await.expect("a prune begins");
+    let action = Arrival::Event {
+        integration: IntegrationName::new("acme"),
+        id: "an action".to_owned(),
+        received: Timestamp::UNIX_EPOCH,
+        conversation: ConversationId::new("c1"),
+        input: Input::DeadLetter {
+            action: DeadLetterAction::Retry,
+            message: MessageId::new("m1"),
+            died: Timestamp::from_millisecond(2).expect("a time"),
+            by: "ops".into(),
+        },
+    };
+    let accepting = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.accept(action).await }
+    });
+    let until = Instant::now() + Duration::from_secs(20);
+    while !watcher.query_one(WAITS, &[]).await.expect("a row").get::<_, bool>(0) {
+        assert!(!accepting.is_finished(), "it does not wait for the prune");
+        assert!(Instant::now() < until, "it has not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    client.batch_execute("commit").await.expect("the prune ends");
+    let answer = accepting.await.expect("no panic").expect("an answer");
+    assert_eq!(answer, Acceptance::Unknown);
+    store.close().await;
+}
+
+/// A page of a list never reads a whole table.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_many_conversations_reads_its_own_page() {
+    const MANY: &str = "
+        insert into tidegate.conversation (id, integration, customer, created, standing)
+            select 'c' || n, 'acme', '{}', n / 3, case when n % 1000 = 0 then 7 else 0 end
+            from generate_series(1, 200000) as n;
+        insert into tidegate.message
+            (integration, direction, id, foreign_id, conversation, received, state, body)
+            select 'acme', 'outbound', n::text, '', 'c' || n, n, 'failed', ''
+            from generate_series(1, 200000) as n;
+        insert into tidegate.undelivered (direction, integration, place, id)
+            select direction, integration, place, id from tidegate.message;
+        analyze tidegate.conversation, tidegate.message, tidegate.undelivered;";
+    const READ: &str = "select sum(seq_tup_read + idx_tup_fetch)::bigint from pg_stat_user_tables
+        where relname in ('conversation', 'message', 'undelivered')";
+    const OTHERS: &str = "select exists (select from pg_stat_activity
+        where backend_type = 'client backend' and pid <> pg_backend_pid())";
+    let cluster = Cluster::start();
+    open(&cluster).await.expect("it opens").close().await;
+    let (client, link) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("it connects");
+    tokio::spawn(link);
+    client.batch_execute(MANY).await.expect("rows");
+    client.batch_execute("select pg_stat_force_next_flush()").await.expect("SQL");
+    let read = async || client.query_one(READ, &[]).await.expect("a row").get::<_, i64>(0);
+    let before = read().await;
+    let store = open(&cluster).await.expect("it opens");
+    let acme = IntegrationName::new("acme");
+    for list in [ConversationList::All, ConversationList::Held, ConversationList::Failing] {
+        let mut place: Option<ConversationPlace> = None;
+        for _ in 0..3 {
+            let page = store.list_conversations(&acme, list, place.as_ref(), 40).await;
+            let page = page.expect("a page");
+            assert_eq!(page.len(), 40);
+            place = page.last().map(|last| last.place.clone());
+        }
+    }
+    let failed = store.list_messages(&acme, MessageList::Failed, Some(100_000), 40).await;
+    assert_eq!(failed.expect("a page").len(), 40);
+    // A session reports its figures at the latest when it ends.
+    store.close().await;
+    drop(store);
+    let until = Instant::now() + Duration::from_secs(20);
+    while client.query_one(OTHERS, &[]).await.expect("a row").get::<_, bool>(0) {
+        assert!(Instant::now() < until, "a session stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let rows = read().await - before;
+    assert!((300..2_000).contains(&rows), "400 rows were listed, and {rows} were read");
+}
+
+/// Makes the database as it was before the lists and the table of Genesys's conversations existed.
+async fn forget_genesys_conversations(cluster: &Cluster) {
+    let (client, link) =
+        tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("it connects");
+    let link = tokio::spawn(link);
+    let older = "drop table tidegate.console_session;
+        drop table tidegate.genesys_conversation;
+        drop table tidegate.undelivered;
+        create table tidegate.dead_letter (
+            id text not null, direction text not null, integration text not null,
+            primary key (id, direction, integration),
+            foreign key (id, direction, integration) references tidegate.message on delete cascade
+        );
+        alter table tidegate.conversation drop column created, drop column standing;
+        delete from tidegate.version where number >= 6";
+    client.batch_execute(older).await.expect("SQL");
+    drop(client);
+    link.await.expect("no panic").expect("it ends");
+}
+
+/// Waits until the number of conversations that a node drives, of 1,000, satisfies `wanted`.
+/// Returns that number.
 async fn drives(store: &PostgresStore, what: &str, wanted: impl Fn(usize) -> bool) -> usize {
     let integration = IntegrationName::new("acme");
     let customers =
@@ -62,7 +238,7 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
     let cluster = Cluster::start();
     let first = open(&cluster).await.expect("it opens");
     drives(&first, "one node drives all", |driven| driven == 1_000).await;
-    let second = open(&cluster).await.expect("any number may");
+    let second = open(&cluster).await.expect("any number of nodes may open it");
     let half = |driven| (300..700).contains(&driven);
     drives(&second, "the second gets its share", half).await;
     drives(&first, "the first keeps its share", half).await;
@@ -72,12 +248,13 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
         let is_first = first.acquire(&customer).is_some();
         assert!(!(is_first && second.acquire(&customer).is_some()), "two drive {customer}");
     }
-    // The hint goes only to the node that drives the conversation.
+    // Only the node that drives a conversation sees its input.
     for n in 0..100 {
         let mut arrival = message(&format!("m{n}"), "");
         if let Arrival::Message(new) = &mut arrival {
             new.conversation = ConversationId::of(&integration, &format!("customer-{n}"));
-            new.input = Some(Input::CustomerMessage { message: new.id.clone() });
+            new.input =
+                Some(Input::CustomerMessage { message: new.id.clone(), text: None, tap: None });
         }
         first.accept(arrival).await.expect("any node takes it");
     }
@@ -96,7 +273,7 @@ async fn nodes_share_the_conversations_and_no_two_drive_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_is_not_handed_over_before_it_has_ended() {
     let cluster = Cluster::start();
-    // So long that it does not run out in this test.
+    // The lease must not expire during this test.
     let first =
         PostgresStore::open(&cluster.url(), Duration::from_mins(5)).await.expect("it opens");
     let noor = ConversationId::of(&IntegrationName::new("acme"), "noor");
@@ -118,23 +295,59 @@ async fn a_node_that_cannot_renew_its_leases_stops_by_itself_before_another_has_
     let guard = first.acquire(&noor).expect("it is alone");
     cluster.stop("INT");
     let stopped = Instant::now();
-    drives(&first, "it relies on nothing any more", |driven| driven == 0).await;
+    drives(&first, "it relies on no lease any more", |driven| driven == 0).await;
     assert!(!guard.is_valid() && stopped.elapsed() < TAKEOVER, "after {:?}", stopped.elapsed());
     cluster.run();
     drives(&first, "no other node has taken them", |driven| driven == 1_000).await;
     assert!(
         guard.is_revoked(),
-        "a server that was started again may have forgotten who took it meanwhile"
+        "a restarted server may have forgotten that another node took it meanwhile"
     );
     let guard = first.acquire(&noor).expect("it is ours again");
-    // As if another node had taken over while this one was paused, and had left again.
+    // As if another node had taken over while this one was paused, and then gone silent.
     let (client, connection) =
         tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls).await.expect("a connection");
     tokio::spawn(connection);
     let taken = "update tidegate.lease set node = 'another', until = now()";
     client.batch_execute(taken).await.expect("an update");
     drives(&first, "it takes what is free", |driven| driven == 1_000 && !guard.is_valid()).await;
-    assert!(!guard.is_valid(), "what it knew of then is old");
+    assert!(!guard.is_valid(), "a guard of the earlier epoch stays invalid");
+}
+
+/// Another server may have forgotten that a lease was taken. If a node renewed what it no longer
+/// relies on, the others would wait for a whole lease again.
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_that_have_expired_are_not_renewed_on_another_server() {
+    let mut cluster = Cluster::start();
+    let first = open(&cluster).await.expect("it opens");
+    drives(&first, "it has all", |driven| driven == 1_000).await;
+    cluster.stop("INT");
+    drives(&first, "they have expired", |driven| driven == 0).await;
+    cluster.run();
+    let ask = async |sql: &str| {
+        let (client, link) = tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls)
+            .await
+            .expect("it connects");
+        let link = tokio::spawn(link);
+        let number: i64 = client.query_one(sql, &[]).await.expect("a row").get(0);
+        drop(client);
+        link.await.expect("no panic").expect("it ends");
+        number
+    };
+    // A take also writes the new server into the row. Before the restart, no lease could last as
+    // long as this.
+    let renewed = "select count(*) from tidegate.lease
+        where until >= pg_postmaster_start_time() + interval '3 s'
+          and server <> extract(epoch from pg_postmaster_start_time())::text";
+    let rounds = "select beat from tidegate.node";
+    let last = ask(rounds).await;
+    let until = Instant::now() + Duration::from_secs(20);
+    while ask(rounds).await < last + 2 {
+        assert!(Instant::now() < until, "the node makes no rounds");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(ask(renewed).await, 0);
+    drives(&first, "no other node has taken them", |driven| driven == 1_000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,10 +379,7 @@ async fn it_says_what_is_wrong() {
     ));
     let cluster = Cluster::start();
     let empty = PostgresStore::open_read_only(&cluster.url()).await;
-    assert!(
-        matches!(empty, Err(OpenError::Database(_))),
-        "nothing is written where something is only read"
-    );
+    assert!(matches!(empty, Err(OpenError::Database(_))), "opening for reading writes nothing");
 }
 
 fn message(id: &str, foreign_id: &str) -> Arrival {
@@ -259,8 +469,9 @@ async fn an_append_that_is_repeated_because_its_answer_was_lost_has_the_effect_o
         taken: vec![],
         due: None,
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
     };
     store.append(append(Record::Paused)).await.expect("an append");
     store.append(append(Record::Paused)).await.expect("the same one again is known");
@@ -276,7 +487,7 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
     let file = |name: &str| format!("sqlite:{}", dir.path().join(name).display());
     let first = SqliteStore::open(&file("first.db")).expect("it opens");
     conformance::keeps_its_word(&first).await;
-    // Data that only one of the two stores accepts unchanged.
+    // Data that only one of the two stores can store unchanged.
     first.accept(message("m-odd", &format!("\0%{}", "x".repeat(10_000)))).await.expect("accepted");
     let report = Arrival::Report {
         integration: IntegrationName::new("acme"),
@@ -299,16 +510,16 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
     let again = copy(&first, &between).await.expect("copied");
     assert_eq!(
         (again.conversations, again.unchanged),
-        (0, 6),
-        "nothing has changed, the inbox neither"
+        (0, 7),
+        "nothing has changed, not even in the inbox"
     );
     let second = SqliteStore::open(&file("second.db")).expect("it opens");
     let back = copy(&between, &second).await.expect("copied");
     assert_eq!(there, back);
     assert_eq!(
         (there.conversations, there.unchanged, there.messages),
-        (6, 0, 11),
-        "what the suite has not pruned"
+        (7, 0, 13),
+        "everything that the suite has not pruned"
     );
     for id in first.conversations(None, 1_000).await.expect("a read") {
         let of = first.export(&id).await.expect("a read").expect("it is there");
@@ -321,7 +532,7 @@ async fn a_copy_there_and_back_is_the_same_to_the_byte() {
         first.events(&place, 100).await.expect("a read"),
         second.events(&place, 100).await.expect("a read")
     );
-    // The copy knows what was seen before it was made.
+    // The copy knows the events that were accepted before it was made.
     let node = open(&cluster).await.expect("it opens");
     assert_eq!(node.accept(report).await.expect("an answer"), Acceptance::Repeated);
     conformance::remembers(&node).await;
@@ -346,7 +557,8 @@ async fn many_at_once_are_each_answered_once() {
     assert_eq!(kept, 1_000, "each id is new once");
 }
 
-/// The clocks of a machine: how long it has been running, and a wall clock that is a year off.
+/// A machine's clocks: uptime since the given instant, and a wall clock that is wrong by more than
+/// a year.
 #[derive(Debug)]
 struct Skewed(Instant);
 
@@ -384,8 +596,8 @@ async fn all_nodes_go_by_one_clock_whatever_theirs_and_the_databases_say() {
     let second = open(&cluster).await.expect("it opens");
     let other = second.clock(machine()).await.expect("a clock");
     assert!(apart(&one, &other) < 250, "{} ms", apart(&one, &other));
-    // The database's clock is stepped an hour ahead while nodes live. They know better, and correct
-    // the pair with their next update.
+    // As if the database's clock had been stepped an hour ahead. The living nodes correct the pair
+    // with their next update.
     sql("update tidegate.clock set at = at - interval '1 hour'").await;
     let kept = async || {
         let (client, connection) =
@@ -402,7 +614,7 @@ async fn all_nodes_go_by_one_clock_whatever_theirs_and_the_databases_say() {
     let third = open(&cluster).await.expect("it opens");
     let new = third.clock(machine()).await.expect("a clock");
     assert!(apart(&one, &new) < 1_000, "{} ms", apart(&one, &new));
-    // A node whose clock stood still catches up with the others.
+    // As if another node's clock were a minute ahead: all nodes catch up with it.
     sql("update tidegate.clock set time = time + 60000").await;
     let until = Instant::now() + TAKEOVER;
     let ahead = one.now();
@@ -410,7 +622,7 @@ async fn all_nodes_go_by_one_clock_whatever_theirs_and_the_databases_say() {
         .into_iter()
         .any(|clock| clock.now().duration_since(ahead).as_secs() < 55)
     {
-        assert!(Instant::now() < until, "all go forward to the one that is ahead");
+        assert!(Instant::now() < until, "all nodes advance to the clock that is ahead");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(apart(&one, &other) < 1_000 && apart(&one, &new) < 1_000);

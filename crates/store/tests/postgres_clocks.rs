@@ -1,5 +1,5 @@
-//! Leases on PostgreSQL while clocks and servers change: two nodes never drive the same
-//! conversation. The conversations of a dead node get another driver in time.
+//! Leases on PostgreSQL while clocks and servers change. Two nodes never drive the same
+//! conversation, and the conversations of a dead node get another driver in time.
 
 #[path = "../../../tests/ports.rs"]
 mod ports;
@@ -22,10 +22,10 @@ use store::{Machine, OpenError, Ownership, PostgresStore, Store};
 use tokio::time::Instant;
 use wall_clock::WallClock;
 
-/// How soon another node takes over.
+/// A dead node is replaced within this time.
 const TAKEOVER: Duration = Duration::from_secs(4);
 
-/// Some customers, enough to be in most shards.
+/// Enough customers that most shards have one.
 fn customers() -> Vec<ConversationId> {
     let integration = IntegrationName::new("acme");
     (0..1_000).map(|n| ConversationId::of(&integration, &format!("customer-{n}"))).collect()
@@ -35,7 +35,7 @@ fn driven(store: &PostgresStore, customers: &[ConversationId]) -> usize {
     customers.iter().filter(|customer| store.acquire(customer).is_some()).count()
 }
 
-/// Watches that no two nodes drive the same conversation, until `done` returns true.
+/// Checks that no two nodes drive the same conversation, until `done` returns true.
 async fn one_driver(nodes: &[&PostgresStore], what: &str, mut done: impl FnMut(&[usize]) -> bool) {
     let customers = customers();
     let until = Instant::now() + TAKEOVER * 6;
@@ -71,7 +71,7 @@ async fn a_step_of_the_databases_clock_makes_no_second_driver() {
     let (first, second) = two_nodes(&cluster.url()).await;
     for by in ["+7s", "-1h"] {
         clock.set(by);
-        // The third node takes what it considers free.
+        // The third node takes the leases that it considers free.
         let third = PostgresStore::open(&cluster.url(), TAKEOVER).await.expect("it opens");
         one_driver(&[&first, &second, &third], &format!("the clock is set to {by}"), shared_out)
             .await;
@@ -85,7 +85,7 @@ async fn a_dead_node_is_replaced_in_time_although_the_databases_clock_is_set_bac
     let clock = WallClock::off_by("+0");
     let cluster = Cluster::start_with(clock.variables());
     let (first, second) = two_nodes(&cluster.url()).await;
-    // It goes silent, as after a kill.
+    // The node goes silent, as if it were killed.
     drop(second);
     clock.set("-1d");
     let died = Instant::now();
@@ -93,15 +93,12 @@ async fn a_dead_node_is_replaced_in_time_although_the_databases_clock_is_set_bac
     assert!(died.elapsed() < TAKEOVER, "after {:?}", died.elapsed());
 }
 
-/// This machine, whose clocks are right.
+/// The machine that runs the test. Its clocks are right.
 #[derive(Debug)]
 struct Here(Instant);
 
 impl Machine for Here {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the nodes' own clock is right, and has to be the machine's"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the nodes' own clock must be the machine's")]
     fn wall(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -124,7 +121,8 @@ async fn a_node_that_starts_goes_by_the_time_of_those_that_live_whatever_the_dat
     let first = open().await;
     let lives = first.clock(Arc::clone(&machine)).await.expect("a clock");
     for by in ["+1h", "-1h"] {
-        // The living node has just updated the time, and does so again half a second later.
+        // The clock is set just after the living node has updated the pair; it does so again half a
+        // second later.
         let kept = || cluster.ask("select at from tidegate.clock");
         let (before, until) = (kept(), Instant::now() + TAKEOVER);
         while kept() == before {
@@ -142,7 +140,7 @@ async fn a_node_that_starts_goes_by_the_time_of_those_that_live_whatever_the_dat
     }
 }
 
-/// Dead nodes leave their rows behind, and no other node keeps the time.
+/// Dead nodes leave their rows behind, and no living node updates the pair.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_starts_does_not_wait_for_the_dead() {
     let takeover = TAKEOVER * 2;
@@ -151,7 +149,7 @@ async fn a_node_that_starts_does_not_wait_for_the_dead() {
     let open = async || PostgresStore::open(&cluster.url(), takeover).await.expect("it opens");
     let first = open().await;
     first.clock(Arc::clone(&machine)).await.expect("a clock");
-    // It goes silent, as after a kill.
+    // The node goes silent, as if it were killed.
     drop(first);
     let asks_for_the_time = async || {
         cluster.ask("update tidegate.clock set at = at - interval '1 hour'");
@@ -159,20 +157,20 @@ async fn a_node_that_starts_does_not_wait_for_the_dead() {
         second.clock(Arc::clone(&machine)).await.expect("a clock");
         asked.elapsed()
     };
-    // As after a promotion: a living node may still be connected to the old server.
+    // As if a standby had been promoted: a living node may still be connected to the old server.
     cluster.ask("update tidegate.lease set server = 'before'");
     let after = asks_for_the_time().await;
-    assert!(after >= takeover / 2, "one that hangs has its time to be seen: {after:?}");
+    assert!(after >= takeover / 2, "it waits for a node that hangs: {after:?}");
     cluster.ask(
         "update tidegate.lease set server = extract(epoch from pg_postmaster_start_time())::text",
     );
     let after = asks_for_the_time().await;
-    assert!(after >= takeover / 4, "one that lives has its time to be seen: {after:?}");
+    assert!(after >= takeover / 4, "it waits for a node that lives: {after:?}");
     assert!(after < takeover * 3 / 8, "it starts after {after:?}");
 }
 
-/// An asynchronous standby takes over that lacks the last takes and renewals, with its clock off by
-/// `off_by`.
+/// An asynchronous standby takes over. It lacks the last takes and renewals, and its clock is off
+/// by `off_by`.
 async fn a_standby_takes_over(off_by: &str) {
     let mut primary = Cluster::start();
     let clock = WallClock::off_by(off_by);
@@ -185,7 +183,7 @@ async fn a_standby_takes_over(off_by: &str) {
     standby.ask("alter system set primary_conninfo = ''");
     standby.ask("select pg_reload_conf()");
     gone(&primary).await;
-    // The standby never receives what follows: half of the leases change hands.
+    // From here on, the standby receives nothing. Half of the leases move to another node.
     let second = PostgresStore::open(&url, TAKEOVER).await.expect("it opens");
     one_driver(&[&first, &second], "before", shared_out).await;
     primary.stop("KILL");

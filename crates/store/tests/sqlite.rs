@@ -1,13 +1,13 @@
-//! The SQLite store against the suite that every store must pass, and against failures that only a
-//! file can have.
+//! The SQLite store passes the suite for every store, and handles failures that only a file can
+//! have.
 
 use std::time::Duration;
 
 use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
 use jiff::Timestamp;
 use store::{
-    Acceptance, Append, Arrival, Direction, NewMessage, OpenError, SqliteStore, Store, StoreError,
-    conformance,
+    Acceptance, Append, AppendPriority, Arrival, Chain, ConversationList, Direction, MessageList,
+    NewMessage, OpenError, OutboxLane, SqliteStore, Store, StoreError, conformance,
 };
 
 fn url(dir: &tempfile::TempDir) -> String {
@@ -27,7 +27,15 @@ async fn it_keeps_its_word_and_remembers() {
     finds_every_message(&dir);
 }
 
-/// The search for old records uses a number that must agree with the journal.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_lists_for_operators() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    conformance::lists(&store).await;
+    conformance::keeps_console_sessions(&store).await;
+}
+
+/// Pruning finds old records by the column `oldest`, which must agree with the journal.
 fn knows_what_is_oldest(dir: &tempfile::TempDir) {
     none_is_wrong(
         dir,
@@ -36,8 +44,7 @@ fn knows_what_is_oldest(dir: &tempfile::TempDir) {
     );
 }
 
-/// The messages of a conversation are found from the last to the first, each named by the one after
-/// it.
+/// Each message of a conversation names the one before it, and the conversation names the last.
 fn finds_every_message(dir: &tempfile::TempDir) {
     none_is_wrong(
         dir,
@@ -48,7 +55,7 @@ fn finds_every_message(dir: &tempfile::TempDir) {
     );
 }
 
-/// No row of the query's result is true.
+/// Asserts that no row of the query's result is true.
 fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let mut rows = file.prepare(query).expect("SQL");
@@ -65,18 +72,17 @@ fn none_is_wrong(dir: &tempfile::TempDir, query: &str) {
     );
 }
 
-/// A conversation that only has to exist.
+/// Creates a conversation. Nothing else about it matters.
 async fn known(store: &SqliteStore, customer: &str) -> ConversationId {
     kept(store, customer, Timestamp::UNIX_EPOCH).await
 }
 
-/// A conversation with a message that asks for nothing: its id and its body are the customer's
-/// name.
+/// Stores a message without an input. Its id and its body are the customer's name.
 async fn kept(store: &SqliteStore, customer: &str, received: Timestamp) -> ConversationId {
     said(store, customer, customer, received).await
 }
 
-/// A message that asks for nothing: its body is its id.
+/// Stores a message without an input. Its body is its id.
 async fn said(
     store: &SqliteStore,
     customer: &str,
@@ -100,27 +106,27 @@ async fn said(
     conversation
 }
 
-/// Under load a long log takes long to checkpoint, and a file that grows with each commit is slow.
+/// A long log takes long to checkpoint, and a log that grows with each commit is slow.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_folded_back_and_begins_anew() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = SqliteStore::open(&url(&dir)).expect("it opens");
     let beside = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
     let not_folded = || {
-        // A connection that has not read anything yet knows nothing about the log.
+        // A connection knows the log only after it has read something.
         beside.query_row("select 1 from message", [], |_| Ok(())).expect("it can be read");
         let look = "pragma wal_checkpoint(noop)";
         let pages =
             beside.query_row(look, [], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?));
         pages.expect("pages in the log")
     };
-    // About five pages each: far fewer than all of them may ever be left. The last hundred are too
-    // few for a checkpoint to be worthwhile.
+    // Each commit writes about five pages, and far fewer than all of them may be in the log at any
+    // time. The last hundred commits are too few for a signalled checkpoint.
     for customer in 0..8_100 {
         known(&store, &format!("customer-{customer}")).await;
         if customer % 50 == 0 {
             let pages = not_folded();
-            assert!(pages < 8_000, "{pages} pages are to be folded back at customer {customer}");
+            assert!(pages < 8_000, "{pages} pages are not checkpointed at customer {customer}");
         }
     }
     let all_of_it = async {
@@ -134,7 +140,7 @@ async fn the_log_is_folded_back_and_begins_anew() {
     for customer in 0..40 {
         known(&store, &format!("one-more-{customer}")).await;
     }
-    assert_eq!(length(), before, "the log is written over");
+    assert_eq!(length(), before, "the log is overwritten");
     store.close().await;
 }
 
@@ -145,7 +151,7 @@ async fn append(
     record: Record,
     snapshot: bool,
 ) {
-    // The conversation is not removed.
+    // A wake-up time keeps the conversation from being removed.
     let due = Some(Timestamp::MAX);
     let append = Append { due, ..one_step(conversation, after, record, snapshot) };
     store.append(append).await.expect("an append");
@@ -163,8 +169,9 @@ fn one_step(conversation: &ConversationId, after: u64, record: Record, snapshot:
         taken: vec![],
         due: None,
         watched: None,
+        standing: None,
         snapshot: snapshot.then_some(state),
-        lazy: false,
+        priority: AppendPriority::Normal,
     }
 }
 
@@ -185,13 +192,13 @@ async fn what_goes_takes_its_body_and_its_snapshot_with_it_and_what_stays_keeps_
         .expect("numbers");
     assert_eq!(rows, (1, 1, 0));
     drop(file);
-    // The customer comes back, and is not mistaken for a customer with a history.
+    // The customer comes back, with a new conversation.
     known(&store, "noor").await;
     let loaded = store.load(&old).await.expect("a read").expect("it is there");
     assert_eq!((loaded.seq, loaded.snapshot_seq), (0, 0));
     store.close().await;
     drop(store);
-    // Rows without an explicit number would be renumbered.
+    // `vacuum` renumbers rows without an explicit number.
     SqliteStore::compact(&url(&dir)).expect("it is compacted");
     let store = SqliteStore::open(&url(&dir)).expect("it opens again");
     for customer in ["piet", "noor"] {
@@ -213,7 +220,7 @@ async fn the_messages_around_one_that_goes_are_still_found() {
         said(&store, "noor", id, received).await;
     }
     assert_eq!(store.prune(later).await.expect("a prune"), 2);
-    // It has the number that `four` had.
+    // This message gets the number that `four` had.
     said(&store, "piet", "another", later).await;
     let noor = said(&store, "noor", "five", later).await;
     let dossier = store.dossier(&noor).await.expect("a read").expect("it is there");
@@ -221,11 +228,12 @@ async fn the_messages_around_one_that_goes_are_still_found() {
     assert_eq!(ids, ["one", "three", "five"]);
     finds_every_message(&dir);
     let much_later = later + Duration::from_secs(1);
-    assert_eq!(store.prune(much_later).await.expect("a prune"), 4, "nothing is forgotten");
+    assert_eq!(store.prune(much_later).await.expect("a prune"), 4, "all messages are found");
     store.close().await;
 }
 
-/// Messages behind the gap may be open: they are neither removed nor skipped silently by a copy.
+/// Messages beyond the gap may be open. A prune must not remove them, and a copy must not skip them
+/// silently.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_behind_a_gap_stay_and_a_copy_says_so() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -242,10 +250,82 @@ async fn messages_behind_a_gap_stay_and_a_copy_says_so() {
     assert_eq!(left, 2);
     let elsewhere = tempfile::tempdir().expect("a folder");
     let copied = store::copy(&store, &SqliteStore::open(&url(&elsewhere)).expect("it opens")).await;
-    assert!(
-        matches!(&copied, Err(StoreError::Corrupt(why)) if why.contains("it is missing")),
-        "{copied:?}"
-    );
+    let Err(error @ StoreError::Corrupt(_)) = &copied else { panic!("{copied:?}") };
+    assert!(Chain(error).to_string().ends_with(": it is missing"), "{error:?}");
+}
+
+/// The lists from which the gateway works for all conversations have all rows but the damaged ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_row_hides_only_itself() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    let mut all = Vec::new();
+    for customer in ["noor", "piet", "rosa"] {
+        let id = known(&store, customer).await;
+        let receipt = Record::SentDue { message: MessageId::new(customer) };
+        let mut step = one_step(&id, 0, receipt, false);
+        step.due = Some(Timestamp::UNIX_EPOCH);
+        step.watched = Some("g".into());
+        store.append(step).await.expect("an append");
+        all.push(id);
+    }
+    all.sort();
+    let (first, whole) = (all.remove(0), all);
+    let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    for damage in [
+        "update conversation set due = -9223372036854775808, watched = x'00' where id = ?1",
+        "update outbox set owed = '{' where conversation = ?1",
+    ] {
+        assert_eq!(file.execute(damage, [first.as_str()]).expect("damage"), 1);
+    }
+    file.execute("insert into inbox (conversation, customers, input) values (x'ff', 0, '')", [])
+        .expect("damage");
+
+    let acme = IntegrationName::new("acme");
+    for limit in [1, 2, 10] {
+        let wanted = &whole[..whole.len().min(limit)];
+        let due = store.due(None, Timestamp::UNIX_EPOCH, limit).await.expect("a page");
+        let due: Vec<_> = due.into_iter().map(|due| due.conversation).collect();
+        assert_eq!(due, wanted);
+        let watched = store.watched(&acme, None, limit).await.expect("a page");
+        let watched: Vec<_> = watched.into_iter().map(|watched| watched.conversation).collect();
+        assert_eq!(watched, wanted);
+        let owed = store.outbox(&acme, OutboxLane::Deferred, 0, limit).await.expect("a page");
+        assert_eq!(owed.len(), wanted.len());
+        assert!(owed.iter().all(|item| item.conversation != first));
+    }
+    let waiting = store.with_pending_input(None, 10).await.expect("a page");
+    assert_eq!(waiting, Vec::<ConversationId>::new());
+    store.close().await;
+}
+
+/// A damaged row costs a list for operators nothing else either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_leaves_damaged_rows_out() {
+    const ROWS: &str = "
+        with recursive n (n) as (select 1 union all select n + 1 from n where n < 3)
+        insert into conversation (id, integration, customer, created)
+            select 'c' || n, 'hurt', '{}', iif(n = 3, 9000000000000000000, n) from n;
+        with recursive n (n) as (select 1 union all select n + 1 from n where n < 3)
+        insert into message (integration, direction, id, foreign_id, conversation, received, state)
+            select 'hurt', 'outbound', 'm' || n, '', 'c1', iif(n = 3, 9000000000000000000, n),
+                   'failed' from n;";
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    file.execute_batch(ROWS).expect("rows");
+    let hurt = IntegrationName::new("hurt");
+    for limit in [1, 2, 9] {
+        let page = store.list_conversations(&hurt, ConversationList::All, None, limit).await;
+        let ids: Vec<_> =
+            page.expect("a page").into_iter().map(|one| one.place.conversation).collect();
+        let wanted = ["c2", "c1"].map(ConversationId::new);
+        assert_eq!(ids, wanted[..limit.min(2)]);
+        let page = store.list_messages(&hurt, MessageList::Failed, None, limit).await;
+        let ids: Vec<_> = page.expect("a page").into_iter().map(|one| one.row.id).collect();
+        assert_eq!(ids, ["m2", "m1"].map(MessageId::new)[..limit.min(2)]);
+    }
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +336,7 @@ async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
     append(&store, &first, 0, Record::Paused, true).await;
     let later = Timestamp::UNIX_EPOCH + Duration::from_secs(1);
     store.prune(later).await.expect("a prune");
-    // The second conversation now has the number that the first had at the end of the file.
+    // The second conversation's step gets the number that the first's had at the end of the file.
     let second = known(&store, "piet").await;
     append(&store, &second, 0, Record::Paused, false).await;
     let records = async |of: &ConversationId| {
@@ -274,7 +354,11 @@ async fn a_journal_that_was_cut_as_a_whole_does_not_go_on_with_anothers() {
     append(&store, &first, 1, Record::Resumed, false).await;
     assert_eq!(records(&first).await, [(2, Record::Resumed)]);
     store.prune(later).await.expect("a prune");
-    assert_eq!(records(&second).await, [(1, Record::Paused)], "nobody else's goes");
+    assert_eq!(
+        records(&second).await,
+        [(1, Record::Paused)],
+        "no other conversation's journal is cut"
+    );
     let loaded = store.load(&first).await.expect("a read").expect("it is there");
     assert_eq!((loaded.seq, loaded.snapshot_seq), (2, 1));
     knows_what_is_oldest(&dir);
@@ -287,7 +371,7 @@ async fn a_second_process_is_told_that_the_file_is_in_use() {
     assert!(matches!(SqliteStore::open(&url(&dir)), Err(OpenError::InUse { .. })));
     SqliteStore::open_read_only(&url(&dir)).expect("an audit may read beside it");
     store.close().await;
-    SqliteStore::open(&url(&dir)).expect("closing lets go of it");
+    SqliteStore::open(&url(&dir)).expect("closing releases it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,4 +394,56 @@ async fn a_newer_schema_is_left_alone() {
     file.pragma_update(None, "user_version", 99).expect("set");
     drop(file);
     assert!(matches!(SqliteStore::open(&url(&dir)), Err(OpenError::Newer { found: 99, .. })));
+}
+
+/// Makes the file as it was before the lists and the table of Genesys's conversations existed.
+const OLDER: &str = "drop table console_session;
+    drop table genesys_conversation;
+    drop index message_failed;
+    drop index conversation_created;
+    drop index conversation_open;
+    drop index conversation_held;
+    drop index conversation_failing;
+    alter table conversation drop column created;
+    alter table conversation drop column standing;";
+
+/// A store that was written before the table of Genesys's conversations existed. Steps of
+/// other conversations are damaged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_file_finds_genesys_conversations_after_its_migration() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = SqliteStore::open(&url(&dir)).expect("it opens");
+    conformance::keeps_its_word(&store).await;
+    let known = store.find("chat-three", 10).await.expect("a search");
+    assert_eq!(known.len(), 1);
+    store.close().await;
+    drop(store);
+    let file = rusqlite::Connection::open(dir.path().join("tidegate.db")).expect("a file");
+    file.execute_batch(OLDER).expect("SQL");
+    // The first is no JSON, and the second is JSON but no record.
+    for damage in [
+        r#"{"kind":"genesys_conversation""#,
+        r#""x"
+{"kind":"genesys_conversation"}"#,
+    ] {
+        let sql = "update journal set records = ?1 where step = (select min(step) from journal \
+                   where records not like '%genesys_conversation%')";
+        let changed = file.execute(sql, [damage.replace("\\n", "\n")]).expect("SQL");
+        assert_eq!(changed, 1, "{damage}");
+    }
+    let sql = "update conversation set watched = 'chat-watched' where id = ?1";
+    let watched = file.execute(sql, [known[0].conversation.as_str()]).expect("SQL");
+    assert_eq!(watched, 1);
+    file.pragma_update(None, "user_version", 3).expect("set");
+    drop(file);
+    let store = SqliteStore::open(&url(&dir)).expect("it opens again");
+    assert_eq!(store.find("chat-three", 10).await.expect("a search"), known);
+    assert_eq!(store.find("chat-watched", 10).await.expect("a search"), known);
+    assert_eq!(store.find("chat-four", 10).await.expect("a search"), []);
+    let of = &known[0].integration;
+    let open = store.list_conversations(of, ConversationList::Open, None, 9).await.expect("a list");
+    assert_eq!(open.len(), 1, "it is watched");
+    assert_eq!(open[0].place.conversation, known[0].conversation);
+    let created = open[0].place.created;
+    assert!(created > Timestamp::UNIX_EPOCH, "its first message gives the time: {created}");
 }

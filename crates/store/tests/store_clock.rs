@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use conversation::{Clock, ConversationId, Input, IntegrationName, MessageId, Record};
 use jiff::{SignedDuration, Timestamp};
-use store::{Append, Arrival, Direction, Machine, NewMessage, SqliteStore, Store};
+use store::{Append, AppendPriority, Arrival, Direction, Machine, NewMessage, SqliteStore, Store};
 
-/// A machine whose clocks a test sets.
+/// A machine whose clocks the test sets.
 #[derive(Debug)]
 struct FakeMachine {
     wall: Mutex<Timestamp>,
@@ -43,7 +43,7 @@ impl Machine for FakeMachine {
     }
 }
 
-/// That time on 2026-11-20.
+/// The time `HH:MM` on 2026-11-20, in UTC.
 fn at(time: &str) -> Timestamp {
     format!("2026-11-20T{time}:00Z").parse().expect("a time")
 }
@@ -64,7 +64,7 @@ impl File {
         (store, clock)
     }
 
-    /// What the clock of the next process says at its start.
+    /// What the next process's clock says when it starts.
     async fn next(&self, machine: &Arc<FakeMachine>) -> Timestamp {
         let (store, clock) = self.process(machine).await;
         let now = clock.now();
@@ -103,8 +103,9 @@ impl File {
             taken: if waits { Vec::new() } else { vec![1] },
             due: waits.then_some(received),
             watched: None,
+            standing: None,
             snapshot: None,
-            lazy: false,
+            priority: AppendPriority::Normal,
         };
         store.append(append).await.expect("appended");
         store.close().await;
@@ -148,7 +149,7 @@ async fn after_another_boot_the_wall_clock_is_believed_unless_it_went_back() {
             "{boot:?} at {wall}"
         );
     }
-    // If nothing is known about two boots, they do not count as the same boot.
+    // Two unknown boots do not count as the same boot.
     let file = File::new();
     file.leaves_something(&FakeMachine::new("09:00", 10, None)).await;
     assert_eq!(file.next(&FakeMachine::new("09:30", 11, None)).await, at("09:30"));
@@ -168,14 +169,15 @@ async fn a_wall_clock_that_was_mended_is_taken_over_once_nothing_waits() {
     machine.set_wall("12:00");
     assert_eq!(file.next(&machine).await, at("12:00"));
     machine.set_wall("09:00");
-    assert_eq!(file.next(&machine).await, at("12:00"), "not before what the store has seen");
+    assert_eq!(file.next(&machine).await, at("12:00"), "not before the latest time in the store");
 }
 
-/// What Genesys is owed is tried until a time by this clock. It has no wake-up and no input.
+/// An outbox item is retried until a deadline by this clock, although it has no wake-up time and no
+/// input.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_goes_on_while_genesys_is_owed_something() {
     let (file, machine) = (File::new(), FakeMachine::new("09:00", 10, Some("boot")));
-    let released = Record::InboundReleased { message: MessageId::new("m") };
+    let released = Record::InboundReleased { message: MessageId::new("m"), answer: None };
     file.leaves(&machine, vec![released], false).await;
     machine.set_wall("12:00");
     assert_eq!(file.next(&machine).await, at("09:00"));

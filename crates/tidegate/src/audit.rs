@@ -1,6 +1,6 @@
 //! `tidegate audit`.
 
-use store::audit;
+use store::{Chain, audit};
 
 use crate::failure::Failure;
 use crate::wiring;
@@ -8,6 +8,7 @@ use crate::wiring;
 /// Reads the store, even while a gateway writes it, and reports which invariants hold.
 pub(crate) async fn run(url: &str) -> Result<(), Failure> {
     let store = wiring::store_to_read(url).await.map_err(|error| {
+        let error = Chain(&error);
         Failure::configuration(format!("tidegate: {error}\n  --store says where it is"))
     })?;
     let found = audit(store.as_ref())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use connector::{BuildParts, CheckError};
 use gateway::SystemClock;
 use genesys::{CallError, Client, Secret};
+use store::Chain;
 use url::Url;
 
 use crate::config::{self, Config};
@@ -19,7 +20,7 @@ pub(crate) async fn run(file: &Path) -> Result<(), Failure> {
     let read = if file.exists() {
         file.display().to_string()
     } else {
-        "what the environment says".to_owned()
+        "the configuration in the environment".to_owned()
     };
     lines.ok("configuration", format!("{read} is valid"));
     check_store(&mut lines, &config).await;
@@ -54,7 +55,7 @@ impl CheckReport {
     }
 }
 
-/// Only reads: a running gateway keeps the file and is not disturbed.
+/// Opens the store only for reading, so a running gateway is not disturbed.
 async fn check_store(lines: &mut CheckReport, config: &Config) {
     let url = &config.store.url;
     // The URL of a database may contain a password.
@@ -74,12 +75,16 @@ async fn check_store(lines: &mut CheckReport, config: &Config) {
         Err(error @ (store::OpenError::Database(_) | store::OpenError::NewerDatabase { .. })) => {
             lines.fail(
                 "store",
-                error.to_string(),
+                Chain(&error).to_string(),
                 "change store.url, or start the database; `tidegate serve` makes the schema",
             );
         }
         Err(error) => {
-            lines.fail("store", error.to_string(), "change store.url, or move the file away");
+            lines.fail(
+                "store",
+                Chain(&error).to_string(),
+                "change store.url, or move the file away",
+            );
         }
     }
 }
@@ -99,7 +104,7 @@ async fn check_genesys(
         Err(error) => {
             let todo = "integration_id must be the id that Genesys shows, and the OAuth client's \
                 role needs messaging:integration:view";
-            return lines.fail(what, error.to_string(), todo);
+            return lines.fail(what, Chain(&error).to_string(), todo);
         }
     };
     if found.is_active() {
@@ -117,7 +122,7 @@ async fn check_genesys(
     check_webhook_secret(lines, integration, secret);
 }
 
-/// Checks each client's token. Returns the first client that works.
+/// Checks that each client gets a token. Returns the first client that works.
 async fn check_tokens(
     lines: &mut CheckReport,
     integration: &config::Integration,
@@ -140,14 +145,14 @@ async fn check_tokens(
                     }
                     _ => "is the region right, and can this machine reach it?",
                 };
-                lines.fail(what, error.to_string(), todo);
+                lines.fail(what, Chain(&error).to_string(), todo);
             }
         }
     }
     usable
 }
 
-/// Compares the URL that Genesys calls with this gateway's.
+/// Compares the webhook URL at Genesys with this gateway's.
 fn check_webhook_url(lines: &mut CheckReport, name: &str, theirs: Option<&str>, ours: &Url) {
     let what = format!("{name}: webhook");
     if theirs == Some(ours.as_str()) {
@@ -185,8 +190,7 @@ fn check_webhook_secret(
     }
 }
 
-/// If the gateway's own address is not configured, the end of the URL at Genesys can still be
-/// compared.
+/// Compares the path of the webhook URL at Genesys, if the gateway's own address is not configured.
 fn check_webhook_path(lines: &mut CheckReport, name: &str, theirs: Option<&str>) {
     let (what, path) = (format!("{name}: webhook"), format!("/genesys/{name}"));
     let todo = format!(
@@ -207,7 +211,7 @@ fn check_webhook_path(lines: &mut CheckReport, name: &str, theirs: Option<&str>)
     }
 }
 
-/// The URL that Genesys must call, which may be below a path.
+/// The webhook URL that Genesys must call. The public URL may have a path.
 fn webhook_url(public: &Url, name: &str) -> Url {
     let mut url = public.clone();
     // An http URL always has a path.
@@ -217,8 +221,8 @@ fn webhook_url(public: &Url, name: &str) -> Url {
     url
 }
 
-/// The integration's name in Genesys's URL, if that is the only difference: the mistake may be in
-/// the configuration.
+/// The integration's name in Genesys's URL, if the name is the only difference. Then the mistake
+/// may be in the configuration.
 fn other_name(theirs: &str, ours: &Url) -> Option<String> {
     let theirs = Url::parse(theirs).ok()?;
     let split = |url: &Url| {
@@ -237,9 +241,15 @@ async fn check_connector(
     let what = format!("{}: chat service at {}", integration.name, integration.connector.address());
     let parts = BuildParts { http: &|url| http.to(url).clone(), clock: Arc::new(SystemClock) };
     let connector = integration.connector.build(&parts).connector;
+    if connector.sockets().is_some() {
+        // They are open at a running gateway, never at this process.
+        let detail = "it opens the connection itself, so there is nothing to call; the metric \
+            tidegate_sockets of the running gateway says whether it has";
+        return lines.ok(what, detail);
+    }
     match connector.check().await {
         Ok(detail) => lines.ok(what, detail),
-        Err(error) => lines.fail(what, error.to_string(), todo(&error)),
+        Err(error) => lines.fail(what, Chain(&error).to_string(), todo(&error)),
     }
 }
 

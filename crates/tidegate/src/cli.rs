@@ -12,11 +12,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::DEFAULT_FILE;
 
-/// The gateway between Genesys Cloud Open Messaging and a chat service that loses no word.
+/// A durable gateway between Genesys Cloud Open Messaging and your chat service.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version, propagate_version = true)]
 pub(crate) struct Cli {
-    /// How log lines on stderr look. `TIDEGATE_LOG` sets which there are, such as `info` or
+    /// The format of log lines on stderr. `TIDEGATE_LOG` sets the filter, such as `info` or
     /// `gateway=debug`.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -28,14 +28,14 @@ pub(crate) struct Cli {
 pub(crate) enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole loop on this machine: gateway, sandbox and a chat service whose handshake
-    /// takes 5 s.
+    /// Show the whole message loop on this machine: the gateway, the sandbox, and a chat service
+    /// whose handshake takes 5 s.
     #[cfg(feature = "sandbox")]
     Demo(crate::demo::DemoOptions),
     /// Run the gateway.
@@ -44,22 +44,48 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
-    /// Run Genesys Cloud's side of Open Messaging on this machine, for any middleware.
+    /// Emulate Genesys Cloud's side of Open Messaging on this machine, for any middleware.
     #[cfg(feature = "sandbox")]
     Sandbox(crate::sandbox_alone::SandboxOptions),
-    /// Say whether the configuration, Genesys, the store and each chat service are as they should
-    /// be.
+    /// Check the configuration, Genesys, the store and each chat service, and say how to fix each
+    /// failure.
     Check {
         /// The configuration.
         #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
         config: PathBuf,
     },
-    /// Look after a store: bring it to this version, copy it into another, give back room.
+    /// Say what connectors there are and how each is configured, and test a connector.
+    Connector {
+        #[command(subcommand)]
+        what: crate::connector_command::ConnectorCommand,
+    },
+    /// Maintain a store: migrate it, copy it into another, or compact it.
     Store {
         #[command(subcommand)]
         what: StoreCommand,
     },
-    /// Prove or refute the invariants for every message in a store.
+    /// Say where a message is, and why. Asks a running gateway.
+    Messages {
+        #[command(subcommand)]
+        what: crate::ask::MessagesCommand,
+        #[command(flatten)]
+        options: crate::ask::AskOptions,
+    },
+    /// Say how a conversation stands. Asks a running gateway.
+    Conversations {
+        #[command(subcommand)]
+        what: crate::ask::ConversationsCommand,
+        #[command(flatten)]
+        options: crate::ask::AskOptions,
+    },
+    /// Say whether a running gateway is ready, and how each integration stands.
+    Status {
+        #[command(flatten)]
+        options: crate::ask::AskOptions,
+    },
+    /// Read a password from standard input, and print its hash for `console.users`.
+    HashPassword,
+    /// Check the invariants for every message in a store.
     Audit {
         /// The store.
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
@@ -69,23 +95,24 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Bring a store to the schema of this version, as `serve` would; a new one is made.
+    /// Migrate a store to the schema of this version, as `serve` does. Creates the store if there
+    /// is none.
     Migrate {
         /// The store.
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
         store: String,
     },
-    /// Make one store hold what another holds, and audit both. Beside a running gateway first; once
-    /// more when that has stopped, which copies only what has changed.
+    /// Copy one store into another, and audit both. Run it first while the gateway is running. Then
+    /// stop the gateway and run it again, which copies only what has changed.
     Copy {
-        /// The store that is read.
+        /// The store to read.
         #[arg(long, value_name = "URL")]
         from: String,
-        /// The store that is written. What only it has is removed.
+        /// The store to write. Conversations that only this store has are removed.
         #[arg(long, value_name = "URL")]
         to: String,
     },
-    /// Give back the room of what was removed. The gateway has to be stopped.
+    /// Free the disk space of removed rows. The gateway must be stopped.
     Compact {
         /// The store.
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
@@ -93,16 +120,16 @@ pub(crate) enum StoreCommand {
     },
 }
 
-/// Log lines go to stderr, so that stdout holds only the requested output.
+/// Starts logging. Log lines go to stderr, so that stdout has only the requested output.
 pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     let default = match command {
         Command::Serve { .. } => "info",
-        // What these have to say is their output.
+        // The output of these commands says everything.
         _ => "error",
     };
     let filter =
         EnvFilter::try_from_env("TIDEGATE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    // Colours are for people; a file full of escapes cannot be searched.
+    // Colours are for people. A file full of escape sequences is hard to search.
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -115,8 +142,8 @@ pub(crate) fn start_logging(format: LogFormat, command: &Command) {
     }
 }
 
-/// Whether a line may contain a person's words or name; such lines are suppressed at every level.
-/// The WebSocket library logs whole frames.
+/// Whether a log line may contain a person's text or name. Such lines are suppressed whatever the
+/// filter is: the WebSocket library logs whole frames.
 fn quotes_people(line: &Metadata<'_>) -> bool {
     let frames = line.target() == "tungstenite" || line.target().starts_with("tungstenite::");
     frames && *line.level() > Level::INFO

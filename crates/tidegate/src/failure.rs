@@ -1,29 +1,31 @@
-//! How a command fails: one report that says what failed, why, and what to do.
+//! How a command fails: with one report that says what failed, why, and what to do.
 
 use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use store::Chain;
+
 /// Why the program ends with an exit code other than 0.
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
-    /// 1: it failed. 2: wrong usage or configuration.
+    /// 1 if it failed, 2 if the usage or the configuration is wrong.
     code: u8,
 }
 
 impl Failure {
-    /// Something did not work. The report names `why` and all of its causes.
+    /// Something failed. The report names `why` and all of its causes.
     pub(crate) fn failed(what: impl fmt::Display, why: impl Into<Box<dyn Error>>) -> Self {
-        Self { what: format!("tidegate: {what}: {}", with_causes(why.into().as_ref())), code: 1 }
+        Self { what: format!("tidegate: {what}: {}", Chain(why.into().as_ref())), code: 1 }
     }
 
-    /// Something was found that is not as it should be; the report is already on stdout.
+    /// A check found something wrong. The details are already on stdout.
     pub(crate) fn found(what: impl fmt::Display) -> Self {
         Self { what: format!("tidegate: {what}"), code: 1 }
     }
 
-    /// The configuration, or what it names, is not as it must be.
+    /// The configuration is wrong, or something that it names.
     pub(crate) fn configuration(report: impl fmt::Display) -> Self {
         Self { what: report.to_string(), code: 2 }
     }
@@ -37,20 +39,6 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.what.trim_end())
     }
-}
-
-/// An error and its causes in one line. A cause that the text names already is not repeated.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

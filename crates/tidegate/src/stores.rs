@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use store::{OpenError, Portable, PostgresStore, SqliteStore, audit, copy};
+use store::{Chain, OpenError, Portable, PostgresStore, SqliteStore, audit, copy};
 
 use crate::cli::StoreCommand;
 use crate::failure::Failure;
@@ -30,11 +30,11 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
     let failed = |error| Failure::failed("the copy is not complete", error);
     if target.is_in_use().await.map_err(failed)? {
         return Err(Failure::configuration(
-            "tidegate: nodes work on the store of --to: stop them first",
+            "tidegate: nodes are using the store of --to: stop them first",
         ));
     }
-    // Checked before and after: a gateway that wrote in between has left something that was not
-    // copied.
+    // This is checked before and after the copy, because a gateway that works meanwhile may write
+    // something that is not copied.
     let mut in_use = source.is_in_use().await.map_err(failed)?;
     let copied = copy(source.as_ref(), target.as_ref()).await.map_err(failed)?;
     in_use |= source.is_in_use().await.map_err(failed)?;
@@ -47,8 +47,7 @@ async fn copy_all(from: &str, to: &str) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::failed("the store cannot be audited", error))?;
         println!("\n{name}\n{found}");
-        // A running gateway writes to `--from` while it is being read, so only `--to` is one
-        // consistent state.
+        // If a gateway wrote to `--from` while it was read, only `--to` is one consistent state.
         let is_one_state = !in_use || name == "--to";
         if is_one_state && !found.passed() {
             return Err(Failure::found(format!("the audit of {name} found breaches")));
@@ -74,7 +73,7 @@ async fn compact(url: &str) -> Result<(), Failure> {
         let failed = |error| Failure::failed("the store cannot be compacted", error);
         if store.is_in_use().await.map_err(failed)? {
             return Err(Failure::configuration(
-                "tidegate: nodes work on the store: stop them first",
+                "tidegate: nodes are using the store: stop them first",
             ));
         }
         store.compact().await.map_err(failed)?;
@@ -103,7 +102,8 @@ async fn open_to_fill(url: &str) -> Result<Arc<dyn Portable>, OpenError> {
 
 fn unusable(option: &str, error: &OpenError) -> Failure {
     Failure::configuration(format!(
-        "tidegate: {error}\n  {option} says where the store is; of a file, only one process may \
-         have it for writing"
+        "tidegate: {}\n  {option} says where the store is; of a file, only one process may \
+         have it for writing",
+        Chain(error)
     ))
 }

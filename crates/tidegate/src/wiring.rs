@@ -1,4 +1,4 @@
-//! From the configuration to the parts: clients, budgets, connectors, stores.
+//! Builds the parts from the configuration: clients, budgets, connectors, stores.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,24 +7,25 @@ use std::time::Duration;
 use connector::http::client_settings;
 use connector::{BuildParts, Built};
 use conversation::Clock;
-use gateway::Integration;
+use gateway::{Integration, LOST_FILE};
 use genesys::{Budget, BudgetConfig, Client};
-use store::{Machine, OpenError, PostgresStore, SqliteStore, Store};
+use media::{Media, MediaSettings};
+use store::{Chain, Machine, OpenError, PostgresStore, SqliteStore, Store};
 use url::{Host, Url};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, MediaSection};
 use crate::failure::Failure;
 
-/// A host that does not accept a connection within this time counts as absent: nothing was sent.
+/// How long connecting may take. A call that does not connect in this time has sent nothing.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Must be called once, before the first client is made.
+/// Installs the TLS provider. It must be called before the first client is made.
 pub(crate) fn install_tls() {
     // An error only means that a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Reads the configuration, from the file and the environment.
+/// Reads the configuration from the file and the environment.
 pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -32,9 +33,9 @@ pub(crate) fn configuration(file: &Path) -> Result<Config, Failure> {
     Config::load(file, std::env::vars_os().filter_map(text)).map_err(Failure::configuration)
 }
 
-/// The HTTP clients for one kind of call. Calls to this machine never go through a proxy, whatever
-/// the environment says (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`): a proxy elsewhere could not
-/// reach them.
+/// The HTTP clients for one kind of call. Calls to this machine never use a proxy, whatever the
+/// environment says (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`), because a proxy on another machine
+/// could not reach it.
 pub(crate) struct HttpClients {
     here: reqwest::Client,
     elsewhere: reqwest::Client,
@@ -44,7 +45,8 @@ impl HttpClients {
     fn new(
         settings: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, Failure> {
-        let builder = || settings(reqwest::Client::builder()).user_agent(AGENT);
+        // See `client_settings` for why HTTP/2 is off.
+        let builder = || settings(reqwest::Client::builder()).http1_only().user_agent(AGENT);
         let cannot = |error| Failure::failed("cannot make an HTTP client", error);
         let here = builder().no_proxy().build().map_err(cannot)?;
         Ok(Self { here, elsewhere: builder().build().map_err(cannot)? })
@@ -55,7 +57,7 @@ impl HttpClients {
         if is_on_this_machine(url) { &self.here } else { &self.elsewhere }
     }
 
-    /// The client for addresses on this machine.
+    /// The client for URLs on this machine.
     #[cfg(feature = "sandbox")]
     pub(crate) fn here(self) -> reqwest::Client {
         self.here
@@ -88,12 +90,13 @@ pub(crate) fn connector_clients() -> Result<HttpClients, Failure> {
 
 const AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
 
-/// One integration with all its parts. It needs a tokio runtime.
+/// Builds one integration with all its parts. It needs a tokio runtime.
 pub(crate) fn integration(
     config: config::Integration,
     genesys: &HttpClients,
     connector: &HttpClients,
     clock: &Arc<dyn Clock>,
+    files: &KeptFiles,
 ) -> Arc<Integration> {
     let genesys = genesys.to(&config.hosts.api);
     let clients = config
@@ -102,7 +105,7 @@ pub(crate) fn integration(
         .map(|client| Client::new(genesys.clone(), config.hosts.clone(), client));
     let parts = BuildParts { http: &|url| connector.to(url).clone(), clock: Arc::clone(clock) };
     let Built { connector, events } = config.connector.build(&parts);
-    // The jitter must differ from node to node, but need not be unpredictable.
+    // The jitter must differ between nodes, but need not be unpredictable.
     let rng = fastrand::Rng::with_seed(clock.now().as_microsecond().unsigned_abs());
     Arc::new(Integration {
         name: config.name,
@@ -110,19 +113,62 @@ pub(crate) fn integration(
         webhook_secrets: config.webhook_secrets,
         budget: Budget::new(clients.collect(), BudgetConfig::default(), rng),
         policy: config.policy,
+        fallback: config.fallback,
         notices: config.notices,
         detect_end: config.detect_end,
+        media: files.media.clone(),
+        lost_file: files.lost.clone(),
         connector,
         events,
     })
 }
 
-/// Opens the store for writing. `takeover` is how soon another node drives the conversations of one
-/// that died.
+/// Where files are kept, and what stands for one that is lost.
+pub(crate) struct KeptFiles {
+    media: Option<Media>,
+    lost: String,
+}
+
+impl Default for KeptFiles {
+    /// Files are not kept: links to them pass unchanged.
+    fn default() -> Self {
+        Self { media: None, lost: LOST_FILE.to_owned() }
+    }
+}
+
+/// Opens the store for files, if there is one. Links begin with `base`.
+pub(crate) fn files(config: Option<MediaSection>, base: Url) -> Result<KeptFiles, Failure> {
+    let Some(config) = config else { return Ok(KeptFiles::default()) };
+    let aws = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
+        Some((name, value.into_string().ok()?))
+    });
+    let settings = MediaSettings {
+        url: config.url,
+        base,
+        link_life: config.link_life,
+        max_size: config.max_size as u64,
+        fetch_timeout: config.fetch_timeout,
+        allow: config.allow,
+        aws: aws.collect(),
+    };
+    let media = Media::open(settings).map_err(|error| {
+        Failure::configuration(format!(
+            "tidegate: files cannot be kept: {}\n  media.url says where they are kept; a folder must be writable, and a \
+             bucket needs AWS_REGION and credentials in AWS's variables",
+            Chain(&error)
+        ))
+    })?;
+    Ok(KeptFiles { media: Some(media), lost: config.lost })
+}
+
+/// Opens the store for writing. If a node dies, other nodes drive its conversations within
+/// `takeover`.
 pub(crate) async fn store(url: &str, takeover: Duration) -> Result<Arc<dyn Store>, Failure> {
     let unusable = |error: OpenError, remedy: &str| {
         Failure::configuration(format!(
-            "tidegate: the store cannot be used: {error}\n  store.url says where it is; {remedy}"
+            "tidegate: the store cannot be used: {}\n  store.url says where it is; {remedy}",
+            Chain(&error)
         ))
     };
     if is_postgres(url) {
@@ -130,12 +176,12 @@ pub(crate) async fn store(url: &str, takeover: Duration) -> Result<Arc<dyn Store
         let opened = PostgresStore::open(url, takeover).await;
         Ok(Arc::new(opened.map_err(|error| unusable(error, remedy))?))
     } else {
-        let remedy = "its folder must exist and be writable, and only one process may have it";
+        let remedy = "its folder must exist and be writable, and only one process may open it";
         Ok(Arc::new(SqliteStore::open(url).map_err(|error| unusable(error, remedy))?))
     }
 }
 
-/// The clock of the deadlines: that of the store, which changes of a wall clock do not affect.
+/// The store's clock, by which deadlines are kept. Changes of a wall clock do not affect it.
 pub(crate) async fn clock_of(
     store: &dyn Store,
     machine: Arc<dyn Machine>,

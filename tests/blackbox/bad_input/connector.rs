@@ -271,8 +271,10 @@ async fn whatever_a_chat_service_answers_a_message_comes_to_a_true_end() {
                 }
                 Err(why) => {
                     assert_eq!(row.state, "failed", "{id}");
-                    // A message that waited behind others may have had no attempt of its own.
+                    // A message that waited behind others may have had no attempt of its own, or
+                    // one of a few milliseconds.
                     let late = [
+                        "did not answer within",
                         "waited behind other messages",
                         "there was no connection within",
                         "its time was up before it could be sent",

@@ -177,7 +177,7 @@ async fn genesys_that_is_down_is_a_line_with_what_to_do() {
     // For tokens and for everything else.
     let changes = [(all.sandbox.url.as_str(), nobody.as_str()); 2];
     insta::assert_snapshot!(only_failure(&all, &changes), @"
-    FAIL  acme: token of client sandbox-client at http://[address]/: the call did not leave: no token: connection refused (os error 111)
+    FAIL  acme: token of client sandbox-client at http://[address]/: the call did not leave: no token: Connection refused (os error 111)
           is the region right, and can this machine reach it?
     ");
 }

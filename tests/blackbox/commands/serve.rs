@@ -43,7 +43,7 @@ fn a_wrong_key_is_named_with_its_line_and_the_nearest_known_key() {
 
 #[test]
 fn a_bad_duration_is_shown_with_how_to_write_one() {
-    insta::assert_snapshot!(report("\"30s\"", "\"ten parsecs\""), @r#"[dir]/tidegate.toml:25: integration[0].hold.for: "ten parsecs" is no duration: write for example "30s", "500ms", "5m" or "1h""#);
+    insta::assert_snapshot!(report("\"30s\"", "\"ten parsecs\""), @r#"[dir]/tidegate.toml:25: integration[0].hold.for: "ten parsecs" is not a duration: write for example "30s", "500ms", "5m" or "1h""#);
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn several_mistakes_are_all_reported_at_once() {
     let mistakes = "[integration.hold]\nmax_messages = 0\nstrat = \"x\"\n[integration.delivery]\non_unknown = \"pray\"\n";
     insta::assert_snapshot!(report_in(&dir, "[integration.hold]", mistakes), @r#"
     4 things are wrong with the configuration:
-    [dir]/tidegate.toml:25: integration[0].hold.max_messages: 0 is too little: the least is 1
+    [dir]/tidegate.toml:25: integration[0].hold.max_messages: 0 is too small: the minimum is 1
     [dir]/tidegate.toml:26: integration[0].hold.strat: there is no such key; did you mean "start"?
-    [dir]/tidegate.toml:28: integration[0].delivery.on_unknown: "pray" is none of "retry", "fail"
+    [dir]/tidegate.toml:28: integration[0].delivery.on_unknown: "pray" is none of "auto", "retry", "fail"
     [dir]/tidegate.toml:30: integration[0].delivery.for: there is no such key here; it belongs to its own section, as integration.hold.for
     "#);
 }
@@ -88,17 +88,17 @@ fn a_store_that_cannot_be_used_is_said_so() {
     let at = |path: &str| report_in(&dir, "/tidegate.db", path);
     insta::assert_snapshot!(at("/nowhere/tidegate.db"), @"
     tidegate: the store cannot be used: cannot open [dir]/nowhere/tidegate.db: No such file or directory (os error 2)
-      store.url says where it is; its folder must exist and be writable, and only one process may have it
+      store.url says where it is; its folder must exist and be writable, and only one process may open it
     ");
     // Not even root can write there.
     insta::assert_snapshot!(at("/tidegate.toml/tidegate.db"), @"
     tidegate: the store cannot be used: cannot open [dir]/tidegate.toml/tidegate.db: Not a directory (os error 20)
-      store.url says where it is; its folder must exist and be writable, and only one process may have it
+      store.url says where it is; its folder must exist and be writable, and only one process may open it
     ");
     std::fs::write(dir.path().join("text.db"), "no database\n".repeat(1_000)).expect("a file");
     insta::assert_snapshot!(at("/text.db"), @"
     tidegate: the store cannot be used: cannot open [dir]/text.db: file is not a database
-      store.url says where it is; its folder must exist and be writable, and only one process may have it
+      store.url says where it is; its folder must exist and be writable, and only one process may open it
     ");
 }
 
@@ -117,7 +117,7 @@ fn somebody_elses_database_is_refused_and_left_as_it_is() {
         insta::allow_duplicates! {
             insta::assert_snapshot!(report_in(&dir, "/tidegate.db", "/other.db"), @"
             tidegate: the store cannot be used: [dir]/other.db holds no tidegate store
-              store.url says where it is; its folder must exist and be writable, and only one process may have it
+              store.url says where it is; its folder must exist and be writable, and only one process may open it
             ");
         }
         assert_eq!(std::fs::read(&path).expect("a file"), before);
@@ -131,7 +131,7 @@ async fn a_port_that_somebody_has_is_said_so() {
     let report = report("listen = \"127.0.0.1:", &format!("listen = \"{address}\" #"));
     insta::assert_snapshot!(report, @"
     tidegate: cannot listen on [address]: Address already in use (os error 98)
-      change server.listen, or stop who has it
+      change server.listen, or stop the program that uses it
     ");
 }
 
@@ -144,7 +144,7 @@ async fn a_second_gateway_on_the_same_store_is_refused() {
     let report = report.replace(&format!("process {} ", all.gateway.process.id()), "process [id] ");
     insta::assert_snapshot!(redacted(&report, all.dir.path()), @"
     tidegate: the store cannot be used: [dir]/tidegate.db is in use by process [id] (tidegate): stop that process, or write another store.url
-      store.url says where it is; its folder must exist and be writable, and only one process may have it
+      store.url says where it is; its folder must exist and be writable, and only one process may open it
     ");
 }
 

@@ -14,10 +14,12 @@ fn help_and_version_are_given_on_stdout() {
     let (code, help, errors) = run(&["--help"]);
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(
-        help.starts_with("The gateway between Genesys Cloud Open Messaging and a chat service"),
+        help.starts_with(
+            "A durable gateway between Genesys Cloud Open Messaging and your chat service"
+        ),
         "{help}"
     );
-    for command in ["demo", "serve", "sandbox", "check", "audit"] {
+    for command in ["demo", "serve", "sandbox", "check", "connector", "audit"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         let (code, help, errors) = run(&[command, "--help"]);
         assert_eq!((code, errors.as_str()), (0, ""), "{command}");

@@ -1,4 +1,5 @@
-//! The chat service of `examples/python-chat`, as a process, and its log.
+//! The chat service of `examples/python-chat` as a process, as `tests/chat/scripted_chat.py` runs it,
+//! and its log.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +35,7 @@ impl PythonChat {
 
     fn launch(dir: &Path, arguments: &[String]) -> Process {
         let mut command = Command::new("python3");
-        command.arg(root().join("examples/python-chat/chat_service.py")).args(arguments);
+        command.arg(root().join("tests/chat/scripted_chat.py")).args(arguments);
         Process::start(command, &dir.join("chat.log"))
     }
 

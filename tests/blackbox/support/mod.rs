@@ -9,9 +9,11 @@ mod bodies;
 mod chat;
 mod gateway;
 mod nodes;
+mod page;
 mod process;
 mod recording_chat;
 mod sandbox;
+mod socket;
 mod tap;
 mod webhook;
 
@@ -27,9 +29,11 @@ pub(crate) use bodies::{delivered, failed, webhook};
 pub(crate) use chat::PythonChat;
 pub(crate) use gateway::{Gateway, WEBHOOK_SECRET, now, store_in};
 pub(crate) use nodes::{Cable, Nodes};
-pub(crate) use process::{Process, output, tidegate};
+pub(crate) use page::{bash, blocks};
+pub(crate) use process::{Process, build_typescript, output, tidegate};
 pub(crate) use recording_chat::{RecordingChat, conversation_of};
 pub(crate) use sandbox::Sandbox;
+pub(crate) use socket::{Closed, Heard, ServiceSocket, SocketLoop, opens_sockets};
 pub(crate) use tap::Tap;
 pub(crate) use webhook::Webhook;
 

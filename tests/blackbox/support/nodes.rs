@@ -92,6 +92,11 @@ impl Nodes {
         all
     }
 
+    /// The address of a node.
+    pub(crate) fn url(&self, number: usize) -> String {
+        format!("http://127.0.0.1:{}", self.all[number].port)
+    }
+
     /// Adds a node that reaches the database at this URL. Returns its number.
     pub(crate) async fn add(&mut self, store: &str) -> usize {
         self.add_with(store, self.variables.clone()).await

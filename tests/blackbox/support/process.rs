@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use super::root;
+
 /// The built program.
 pub(crate) fn tidegate() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
@@ -110,4 +112,18 @@ impl Drop for Process {
 /// Runs a command to its end.
 pub(crate) fn output(mut command: Command) -> Output {
     command.stdin(Stdio::null()).output().expect("the command runs")
+}
+
+/// Builds an example that is written in TypeScript. Returns the program's path.
+pub(crate) fn build_typescript(example: &str) -> PathBuf {
+    let folder = root().join("examples").join(example);
+    assert!(
+        folder.join("node_modules").exists(),
+        "the TypeScript compiler is not installed: ./test does it"
+    );
+    let mut npm = Command::new("npm");
+    npm.args(["run", "--silent", "build"]).current_dir(&folder);
+    let built = output(npm);
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stdout));
+    folder.join("build/chat_service.js")
 }

@@ -9,66 +9,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER, SERVER};
 use http_body::{Body, Frame, SizeHint};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
+use crate::protocol::answer::{Answer, LONGEST_ANSWER, NoAnswer, late, pause};
 use crate::{Departure, Obstacle};
 
-/// How much of an answer is read, in bytes. Real answers are far smaller.
-const LONGEST_ANSWER: usize = 64 * 1024;
-
-/// The longest pause that an answer may ask for. It also keeps sums of times far from overflow.
-const LONGEST_PAUSE: Duration = Duration::from_hours(24);
-
-/// A chat service's answer.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<Duration>,
-    /// How far the chat service's clock is ahead of the gateway's, by the header `date`.
-    pub(super) clock_ahead: Option<SignedDuration>,
-    /// The header `server`, if it is text.
-    pub(super) server: Option<String>,
-    /// Whether the answer's content type is HTML.
-    pub(super) html: bool,
-    /// The part that came within the time and the limit; it may be empty.
-    pub(super) body: Vec<u8>,
-    /// Whether the body is complete: it neither broke off nor was cut.
-    pub(super) whole: bool,
-}
-
-/// Why there is no answer, with a sentence for people.
-#[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// No byte was written to a connection.
-    NotSent(String),
-    /// Bytes were written, or may have been.
-    Lost(String),
-}
-
-impl Answer {
-    /// Whether it is a web page: no connector sends one.
-    pub(super) fn is_page(&self) -> bool {
-        self.html || self.body.trim_ascii_start().starts_with(b"<")
-    }
-}
-
-impl NoAnswer {
-    pub(super) fn into_sentence(self) -> String {
-        match self {
-            Self::NotSent(sentence) | Self::Lost(sentence) => sentence,
-        }
-    }
-}
-
-/// The obstacle that stops a call which has ended without an answer.
-const OVER: Obstacle = Obstacle("the call is over");
-
 /// Sends `body`, if `departure` allows it, and reads the answer, all within `timeout`.
-pub(super) async fn send(
+pub(crate) async fn send(
     request: reqwest::RequestBuilder,
     body: Vec<u8>,
     timeout: Duration,
@@ -84,18 +34,16 @@ pub(super) async fn send(
         Err(_) => None,
     };
     // hyper's task may be about to write. Calling it off decides whether something leaves.
-    match departure.call_off(OVER) {
-        None => Err(NoAnswer::Lost(
-            failure
-                .unwrap_or_else(|| format!("the chat service did not answer within {timeout:?}")),
-        )),
-        Some(OVER) => Err(NoAnswer::NotSent(failure.unwrap_or_else(|| {
+    let (lost, not_sent) = match failure {
+        Some(failure) => (failure.clone(), failure),
+        None => (
+            late(timeout),
             format!(
                 "the chat service cannot be reached: there was no connection within {timeout:?}"
-            )
-        }))),
-        Some(Obstacle(why)) => Err(NoAnswer::NotSent(why.to_owned())),
-    }
+            ),
+        ),
+    };
+    Err(NoAnswer::after(departure, lost, not_sent))
 }
 
 /// Reads the answer's headers and body. The status decides the outcome and is known by now. So a
@@ -122,12 +70,11 @@ async fn read(mut response: reqwest::Response, deadline: Instant, now: Timestamp
 
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
-    lenient::retry_after(text(RETRY_AFTER)?, text(DATE), Some(now))
-        .map(|pause| pause.min(LONGEST_PAUSE))
+    pause(text(RETRY_AFTER)?, text(DATE), now)
 }
 
 /// The difference of the clocks. It includes the time that the answer took, which is short compared
-/// to [`TOLERANCE`](super::signature::TOLERANCE).
+/// to [`SIGNATURE_TOLERANCE`](crate::protocol::SIGNATURE_TOLERANCE).
 fn clock_ahead(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
     let date = headers.get(DATE)?.to_str().ok()?;
     lenient::http_date(date.trim(), now).map(|sent| sent.duration_since(now))
@@ -186,20 +133,21 @@ impl Body for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::answer::LONGEST_PAUSE;
 
-    fn pause(value: &str) -> Option<Duration> {
+    fn after(value: &str) -> Option<Duration> {
         let now: Timestamp = "2026-11-20T09:10:00Z".parse().unwrap();
         retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]), now)
     }
 
     #[test]
     fn a_pause_is_never_longer_than_a_day() {
-        assert_eq!(pause("7"), Some(Duration::from_secs(7)));
-        assert_eq!(pause("Friday, 20-Nov-26 09:10:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after("Friday, 20-Nov-26 09:10:30 GMT"), Some(Duration::from_secs(30)));
         for endless in
             ["99999999999", "99999999999999999999999999", "Fri, 31 Dec 9998 23:59:59 GMT"]
         {
-            assert_eq!(pause(endless), Some(LONGEST_PAUSE), "{endless}");
+            assert_eq!(after(endless), Some(LONGEST_PAUSE), "{endless}");
         }
     }
 }

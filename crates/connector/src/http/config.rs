@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::Secrets;
-use crate::{Capabilities, ContentKinds, MediaRange};
+use crate::{Capabilities, ContentKinds, MediaRange, capability_keys};
 
 /// The address of a chat service that speaks the connector protocol, and what it can do.
 ///
@@ -65,16 +65,19 @@ pub struct HttpConfig {
 impl HttpConfig {
     /// Creates a configuration with the defaults for everything except these two.
     pub fn new(url: BaseUrl, secret: Secrets) -> Self {
+        let Capabilities { reports_delivery, idempotent, typing, max_text, media, content } =
+            capability_keys::default();
+        let timeout = ten_seconds();
         Self {
             url,
             secret,
-            timeout: ten_seconds(),
-            reports_delivery: false,
-            idempotent: true,
-            typing: true,
-            max_text: None,
-            media: Vec::new(),
-            content: ContentKinds::default(),
+            timeout,
+            reports_delivery,
+            idempotent,
+            typing,
+            max_text,
+            media,
+            content,
         }
     }
 
@@ -131,12 +134,12 @@ impl BaseUrl {
     }
 
     /// A copy of the URL, for a call without a path of its own.
-    pub(super) fn whole(&self) -> Url {
+    pub(crate) fn whole(&self) -> Url {
         self.0.clone()
     }
 
     /// The URL with these segments added, each percent-encoded.
-    pub(super) fn join(&self, segments: &[&str]) -> Url {
+    pub(crate) fn join(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -202,6 +205,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::Fallback;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -216,15 +220,17 @@ mod tests {
         assert_eq!(config.timeout, Duration::from_secs(10));
         let can = config.capabilities();
         assert!(!can.reports_delivery && can.idempotent && can.typing && can.max_text.is_none());
-        assert_eq!(can.can_carry(Some(&"x".repeat(100_000)), &[]), Ok(()));
+        assert!(can.render(Some(&"x".repeat(100_000)), &[], Fallback::Fail).is_ok());
         let video = json!({"contentType": "Attachment", "attachment": {"mime": "video/mp4"}});
-        let reason = can.can_carry(Some("look"), &[video]).unwrap_err();
+        let reason = can.render(Some("look"), &[video], Fallback::Fail).unwrap_err();
         assert_eq!(
             reason.code,
             ReasonCode::MediaTypeNotAllowed,
             "what is not listed may be ignored and lost"
         );
-        let reason = can.can_carry(Some("look"), &[json!({"contentType": "Novelty"})]).unwrap_err();
+        let reason = can
+            .render(Some("look"), &[json!({"contentType": "Novelty"})], Fallback::Fail)
+            .unwrap_err();
         assert_eq!(reason.code, ReasonCode::UnsupportedMessage);
     }
 

@@ -4,31 +4,31 @@
 //! [`HttpConnector`] makes the calls, and [`Inbound`] receives the events. Neither keeps state that
 //! a crash could lose.
 
-mod answer;
-mod call;
+pub(crate) mod call;
 mod config;
 mod inbound;
+pub(crate) mod keys;
 mod kind;
 mod signature;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::HeaderValue;
 use ::http::header::CONTENT_TYPE;
 use async_trait::async_trait;
-use conversation::{
-    AttemptOutcome, Clock, ConversationId, MessageId, OpenOutcome, Reason, SessionId,
-};
+use conversation::{AttemptOutcome, Clock, ConversationId, OpenOutcome};
 use reqwest::Method;
 use serde::Serialize;
 use url::Url;
 
-use self::call::{Answer, NoAnswer};
+use crate::protocol::answer::{Answer, NoAnswer};
+use crate::protocol::call::{
+    BEST_EFFORT, CallIds, CloseBody, MessageBody, OpenBody, RefusedBody, TypingBody, refusal_id,
+};
+use crate::protocol::outcome;
 use crate::{
-    CallKind, Capabilities, CheckError, Connector, Customer, Departure, Forward, Open, Refusal,
-    Typing,
+    CallKind, Capabilities, CheckError, Connector, Departure, Forward, Open, Refusal, Typing,
 };
 
 pub use self::config::{BaseUrl, HttpConfig, NotABaseUrl};
@@ -37,9 +37,6 @@ pub use self::kind::HttpKind;
 pub use self::signature::{
     NotASecret, NotSigned, Secret, Secrets, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
 };
-
-/// How long calls for typing, the end of a conversation, refused messages and checks may take.
-const BEST_EFFORT: Duration = Duration::from_secs(5);
 
 /// How long connecting may take. It is short, so that a dead host is detected before the attempt's
 /// timeout.
@@ -64,6 +61,9 @@ pub const GATEWAY: &str = "tidegate";
 pub fn client_settings(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder
         .redirect(reqwest::redirect::Policy::none())
+        // A feature of another crate makes HTTP/2 available. There, a request's first byte leaves
+        // on a connection that others share.
+        .http1_only()
         .connect_timeout(CONNECT)
         .pool_max_idle_per_host(IDLE)
         .pool_idle_timeout(IDLE_FOR)
@@ -100,8 +100,8 @@ pub struct HttpConnector {
     capabilities: Capabilities,
     client: reqwest::Client,
     clock: Arc<dyn Clock>,
-    /// Distinguishes calls of one conversation within one tick of the clock.
-    calls: AtomicU64,
+    /// The ids to sign for calls that are not messages.
+    ids: CallIds,
 }
 
 /// The parameters of one call, without its body.
@@ -124,7 +124,7 @@ impl HttpConnector {
     /// [`client_settings`]. `clock` gives the time that is signed.
     pub fn new(config: HttpConfig, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
         let capabilities = config.capabilities();
-        Self { config, capabilities, client, clock, calls: AtomicU64::new(0) }
+        Self { config, capabilities, client, ids: CallIds::new(Arc::clone(&clock)), clock }
     }
 
     /// Makes a call about a conversation.
@@ -167,25 +167,14 @@ impl HttpConnector {
         call::send(request, body, timeout, &departure, now).await
     }
 
-    /// Creates the id to sign for a call that is not a message. No two calls have the same id, even
-    /// after a restart. So a service that drops repeated ids drops none of them.
-    fn call_id(&self, conversation: &str, call: &str) -> String {
-        let count = self.calls.fetch_add(1, Ordering::Relaxed);
-        format!("{conversation}.{call}.{}.{count}", self.clock.now().as_microsecond())
-    }
-
     async fn best_effort(
         &self,
         conversation: &ConversationId,
         call: &'static str,
         body: &impl Serialize,
     ) -> Result<(), String> {
-        let id = self.call_id(conversation.as_str(), call);
-        match self.post(conversation, Call::best_effort(call, &id), body).await {
-            Ok(answer) if answer.status.is_success() => Ok(()),
-            Ok(answer) => Err(format!("the chat service answered {}", answer.status.as_u16())),
-            Err(none) => Err(none.into_sentence()),
-        }
+        let id = self.ids.next(conversation.as_str(), call);
+        outcome::best_effort(self.post(conversation, Call::best_effort(call, &id), body).await)
     }
 }
 
@@ -196,80 +185,43 @@ impl Connector for HttpConnector {
     }
 
     async fn open(&self, call: &Open) -> OpenOutcome {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            customer: &'a Customer,
-            attempt: u32,
-        }
-
-        let body = Body { customer: &call.customer, attempt: call.attempt };
-        let id = self.call_id(call.conversation.as_str(), "open");
+        let body = OpenBody::from(call);
+        let id = self.ids.next(call.conversation.as_str(), "open");
         let request = Call {
             name: "open",
             id: &id,
             timeout: self.config.timeout,
             departure: call.departure.clone(),
         };
-        answer::open(self.post(&call.conversation, request, &body).await)
+        outcome::open(self.post(&call.conversation, request, &body).await)
     }
 
     async fn forward(&self, message: &Forward) -> AttemptOutcome {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            id: &'a MessageId,
-            time: jiff::Timestamp,
-            text: Option<&'a str>,
-            content: &'a [serde_json::Value],
-            session: &'a SessionId,
-        }
-
-        let Forward { conversation, id, time, text, content, session, timeout, departure } =
-            message;
-        let body = Body { id, time: *time, text: text.as_deref(), content, session };
+        let body = MessageBody::from(message);
+        let Forward { conversation, id, timeout, departure, .. } = message;
         let request = Call {
             name: "messages",
             id: id.as_str(),
             timeout: *timeout,
             departure: departure.clone(),
         };
-        answer::message(self.post(conversation, request, &body).await)
+        outcome::message(self.post(conversation, request, &body).await)
     }
 
     async fn typing(&self, conversation: &ConversationId, typing: Typing) -> Result<(), String> {
-        #[derive(Serialize)]
-        struct Body {
-            state: &'static str,
-            duration_ms: u128,
-        }
-
-        let state = if typing.on { "on" } else { "off" };
-        let body = Body { state, duration_ms: typing.duration.as_millis() };
+        let body = TypingBody::from(typing);
         self.best_effort(conversation, "typing", &body).await
     }
 
     async fn close(&self, conversation: &ConversationId, reason: &str) -> Result<(), String> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            reason: &'a str,
-        }
-
-        self.best_effort(conversation, "close", &Body { reason }).await
+        self.best_effort(conversation, "close", &CloseBody { reason }).await
     }
 
     async fn message_refused(&self, refusal: &Refusal) -> Result<(), String> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            r#type: &'static str,
-            message_id: &'a str,
-            reason: &'a Reason,
-        }
-
-        let Refusal { conversation, message_id, reason, departure } = refusal;
-        let body = Body { r#type: "message.refused", message_id, reason };
-        // The same id each time, so that a service that drops repeated ids processes it once.
-        let id = format!("{conversation}.refused.{}", MessageId::from_foreign(message_id));
+        let Refusal { conversation, departure, .. } = refusal;
+        let (id, body) = (refusal_id(refusal), RefusedBody::from(refusal));
         let call = Call { departure: departure.clone(), ..Call::best_effort("events", &id) };
-        answer::event(self.post(conversation, call, &body).await)
+        outcome::event(self.post(conversation, call, &body).await)
     }
 
     fn address(&self, conversation: &ConversationId, call: CallKind) -> Option<String> {
@@ -281,7 +233,7 @@ impl Connector for HttpConnector {
     /// shows that a connector is there. Exceptions are answers that no connector gives: 404 or 410,
     /// a redirect, a web page, the gateway's own answer.
     async fn check(&self) -> Result<String, CheckError> {
-        let (url, id) = (self.config.url.whole(), self.call_id("tidegate", "check"));
+        let (url, id) = (self.config.url.whole(), self.ids.next("tidegate", "check"));
         match self.send(Method::GET, url, Call::best_effort("check", &id), Vec::new()).await {
             Ok(answer) => passes(&answer).map(|()| format!("answers {}", answer.status.as_u16())),
             Err(none) => Err(CheckError::Unreachable(none.into_sentence())),

@@ -15,16 +15,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 use sha2::Sha256;
 
+use crate::protocol::SIGNATURE_TOLERANCE;
+
 /// The header with the id of the call or event, the same for each repetition.
 pub const WEBHOOK_ID: &str = "webhook-id";
 /// The header with the time of signing, in seconds since 1970.
 pub const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 /// The header with one or more signatures, separated by spaces.
 pub const WEBHOOK_SIGNATURE: &str = "webhook-signature";
-
-/// How far the time of a signature may differ from the verifier's, in seconds, in either direction.
-/// Standard Webhooks recommends this figure.
-pub(super) const TOLERANCE: i64 = 5 * 60;
 
 /// A secret that the gateway shares with a chat service: `whsec_` and at least 24 bytes in base64.
 ///
@@ -175,8 +173,8 @@ impl Secrets {
             .filter(|_| digits)
             .ok_or(NotSigned::Malformed(WEBHOOK_TIMESTAMP))?;
         match now.as_second() - at {
-            age if age > TOLERANCE => return Err(NotSigned::Stale),
-            age if age < -TOLERANCE => return Err(NotSigned::Future),
+            age if age > SIGNATURE_TOLERANCE => return Err(NotSigned::Stale),
+            age if age < -SIGNATURE_TOLERANCE => return Err(NotSigned::Future),
             _ => {}
         }
         let signed = signatures

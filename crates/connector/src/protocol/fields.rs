@@ -35,7 +35,7 @@ impl Fields {
     }
 
     /// A field's JSON; `null` counts as absent.
-    fn raw(&self, name: &str) -> Option<&str> {
+    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
         self.map.get(name).map(|raw| raw.get()).filter(|json| *json != "null")
     }
 

@@ -3,8 +3,11 @@
 //! The signature of a body must be verified before it is parsed. One bad event does not affect the
 //! others, and no error quotes what a customer wrote.
 
+pub(crate) mod answer;
+pub(crate) mod call;
 mod event;
 mod fields;
+pub(crate) mod outcome;
 pub(crate) mod reason;
 mod split;
 
@@ -25,6 +28,10 @@ pub const MAX_CONTENT: usize = 100;
 /// How many levels deep an event may be nested. This is far below the limits of JSON parsers, since
 /// an event later becomes part of larger documents, which must be readable too.
 pub const MAX_DEPTH: usize = 32;
+
+/// How far the time of a signature may differ from the verifier's, in seconds, in either direction.
+/// Standard Webhooks recommends this figure.
+pub(crate) const SIGNATURE_TOLERANCE: i64 = 5 * 60;
 
 /// The error for a body that as a whole holds no events.
 ///

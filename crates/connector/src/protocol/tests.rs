@@ -2,7 +2,7 @@ use conversation::{ConversationId, MessageId, MessageRef, Reason, ReasonCode, Re
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Customer, Event};
+use crate::{Customer, Event, ServiceState};
 
 fn one(event: &Value) -> Result<Event, BadEvent> {
     let body = serde_json::to_vec(event).unwrap();
@@ -389,4 +389,67 @@ fn deep_nesting_is_refused_and_brackets_in_a_text_are_not_nesting() {
     let event =
         json!({"type": "message.created", "id": "e", "customer": {"id": "n"}, "text": text});
     assert!(one(&event).is_ok());
+}
+
+#[test]
+fn a_changed_message_is_named_by_the_services_id() {
+    let changed = |kind: &str, text: Value| {
+        one(&json!({"type": kind, "id": "e1", "message_id": 17, "text": text}))
+    };
+    let expected = |text: Option<&str>| Event::Changed {
+        id: "e1".to_owned(),
+        message_id: "17".to_owned(),
+        text: text.map(str::to_owned),
+    };
+    assert_eq!(changed("message.edited", json!("New words")), Ok(expected(Some("New words"))));
+    assert_eq!(changed("message.deleted", json!("ignored")), Ok(expected(None)));
+    assert_eq!(changed("message.edited", json!("")).unwrap_err().why, "`text` is missing");
+    assert_eq!(changed("message.edited", json!(3)).unwrap_err().why, "`text` is not a string");
+    let nameless = json!({"type": "message.deleted", "id": "e1"});
+    assert_eq!(why(&nameless), "`message_id` is missing");
+}
+
+#[test]
+fn attributes_are_texts_and_have_four_kilobytes() {
+    let read = |attributes: Value| {
+        let event = json!({"type": "message.created", "id": "m", "text": "Hello",
+            "customer": {"id": "noor", "attributes": attributes}});
+        let incoming = parse(event.to_string().as_bytes()).unwrap().remove(0).unwrap();
+        let Event::Message { customer, .. } = incoming.event else { panic!("no message") };
+        (json!(customer.attributes), incoming.left_out)
+    };
+    let all = json!({"order": "A-1", "amount": 12, "member": true});
+    let texts = json!({"order": "A-1", "amount": "12", "member": "true"});
+    assert_eq!(read(all), (texts, Vec::new()));
+    let (kept, left_out) = read(json!({"order": "A-1", "list": [1], "nothing": null}));
+    assert_eq!(kept, json!({"order": "A-1"}));
+    assert!(left_out[0].contains("values that are not text"), "{left_out:?}");
+    let (kept, left_out) = read(json!({"order": "x".repeat(4_091), "a": "b"}));
+    assert_eq!((kept, left_out.len()), (json!({}), 1), "4,098 bytes");
+    let (kept, left_out) = read(json!({"order": "x".repeat(4_089), "a": "b"}));
+    assert_eq!((kept["a"].as_str(), left_out.len()), (Some("b"), 0), "4,096 bytes");
+    assert!(read(json!("none")).1[0].contains("is not an object"));
+}
+
+#[test]
+fn history_has_texts_and_a_state_has_one_of_three_words() {
+    let history = |messages: Value| {
+        let customer = json!({"id": "noor"});
+        let (kind, id) = ("history", "h");
+        one(&json!({"type": kind, "id": id, "customer": customer, "messages": messages}))
+    };
+    let Ok(Event::History { messages, .. }) = history(
+        json!([{"from": "Bot", "text": " Hello ", "time": "2026-11-20T09:10:59Z"}, {"text": "Hi"}]),
+    ) else {
+        panic!("no history")
+    };
+    assert_eq!((messages[0].from.as_deref(), messages[0].text.as_str()), (Some("Bot"), "Hello"));
+    assert!(messages[0].time.is_some() && messages[1].from.is_none());
+    assert_eq!(history(json!([{"text": ""}])).unwrap_err().why, "`messages[0].text` is missing");
+    assert_eq!(history(json!([])).unwrap_err().why, "`messages` has 0 elements, not 1 to 100");
+    assert_eq!(history(json!("all")).unwrap_err().why, "`messages` is not an array");
+    let state = |word: &str| one(&json!({"type": "state", "state": word, "remedy": "log in"}));
+    let remedy = Some("log in".to_owned());
+    assert_eq!(state("refused"), Ok(Event::State { state: ServiceState::Refused, remedy }));
+    assert!(state("fine").unwrap_err().why.contains("\"down\""));
 }

@@ -1,5 +1,5 @@
 //! The connector and the example of the docs (examples/python-chat), over real connections in both
-//! directions.
+//! directions. `tests/chat/scripted_chat.py` runs the example, and makes it fail to order.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
@@ -26,8 +26,7 @@ use tokio::time::{sleep, timeout};
 use crate::ports::free_port;
 use crate::service::{RealClock, SECRET, client, connector_to, message};
 
-const SCRIPT: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python-chat/chat_service.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/chat/scripted_chat.py");
 
 /// A gateway that only receives, with the events in the order in which they came.
 #[derive(Clone)]
@@ -96,9 +95,11 @@ impl Chat {
                 "127.0.0.1:0",
                 "--gateway",
                 &format!("{gateway}/connectors/acme/events"),
+                "--secret",
+                SECRET,
+                "--one-by-one",
             ])
             .args(options)
-            .env("CHAT_SECRET", SECRET)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -123,7 +124,7 @@ impl Chat {
     async fn thread(&self, customer: &str) -> Vec<Value> {
         let answer =
             self.client.get(format!("{}/customers/{customer}", self.url)).send().await.unwrap();
-        answer.json::<Value>().await.unwrap()["thread"].as_array().unwrap().clone()
+        answer.json::<Value>().await.unwrap()["messages"].as_array().unwrap().clone()
     }
 }
 

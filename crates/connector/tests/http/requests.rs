@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use connector::{CheckError, Connector, Customer, Departure, Open, Typing};
+use connector::{CheckError, Connector, Customer, Departure, Open, Sender, SenderKind, Typing};
 use conversation::{AttemptOutcome, ConversationId, SessionId};
 use serde_json::json;
 
@@ -27,6 +27,7 @@ async fn the_four_calls_are_as_the_contract_says() {
     connector.forward(&with_content).await;
     let mut without_text = message("m2");
     without_text.text = None;
+    without_text.sender = Some(Sender { kind: SenderKind::Bot, name: Some("Harbour".to_owned()) });
     connector.forward(&without_text).await;
     connector
         .typing(&conversation, Typing { on: true, duration: Duration::from_secs(5) })
@@ -50,7 +51,8 @@ async fn the_four_calls_are_as_the_contract_says() {
             ),
             (
                 "/conversations/c1/messages",
-                json!({"id": "m2", "time": time, "text": null, "content": [], "session": "s1"})
+                json!({"id": "m2", "time": time, "text": null, "content": [], "session": "s1",
+                    "sender": {"kind": "bot", "name": "Harbour"}})
             ),
             ("/conversations/c1/typing", json!({"state": "on", "duration_ms": 5_000})),
             ("/conversations/c1/close", json!({"reason": "the agent left"})),

@@ -172,6 +172,8 @@ pub(crate) fn message(id: &str) -> Forward {
         time: "2026-11-20T09:10:59.120Z".parse().unwrap(),
         text: Some("Where is my parcel?".to_owned()),
         content: Vec::new(),
+        unavailable: Vec::new(),
+        sender: None,
         session: SessionId::new("s1"),
         timeout: Duration::from_secs(2),
         departure: Departure::free(),

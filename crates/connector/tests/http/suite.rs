@@ -19,7 +19,7 @@ impl ChatService for Scripted {
         Arc::new(self.service.connector())
     }
 
-    fn connector_to_nobody(&self) -> Arc<dyn Connector> {
+    fn connector_without_socket(&self) -> Arc<dyn Connector> {
         Arc::new(connector_to(&self.nobody))
     }
 

@@ -1,5 +1,5 @@
-//! A world around one conversation: a chat service and a Genesys that do anything. Its journal
-//! survives crashes, and its clock moves only when told.
+//! A world around one conversation, with a chat service and a Genesys that may do anything. Its
+//! journal survives crashes, and its clock moves only when a test advances it.
 
 mod sessions;
 
@@ -8,8 +8,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use conversation::{
-    AttemptOutcome, Conversation, Effect, History, Input, MessageId, OpenOutcome, Owed, Policy,
-    PostResult, Reason, ReasonCode, Record, Report, SessionId, Step, TellOutcome, Written,
+    AttemptOutcome, Choice, Conversation, DeadLetterAction, Effect, History, Input, MessageId,
+    Offer, OpenOutcome, OptionKind, Owed, Policy, PostResult, Reason, ReasonCode, Record, Report,
+    SessionId, Step, TellOutcome, Written,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -22,9 +23,10 @@ pub(crate) enum Event {
     /// The agent writes. Genesys's clock differs from that of the node driving the conversation by
     /// `clock_off` seconds; `None` means that Genesys writes no time. `node_off` is the difference
     /// of the clock of the node that takes the message in.
-    Agent { clock_off: Option<i16>, node_off: i16, unsuited: bool },
-    /// The customer writes.
-    Customer,
+    /// The message offers that many options.
+    Agent { clock_off: Option<i16>, node_off: i16, unsuited: bool, options: u8 },
+    /// The customer writes: a number, or something that answers nothing.
+    Customer { answer: Option<u8> },
     /// The chat service answers an open call for a session.
     Open { call: u8, outcome: u8, after: u8 },
     /// The chat service answers a forward.
@@ -45,13 +47,15 @@ pub(crate) enum Event {
     AgentEnds,
     /// An operator resumes the conversation.
     Resume,
+    /// An operator acts on a dead letter.
+    DeadLetter { which: u8, discard: bool },
     /// Somebody types.
     Typing { agent: bool },
-    /// Time passes; the gateway is woken at each deadline on the way.
+    /// Time passes. The gateway is woken at each deadline on the way.
     Wait { millis: u32 },
     /// Time passes while the gateway is down.
     Down { millis: u32 },
-    /// The gateway dies after it decided and before that was durable; then the input comes again.
+    /// The gateway dies after a decision and before its commit. Then the input comes again.
     CrashBeforeCommit,
     /// The gateway dies after a commit, before its effects.
     CrashAfterCommit,
@@ -63,13 +67,15 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
             clock_off(),
             prop_oneof![2 => Just(0_i16), 1 => -300_i16..300],
             prop::bool::weighted(0.05),
+            prop::option::weighted(0.3, 1_u8..4),
         )
-            .prop_map(|(clock_off, node_off, unsuited)| Event::Agent {
+            .prop_map(|(clock_off, node_off, unsuited, options)| Event::Agent {
                 clock_off,
                 node_off,
                 unsuited,
+                options: options.unwrap_or(0),
             }),
-        2 => Just(Event::Customer),
+        2 => prop::option::weighted(0.7, 1_u8..5).prop_map(|answer| Event::Customer { answer }),
         4 => (any::<u8>(), 0_u8..6, 0_u8..60)
             .prop_map(|(call, outcome, after)| Event::Open { call, outcome, after }),
         6 => (any::<u8>(), 0_u8..8, 0_u8..60)
@@ -83,6 +89,8 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => any::<u8>().prop_map(|which| Event::Again { which }),
         1 => Just(Event::AgentEnds),
         1 => Just(Event::Resume),
+        1 => (any::<u8>(), prop::bool::weighted(0.2))
+            .prop_map(|(which, discard)| Event::DeadLetter { which, discard }),
         1 => any::<bool>().prop_map(|agent| Event::Typing { agent }),
         4 => prop_oneof![3 => 0_u32..3_000, 1 => 0_u32..60_000, 1 => 0_u32..4_000_000]
             .prop_map(|millis| Event::Wait { millis }),
@@ -92,7 +100,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// How much later than its time a message may be settled (I8).
+/// How long after its deadline a message may be settled (I8).
 const IN_TIME: Duration = Duration::from_secs(1);
 
 fn clock_off() -> impl Strategy<Value = Option<i16>> {
@@ -124,8 +132,10 @@ pub(crate) struct World {
     /// the policy (I8).
     deadlines: HashMap<MessageId, Timestamp>,
     messages: Vec<MessageId>,
+    /// The dead letters, and when each became one, as a store shows them to operators.
+    dead: Vec<(MessageId, Timestamp)>,
     sessions: u32,
-    /// Every input that was not a message: each may come again.
+    /// Every input that was not a message or a tick. Each may come again.
     answers: Vec<Input>,
     rules: Sessions,
     die: Option<Death>,
@@ -152,6 +162,7 @@ impl World {
             failed_before: HashMap::new(),
             deadlines: HashMap::new(),
             messages: Vec::new(),
+            dead: Vec::new(),
             sessions: 0,
             answers: Vec::new(),
             rules: Sessions::default(),
@@ -162,13 +173,14 @@ impl World {
 
     pub(crate) fn happens(&mut self, event: Event) {
         match event {
-            Event::Agent { clock_off, node_off, unsuited } => {
-                self.agent_writes(clock_off, node_off, unsuited);
+            Event::Agent { clock_off, node_off, unsuited, options } => {
+                self.agent_writes(clock_off, node_off, unsuited, options);
             }
-            Event::Customer => {
+            Event::Customer { answer } => {
                 let message = MessageId::new(format!("in-{}", self.messages.len()));
                 self.messages.push(message.clone());
-                self.take(Input::CustomerMessage { message });
+                let text = answer.map(|answer| answer.to_string().into());
+                self.take(Input::CustomerMessage { message, text, tap: None });
             }
             Event::Open { call, outcome, after } => {
                 let opens = |call: &Call| matches!(call, Call::Open { .. });
@@ -226,6 +238,7 @@ impl World {
             }
             Event::AgentEnds => self.take(Input::GenesysEnded { id: "g".into() }),
             Event::Resume => self.take(Input::Resume),
+            Event::DeadLetter { which, discard } => self.operator_acts(which, discard),
             Event::Typing { agent: true } => {
                 self.take(Input::AgentTyping { on: true, duration: Duration::from_secs(5) });
             }
@@ -241,7 +254,14 @@ impl World {
         }
     }
 
-    fn agent_writes(&mut self, clock_off: Option<i16>, node_off: i16, unsuited: bool) {
+    /// An operator acts on a dead letter that the store shows. Another may have acted meanwhile.
+    fn operator_acts(&mut self, which: u8, discard: bool) {
+        let Some((message, died)) = pick(&self.dead, which).cloned() else { return };
+        let action = if discard { DeadLetterAction::Discard } else { DeadLetterAction::Retry };
+        self.take(Input::DeadLetter { action, message, died, by: "ops".into() });
+    }
+
+    fn agent_writes(&mut self, clock_off: Option<i16>, node_off: i16, unsuited: bool, options: u8) {
         let message = MessageId::new(format!("out-{}", self.messages.len()));
         self.messages.push(message.clone());
         let by =
@@ -256,6 +276,7 @@ impl World {
             received,
             unsuited: unsuited.then(|| Reason::new(ReasonCode::UnsupportedMessage, "a carousel")),
             genesys: Some("g".into()),
+            offer: (options > 0).then(|| Box::new(offer(options))),
         });
     }
 
@@ -351,7 +372,7 @@ impl World {
         }
     }
 
-    /// The records must say what the input said.
+    /// Checks that the records agree with the input.
     fn compare(&mut self, input: &Input, step: &Step) {
         for record in &step.records {
             match (input, record) {
@@ -385,7 +406,14 @@ impl World {
                         self.failed_before.insert(message.clone(), self.forwarded.len());
                     }
                 }
-                // The chat service has it. Only its report is missing, which has its own deadline.
+                Record::InboundDone { message, result } if !result.is_posted() => {
+                    self.dead.push((message.clone(), self.now));
+                }
+                Record::InboundRetried { message, .. }
+                | Record::InboundDiscarded { message, .. } => {
+                    self.dead.retain(|(dead, _)| dead != message);
+                }
+                // The chat service has accepted it. Its report has its own deadline.
                 Record::AttemptEnded {
                     message, outcome: AttemptOutcome::Accepted { .. }, ..
                 } => {
@@ -437,8 +465,8 @@ impl World {
         }
     }
 
-    /// The process is gone, with all it knew and all that was under way. Another process starts
-    /// from the journal.
+    /// The process ends and loses its memory and its open calls. Another one starts from the
+    /// journal.
     fn restart(&mut self) {
         self.calls.clear();
         let snapshot = serde_json::to_string(&self.replayed).expect("a snapshot is JSON");
@@ -479,7 +507,7 @@ impl World {
         Ok(())
     }
 
-    /// The chat service and Genesys behave from here on.
+    /// From here on, the chat service and Genesys work, and everything must finish.
     pub(crate) fn settle_down(&mut self) -> Result<(), String> {
         let end = self.now.checked_add(Duration::from_hours(2)).expect("in range");
         while self.now < end {
@@ -560,7 +588,7 @@ fn done(owed: Owed, refused: bool) -> Input {
         Owed::Receipt { message, fate } => {
             Input::ReceiptDone { message, last: fate.is_some(), result }
         }
-        Owed::Inbound { message } => {
+        Owed::Inbound { message, .. } => {
             Input::InboundDone { message, result, genesys: Some("g".into()) }
         }
         Owed::Notice { message, notice } => Input::NoticeDone { message, notice, result },
@@ -574,4 +602,15 @@ fn seconds(after: u8) -> Option<Duration> {
 
 fn pick<T>(from: &[T], index: u8) -> Option<&T> {
     from.get(usize::from(index) % from.len().max(1))
+}
+
+/// What a message offers: that many options, all alike but for their labels.
+fn offer(options: u8) -> Offer {
+    let option = |place: u8| Choice {
+        kind: OptionKind::QuickReply,
+        label: format!("Option {place}").into(),
+        payload: place.to_string().into(),
+        numbered: true,
+    };
+    Offer { options: (1..=options).map(option).collect() }
 }

@@ -1,5 +1,5 @@
-//! What must hold for sessions, judged by what came in and what was journaled, whatever the machine
-//! believes.
+//! What must hold for sessions, judged by the inputs and the records, not by the state machine's
+//! own state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use conversation::{
 };
 use jiff::Timestamp;
 
-/// When a chat service that said nothing more after its 202 must have been asked again.
+/// The longest time until a chat service is asked again that said nothing more after its 202.
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(crate) struct Sessions {
     open: Option<SessionId>,
-    /// Agents' messages without a fate, in sending order.
+    /// Agents' messages without a fate, in the order of I3.
     queue: BTreeMap<(Timestamp, u64), MessageId>,
     arrivals: u64,
     attempt: Option<MessageId>,
     paused: bool,
-    /// The message whose session was gone, until it is sent again.
+    /// A message whose session was gone, until it is sent again.
     resend: Option<MessageId>,
     /// Messages that were accepted before the customer left.
     left: BTreeSet<MessageId>,
@@ -30,9 +30,9 @@ pub(crate) struct Sessions {
     calls: BTreeSet<u32>,
     abandoned: BTreeSet<u32>,
     void: BTreeSet<SessionId>,
-    /// When the chat service said that a handshake goes on, if nothing has followed.
+    /// When the chat service said that the handshake is in progress, if nothing has followed.
     pending: Option<Timestamp>,
-    /// Which try of its handshake the last call was; `None` if no handshake is under way.
+    /// The try number of the last call; `None` if no handshake is in progress.
     tries: Option<u32>,
     /// Genesys knows the chat, and must be told that the customer left.
     known: bool,

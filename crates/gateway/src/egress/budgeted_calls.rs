@@ -74,7 +74,7 @@ impl<'a> BudgetedCalls<'a> {
             () = self.stop.cancelled() => None,
         };
         self.state().place = None;
-        let not_sent = |cause: &str| Err(CallError::NotSent { cause: cause.to_owned() });
+        let not_sent = |cause: &'static str| Err(CallError::NotSent { cause: cause.into() });
         let Some(permit) = permit else { return not_sent("the gateway was stopping") };
         let Some(guard) = self.guard() else {
             permit.unused();
@@ -98,13 +98,14 @@ impl<'a> BudgetedCalls<'a> {
         self.store.acquire(self.conversation).filter(|guard| guard.epoch() == self.epoch)
     }
 
-    /// Removes the last call from the failures: it looked like one, but its answer was that
-    /// something does not exist.
+    /// Removes the last call from the failures: it was refused, but the refusal is the answer to a
+    /// question.
     pub(super) fn was_answered(&self) {
         self.state().failed.pop();
     }
 
-    /// After all calls: the lease guard of the last one, and the calls that failed.
+    /// Call this after all calls. Returns the lease guard of the last one, or a new guard if it
+    /// holds none, and the calls that failed.
     pub(super) fn end(self) -> (Option<LeaseGuard>, Vec<FailedCall>) {
         let guard = self.guard();
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);

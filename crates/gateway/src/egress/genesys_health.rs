@@ -1,39 +1,39 @@
-//! What Genesys said lately about other customers' messages. This distinguishes one message that
-//! Genesys never accepts from a Genesys that accepts none.
+//! Remembers when Genesys last answered about the messages of which conversations. This
+//! distinguishes a message that Genesys never accepts from an outage.
 
 use conversation::ConversationId;
 use tokio::time::Instant;
 
-/// What became of the posts of customers' messages on this node.
+/// The latest answers of Genesys about customers' messages, as far as this node knows.
 #[derive(Debug, Default)]
 pub(super) struct GenesysHealth {
     heard: Latest,
-    /// When Genesys was last asked whether it reads messages, and whether it did.
+    /// When Genesys was last asked whether it reads messages, and whether it does.
     read: Option<(Instant, bool)>,
 }
 
-/// The latest moments of two different conversations, the newest first: enough to look past any one
-/// of them.
+/// The times of the latest answers about two different conversations, the newest first. Two
+/// suffice, because a query excludes only one conversation.
 #[derive(Debug, Default)]
 struct Latest([Option<(ConversationId, Instant)>; 2]);
 
 impl GenesysHealth {
-    /// Genesys took a message of this conversation, or refused it for good.
+    /// Genesys accepted a message of this conversation, or refused it for good.
     pub(super) fn note(&mut self, conversation: &ConversationId, at: Instant) {
         self.heard.note(conversation, at);
     }
 
-    /// Whether Genesys has answered about the messages of others than `conversation` since then.
+    /// Whether Genesys has answered about a message of another conversation since `since`.
     pub(super) fn heard_since(&self, conversation: &ConversationId, since: Instant) -> bool {
         self.heard.besides(conversation).is_some_and(|at| at > since)
     }
 
-    /// Genesys was asked whether it reads messages.
+    /// Records whether Genesys reads messages, after it was asked.
     pub(super) fn note_read(&mut self, read: bool, at: Instant) {
         self.read = Some((at, read));
     }
 
-    /// Whether it read messages when it was last asked, if that was since then.
+    /// Whether it read messages when it was last asked. `None` if that was not after `since`.
     pub(super) fn read_since(&self, since: Instant) -> Option<bool> {
         self.read.filter(|(at, _)| *at > since).map(|(_, read)| read)
     }
@@ -84,7 +84,7 @@ mod tests {
         let asked = start + Duration::from_secs(1);
         health.note_read(false, asked);
         assert_eq!(health.read_since(start), Some(false));
-        // What the last try learnt counts for that one only.
+        // The answer to the last try counts for that try only.
         assert_eq!(health.read_since(asked), None);
     }
 }

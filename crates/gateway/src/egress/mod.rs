@@ -6,6 +6,7 @@
 
 mod budget_queue;
 mod budgeted_calls;
+mod file_waits;
 mod genesys_health;
 mod poisoned;
 mod post;
@@ -21,27 +22,49 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use genesys::{Lane, LastCall};
 use jiff::{SignedDuration, Timestamp};
-use store::{LeaseGuard, OutboxItem, Store};
+use store::{LeaseGuard, OutboxItem, OutboxLane, Store};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, NoAnswer};
 use crate::failed_calls::{self, FailedCall};
+use crate::files;
 use crate::metrics::Metrics;
 use crate::settings::Integration;
 use crate::signals::Signals;
 use crate::to_genesys;
 use budget_queue::{BudgetQueue, BudgetWaiter};
 use budgeted_calls::BudgetedCalls;
+use file_waits::{FileWaits, NeededFiles, WaitedFor};
 use genesys_health::GenesysHealth;
 use post::{Later, Outcome, Post};
-use queue::{Due, LANES, Queue};
+use queue::{Due, Queue};
 
 /// How often a shared store's outbox is read from the beginning. Another node may have left an item
 /// late, at a position that this node has already passed.
 const SWEEP: Duration = Duration::from_secs(15);
-/// How many typing events may wait. How long each stays useful is up to the budget.
+/// The pause before a read that met damaged data is tried again.
+const DAMAGED_PAUSE: Duration = Duration::from_secs(1);
+/// How many typing events may wait for the budget, which drops those that wait too long.
 const MAX_TYPING: usize = 32;
+
+/// The end of a post.
+struct PostEnd {
+    item: OutboxItem,
+    /// How many attempts there were before this one.
+    tries: u32,
+    next: AfterPost,
+}
+
+/// What follows for an item.
+enum AfterPost {
+    /// It is done, or another node's.
+    Nothing,
+    /// It is tried again after this pause.
+    Again(Duration, Due),
+    /// It waits for files before its first call.
+    Files(Box<NeededFiles>, Due),
+}
 
 /// The delivery of one integration's outbox to Genesys.
 pub(crate) struct Egress {
@@ -80,7 +103,7 @@ impl Egress {
         }
     }
 
-    /// Tells Genesys of the customers who type, until the gateway stops.
+    /// Reports to Genesys which customers type, until the gateway stops.
     pub(crate) async fn run_typing(
         self: Arc<Self>,
         engine: Arc<Engine>,
@@ -96,11 +119,13 @@ impl Egress {
         }
     }
 
-    /// Tells Genesys that the customer types. The event is dropped if it would arrive too late.
+    /// Reports to Genesys that the customer types. The event is dropped if too many wait, or if the
+    /// budget does not admit it in time.
     fn post_typing(self: &Arc<Self>, engine: &Arc<Engine>, customer: Customer) {
         let (egress, told) = (Arc::clone(self), Arc::clone(engine));
         engine.tasks.spawn(async move {
             let Ok(_few) = egress.typing.try_acquire() else { return };
+            let customer = files::inbound::customer(egress.integration.media.as_ref(), customer);
             let event = to_genesys::typing(&customer, egress.clock.wall());
             let (id, last_call, stop) =
                 (&egress.integration.genesys_id, LastCall::default(), told.stop.clone());
@@ -113,7 +138,7 @@ impl Egress {
                     &told,
                     &egress.integration,
                     &FailedCall::new(&last_call, &error),
-                    "it is not told",
+                    "the typing event is dropped",
                 );
             }
         });
@@ -123,21 +148,28 @@ impl Egress {
     pub(crate) async fn run(self: Arc<Self>, engine: Arc<Engine>) {
         let mut queue = Queue::default();
         queue.news();
+        let mut read_again = None;
         let mut posts = FuturesUnordered::new();
+        let mut waits = FileWaits::default();
         let mut sweep = tokio::time::interval(SWEEP);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if !self.read(&mut queue).await {
-                tokio::select! {
-                    biased;
-                    () = engine.stop.cancelled() => break,
-                    () = tokio::time::sleep(Duration::from_secs(1)) => continue,
-                }
+            if read_again.is_none_or(|at| at <= Instant::now()) {
+                read_again = match self.read(&engine, &mut queue).await {
+                    Ok(()) => None,
+                    Err(NoAnswer::Damaged) => Some(Instant::now() + DAMAGED_PAUSE),
+                    Err(NoAnswer::Stopped) => break,
+                };
             }
-            while let Some(due) =
-                queue.next(Instant::now(), |urgent| self.budget_queue.has_room(urgent))
-            {
-                posts.push(self.start(&engine, due));
+            loop {
+                while let Some(due) =
+                    queue.next(Instant::now(), |lane| self.budget_queue.has_room(lane))
+                {
+                    posts.push(self.start(&engine, due));
+                }
+                // After each round: what the queue drops frees room, too.
+                let Some(end) = waits.next_with_room() else { break };
+                queue.has_waited(end);
             }
             // Finished posts are handled before news, so that a flood of news does not keep slots
             // occupied.
@@ -146,15 +178,16 @@ impl Egress {
                 () = engine.stop.cancelled() => break,
                 () = self.signals.ownership_gained.notified() => queue.start_over(),
                 _ = sweep.tick(), if self.store.is_clustered() => queue.start_over(),
-                Some((item, tries, again)) = posts.next() => queue.ended(&item, tries, again),
+                Some(end) = posts.next() => self.ended(&mut queue, &mut waits, end),
+                Some(end) = waits.next() => queue.has_waited(end),
                 () = self.signals.outbox_changed.notified() => queue.news(),
                 () = self.budget_queue.left.notified() => {}
-                () = sleep_until(queue.wakeup()) => {}
+                () = sleep_until(queue.wakeup().into_iter().chain(read_again).min()) => {}
             }
             // Every post that has finished meanwhile frees its slot at once, so that one read of
             // the store fills all of them.
-            while let Some(Some((item, tries, again))) = posts.next().now_or_never() {
-                queue.ended(&item, tries, again);
+            while let Some(Some(end)) = posts.next().now_or_never() {
+                self.ended(&mut queue, &mut waits, end);
             }
         }
         // Posts in progress may finish. Their results are either in the journal, or the next
@@ -162,70 +195,81 @@ impl Egress {
         while posts.next().await.is_some() {}
     }
 
-    /// Reads as many items as there is room for. Returns whether the store could be read.
-    async fn read(&self, queue: &mut Queue) -> bool {
-        for urgent in LANES {
-            let Some((after, limit)) = queue.wants(urgent) else { continue };
-            match self.store.outbox(&self.integration.name, urgent, after, limit).await {
-                Ok(items) => queue.read(urgent, items),
-                Err(error) => {
-                    tracing::warn!(integration = %self.integration.name, %error, "cannot look into the outbox");
-                    return false;
-                }
+    /// Reads a page of each lane that has room. A lane that cannot be read does not keep the other
+    /// from being read.
+    async fn read(&self, engine: &Engine, queue: &mut Queue) -> Result<(), NoAnswer> {
+        let mut all = Ok(());
+        for lane in OutboxLane::ALL {
+            let Some((after, limit)) = queue.wants(lane) else { continue };
+            let what = match lane {
+                OutboxLane::Urgent => "read the outbox",
+                OutboxLane::Deferred => "read the deferred outbox",
+            };
+            let name = &self.integration.name;
+            let ask = || self.store.outbox(name, lane, after, limit);
+            match engine.read_for_all(what, name.as_str(), ask).await {
+                Ok(items) => queue.read(lane, items),
+                Err(NoAnswer::Damaged) => all = Err(NoAnswer::Damaged),
+                Err(NoAnswer::Stopped) => return Err(NoAnswer::Stopped),
             }
         }
-        true
+        all
     }
 
-    /// Delivers one item in a task of its own. The item must make progress while this task waits
+    /// Frees the slot of a post. What is not done is paused.
+    fn ended(self: &Arc<Self>, queue: &mut Queue, waits: &mut FileWaits, end: PostEnd) {
+        let PostEnd { item, tries, next } = end;
+        let again = match next {
+            AfterPost::Nothing => None,
+            AfterPost::Again(pause, due) => Some((Instant::now() + pause, due)),
+            AfterPost::Files(needed, mut due) => {
+                Some((waits.begin(self, &item, *needed, due.got.take()), due))
+            }
+        };
+        queue.ended(&item, tries, again);
+    }
+
+    /// Delivers one item in a task of its own. The item must make progress while the caller waits
     /// for the store, because it may hold what the store's answer waits for.
     fn start(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
         due: Due,
-    ) -> impl Future<Output = (OutboxItem, u32, Option<(Instant, Due)>)> + use<> {
+    ) -> impl Future<Output = PostEnd> + use<> {
         let (egress, engine) = (Arc::clone(self), Arc::clone(engine));
         let (item, tries) = (due.item.clone(), due.tries);
-        let place = self.budget_queue.take(item.owed.is_urgent());
+        let place = self.budget_queue.take(OutboxLane::of(&item.owed));
         let task =
             engine.tasks.clone().spawn(async move { egress.post(&engine, due, place).await });
         async move {
-            let again = task.await.unwrap_or_else(|_| {
-                // A task that panicked reported nothing, but its call may have been made.
-                let due = Due {
-                    item: item.clone(),
-                    tries: tries + 1,
-                    doubt: true,
-                    done: None,
-                    before: None,
-                };
-                Some((Duration::from_secs(5), due))
+            let next = task.await.unwrap_or_else(|_| {
+                // The task panicked, so it reported nothing. Its call may have been made.
+                let due = Due::new(item.clone(), tries + 1, true);
+                AfterPost::Again(Duration::from_secs(5), due)
             });
-            (item, tries, again.map(|(pause, due)| (Instant::now() + pause, due)))
+            PostEnd { item, tries, next }
         }
     }
 
-    /// Delivers one item, and waits until the result is in the journal. If the item must be
-    /// retried, returns what to do, and after what delay.
-    async fn post(
-        &self,
-        engine: &Arc<Engine>,
-        due: Due,
-        place: BudgetWaiter,
-    ) -> Option<(Duration, Due)> {
-        let Due { item, tries, doubt, done, before } = due;
+    /// Delivers one item, and waits until the result is in the journal.
+    async fn post(&self, engine: &Arc<Engine>, due: Due, place: BudgetWaiter) -> AfterPost {
+        let Due { item, tries, doubt, done, before, got } = due;
         let doubt = doubt && !mutant::is(Mutant::DoubtForgotten);
         let (integration, store) = (&*self.integration, self.store.as_ref());
         let calls = BudgetedCalls::new(integration, store, &item, &engine.stop, place);
         // If another node owns the item by now, that node finds it in the outbox. If this node lost
-        // and regained the conversation, it reads the item again if it is still owed. The lease is
-        // only checked here: its guard must not be held while the post waits for the budget.
-        calls.guard()?;
+        // and regained the conversation, it reads the item again while it is owed. This only checks
+        // the lease: the guard must not be held while the post waits for the budget.
+        if calls.guard().is_none() {
+            return AfterPost::Nothing;
+        }
         let outcome = if let Some(input) = done {
             Outcome::Done(input)
         } else {
             let told = OutboxItem { since: self.as_told(item.since), ..item.clone() };
-            Post { integration, store, calls: &calls, doubt, before, health: &self.health }
+            let health = &self.health;
+            let linked = got.as_ref().and_then(WaitedFor::part);
+            Post { integration, store, calls: &calls, doubt, before, health, linked }
                 .post(&told)
                 .await
         };
@@ -234,8 +278,8 @@ impl Egress {
             failed_calls::report_all(engine, integration, failed, follows);
         };
         let Some(guard) = guard else {
-            tell(&failed, "another node goes on with it");
-            return None;
+            tell(&failed, "another node takes it over");
+            return AfterPost::Nothing;
         };
         match outcome {
             Outcome::Done(input) => {
@@ -244,15 +288,16 @@ impl Egress {
                 }
                 if engine.deliver(&item.conversation, guard, (*input).clone()).await.is_ok() {
                     self.count(&item, &input);
-                    return None;
+                    return AfterPost::Nothing;
                 }
-                // The gateway stops, or the conversation is being reloaded. The result is reported
-                // again later, and nothing is posted again.
+                // The gateway stops, or the conversation's turn failed. The result is reported
+                // again later, but nothing is posted again.
                 let pause = self.pause(tries).max(Duration::from_secs(1));
-                Some((
-                    pause,
-                    Due { item, tries: tries + 1, doubt: true, done: Some(input), before },
-                ))
+                let due = Due::new(item, tries + 1, true);
+                AfterPost::Again(pause, Due { done: Some(input), before, ..due })
+            }
+            Outcome::Files(needed) => {
+                AfterPost::Files(needed, Due { before, got, ..Due::new(item, tries, doubt) })
             }
             Outcome::Later(Later { why, after, doubt, alone }) => {
                 self.metrics.post(integration.name.as_str(), "retried");
@@ -261,7 +306,7 @@ impl Egress {
                 }
                 if alone && self.is_given_up(engine, &item, guard, &why).await {
                     tell(&failed, &format!("{} is given up", item.owed.key()));
-                    return None;
+                    return AfterPost::Nothing;
                 }
                 let pause = after.unwrap_or_default().max(self.pause(tries));
                 tell(
@@ -269,7 +314,7 @@ impl Egress {
                     &format!("{} is tried again in {:.1} s", item.owed.key(), pause.as_secs_f64()),
                 );
                 let before = Some(Instant::now());
-                Some((pause, Due { item, tries: tries + 1, doubt, done: None, before }))
+                AfterPost::Again(pause, Due { before, ..Due::new(item, tries + 1, doubt) })
             }
         }
     }
@@ -285,8 +330,8 @@ impl Egress {
         }
     }
 
-    /// Tells the conversation that Genesys does not take this item while it takes what others are
-    /// owed. The conversation decides whether that has lasted long enough to give up.
+    /// Tells the conversation that Genesys does not accept this item while it works for others. The
+    /// conversation decides whether to give up. Returns whether it has.
     async fn is_given_up(
         &self,
         engine: &Arc<Engine>,
@@ -298,15 +343,16 @@ impl Egress {
         if engine.deliver(&item.conversation, guard, failed).await.is_err() {
             return false;
         }
-        // If the state cannot be read, the item is retried: one call too many is better than none.
+        // If the state cannot be read, the item is retried: one call too many is better than a lost
+        // item.
         let loaded = self.store.load(&item.conversation).await;
         loaded.is_ok_and(|loaded| {
             loaded.is_some_and(|loaded| !loaded.state.owed().contains(&item.owed))
         })
     }
 
-    /// What Genesys refuses for good never reaches people, so an operator must look at it. A
-    /// refused customer's message is logged later, when its conversation has decided about it.
+    /// Counts a result. An item that Genesys refuses for good reaches no one, so it is logged for
+    /// the operator. The engine logs a refused customer's message, once that decision is durable.
     fn count(&self, item: &OutboxItem, done: &Input) {
         let name = self.integration.name.as_str();
         let Some(result) = result_of(done) else { return };
@@ -323,7 +369,7 @@ impl Egress {
         }
     }
 
-    /// Exponential from half a second to half a minute, with full jitter.
+    /// The backoff before the next try: a random part of a time that doubles from 0.5 s to 30 s.
     fn pause(&self, tries: u32) -> Duration {
         let ceiling = Duration::from_millis(500)
             .saturating_mul(1 << tries.min(6))

@@ -1,28 +1,28 @@
-//! Whether it is one customer's message alone that Genesys does not take: only then a failed try
-//! counts towards giving the message up. While Genesys takes no customer's message, nothing is
-//! given up, however long that lasts.
+//! Decides whether Genesys fails only for one customer's message. Only then does a failed try count
+//! towards giving the message up. During an outage nothing is given up, however long it lasts.
 
 use std::sync::{MutexGuard, PoisonError};
 
 use conversation::mutant::{self, Mutant};
 use genesys::{CallError, Lane};
-use store::OutboxItem;
+use store::{Chain, OutboxItem};
 use tokio::time::Instant;
 
 use super::genesys_health::GenesysHealth;
 use super::post::{Final, Post};
 use crate::to_genesys;
 
-/// An integration that no organisation has. A post to it is answered, and reaches no person.
+/// The id of an integration that no organization has. Genesys answers a post to it, and no person
+/// sees it.
 const NOWHERE: &str = "00000000-0000-0000-0000-000000000000";
 
-/// How many customers may wait and each be taken for poisoned. If more wait and no message gets
-/// through, Genesys is at fault, whatever else it answers.
+/// How many customers may wait, this one included, and still have poisoned messages. If more wait
+/// and no message gets through, Genesys is at fault, whatever else it answers.
 const FEW: usize = 4;
 
 impl Post<'_> {
-    /// Records that Genesys has answered about a customer's message: it took it, or refused it for
-    /// good.
+    /// Records an answer about a customer's message, if Genesys accepted the message or refused it
+    /// for good.
     pub(super) fn note<T>(&self, item: &OutboxItem, answer: &Result<T, CallError>) {
         let heard = match answer {
             Ok(_) => true,
@@ -61,20 +61,22 @@ impl Post<'_> {
         if !may_be_down {
             return false;
         }
-        // On all nodes: each of them may know of few.
+        // Counts on all nodes, because each of them may have only a few.
         let name = &self.integration.name;
         match self.store.undelivered_besides(name, &item.conversation, FEW).await {
             Ok(0) => self.answers().await,
             Ok(1..FEW) => self.takes_messages(item, since).await,
             Ok(_) => false,
             Err(error) => {
+                let error = Chain(&error);
                 tracing::debug!(integration = %name, %error, "cannot count who waits for Genesys");
                 false
             }
         }
     }
 
-    /// Whether Genesys answers a query, if no other customer's message shows whether it works.
+    /// Whether Genesys answers a query. This is asked if no other customer's message shows whether
+    /// it works.
     async fn answers(&self) -> bool {
         let id = &self.integration.genesys_id;
         let read = async |client: genesys::Client| client.integration(id).await;
@@ -94,7 +96,8 @@ impl Post<'_> {
             async |client: genesys::Client| client.post_message(NOWHERE, &probe, false).await;
         let read = match self.calls.call(Lane::Background, post).await {
             Ok(_) => true,
-            // Not a 403: a client without the permission gets it whatever the state of the service.
+            // A 403 does not count: a client without the permission gets it even if the service is
+            // down.
             Err(CallError::Refused { status, .. })
                 if matches!(status.as_u16(), 400 | 404 | 410 | 422) =>
             {
@@ -106,7 +109,8 @@ impl Post<'_> {
                 | CallError::Unknown { .. }
                 | CallError::Unavailable { .. },
             ) => false,
-            // The question did not get there.
+            // The question was not answered: this says nothing about whether Genesys reads
+            // messages.
             Err(
                 CallError::NotSent { .. }
                 | CallError::RateLimited { .. }
@@ -120,7 +124,7 @@ impl Post<'_> {
     }
 
     fn health(&self) -> MutexGuard<'_, GenesysHealth> {
-        // Nothing panics while it is held, so what it guards is whole.
+        // Nothing panics while the lock is held, so the data is consistent.
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,17 +5,23 @@ use std::time::Duration;
 
 use connector::{Customer, Event};
 use conversation::mutant::{self, Mutant};
-use conversation::{Fate, Input, MessageId, NoticeKind, Owed, PostResult};
+use conversation::{
+    Answer, Choice, Fate, Input, MessageId, NoticeKind, OptionKind, Owed, PostResult,
+};
 use genesys::agent::ParticipantPatch;
 use genesys::conversation::{ParticipantState, Purpose};
+use genesys::inbound::{ButtonResponse, ButtonResponseType};
 use genesys::{CallError, Lane};
 use jiff::Timestamp;
-use store::{Body, Direction, OutboxItem, Store, StoreError};
+use serde_json::Value;
+use store::{Body, Chain, Direction, OutboxItem, Store, StoreError};
 use tokio::time::Instant;
 
 use super::budgeted_calls::BudgetedCalls;
+use super::file_waits::NeededFiles;
 use super::genesys_health::GenesysHealth;
 use crate::customer_message::{self, Part};
+use crate::files;
 use crate::settings::Integration;
 use crate::to_genesys::{self, Inbound};
 
@@ -28,6 +34,8 @@ pub(super) struct Post<'a> {
     /// When the previous attempt was made, if there was one.
     pub(super) before: Option<Instant>,
     pub(super) health: &'a Mutex<GenesysHealth>,
+    /// What is posted of a customer's message, if it had to wait for files.
+    pub(super) linked: Option<&'a Part>,
 }
 
 pub(super) enum Outcome {
@@ -35,6 +43,8 @@ pub(super) enum Outcome {
     Done(Box<Input>),
     /// It must be retried.
     Later(Later),
+    /// It must wait for these files first. No call was made.
+    Files(Box<NeededFiles>),
 }
 
 /// Why an item must be retried, and when.
@@ -42,14 +52,14 @@ pub(super) struct Later {
     pub(super) why: String,
     pub(super) after: Option<Duration>,
     pub(super) doubt: bool,
-    /// Genesys takes what others are owed meanwhile, so this item may be the one that it never
-    /// takes.
+    /// Genesys works for others meanwhile, so it may never accept this item.
     pub(super) alone: bool,
 }
 
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Self {
-        Self::Later(Later { why: error.to_string(), after: None, doubt: true, alone: false })
+        let why = Chain(&error).to_string();
+        Self::Later(Later { why, after: None, doubt: true, alone: false })
     }
 }
 
@@ -59,7 +69,9 @@ impl Post<'_> {
             Owed::Receipt { message, fate } => {
                 self.receipt(message, fate.as_ref(), item.since).await
             }
-            Owed::Inbound { message } => self.inbound(item, message).await,
+            Owed::Inbound { message, answer } => {
+                self.inbound(item, message, answer.as_deref()).await
+            }
             Owed::Notice { message, notice } => self.notice(item, message, *notice).await,
             Owed::Disconnect { id } => self.disconnect(item, id).await,
         };
@@ -95,8 +107,8 @@ impl Post<'_> {
     }
 
     /// Whether Genesys has a final receipt for the message. Only an answer about its receipts, or a
-    /// 404 for the message, decides this. After any other answer the question is repeated: posting
-    /// a receipt without an answer might post it twice.
+    /// 404 for the message, decides this. After any other answer the question is repeated: without
+    /// an answer, the receipt might be posted twice.
     async fn is_there(&self, foreign_id: &str, lane: Lane) -> Result<bool, Outcome> {
         let read = async |client: genesys::Client| client.message_details(foreign_id).await;
         match self.calls.call(lane, read).await {
@@ -133,7 +145,13 @@ impl Post<'_> {
         }
     }
 
-    async fn inbound(&self, item: &OutboxItem, message: &MessageId) -> Result<Outcome, Outcome> {
+    /// Posts a customer's message. `named` is the option that its text names.
+    async fn inbound(
+        &self,
+        item: &OutboxItem,
+        message: &MessageId,
+        named: Option<&Answer>,
+    ) -> Result<Outcome, Outcome> {
         let done = |result, genesys: Option<String>| Input::InboundDone {
             message: message.clone(),
             result,
@@ -148,31 +166,83 @@ impl Post<'_> {
         let Some(Ok(Event::Message { id, customer, text, content, time })) =
             event.map(|e| e.map(|e| e.event))
         else {
-            let why = "the stored event is no message".into();
+            let why = "the stored event is not a message".into();
             return Ok(Outcome::Done(Box::new(done(PostResult::Refused { why }, None))));
         };
         let at = time.map_or(kept.received, |time| time.min(kept.received));
-        let integration = &self.integration.genesys_id;
-        let part = match customer_message::plan(text.as_deref(), &content) {
-            // The events endpoint stores each part separately. Only an earlier build stored several
-            // parts as one, and posted the tap.
-            Ok(plan) => {
-                let tap = plan
-                    .parts
-                    .iter()
-                    .position(|part| matches!(part, Part::Tap { .. }))
-                    .unwrap_or(0);
-                plan.parts.into_iter().nth(tap)
-            }
+        let part = match stored_part(text.as_deref(), &content) {
+            Ok(part) => part,
             Err(why) => {
-                return Ok(Outcome::Done(Box::new(done(
-                    PostResult::Refused { why: why.into() },
-                    None,
-                ))));
+                let refused = PostResult::Refused { why: why.into() };
+                return Ok(Outcome::Done(Box::new(done(refused, None))));
             }
         };
         let Some(part) = part else { return Ok(lost(|result| done(result, None))) };
-        let (answer, genesys) = match to_genesys::inbound(&id, &customer, part, at) {
+        let media = self.integration.media.as_ref();
+        let part = match self.linked {
+            Some(linked) => linked.clone(),
+            None if files::inbound::is_due(media, &part) => {
+                let (message, received) = (message.clone(), kept.received);
+                return Ok(Outcome::Files(Box::new(NeededFiles { message, received, part })));
+            }
+            None => part,
+        };
+        let tap = match named {
+            Some(named) => self.as_tap(named).await?,
+            None => None,
+        };
+        let customer = files::inbound::customer(media, customer);
+        let words = to_genesys::inbound(&id, &customer, part, at);
+        let (answer, genesys) = match tap {
+            Some(tap) => {
+                let tap = to_genesys::inbound(&id, &customer, tap, at);
+                match self.post_inbound(tap).await {
+                    // That the text names an option is our reading of it. If Genesys refuses the
+                    // option, it still gets the customer's words.
+                    (Err(error), _) if is_refused(&error) => self.post_inbound(words).await,
+                    posted => posted,
+                }
+            }
+            None => self.post_inbound(words).await,
+        };
+        self.note(item, &answer);
+        let alone = self.is_alone(item, answer.as_ref().err()).await;
+        // For the answer to a button, a 404 may also mean that Genesys does not know the original
+        // message.
+        let refusals = self.refusals(&answer).await?;
+        settled(answer, |result| done(result, genesys), refusals)
+            .map_err(|later| later.alone(alone))
+    }
+
+    /// The option that a text names, as a tap on its button. `None` if the message that offered it
+    /// is no longer stored, or cannot be read: then its words go.
+    async fn as_tap(&self, answer: &Answer) -> Result<Option<Part>, Outcome> {
+        let name = &self.integration.name;
+        let offered = match self.store.body(name, Direction::Outbound, &answer.to).await {
+            Ok(Some(offered)) => offered,
+            Ok(None) | Err(StoreError::Corrupt(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Choice { kind, label, payload, .. } = answer.choice.clone();
+        let (r#type, text) = match kind {
+            OptionKind::Button => (ButtonResponseType::Button, label),
+            OptionKind::QuickReply => (ButtonResponseType::QuickReply, label),
+            // Both of its fields have the time as Genesys wrote it.
+            OptionKind::DatePicker => (ButtonResponseType::DatePicker, payload.clone()),
+        };
+        let response = ButtonResponse {
+            r#type,
+            text: text.into(),
+            payload: payload.into(),
+            ..ButtonResponse::default()
+        };
+        Ok(Some(Part::Tap { response, origin: offered.foreign_id }))
+    }
+
+    /// Makes the call for one part. Returns Genesys's id of the message, and of its conversation.
+    async fn post_inbound(&self, inbound: Inbound) -> Posted {
+        let integration = &self.integration.genesys_id;
+        match inbound {
             Inbound::Message(message) => {
                 // The conversation id is always requested. A customer who returns late gets a new
                 // conversation, and only the answer shows that.
@@ -190,14 +260,7 @@ impl Post<'_> {
                 };
                 (self.calls.call(Lane::Urgent, post).await.map(|answer| answer.value.id), None)
             }
-        };
-        self.note(item, &answer);
-        let alone = self.is_alone(item, answer.as_ref().err()).await;
-        // For the answer to a button, a 404 may also mean that Genesys does not know the original
-        // message.
-        let refusals = self.refusals(&answer).await?;
-        settled(answer, |result| done(result, genesys), refusals)
-            .map_err(|later| later.alone(alone))
+        }
     }
 
     async fn notice(
@@ -211,6 +274,7 @@ impl Post<'_> {
         let customer =
             loaded.and_then(|loaded| serde_json::from_str::<Customer>(&loaded.customer).ok());
         let Some(customer) = customer else { return Ok(lost(done)) };
+        let customer = files::inbound::customer(self.integration.media.as_ref(), customer);
         let notice = to_genesys::notice(
             message.as_str(),
             kind,
@@ -267,6 +331,14 @@ impl Post<'_> {
     }
 }
 
+/// The part that a stored event has. The events endpoint stores each part separately. Only an
+/// earlier build stored several parts as one, and posted the tap.
+fn stored_part(text: Option<&str>, content: &[Value]) -> Result<Option<Part>, String> {
+    let mut parts = customer_message::plan(text, content)?.parts;
+    let tap = parts.iter().position(|part| matches!(part, Part::Tap { .. })).unwrap_or(0);
+    Ok((tap < parts.len()).then(|| parts.swap_remove(tap)))
+}
+
 /// Which refusals are final.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Final {
@@ -279,6 +351,15 @@ pub(super) enum Final {
     All,
 }
 
+/// Genesys's answer to a customer's message: the id that it gave, and the id of its conversation.
+type Posted = (Result<Option<String>, CallError>, Option<String>);
+
+/// Whether Genesys does not take this call, for any reason: a permission may be missing. After a
+/// conflict it has it already.
+fn is_refused(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { status, .. } if status.as_u16() != 409)
+}
+
 /// What an answer means: done, refused for good, or to be retried.
 fn settled(
     answer: Result<Option<String>, CallError>,
@@ -288,12 +369,12 @@ fn settled(
     let result = match answer {
         Ok(id) => PostResult::Posted { genesys_id: id.map(String::into_boxed_str) },
         Err(CallError::Refused { status, .. }) if status.as_u16() == 409 => {
-            // A conflict means that Genesys already has our earlier copy.
+            // A conflict means that Genesys has our earlier copy.
             PostResult::Posted { genesys_id: None }
         }
         Err(error) => match &error {
             CallError::Refused { status, .. } if r#final.has(status.as_u16()) => {
-                let why: String = error.to_string().chars().take(300).collect();
+                let why: String = Chain(&error).to_string().chars().take(300).collect();
                 PostResult::Refused { why: why.into() }
             }
             CallError::NotSent { .. }
@@ -326,7 +407,7 @@ impl Outcome {
     fn alone(self, alone: bool) -> Self {
         match self {
             Self::Later(later) => Self::Later(Later { alone, ..later }),
-            done @ Self::Done(_) => done,
+            other @ (Self::Done(_) | Self::Files(_)) => other,
         }
     }
 }
@@ -341,7 +422,7 @@ fn later(error: &CallError, doubt: bool) -> Outcome {
             None
         }
     };
-    Outcome::Later(Later { why: error.to_string(), after, doubt, alone: false })
+    Outcome::Later(Later { why: Chain(error).to_string(), after, doubt, alone: false })
 }
 
 /// The outcome for an answer that does not cover what was asked.
@@ -350,7 +431,7 @@ fn unanswered(about: &str) -> Outcome {
     Outcome::Later(Later { why, after: None, doubt: true, alone: false })
 }
 
-/// The message's row is gone, so there is nothing left to deliver.
+/// The outcome if the row of the message or customer is gone: there is nothing left to deliver.
 fn lost(done: impl FnOnce(PostResult) -> Input) -> Outcome {
     Outcome::Done(Box::new(done(PostResult::Refused {
         why: "the message's row is gone from the store".into(),

@@ -5,22 +5,22 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use conversation::{ConversationId, Input};
-use store::OutboxItem;
+use store::{OutboxItem, OutboxLane};
 use tokio::time::Instant;
 
-/// How many items of a lane are held in memory. The rest waits in the store (I12).
+use super::file_waits::{WaitEnd, WaitedFor};
+
+/// How many items one read of a lane returns. A lane is read again once fewer than half as many are
+/// ready. The rest waits in the store (I12).
 const PAGE: usize = 500;
-/// How many items of a lane may wait for a retry, or for their turn after it, before reading of
-/// that lane stops.
+/// How many items of a lane may wait for their backoff to end, or for their turn after it. With
+/// more, that lane is not read.
 const MOST_PAUSED: usize = 10_000;
 /// How many calls of a lane may be in progress at once.
 const UNDER_WAY: usize = 256;
-/// How many of them may be retries. Items that never succeed must not keep others from being tried
-/// (I10).
+/// How many of these calls may be retries. Items that never succeed must not keep others from being
+/// tried (I10).
 const AGAIN: usize = UNDER_WAY / 2;
-
-/// The two lanes: items that someone waits for, and the rest.
-pub(super) const LANES: [bool; 2] = [true, false];
 
 /// An owed item, and what was tried so far.
 #[derive(Debug, PartialEq)]
@@ -33,25 +33,34 @@ pub(super) struct Due {
     pub(super) done: Option<Box<Input>>,
     /// When the previous attempt was made, if there was one.
     pub(super) before: Option<Instant>,
+    /// What it got by its wait for files, if it had to wait.
+    pub(super) got: Option<WaitedFor>,
 }
 
-/// A conversation, and what the item is about.
+impl Due {
+    /// An item of which nothing else is known.
+    pub(super) fn new(item: OutboxItem, tries: u32, doubt: bool) -> Self {
+        Self { item, tries, doubt, done: None, before: None, got: None }
+    }
+}
+
+/// A conversation, and the key of what is owed, such as one message's receipt.
 type Subject = (ConversationId, String);
 
 #[derive(Default)]
 pub(super) struct Queue {
-    urgent: Lane,
-    lazy: Lane,
+    urgent: LaneState,
+    deferred: LaneState,
     subjects: HashMap<Subject, SubjectState>,
     paused: BTreeMap<(Instant, u64), Due>,
 }
 
 #[derive(Default)]
-struct Lane {
+struct LaneState {
     ready: VecDeque<Due>,
     /// How many items wait for the end of their backoff.
     paused: usize,
-    /// Items whose backoff is over.
+    /// Items to be retried whose backoff is over.
     again: VecDeque<Due>,
     /// The position of the last item that was read.
     after: u64,
@@ -64,7 +73,15 @@ struct Lane {
     last_was_retry: bool,
 }
 
-impl Lane {
+impl LaneState {
+    /// Adds an item whose pause is over. An item that waited for files has had its turn, so it goes
+    /// ahead of others. It is a retry only if Genesys has been called for it: items that never
+    /// succeed must not delay it (I10).
+    fn resume(&mut self, due: Due) {
+        let lane = if due.tries == 0 { &mut self.ready } else { &mut self.again };
+        if due.got.is_some() { lane.push_front(due) } else { lane.push_back(due) }
+    }
+
     fn take(&mut self) -> Option<Due> {
         let turn_of_retries = !self.last_was_retry || self.ready.is_empty();
         let may_retry = self.again_under_way < AGAIN && turn_of_retries;
@@ -95,21 +112,24 @@ impl Queue {
     /// The store has something new.
     pub(super) fn news(&mut self) {
         self.urgent.more = true;
-        self.lazy.more = true;
+        self.deferred.more = true;
     }
 
     /// Reads everything from the beginning, because items may have changed hands. Known items are
     /// skipped.
     pub(super) fn start_over(&mut self) {
         self.urgent.after = 0;
-        self.lazy.after = 0;
+        self.deferred.after = 0;
         self.news();
     }
 
     /// The position from which to read a lane, and how many items. `None` if there is nothing to
     /// read, or no room for it.
-    pub(super) fn wants(&self, urgent: bool) -> Option<(u64, usize)> {
-        let lane = if urgent { &self.urgent } else { &self.lazy };
+    pub(super) fn wants(&self, lane: OutboxLane) -> Option<(u64, usize)> {
+        let lane = match lane {
+            OutboxLane::Urgent => &self.urgent,
+            OutboxLane::Deferred => &self.deferred,
+        };
         // Each lane by itself: receipts that Genesys keeps refusing must not stop the reading of
         // customers' messages (I10).
         let retries = lane.paused + lane.again.len();
@@ -118,15 +138,15 @@ impl Queue {
     }
 
     /// Adds what was read of a lane.
-    pub(super) fn read(&mut self, urgent: bool, items: Vec<OutboxItem>) {
-        let lane = self.lane(urgent);
+    pub(super) fn read(&mut self, lane: OutboxLane, items: Vec<OutboxItem>) {
+        let lane = self.lane(lane);
         lane.more = items.len() >= PAGE;
         if let Some(last) = items.last() {
             lane.after = last.seq;
         }
         for item in items {
             let doubt = item.doubt;
-            self.add(Due { item, tries: 0, doubt, done: None, before: None });
+            self.add(Due::new(item, 0, doubt));
         }
     }
 
@@ -146,39 +166,55 @@ impl Queue {
         if slot.under_way {
             slot.behind = Some(due);
         } else {
-            self.lane(due.item.owed.is_urgent()).ready.push_back(due);
+            self.lane_of(&due.item).ready.push_back(due);
         }
     }
 
     /// The next item that may go now, from a lane that has room.
-    pub(super) fn next(&mut self, now: Instant, has_room: impl Fn(bool) -> bool) -> Option<Due> {
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        has_room: impl Fn(OutboxLane) -> bool,
+    ) -> Option<Due> {
         while let Some(entry) = self.paused.first_entry()
             && entry.key().0 <= now
         {
             let due = entry.remove();
-            let lane = self.lane(due.item.owed.is_urgent());
+            let lane = self.lane_of(&due.item);
             lane.paused -= 1;
-            lane.again.push_back(due);
+            lane.resume(due);
         }
-        LANES.into_iter().filter(|urgent| has_room(*urgent)).find_map(|urgent| self.next_of(urgent))
+        OutboxLane::ALL
+            .into_iter()
+            .filter(|lane| has_room(*lane))
+            .find_map(|lane| self.next_of(lane))
     }
 
-    fn next_of(&mut self, urgent: bool) -> Option<Due> {
+    fn next_of(&mut self, lane: OutboxLane) -> Option<Due> {
         loop {
-            let lane = self.lane(urgent);
-            if lane.under_way >= UNDER_WAY {
+            let state = self.lane(lane);
+            if state.under_way >= UNDER_WAY {
                 return None;
             }
-            let due = lane.take()?;
+            let due = state.take()?;
             let Some(slot) = self.subjects.get_mut(&subject(&due.item)) else { continue };
             if slot.newest != reading(&due.item) {
                 continue;
             }
             slot.under_way = true;
-            let lane = self.lane(urgent);
-            lane.under_way += 1;
-            lane.again_under_way += usize::from(due.tries > 0);
+            let state = self.lane(lane);
+            state.under_way += 1;
+            state.again_under_way += usize::from(due.tries > 0);
             return Some(due);
+        }
+    }
+
+    /// Ends the pause of an item that waited for files, or for room to do so.
+    pub(super) fn has_waited(&mut self, end: WaitEnd) {
+        let WaitEnd { place, at, got } = end;
+        // If it is no longer paused, it is read again, or no longer owed.
+        if let Some(due) = self.paused.remove(&place) {
+            self.paused.insert((at, place.1), Due { got, ..due });
         }
     }
 
@@ -190,7 +226,7 @@ impl Queue {
     /// Removes an item from those in progress. `tries` counts the attempts before this one. `again`
     /// is the next attempt and its time, if the item is to be retried.
     pub(super) fn ended(&mut self, item: &OutboxItem, tries: u32, again: Option<(Instant, Due)>) {
-        let lane = self.lane(item.owed.is_urgent());
+        let lane = self.lane_of(item);
         lane.under_way -= 1;
         lane.again_under_way -= usize::from(tries > 0);
         let subject = subject(item);
@@ -204,19 +240,26 @@ impl Queue {
                 return self.start_over();
             }
             // Whatever the result of the older one is, it is no longer owed.
-            self.lane(newer.item.owed.is_urgent()).ready.push_front(newer);
+            self.lane_of(&newer.item).ready.push_front(newer);
         } else if slot.newest != reading(item) {
             // The newer one waits in its lane.
         } else if let Some((at, due)) = again {
-            self.lane(due.item.owed.is_urgent()).paused += 1;
+            self.lane_of(&due.item).paused += 1;
             self.paused.insert((at, item.seq), due);
         } else {
             self.subjects.remove(&subject);
         }
     }
 
-    fn lane(&mut self, urgent: bool) -> &mut Lane {
-        if urgent { &mut self.urgent } else { &mut self.lazy }
+    fn lane(&mut self, lane: OutboxLane) -> &mut LaneState {
+        match lane {
+            OutboxLane::Urgent => &mut self.urgent,
+            OutboxLane::Deferred => &mut self.deferred,
+        }
+    }
+
+    fn lane_of(&mut self, item: &OutboxItem) -> &mut LaneState {
+        self.lane(OutboxLane::of(&item.owed))
     }
 }
 
@@ -253,7 +296,7 @@ mod tests {
     fn reads(queue: &mut Queue, items: Vec<OutboxItem>) {
         for item in items {
             queue.news();
-            queue.read(item.owed.is_urgent(), vec![item]);
+            queue.read(OutboxLane::of(&item.owed), vec![item]);
         }
     }
 
@@ -310,6 +353,68 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_waited_for_files_goes_with_them_when_they_are_there() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        reads(&mut queue, vec![item(1, "a", failed()), item(2, "b", failed())]);
+        let first = queue.next(now, |_| true).expect("it goes");
+        let latest = now + Duration::from_mins(10);
+        queue.ended(&item(1, "a", failed()), 0, Some((latest, first)));
+        assert_eq!(drain(&mut queue, now), [2], "it holds back nothing else");
+        queue.has_waited(WaitEnd {
+            place: (latest, 1),
+            at: now,
+            got: Some(WaitedFor::words("words")),
+        });
+        let due = queue.next(now, |_| true).expect("it goes again");
+        assert_eq!((due.item.seq, due.tries), (1, 0));
+        assert_eq!(due.got, Some(WaitedFor::words("words")));
+        queue.has_waited(WaitEnd {
+            place: (latest, 1),
+            at: now,
+            got: Some(WaitedFor::words("words")),
+        });
+        assert_eq!(queue.next(now, |_| true), None, "it goes once");
+    }
+
+    /// Thousands of receipts that Genesys keeps refusing, whose next tries are due.
+    #[test]
+    fn what_waited_for_files_does_not_wait_behind_what_never_works() {
+        let (now, mut queue) = (Instant::now(), Queue::default());
+        let later = now + Duration::from_secs(1);
+        let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
+        let fail = |queue: &mut Queue, due: Due, at| {
+            let (item, tries) = (due.item.clone(), due.tries);
+            queue.ended(&item, tries, Some((at, Due { tries: tries + 1, got: None, ..due })));
+        };
+        for first in (1..3_000).step_by(200) {
+            reads(&mut queue, (first..first + 200).map(bad).collect());
+            while let Some(due) = queue.next(now, |_| true) {
+                fail(&mut queue, due, later);
+            }
+        }
+        // Neither the first attempt with files nor the second one ends up behind them.
+        reads(&mut queue, vec![item(9_000, "new", failed()), item(9_001, "tried", failed())]);
+        let latest = now + Duration::from_mins(10);
+        for tries in [0, 1] {
+            let due = queue.next(now, |_| true).expect("it goes");
+            let item = due.item.clone();
+            queue.ended(&item, 0, Some((latest, Due { tries, ..due })));
+        }
+        assert!(queue.next(later, |_| false).is_none(), "their pauses are over");
+        for seq in [9_000, 9_001] {
+            queue.has_waited(WaitEnd {
+                place: (latest, seq),
+                at: later,
+                got: Some(WaitedFor::words("words")),
+            });
+        }
+        let next = drain(&mut queue, later);
+        let first: Vec<_> = next.into_iter().take(4).collect();
+        assert!(first.contains(&9_000) && first.contains(&9_001), "{first:?}");
+    }
+
+    #[test]
     fn what_is_read_again_goes_once_and_what_was_passed_over_goes_too() {
         let now = Instant::now();
         let mut queue = Queue::default();
@@ -317,7 +422,7 @@ mod tests {
         assert_eq!(drain(&mut queue, now), [5, 7]);
         queue.ended(&item(7, "b", failed()), 0, None);
         queue.start_over();
-        assert_eq!(queue.wants(true), Some((0, PAGE)));
+        assert_eq!(queue.wants(OutboxLane::Urgent), Some((0, PAGE)));
         // Another node left an item late, at a position that this node has already passed.
         reads(&mut queue, vec![item(3, "c", failed()), item(5, "a", failed())]);
         assert_eq!(drain(&mut queue, now), [3], "5 is under way");
@@ -343,7 +448,7 @@ mod tests {
         reads(&mut queue, vec![in_epoch(1, 2), in_epoch(2, 2), in_epoch(3, 2)]);
         queue.ended(&in_epoch(1, 1), 0, None);
         assert_eq!(
-            queue.wants(true),
+            queue.wants(OutboxLane::Urgent),
             Some((0, PAGE)),
             "whether the one under way is still owed is asked"
         );
@@ -410,9 +515,9 @@ mod tests {
         let mut queue = Queue::default();
         let bad = |seq: u64| item(seq, &format!("bad{seq}"), failed());
         let mut last = 0;
-        while queue.wants(true).is_some() || last == 0 {
+        while queue.wants(OutboxLane::Urgent).is_some() || last == 0 {
             queue.news();
-            queue.read(true, (last + 1..=last + 200).map(bad).collect());
+            queue.read(OutboxLane::Urgent, (last + 1..=last + 200).map(bad).collect());
             last += 200;
             let taken: Vec<_> = std::iter::from_fn(|| queue.next(now, |_| true)).collect();
             for due in taken {
@@ -423,8 +528,8 @@ mod tests {
             queue.news();
         }
         assert_eq!(queue.next(now + Duration::from_secs(2), |_| false), None);
-        assert_eq!(queue.wants(true), None, "{last} items are in memory");
-        assert!(queue.wants(false).is_some(), "the other lane is not to blame");
+        assert_eq!(queue.wants(OutboxLane::Urgent), None, "{last} items are in memory");
+        assert!(queue.wants(OutboxLane::Deferred).is_some(), "the other lane is not to blame");
     }
 
     #[test]
@@ -433,15 +538,15 @@ mod tests {
         let mut queue = Queue::default();
         queue.news();
         let page = (1..=PAGE as u64).map(|seq| item(seq, &format!("m{seq}"), failed())).collect();
-        queue.read(true, page);
-        assert_eq!(queue.wants(true), None, "there is enough to do");
+        queue.read(OutboxLane::Urgent, page);
+        assert_eq!(queue.wants(OutboxLane::Urgent), None, "there is enough to do");
         assert_eq!(drain(&mut queue, now).len(), UNDER_WAY);
         for seq in 1..=PAGE as u64 {
             queue.ended(&item(seq, &format!("m{seq}"), failed()), 0, None);
             while queue.next(now, |_| true).is_some() {}
             if seq > PAGE as u64 / 2 {
                 assert_eq!(
-                    queue.wants(true),
+                    queue.wants(OutboxLane::Urgent),
                     Some((PAGE as u64, PAGE)),
                     "the page was full: there may be more"
                 );

@@ -19,7 +19,8 @@ use crate::engine::Engine;
 use crate::failed_calls::{self, FailedCall};
 use crate::settings::{DetectEnd, Integration};
 
-/// How many hints may wait. The listener waits for room.
+/// How many hints may wait. If there is no room, a hint about one conversation is dropped, because
+/// the next round asks about it. A hint about all of them waits for room.
 const MAX_HINTS: usize = 1_000;
 
 /// What a notification leads to.
@@ -30,7 +31,7 @@ enum Hint {
     LookAtAll,
 }
 
-/// Starts to look for ends, as the integration is configured.
+/// Starts to detect ends, as the integration is configured.
 pub(crate) fn start(
     engine: &Arc<Engine>,
     integration: &Arc<Integration>,
@@ -52,13 +53,13 @@ pub(crate) fn start(
         DetectEnd::Off => return,
     };
     let poll = poll::run(Arc::clone(engine), Arc::clone(integration), every, hinted);
-    engine.keep_up("asking for the ends of conversations", poll);
+    engine.keep_up("polling for ended conversations", poll);
 }
 
-/// Asks about one conversation, and tells its driver if it has ended.
+/// Asks Genesys about one conversation, and tells its driver if it has ended.
 ///
-/// The lease guard is taken after the permit: it must not be held while the question waits for the
-/// rate budget.
+/// The lease guard is taken after the permit, because it must not be held while the question waits
+/// for the rate budget.
 async fn check(engine: &Arc<Engine>, integration: &Integration, watched: &WatchedConversation) {
     if engine.store.acquire(&watched.conversation).is_none() {
         return;
@@ -103,7 +104,7 @@ async fn ended(
                 engine,
                 integration,
                 &FailedCall::new(&last_call, &error),
-                "asked again in the next round",
+                "the conversation is polled again in the next round",
             );
             false
         }
@@ -162,7 +163,7 @@ mod tests {
         ])));
         assert!(
             !has_ended(&with(&[("customer", "disconnected"), ("customer", "connected")])),
-            "she came back"
+            "the customer came back"
         );
         assert!(!has_ended(&with(&[("customer", "something-new")])));
         assert!(!has_ended(&with(&[])));

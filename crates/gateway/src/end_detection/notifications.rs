@@ -1,5 +1,5 @@
-//! Listens to Genesys's notifications. They are only hints for the poll, which asks Genesys and
-//! decides. Frames are lost whenever the socket is down.
+//! Listens to Genesys's notifications. They are only hints for the poll, which asks Genesys: frames
+//! are lost while the socket is down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::settings::Integration;
 
 /// How many topics one call subscribes to.
 const TOPICS: usize = 200;
-/// The pause before the first reconnect. It doubles up to the longest.
+/// The pause before the first reconnect. It doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
@@ -46,7 +46,7 @@ pub(super) async fn run(
                 Listener::connect(&engine, &integration, &hints, &last_call).await?;
             pause = PAUSE;
             listener.subscribe_to_all().await?;
-            // Ends that were missed while the socket was down are found by polling.
+            // Polling finds the ends that were missed while the socket was down.
             let _ = hints.send(Hint::LookAtAll).await;
             listener.listen(&mut frames, &mut opened).await
         };
@@ -60,7 +60,7 @@ pub(super) async fn run(
                     ended");
             }
             Err(error) => {
-                let follows = "conversations are asked about meanwhile";
+                let follows = "conversations are polled meanwhile";
                 failed_calls::report(
                     &engine,
                     &integration,
@@ -84,7 +84,7 @@ impl Listener {
         hints: &mpsc::Sender<Hint>,
         last_call: &LastCall,
     ) -> Result<(Self, Frames), CallError> {
-        let none = || CallError::NotSent { cause: "there is no OAuth client".to_owned() };
+        let none = || CallError::NotSent { cause: "there is no OAuth client".into() };
         let permit = integration.budget.permit(Lane::Background).await.ok_or_else(none)?;
         let client = permit.client().clone().noting(last_call);
         let made = client.create_channel().await;
@@ -107,7 +107,7 @@ impl Listener {
     async fn subscribe_to_all(&mut self) -> Result<(), CallError> {
         let name = &self.integration.name;
         let ask = || self.engine.store.watched(name, None, MOST_TOPICS);
-        let Some(all) = self.engine.retry_until_stopped("look for open conversations", ask).await
+        let Some(all) = self.engine.retry_until_stopped("read the open conversations", ask).await
         else {
             return Ok(());
         };
@@ -131,8 +131,8 @@ impl Listener {
         Ok(())
     }
 
-    /// Returns when the socket ends, or when the channel is full. By then most of its conversations
-    /// have ended long ago.
+    /// Returns when the socket ends, or when the channel is full. Most of its conversations have
+    /// ended long before that, so a new channel has room.
     async fn listen(
         &mut self,
         frames: &mut Frames,
@@ -144,7 +144,7 @@ impl Listener {
                 frame = frames.next() => match frame {
                     Ok(frame) => {
                         if let Some(watched) = self.topics.get(&frame.topic) {
-                            // If too many hints wait already, the next round finds it.
+                            // If too many hints wait already, the next round finds the end.
                             let _ = self.hints.try_send(Hint::Ended(watched.clone()));
                         }
                     }

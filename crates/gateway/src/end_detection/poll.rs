@@ -1,5 +1,5 @@
-//! Asks about each conversation that has a session at intervals, and at once about those that a
-//! notification names.
+//! Asks Genesys at intervals about each conversation that has a session, and at once about those
+//! that a notification names.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,19 +8,20 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Hint, check};
-use crate::engine::Engine;
+use crate::engine::{Engine, NoAnswer};
 use crate::settings::Integration;
 
 /// How many conversations one read of the store returns.
 const PAGE: usize = 100;
-/// The longest pause between two questions. With the default of a minute per round, it leaves nine
-/// tenths of Genesys's limit to messages and receipts.
+/// The longest pause between two questions. In rounds of a minute, the default, or longer, it
+/// leaves nine tenths of Genesys's limit to messages and receipts.
 const PACE: Duration = Duration::from_secs(2);
-/// The most questions per round, at any pace. If there are more conversations, a round takes
-/// longer.
+/// A round shorter than a minute has time for this many questions, because the pauses are shorter
+/// then. If there are more conversations, a round takes longer. Notifications lead to further
+/// questions.
 const QUESTIONS: u32 = 30;
 
-/// Asks about each once in about `every`, until the gateway stops.
+/// Asks about each conversation once in about `every`, until the gateway stops.
 pub(super) async fn run(
     engine: Arc<Engine>,
     integration: Arc<Integration>,
@@ -33,16 +34,19 @@ pub(super) async fn run(
         let mut after = None;
         loop {
             let ask = || engine.store.watched(&integration.name, after.as_ref(), PAGE);
-            let Some(page) = engine.retry_until_stopped("look for open conversations", ask).await
-            else {
-                return;
+            let name = integration.name.as_str();
+            let page = match engine.read_for_all("read the open conversations", name, ask).await {
+                Ok(page) => page,
+                // The next round tries again. Hints are heard meanwhile.
+                Err(NoAnswer::Damaged) => break,
+                Err(NoAnswer::Stopped) => return,
             };
             let Some(last) = page.last() else { break };
             after = Some(last.conversation.clone());
             for watched in page {
                 match pause(&engine, &integration, Instant::now() + between, &mut hints).await {
                     Pause::Over => check(&engine, &integration, &watched).await,
-                    // All conversations are being polled already.
+                    // This round polls all conversations already.
                     Pause::LookAtAll => {}
                     Pause::Stop => return,
                 }
@@ -64,7 +68,7 @@ enum Pause {
     Stop,
 }
 
-/// Waits until `until`, and meanwhile checks what the hints name.
+/// Waits until `until`, and meanwhile checks the conversations that hints name.
 async fn pause(
     engine: &Arc<Engine>,
     integration: &Integration,
@@ -75,8 +79,8 @@ async fn pause(
         tokio::select! {
             biased;
             () = engine.stop.cancelled() => return Pause::Stop,
-            // Before the hints, which may arrive faster than they can be checked. Only the round
-            // finds the other conversations.
+            // This comes before the hints, which may arrive faster than they can be checked. Only
+            // the round finds the conversations that no hint names.
             () = tokio::time::sleep_until(until) => return Pause::Over,
             Some(hint) = hints.recv() => match hint {
                 Hint::Ended(watched) => check(engine, integration, &watched).await,

@@ -1,5 +1,5 @@
-//! Calls to the chat service. Each runs in a task of its own and always comes back with an answer,
-//! even if it panics.
+//! Calls to the chat service. Each runs in a task of its own. A call that the journal knows of
+//! always returns an answer, even if it panics.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,15 +13,16 @@ use conversation::{
 };
 use futures_util::stream::FuturesUnordered;
 use genesys::WebhookMessage;
-use store::{Direction, LeaseGuard, StoreError};
+use store::{Chain, Direction, LeaseGuard, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::terms::{AnswerUse, CallEnd, CallTerms};
 use super::{Engine, report};
-use crate::from_genesys;
+use crate::files::outbound::{Obstructed, Outgoing};
 use crate::settings::Integration;
+use crate::{files, from_genesys};
 
-/// The calls of one conversation that are under way.
+/// The calls of one conversation that are in progress.
 pub(super) type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = Input> + Send>>>;
 
 /// What a call needs to know.
@@ -34,7 +35,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Asks for a session. The chat service is told which try of its handshake the call is.
+    /// Requests a session. `tries` tells the chat service which try of the handshake this is.
     pub(super) fn open(
         &self,
         attempt: u32,
@@ -51,18 +52,14 @@ impl Call<'_> {
                 .unwrap_or_else(|ended| OpenOutcome::Retry { reason: ended.reason(), after: None })
         });
         Box::pin(async move {
-            let outcome = task.await.unwrap_or_else(|error| OpenOutcome::Retry {
-                reason: Reason::new(
-                    ReasonCode::GeneralError,
-                    format!("the connector broke: {error}"),
-                ),
-                after: None,
-            });
+            let outcome = task
+                .await
+                .unwrap_or_else(|_| OpenOutcome::Retry { reason: panicked(), after: None });
             Input::OpenEnded { attempt, outcome }
         })
     }
 
-    /// Forwards a message. Its record is durable; from here on its bytes may leave.
+    /// Forwards a message. The record of the attempt is durable, so the bytes may leave.
     pub(super) fn forward(
         &self,
         message: MessageId,
@@ -74,11 +71,11 @@ impl Call<'_> {
         let (conversation, id) = (self.conversation.clone(), message.clone());
         let task = self.engine.tasks.spawn(async move {
             let made = terms.make(AnswerUse::WhileOpen, |departure, terms| async move {
-                let mut forward =
-                    match read(&engine, &integration, conversation, id, session, departure).await {
-                        Ok(forward) => forward,
-                        Err(outcome) => return outcome,
-                    };
+                let owner = (&*integration, &conversation, &id);
+                let mut forward = match read(&engine, owner, session, departure, &terms).await {
+                    Ok(forward) => forward,
+                    Err(outcome) => return outcome,
+                };
                 forward.timeout = terms.cut(integration.policy.delivery.timeout);
                 if mutant::is(Mutant::NewKeyEachTime) && number > 1 {
                     forward.id = MessageId::new(format!("{}-{number}", forward.id));
@@ -93,12 +90,8 @@ impl Call<'_> {
             })
         });
         Box::pin(async move {
-            let outcome = task.await.unwrap_or_else(|error| AttemptOutcome::Unknown {
-                reason: Reason::new(
-                    ReasonCode::GeneralError,
-                    format!("the connector broke: {error}"),
-                ),
-            });
+            let outcome =
+                task.await.unwrap_or_else(|_| AttemptOutcome::Unknown { reason: panicked() });
             Input::AttemptEnded { message, attempt: number, outcome }
         })
     }
@@ -117,8 +110,8 @@ impl Call<'_> {
         }
     }
 
-    /// Closes the session, unless it is called off before that: the next one may be asked for
-    /// meanwhile.
+    /// Closes the session. `called_off` cancels the call if the next session is requested first,
+    /// because the call would close that one.
     pub(super) fn close(&self, by: ClosedBy, called_off: CancellationToken) {
         let reason = match by {
             ClosedBy::Agent => "the agent's side ended the conversation",
@@ -131,7 +124,7 @@ impl Call<'_> {
         });
     }
 
-    /// Tells the chat service that Genesys will never have a customer's message.
+    /// Tells the chat service that Genesys will never accept a customer's message.
     pub(super) fn tell_refused(
         &self,
         message: MessageId,
@@ -169,13 +162,12 @@ impl Call<'_> {
             }
         });
         Box::pin(async move {
-            let broke = |error| failed_to_tell(&format!("the connector broke: {error}"));
-            let outcome = task.await.unwrap_or_else(broke);
+            let outcome = task.await.unwrap_or_else(|_| failed_to_tell(&panicked().message));
             Input::RefusalTold { message, attempt, outcome }
         })
     }
 
-    /// Makes a call from whose outcome nothing follows but a line in the log.
+    /// Makes a call whose failure is only logged and counted.
     fn best_effort<F>(
         &self,
         kind: CallKind,
@@ -189,7 +181,7 @@ impl Call<'_> {
         self.engine.tasks.spawn(async move {
             let outcome = tokio::select! {
                 biased;
-                // From here on it would meet what others do.
+                // Another node may make calls for this conversation now.
                 () = guard.until_invalid() => return,
                 () = called_off.cancelled() => return,
                 outcome = call(Arc::clone(&integration.connector), conversation.clone()) => outcome,
@@ -201,26 +193,32 @@ impl Call<'_> {
     }
 }
 
-fn unreadable(error: &StoreError) -> Box<str> {
-    format!("the message could not be read: {error}").into()
+/// The reason for a call whose task panicked; no code aborts such a task. The panic's own message
+/// may quote a customer, and the reason goes into the journal and to Genesys.
+fn panicked() -> Reason {
+    Reason::new(ReasonCode::GeneralError, "the connector panicked")
 }
 
-/// The sentence is cut as one of a reason is: a chat service may have had a part in it.
+fn unreadable(error: &StoreError) -> Box<str> {
+    format!("the message could not be read: {}", Chain(error)).into()
+}
+
+/// Cuts the sentence to the length of a reason's message, because it may contain text from the chat
+/// service.
 fn failed_to_tell(why: &str) -> TellOutcome {
     TellOutcome::Failed { why: Reason::new(ReasonCode::GeneralError, why).message.into() }
 }
 
-/// Reads the message's body. If that fails, nothing has left.
+/// Reads the message to forward. If that fails, nothing has left.
 async fn read(
     engine: &Engine,
-    integration: &Integration,
-    conversation: ConversationId,
-    message: MessageId,
+    (integration, conversation, message): (&Integration, &ConversationId, &MessageId),
     session: SessionId,
     departure: Departure,
+    terms: &CallTerms,
 ) -> Result<Forward, AttemptOutcome> {
     let reason = |what: String| Reason::new(ReasonCode::GeneralError, what);
-    let row = match engine.store.body(&integration.name, Direction::Outbound, &message).await {
+    let row = match engine.store.body(&integration.name, Direction::Outbound, message).await {
         Ok(Some(row)) => row,
         Ok(None) => {
             return Err(AttemptOutcome::Rejected {
@@ -228,18 +226,37 @@ async fn read(
             });
         }
         Err(error) => {
-            let reason = reason(format!("the message could not be read: {error}"));
+            let reason = reason(unreadable(&error).into());
             return Err(AttemptOutcome::NotTaken { reason, after: None });
         }
     };
     let body = WebhookMessage::read(&row.bytes)
         .map_err(|error| AttemptOutcome::Rejected { reason: reason(error.to_string()) })?;
+    // What the service can show was checked when the message arrived. It may have changed since.
+    let owner = files::FileOwner { integration, conversation, message, received: row.received };
+    // Files may take a part of the time that is left. The rest is for the words.
+    let patience = terms.cut(Duration::MAX) / 2;
+    let outgoing =
+        files::outbound::with_links(owner, &body, patience, &*engine.clock, &engine.metrics);
+    let Outgoing { rendered, unavailable } = match terms.before_departure(outgoing).await {
+        Ok(Ok(outgoing)) => outgoing,
+        Ok(Err(Obstructed::ForGood(reason))) => return Err(AttemptOutcome::Rejected { reason }),
+        Ok(Err(Obstructed::Yet(reason))) => {
+            return Err(AttemptOutcome::NotTaken { reason, after: None });
+        }
+        Err(obstacle) => {
+            let reason = reason(obstacle.0.to_owned());
+            return Err(AttemptOutcome::NotTaken { reason, after: None });
+        }
+    };
     Ok(Forward {
-        conversation,
-        id: message,
+        conversation: conversation.clone(),
+        id: message.clone(),
         time: body.timestamp().unwrap_or(row.received),
-        content: from_genesys::content(body.contents()),
-        text: body.text,
+        content: rendered.content,
+        text: rendered.text,
+        unavailable,
+        sender: from_genesys::sender(&body),
         session,
         timeout: integration.policy.delivery.timeout,
         departure,

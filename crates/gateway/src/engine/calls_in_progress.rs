@@ -1,17 +1,17 @@
-//! The calls that one conversation's task waits for, and what happens to their answers if the task
-//! ends first.
+//! The calls that the task of a conversation waits for. If the task ends first, this module records
+//! the sessions that they open.
 
 use std::sync::Arc;
 
 use conversation::{ConversationId, Input, IntegrationName, OpenOutcome};
 use futures_util::StreamExt;
-use store::Arrival;
+use store::{Arrival, Chain};
 
 use super::Engine;
 use super::calls::Calls;
 use crate::settings::Integration;
 
-/// Calls in progress, and answers that have arrived but are not handled.
+/// Calls in progress, and answers that no turn has handled yet.
 #[derive(Default)]
 pub(super) struct CallsInProgress {
     pub(super) calls: Calls,
@@ -25,16 +25,16 @@ impl CallsInProgress {
         self.integration.get_or_insert_with(|| Arc::clone(integration));
     }
 
-    /// Keeps answers whose handling did not become durable, so that they are handled again with the
-    /// state as it is then. `Recovered` is left out, because loading the state creates it again.
+    /// Keeps the answers of a turn that did not become durable, so that the next turn handles them
+    /// with the newest state. `Recovered` is left out, because loading the state creates it again.
     pub(super) fn again(&mut self, answers: Vec<Input>) {
         self.answers.extend(answers.into_iter().filter(|answer| *answer != Input::Recovered));
     }
 
-    /// The task ends, and another task or node has the conversation, or will have it. The result of
-    /// an attempt stays unknown there. A session that opens now must be recorded, or it would never
-    /// be closed. The conversation's driver gets it as an event, and the newest state decides what
-    /// follows.
+    /// Called when the task ends before its calls. Another task or node drives the conversation
+    /// next, and treats the outcome of an open attempt as unknown. A session that opens now must be
+    /// recorded, or it would never be closed. The next driver gets it as an event, and its state
+    /// decides what follows.
     pub(super) fn leave_behind(self, engine: &Arc<Engine>, id: &ConversationId) {
         let Self { mut calls, answers, integration } = self;
         let Some(integration) = integration.filter(|_| !(calls.is_empty() && answers.is_empty()))
@@ -62,15 +62,15 @@ async fn hand_on(
     let Input::OpenEnded { attempt, outcome: OpenOutcome::Opened(_) } = answer else { return };
     let arrival = Arrival::Event {
         integration: integration.clone(),
-        // Cannot clash with a chat service's event: its own ids are not prefixed by the
-        // conversation's.
+        // A chat service has no reason to use such an id for an event of its own.
         id: format!("{id}.open.{attempt}"),
         received: engine.clock.now(),
         conversation: id.clone(),
         input: answer,
     };
     if let Err(error) = engine.accept(arrival).await {
-        tracing::warn!(conversation = %id, %error, "a session was opened, and could not be \
+        let error = Chain(&error);
+        tracing::warn!(conversation = %id, %error, "a session was opened, but could not be \
             recorded");
     }
 }

@@ -1,32 +1,34 @@
-//! Makes durable what a turn has decided.
+//! Makes the decision of a turn durable.
 
 use std::sync::Arc;
 
 use conversation::Record;
 use conversation::mutant::{self, Mutant};
 use jiff::Timestamp;
-use store::{Append, AppendError, StoreError, WatchedConversation};
+use store::{Append, AppendError, AppendPriority, StoreError, WatchedConversation};
 
 use super::driver::Driver;
 use super::fast_path::FastPath;
 use super::loaded::{LoadedConversation, TurnError};
 use super::report::log_and_count;
 
-/// A snapshot after so many records bounds what a load has to replay.
+/// The number of records after which a snapshot is taken. It limits how many records a load
+/// replays.
 const SNAPSHOT_EVERY: u64 = 64;
 
 /// What a turn wants to make durable.
 pub(super) struct Decision {
     pub(super) at: Timestamp,
     pub(super) records: Vec<Record>,
-    /// Which rows of the inbox it handles.
+    /// The rows of the inbox that it handles.
     pub(super) taken: Vec<u64>,
-    /// A message that it handles, and that is not in the inbox.
+    /// The message on the fast path that it handles. It is not in the inbox.
     pub(super) fast_path: Option<FastPath>,
 }
 
 impl LoadedConversation {
-    /// Appends a decision to the journal, under the fence. Nothing of it may be carried out before.
+    /// Appends a decision to the journal, under the fence. No effect of it may start before this
+    /// returns `Ok`.
     pub(super) async fn commit(
         &mut self,
         driver: &Driver,
@@ -52,7 +54,8 @@ impl LoadedConversation {
         if takes_snapshot {
             self.snapshot_seq = seq;
         }
-        let Append { at, records, watched, .. } = append;
+        let Append { at, records, watched, standing, .. } = append;
+        self.standing = standing.or(self.standing);
         self.watch_end(driver, watched);
         log_and_count(&driver.engine, &self.integration, &driver.id, at, &records);
         if has_new_input {
@@ -68,9 +71,9 @@ impl LoadedConversation {
         takes_snapshot: bool,
     ) -> Append {
         let wakeup = self.state.next_wakeup(&self.integration.policy);
-        // That Genesys has a receipt is the last that happens to a message: nothing follows from
-        // it.
-        let lazy = taken.is_empty()
+        // A final receipt is the last event of a message. Nothing follows from it, so its commit
+        // can wait.
+        let nothing_follows = taken.is_empty()
             && records
                 .iter()
                 .all(|record| matches!(record, Record::ReceiptDone { last: true, .. }));
@@ -81,15 +84,17 @@ impl LoadedConversation {
             at,
             records,
             taken,
-            // While a call is open, the next process must look at the conversation at once.
+            // While a call is open, the next process must load the conversation at once: the call
+            // was interrupted.
             due: if self.state.is_calling() { Some(at) } else { wakeup },
             watched: self.state.watched().map(Into::into),
+            standing: Some(self.state.standing()).filter(|now| Some(*now) != self.standing),
             snapshot: takes_snapshot.then(|| self.state.clone()),
-            lazy,
+            priority: if nothing_follows { AppendPriority::Low } else { AppendPriority::Normal },
         }
     }
 
-    /// Has the end of Genesys's conversation detected, once its id is known.
+    /// Starts the detection of the end of Genesys's conversation, once its id is known.
     fn watch_end(&mut self, driver: &Driver, watched: Option<Box<str>>) {
         if watched == self.watched {
             return;
@@ -104,20 +109,20 @@ impl LoadedConversation {
     }
 }
 
-/// Appends a step to the journal, however long the store is away. Returns whether the inbox got
-/// something by it.
+/// Appends a step to the journal, and retries for as long as the store is unavailable. Returns
+/// whether the append put something into the conversation's inbox.
 async fn append_step(
     Driver { engine, guard, .. }: &Driver,
     append: &Append,
 ) -> Result<bool, TurnError> {
     let appended = engine.retry_until_stopped("append to the journal", || async {
-        // The fence refuses what is based on old news; a node that has read the newest without a
-        // right to is refused here.
+        // The fence rejects an append that is based on an old record. It does not stop a node that
+        // has lost its lease and then loaded the newest record. These checks do.
         if guard.is_revoked() {
             return Ok(None);
         }
         if !guard.is_valid() {
-            return Err(StoreError::Unavailable("the lease has run out".to_owned()));
+            return Err(StoreError::Unavailable("the lease has run out".into()));
         }
         match engine.store.append(append.clone()).await {
             Ok(early) => Ok(Some(early)),

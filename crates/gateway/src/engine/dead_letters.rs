@@ -1,15 +1,15 @@
-//! Counts the dead letters in the store, for `/metrics`. The store is asked, so that the count
+//! Counts the dead letters in the store, for `/metrics`. The store counts them, so that the figure
 //! stays right after a restart, a prune, or a change by another node.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::Chain;
 use tokio::time::MissedTickBehavior;
 
 use super::Engine;
 
-/// How often they are counted if this node knows of no change, because another node may have made
-/// one.
+/// How often they are counted without a known change. Another node may have made one.
 const EVERY: Duration = Duration::from_mins(1);
 
 /// Keeps the gauge up to date until the gateway stops.
@@ -31,9 +31,8 @@ pub(super) async fn count(engine: Arc<Engine>) {
                 }
             }
             Err(error) => {
-                if let Some(more) =
-                    engine.failures.admit("", "count the dead letters", &error.to_string())
-                {
+                let error = Chain(&error).to_string();
+                if let Some(more) = engine.failures.admit("", "count the dead letters", &error) {
                     tracing::warn!(%error, more, "cannot count the dead letters; trying again in \
                         a minute");
                 }

@@ -1,17 +1,18 @@
-//! One conversation's task: take a turn, do what was decided, wait for what comes of it. Read
-//! [`Driver::run`] to see the way of a message.
+//! The task of one conversation: take a turn, start the effects that it decided on, wait for what
+//! comes next. Start with [`Driver::run`] to follow a message.
 
 use std::sync::Arc;
 
+use connector::Obstacle;
 use conversation::mutant::{self, Mutant};
 use conversation::{ConversationId, Input};
 use futures_util::StreamExt;
 use store::LeaseGuard;
 
-use super::Engine;
 use super::calls_in_progress::CallsInProgress;
 use super::loaded::{self, LoadedConversation, TurnError};
 use super::mailbox::Mailbox;
+use super::{Engine, terms};
 
 /// The task of one conversation, and what it works with.
 pub(super) struct Driver {
@@ -23,18 +24,18 @@ pub(super) struct Driver {
 
 /// What follows from a turn.
 enum Next {
-    /// It was taken. What it began may be under way.
+    /// The turn has ended. Calls that it started may be in progress.
     Wait,
-    /// The state in memory is not what the store has.
+    /// The state in memory differs from the store's.
     Reload,
-    /// What was decided is not durable, so it did not happen.
+    /// The decision did not become durable, so nothing of it may be carried out.
     GiveUp,
-    /// The conversation is another node's.
+    /// Another node owns the conversation.
     Leave,
 }
 
 impl Driver {
-    /// Drives the conversation until nothing is left to do now.
+    /// Drives the conversation until it has nothing to do for now.
     pub(super) async fn run(self, cached: Option<LoadedConversation>) {
         let _slot = ActiveSlot { engine: &self.engine, id: &self.id };
         let mut live = self.if_current(cached);
@@ -46,10 +47,10 @@ impl Driver {
             };
             let Some(mut current) = loaded else {
                 if self.nothing_to_do() {
-                    // Stopping, unreadable, or not there.
+                    // The gateway stops, or the conversation cannot be read or does not exist.
                     return under_way.leave_behind(&self.engine, &self.id);
                 }
-                // It has come into being while it was looked for.
+                // Its inbox got something while it was being loaded, so it may exist now.
                 continue;
             };
             match self.step(&mut current, &mut under_way).await {
@@ -80,6 +81,11 @@ impl Driver {
         self.engine.admits_new_work(&self.guard)
     }
 
+    /// Why no new work may start in the conversation, if that is so.
+    pub(super) fn no_new_work(&self) -> Option<Obstacle> {
+        terms::no_new_work(&self.engine.stop, &self.guard)
+    }
+
     /// A conversation from the cache, unless another node may have driven it since.
     fn if_current(&self, cached: Option<LoadedConversation>) -> Option<LoadedConversation> {
         let mut live = cached
@@ -94,13 +100,13 @@ impl Driver {
         if interrupted {
             under_way.answers.push(Input::Recovered);
         }
-        // The first turn must also read the inbox. A second turn for that would append nothing, so
-        // the conversation would be loaded again, without end.
+        // The first turn must read the inbox too. If a second turn read it and appended nothing, a
+        // shared store's conversation would be loaded again after that turn, and so on without end.
         self.mailbox.mail().inbox = true;
         Some(loaded)
     }
 
-    /// Takes a turn, and begins what it decided.
+    /// Takes a turn, and starts its effects.
     async fn step(
         &self,
         current: &mut LoadedConversation,
@@ -117,28 +123,28 @@ impl Driver {
                 for effect in effects {
                     current.execute(self, effect, &under_way.calls);
                 }
-                // A turn that appended nothing does not notice that the lease is lost. Its state
+                // A turn that appended nothing does not notice that the lease was lost. Its state
                 // may be old, and so may its wake-up.
                 if self.guard.is_revoked() { Next::Leave } else { Next::Wait }
             }
             // The next owner continues.
             Err(TurnError::Fenced) if !self.guard.is_valid() => Next::Leave,
-            // The answers to its calls are still waited for: the state that is read then decides
-            // what they mean.
+            // The task still waits for the answers to its calls. The state that it loads next
+            // decides what they mean.
             Err(TurnError::Fenced) => {
                 let id = &self.id;
-                tracing::warn!(conversation = %id, "somebody else drives the conversation; its \
-                    state is read again");
+                tracing::warn!(conversation = %id, "another writer appended to the journal; \
+                    the conversation is loaded again");
                 Next::Reload
             }
-            // Nothing was under way: it was the first turn.
+            // Only the first turn takes the fast path, so no call is in progress.
             Err(TurnError::FastPath) => Next::Reload,
             Err(TurnError::Store) => Next::GiveUp,
         }
     }
 
-    /// Waits for the end of a call, for news, or for a deadline. Returns false once the guard is
-    /// revoked: whatever is answered then is another's to decide.
+    /// Waits for the end of a call, for new input, for a deadline, or for the gateway to stop.
+    /// Returns false once the guard is revoked: the next owner then decides about every answer.
     async fn wait(&self, current: &LoadedConversation, under_way: &mut CallsInProgress) -> bool {
         let wait = current.wait(&self.engine);
         tokio::select! {
@@ -147,20 +153,21 @@ impl Driver {
             Some(answer) = under_way.calls.next() => under_way.answers.push(answer),
             () = self.mailbox.arrived.notified() => {}
             () = wait => {}
-            // A call that is cut off is unknown after the restart: the grace lets it end by itself.
+            // A call that is cut off has an unknown outcome after the restart. So calls may go on
+            // until the grace period is over.
             () = self.engine.stop.cancelled(), if !self.engine.stop.is_cancelled() => {}
         }
         true
     }
 
-    /// Ends the task. The conversation stays in the cache if its state is known to be current. If
-    /// something has arrived, the task goes on: it returns false, and what would have been cached
-    /// is in `live`.
+    /// Ends the task. The conversation stays in the cache if its state is known to be current.
+    /// Returns false if something has arrived, so that the task must continue. What would have been
+    /// cached is then in `live`.
     fn finish(&self, current: LoadedConversation, live: &mut Option<LoadedConversation>) -> bool {
         let wakeup = current.state.next_wakeup(&current.integration.policy);
         // The last append of a node that lost the conversation may have been committed after this
-        // node loaded it. Unless an append of this run has shown that this is not so, the
-        // conversation is loaded again the next time.
+        // node loaded it. Only an append of this task rules that out. Otherwise the conversation is
+        // not cached, and is loaded again the next time.
         let kept = current.fence_confirmed
             || !self.engine.store.is_clustered()
             || mutant::is(Mutant::StaleMemory);
@@ -168,8 +175,8 @@ impl Driver {
         self.engine.finish(&self.id, &self.guard, &self.mailbox, live, wakeup)
     }
 
-    /// Ends the task although there is work. Callers that wait get no answer; the store keeps what
-    /// it has.
+    /// Ends the task although there is work. Callers that wait get an error. The store keeps the
+    /// inbox.
     fn give_up(&self) {
         self.mailbox.mail().inbox = false;
         while !self.nothing_to_do() {
@@ -178,9 +185,11 @@ impl Driver {
     }
 
     /// Ends the task of a node that has lost the conversation. This node may own the conversation
-    /// again by now. The wake-up of the new lease then went to this task, so it is repeated.
+    /// again by now. The wake-up of the new lease then went to this task, so the conversation is
+    /// woken again.
     fn leave_to_owner(&self, current: LoadedConversation, under_way: CallsInProgress) {
-        // Another node may drive it as soon as this task ends: cancel the calls first.
+        // Cancels the calls first: another node may drive the conversation as soon as this task
+        // ends.
         drop(current);
         under_way.leave_behind(&self.engine, &self.id);
         self.give_up();
@@ -189,8 +198,8 @@ impl Driver {
         }
     }
 
-    /// Ends the task without the conversation, unless its inbox has got something; who waits for
-    /// something else hears nothing.
+    /// Ends the task of a conversation that is not loaded. Returns false if its inbox has got
+    /// something. Other inputs are dropped, and their callers get an error.
     fn nothing_to_do(&self) -> bool {
         {
             let mut mail = self.mailbox.mail();
@@ -201,9 +210,8 @@ impl Driver {
     }
 }
 
-/// The task's place among those that run. If the task panics, the place must become free, or the
-/// conversation would never run again. It is woken again; the store has everything that was
-/// decided.
+/// The task's place in the scheduler. If the task panics, this frees the place, or the conversation
+/// would never have a task again. The conversation is woken later, and continues from the store.
 struct ActiveSlot<'a> {
     engine: &'a Arc<Engine>,
     id: &'a ConversationId,
@@ -212,8 +220,8 @@ struct ActiveSlot<'a> {
 impl Drop for ActiveSlot<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(conversation = %self.id, "driving the conversation broke; it is tried \
-                again");
+            tracing::error!(conversation = %self.id, "the conversation's task panicked; it is \
+                restarted");
             self.engine.restart_after_panic(self.id);
         }
     }

@@ -29,7 +29,7 @@ impl LoadedConversation {
         };
         match effect {
             Effect::Open { attempt, tries } => {
-                // What was to close the last session must not close this one.
+                // The close of the last session must not close this one.
                 if let Some(closing) = self.closing.take() {
                     closing.cancel();
                 }

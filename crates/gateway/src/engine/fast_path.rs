@@ -1,10 +1,10 @@
-//! The fast path of an agent's message. If its conversation is cached and idle, the message and the
-//! decision about it become durable in one commit. It is then never in the inbox. All other
-//! messages go through the inbox.
+//! Fast path: accepts an agent's message and appends the decision about it in one commit. This
+//! requires that its conversation is cached and idle, and that the store supports it. The message
+//! is then never in the inbox. All other messages go through the inbox.
 //!
-//! The path ends in the same turn and the same append (`commit`), and is tried once. If the message
-//! does not become durable (the store is down, the gateway stops), the decided state is discarded.
-//! The caller then puts the message into the inbox.
+//! The fast path uses the same turn and the same append (`commit`), and is tried once. If the
+//! message does not become durable (the store is down, the gateway stops), the decided state is
+//! discarded. The caller then puts the message into the inbox.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use conversation::mutant::{self, Mutant};
 use conversation::{ConversationId, Input};
 use jiff::Timestamp;
 use store::{
-    Acceptance, Append, Arrival, AtomicOutcome, Direction, LeaseGuard, NewMessage, StoreError,
+    Acceptance, Append, Arrival, AtomicOutcome, Chain, Direction, LeaseGuard, NewMessage,
+    StoreError,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -29,9 +30,9 @@ pub(super) struct FastPath {
 }
 
 impl Engine {
-    /// Starts the conversation's task with an agent's message. This requires that the conversation
-    /// is cached and idle, and that no other message is on its way into its inbox. The receiver
-    /// gets no answer if the attempt ends before the store has answered.
+    /// Starts the conversation's task with an agent's message, if the message may take the fast
+    /// path. The receiver gets an error if the task ends or discards the message before the store
+    /// has answered.
     pub(super) fn try_fast_path(
         self: &Arc<Self>,
         arrival: &Arrival,
@@ -62,7 +63,7 @@ impl Engine {
             _room: room,
         };
         let spawn = scheduler.spawn(&message.conversation, |mail| {
-            // Messages left in the inbox go first.
+            // Messages that are in the inbox go first.
             mail.inbox = !mutant::is(Mutant::FastPathOvertakes);
             mail.fast_path = Some(fast_path);
         });
@@ -74,9 +75,10 @@ impl Engine {
 
 impl FastPath {
     /// Inserts the message behind what was in the inbox before it arrived. If the turn has much to
-    /// do, `inputs` also holds messages that arrived later, even in the same millisecond. Had one
-    /// of those arrived earlier, this message would not be on the fast path. Nodes that share a
-    /// store have different clocks, so there the message goes behind all of `inputs`.
+    /// do, `inputs` also has messages that arrived later, possibly in the same millisecond. An
+    /// equal time means later: had such a message arrived earlier, this one would not be on the
+    /// fast path. Nodes that share a store have different clocks, so there the message goes behind
+    /// all of `inputs`.
     pub(super) fn join(&self, inputs: &mut Vec<Input>, one_clock: bool) {
         let later = |input: &Input| matches!(input, Input::AgentMessage { received, .. } if *received >= self.received);
         let place =
@@ -85,8 +87,8 @@ impl FastPath {
     }
 
     /// Makes the message durable together with the decision about it, and reports to the caller,
-    /// who may have gone. It is tried once: the caller retries for as long as that makes sense.
-    /// Returns whether something entered the inbox meanwhile.
+    /// who may have left. It is tried once: the caller retries through the inbox. Returns whether
+    /// the append put something into the conversation's inbox.
     pub(super) async fn append(
         self,
         engine: &Engine,
@@ -112,7 +114,7 @@ impl FastPath {
             }
             Ok(AtomicOutcome::Fenced) => Err(TurnError::Fenced),
             Err(error) => {
-                tracing::warn!(%conversation, %error, "cannot accept a message");
+                tracing::warn!(%conversation, error = %Chain(&error), "cannot accept a message");
                 let _ = self.durable.send(Err(error));
                 Err(TurnError::FastPath)
             }
@@ -126,9 +128,9 @@ pub(super) struct PendingAccept<'a> {
     /// The conversation of the message. Until the result is known, no message of it takes the fast
     /// path, because it would overtake this one.
     conversation: Option<ConversationId>,
-    /// True until the caller has its answer. If the caller hangs up or times out while the commit
-    /// is in progress, a durable message may remain unreported. The inbox must then be scanned, and
-    /// until then no message takes the fast path.
+    /// True until the caller has its answer. If the caller leaves or times out while the commit is
+    /// in progress, the message may become durable, and no task knows of it. The inbox must then be
+    /// scanned, and until then no message takes the fast path.
     pub(super) is_unanswered: bool,
 }
 

@@ -1,10 +1,10 @@
-//! A conversation that is loaded: its state, and the calls that it has begun.
+//! A conversation in memory: its state, and the calls that it has started.
 
 use std::sync::Arc;
 
 use connector::Customer;
 use conversation::mutant::{self, Mutant};
-use conversation::{Conversation, ConversationId, Effect};
+use conversation::{Conversation, ConversationId, Effect, Standing};
 use jiff::Timestamp;
 use store::{LeaseGuard, Loaded};
 use tokio_util::sync::CancellationToken;
@@ -12,32 +12,34 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::settings::Integration;
 
-/// A conversation in memory. It is thrown away whenever the store may know better.
+/// A conversation in memory. It is discarded whenever the store may have a newer state.
 pub(super) struct LoadedConversation {
     pub(super) integration: Arc<Integration>,
     pub(super) customer: Customer,
     pub(super) state: Conversation,
-    /// The sequence number of the last record in it: the fence.
+    /// The sequence number of the last record in it. The fence checks it at each append.
     pub(super) seq: u64,
     pub(super) snapshot_seq: u64,
-    /// The lease's epoch in which it was loaded.
+    /// The epoch of the lease under which it was loaded.
     pub(super) epoch: u64,
-    /// An append of this run has shown that the state is current.
+    /// An append of the current task has shown that the state is current.
     pub(super) fence_confirmed: bool,
-    /// The inbox may hold customer's messages that were left there.
+    /// The inbox may have customers' messages that were left there because too many are in memory.
     pub(super) has_inbox_backlog: bool,
-    /// Genesys's conversation, while its end has to be learnt; as the store has it.
+    /// The id of Genesys's conversation, as the store has it, while its end must be detected.
     pub(super) watched: Option<Box<str>>,
-    /// The calls that were begun and are open in the state, and how they are called off.
+    /// How it stands, as the store has it; `None` until this process has written it.
+    pub(super) standing: Option<Standing>,
+    /// The calls that were started and are open in the state, with the tokens that cancel them.
     pub(super) begun: Vec<(Effect, CancellationToken)>,
-    /// The close that may be under way, and how it is called off.
+    /// The token that cancels the last close of a session, which may be in progress.
     pub(super) closing: Option<CancellationToken>,
     /// When the effects of the last turn were decided.
     pub(super) decided: Timestamp,
 }
 
-/// A task that loads the conversation again treats an open attempt as interrupted. The attempt must
-/// therefore not begin after that.
+/// Cancels the open calls. The task that loads the conversation next treats them as interrupted, so
+/// they must not leave after that.
 impl Drop for LoadedConversation {
     fn drop(&mut self) {
         for (_, call_off) in &self.begun {
@@ -46,19 +48,20 @@ impl Drop for LoadedConversation {
     }
 }
 
-/// Why a turn came to nothing.
+/// Why a turn did not become durable.
 pub(super) enum TurnError {
-    /// Somebody else has appended to the journal.
+    /// Another writer has appended to the journal, or the lease was lost.
     Fenced,
-    /// The gateway stops while the store is away, or what the store holds cannot be read.
+    /// The gateway stops while the store is unavailable, or the store's data is corrupt.
     Store,
-    /// The message of the fast path did not become durable with it. The caller of the fast path
-    /// gets the error.
+    /// The message on the fast path did not become durable. Its caller gets the error, and retries
+    /// through the inbox.
     FastPath,
 }
 
-/// Reads a conversation from the store, and says whether calls were interrupted by the last
-/// process's end.
+/// Loads a conversation, and says whether a call is open in its state. Such a call was interrupted:
+/// the task that started it has ended, or has discarded its state. Returns `None` if the gateway
+/// stops first, or if the conversation does not exist or cannot be read.
 pub(super) async fn load(
     engine: &Engine,
     id: &ConversationId,
@@ -71,8 +74,8 @@ pub(super) async fn load(
         return None;
     };
     let Some(integration) = engine.integration(&integration).cloned() else {
-        tracing::error!(conversation = %id, %integration, "the conversation's integration is not \
-            configured any more");
+        tracing::error!(conversation = %id, %integration, "the conversation's integration is no \
+            longer configured");
         return None;
     };
     let customer = match serde_json::from_str(&customer) {
@@ -96,6 +99,7 @@ pub(super) async fn load(
             fence_confirmed: false,
             has_inbox_backlog: false,
             watched,
+            standing: None,
             begun: Vec::new(),
             closing: None,
             decided: Timestamp::MIN,
@@ -105,7 +109,8 @@ pub(super) async fn load(
 }
 
 impl LoadedConversation {
-    /// Until when a call to the chat service may begin; none, if it is not open (any more).
+    /// The deadline for the first byte of a call to the chat service. `None` if the call is not, or
+    /// no longer, open in the state.
     pub(super) fn until(&self, effect: &Effect) -> Option<Timestamp> {
         match effect {
             Effect::Forward { message, attempt, .. } => self.state.attempt_until(message, *attempt),
@@ -124,7 +129,7 @@ impl LoadedConversation {
         self.until(effect).unwrap_or(Timestamp::MIN)
     }
 
-    /// Until the conversation wants to be woken.
+    /// Waits until the conversation must be woken; forever, if it needs no wake-up.
     pub(super) fn wait(&self, engine: &Engine) -> impl Future<Output = ()> + use<> {
         let now = engine.clock.now();
         let until = self
@@ -140,7 +145,7 @@ impl LoadedConversation {
     }
 }
 
-/// Whether it is a call to the chat service that the journal knows of.
+/// Whether the effect is a call to the chat service that has records in the journal.
 pub(super) fn is_call(effect: &Effect) -> bool {
     matches!(effect, Effect::Forward { .. } | Effect::Open { .. } | Effect::TellRefused { .. })
 }

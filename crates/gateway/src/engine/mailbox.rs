@@ -22,12 +22,12 @@ pub(super) struct Mail {
     /// The inbox in the store has something new.
     pub(super) inbox: bool,
     pub(super) deliveries: VecDeque<Delivery>,
-    /// What the task was started for, if that is not in the inbox.
+    /// The message on the fast path for which the task was started.
     pub(super) fast_path: Option<FastPath>,
 }
 
 impl Mailbox {
-    /// Has the inbox read.
+    /// Makes the task read the inbox.
     pub(super) fn wake(&self) {
         self.mail().inbox = true;
         self.arrived.notify_one();

@@ -15,6 +15,7 @@ mod loaded;
 mod mailbox;
 mod order;
 mod report;
+mod retry;
 mod scheduler;
 mod terms;
 mod timers;
@@ -41,6 +42,8 @@ use driver::Driver;
 use fast_path::PendingAccept;
 use loaded::LoadedConversation;
 use mailbox::{Delivery, Mailbox};
+use retry::BrokenReads;
+pub(crate) use retry::NoAnswer;
 use scheduler::{Scheduler, Spawn};
 
 /// How many conversations may have a task. Beyond this limit, messages wait in the inbox until
@@ -52,12 +55,13 @@ const MAX_CACHED: NonZeroUsize = NonZeroUsize::new(4_096).expect("not zero");
 const PAGE: usize = 500;
 /// Capacity for the bodies of messages on the fast path, in KiB.
 const FAST_PATH_BODIES: usize = 64 << 10;
-/// The pause before a write to the store is retried. It doubles up to a second.
+/// The first pause before an arrival that the store could not take is offered again. It doubles up
+/// to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause before a read that a conversation needs is retried. What is due once the store
-/// is back must be in time (I8).
+/// The longest pause before any other request to the store is retried. It is short because what is
+/// due when the store comes back must still be in time (I8).
 const LAST_PAUSE: Duration = Duration::from_millis(500);
-/// How often the inbox is scanned even if there was no hint that something waits there.
+/// How often the inbox is scanned if nothing asks for a scan.
 const SCAN_INTERVAL: Duration = Duration::from_secs(15);
 /// The same if other nodes write to the inbox, because their hints may be lost.
 const SCAN_INTERVAL_CLUSTERED: Duration = Duration::from_millis(500);
@@ -79,12 +83,13 @@ pub(crate) struct Engine {
     pub(crate) stop: CancellationToken,
     /// Cancelled when a task panicked without which the gateway cannot keep its guarantees.
     pub(crate) broken: CancellationToken,
+    broken_reads: BrokenReads,
     /// Everything that must end before the store is closed.
     pub(crate) tasks: TaskTracker,
     runtimes: BTreeMap<IntegrationName, IntegrationRuntime>,
     scheduler: Mutex<Scheduler<LoadedConversation>>,
-    /// Capacity for messages on the fast path. A caller may leave long before a slow store has its
-    /// message (I12).
+    /// Capacity for messages on the fast path, in KiB. A caller may leave long before a slow store
+    /// has its message (I12).
     fast_path_room: Arc<Semaphore>,
     /// Notified when the store must be scanned, or when there is room for conversations that were
     /// turned away.
@@ -94,8 +99,8 @@ pub(crate) struct Engine {
     freed: Notify,
     /// Notified when the store has another dead letter, or may have lost some.
     pub(crate) dead_letters: Notify,
-    /// Notifies the timers of wake-ups in the store that they have not heard of. Either this node
-    /// may now drive more conversations, or too many wake-ups came at once.
+    /// Notifies the timers that the store has wake-ups that they do not know. Either this node may
+    /// now drive more conversations, or too many wake-ups came at once.
     gained: Notify,
 }
 
@@ -131,6 +136,7 @@ impl Engine {
             limits,
             stop,
             broken: CancellationToken::new(),
+            broken_reads: BrokenReads::default(),
             tasks: TaskTracker::new(),
             runtimes,
             scheduler: Mutex::new(Scheduler::new(MAX_ACTIVE, MAX_CACHED)),
@@ -144,11 +150,11 @@ impl Engine {
         (engine, WakeUps(set))
     }
 
-    /// Starts driving, first of all what the last process left.
+    /// Starts to drive conversations. The first are those that the last process left with work.
     pub(crate) fn run(self: &Arc<Self>, WakeUps(set): WakeUps) {
         self.keep_up("keeping deadlines", timers::run(Arc::clone(self), set));
-        self.keep_up("looking through the inbox", Arc::clone(self).look_through_inbox());
-        self.keep_up("hearing of other nodes", Arc::clone(self).hear_events());
+        self.keep_up("scanning the inbox", Arc::clone(self).look_through_inbox());
+        self.keep_up("listening to other nodes", Arc::clone(self).hear_events());
         self.keep_up("pruning", Arc::clone(self).prune());
         self.keep_up("counting dead letters", dead_letters::count(Arc::clone(self)));
         self.room.notify_one();
@@ -175,8 +181,8 @@ impl Engine {
         self.runtimes.get(name).map(|runtime| &*runtime.signals)
     }
 
-    /// Makes an arrival durable, and ensures that it is processed. While the store cannot take it,
-    /// the write is retried for as long as [`Limits::store_patience`] says.
+    /// Makes an arrival durable, and ensures that it is processed. While the store is unavailable,
+    /// the write is retried, for at most [`Limits::store_patience`].
     pub(crate) async fn accept(
         self: &Arc<Self>,
         arrival: Arrival,
@@ -199,8 +205,9 @@ impl Engine {
             loop {
                 match self.store.accept(arrival.clone()).await {
                     Ok(stored) => {
-                        // After a retry, "repeated" may refer to our own first try, whose answer
-                        // was lost.
+                        // After a retry, "repeated" may refer to our own earlier try, whose answer
+                        // was lost. Nothing has woken the conversation then, so the inbox must be
+                        // scanned.
                         accepting.is_unanswered =
                             pause > FIRST_PAUSE && stored == Acceptance::Repeated;
                         if let Acceptance::New(conversation) = &stored {
@@ -230,8 +237,9 @@ impl Engine {
     }
 
     /// Hands an input to a conversation, whether it is active or not. The receiver resolves when
-    /// everything that follows from the input is durable. It never does if the gateway stops first,
-    /// or if another node drives the conversation.
+    /// everything that follows from the input is durable. It gets an error if that did not happen:
+    /// the gateway stops, the conversation cannot be read, its turn failed, or another node drives
+    /// it.
     pub(crate) fn deliver(
         self: &Arc<Self>,
         conversation: &ConversationId,
@@ -243,11 +251,10 @@ impl Engine {
         durable
     }
 
-    /// Hands over an input that may be lost: typing. It is dropped if too many wait.
+    /// Hands over an input that may be lost: typing. It is dropped if too many wait, if the
+    /// conversation has no task and there is no room for another, or if another node drives it.
     pub(crate) fn deliver_volatile(self: &Arc<Self>, conversation: &ConversationId, input: Input) {
-        let crowded = self.scheduler().delivered(conversation) >= MAX_VOLATILE;
-        if !crowded
-            && self.has_room()
+        if self.scheduler().admits_volatile(conversation, MAX_VOLATILE)
             && let Some(guard) = self.store.acquire(conversation)
         {
             self.enqueue(conversation, guard, (input, None));
@@ -276,7 +283,7 @@ impl Engine {
         self.tasks.spawn(driver.run(cached));
     }
 
-    /// Ends a task that has nothing left to do and wants to be woken at `wakeup`. Returns false if
+    /// Ends a task that has nothing left to do and must be woken at `wakeup`. Returns false if
     /// something has arrived meanwhile, so that the task must continue.
     fn finish(
         &self,
@@ -312,7 +319,7 @@ impl Engine {
         true
     }
 
-    /// Cleans up after a conversation's task that panicked.
+    /// Frees the place of a task that panicked, and wakes its conversation after a pause.
     fn restart_after_panic(self: &Arc<Self>, conversation: &ConversationId) {
         if let Some(made_room) = self.scheduler().remove(conversation, None) {
             if made_room {
@@ -335,7 +342,8 @@ impl Engine {
         !self.stop.is_cancelled() && guard.admits_new_work()
     }
 
-    /// Passes on hints from other nodes, and the effects of a new lease.
+    /// Wakes the conversations that other nodes give hints about, and starts the work of new
+    /// leases.
     async fn hear_events(self: Arc<Self>) {
         loop {
             let event = tokio::select! {
@@ -369,8 +377,9 @@ impl Engine {
         self.scheduler().has_room()
     }
 
-    /// Wakes every conversation that has something in its inbox. Runs at the start, after a
-    /// conversation was turned away, and after a caller did not wait for the store's answer.
+    /// Wakes every conversation that has something in its inbox. A scan runs at intervals, at the
+    /// start, and after each of these: a conversation found no room for a task, a caller did not
+    /// wait for the store's answer, this node gained shards.
     async fn look_through_inbox(self: Arc<Self>) {
         let mut look = tokio::time::interval(if self.store.is_clustered() {
             SCAN_INTERVAL_CLUSTERED
@@ -391,73 +400,46 @@ impl Engine {
             if asked && !rescan_needed {
                 continue;
             }
-            // Waits for all earlier requests to the store. After that, each of their messages is in
-            // the inbox, or never will be.
-            if rescan_needed
-                && self
-                    .retry_until_stopped("wait for the store", || self.store.ready())
-                    .await
-                    .is_none()
-            {
-                continue;
-            }
-            if rescan_needed {
-                self.scheduler().settle(abandoned);
-            }
-            let mut after = None;
-            while !self.stop.is_cancelled() {
-                let page = self
-                    .retry_until_stopped("look through the inbox", || {
-                        self.store.with_pending_input(after.as_ref(), PAGE)
-                    })
-                    .await;
-                let Some(page) = page else { return };
-                let Some(last) = page.last() else { break };
-                after = Some(last.clone());
-                for conversation in &page {
-                    self.wake(conversation);
-                }
-                // Conversations that found no room have set `rescan_needed` again. The next round
-                // handles the rest.
-                if self.scheduler().rescan_needed() {
-                    break;
-                }
+            if self.scan(rescan_needed, abandoned).await == Err(NoAnswer::Damaged) {
+                // Nothing is settled, so the next scan is needed too, and comes soon.
+                self.scheduler().request_rescan();
+                look.reset_after(LAST_PAUSE);
             }
         }
     }
 
-    /// Retries a request until the store answers. Returns `None` if the gateway is told to stop
-    /// first, or if the store's data is corrupt.
-    pub(crate) async fn retry_until_stopped<T, F: Future<Output = Result<T, StoreError>>>(
-        &self,
-        what: &'static str,
-        mut ask: impl FnMut() -> F,
-    ) -> Option<T> {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match ask().await {
-                Ok(answer) => return Some(answer),
-                Err(error @ StoreError::Corrupt(_)) => {
-                    tracing::error!(%error, "cannot {what}");
-                    return None;
-                }
-                Err(error @ StoreError::Unavailable(_)) => {
-                    if let Some(more) = self.failures.admit("", what, &error.to_string()) {
-                        tracing::warn!(%error, more, "cannot {what}; trying again");
-                    }
-                }
+    /// Scans the inbox once. If the scan is needed, it first waits for the store, and so settles
+    /// which messages of callers that have left are in the inbox.
+    async fn scan(self: &Arc<Self>, is_needed: bool, abandoned: u64) -> Result<(), NoAnswer> {
+        let mut settled = Ok(());
+        if is_needed {
+            // Waits until all earlier requests to the store have ended. After that, each of their
+            // messages is in the inbox, or never will be.
+            settled = self.read_for_all("wait for the store", "", || self.store.ready()).await;
+            if settled.is_ok() {
+                self.scheduler().settle(abandoned);
             }
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return None,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LAST_PAUSE);
         }
+        let mut after = None;
+        while !self.stop.is_cancelled() {
+            let ask = || self.store.with_pending_input(after.as_ref(), PAGE);
+            let page = self.read_for_all("scan the inbox", "", ask).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            for conversation in &page {
+                self.wake(conversation);
+            }
+            // Conversations that found no room have set `rescan_needed` again. The next round
+            // handles the rest.
+            if self.scheduler().rescan_needed() {
+                break;
+            }
+        }
+        settled
     }
 
     fn scheduler(&self) -> MutexGuard<'_, Scheduler<LoadedConversation>> {
-        // Nothing panics between the parts of a change.
+        // Nothing panics while the lock is held, so the data is consistent.
         self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,8 +7,8 @@ use conversation::Input;
 use jiff::Timestamp;
 
 /// Reorders agents' messages among themselves by the time at which Genesys wrote them. Everything
-/// else keeps its place. A message without a time sorts after all that came before it, and after
-/// those up to `last`. That is the latest time of a message that the conversation has accepted.
+/// else keeps its place. A message without a time sorts after all messages that came before it. It
+/// also sorts after `last`, the latest time of a message that the conversation has accepted.
 pub(super) fn by_time(inputs: &mut [Input], last: Timestamp) {
     let (mut places, mut messages, mut latest) = (Vec::new(), Vec::new(), last);
     for (place, input) in inputs.iter().enumerate() {
@@ -42,6 +42,7 @@ mod tests {
             received: Timestamp::UNIX_EPOCH,
             unsuited: None,
             genesys: None,
+            offer: None,
         }
     }
 

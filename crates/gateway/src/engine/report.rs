@@ -1,4 +1,4 @@
-//! Logs and counts a step of a conversation, once it is durable. Never logs a message's text.
+//! Logs and counts the records of a step, once they are durable. It must not log a message's text.
 
 use connector::CallKind;
 use conversation::{
@@ -75,15 +75,21 @@ pub(super) fn log_and_count(
                 engine.dead_letters.notify_one();
                 tracing::error!(
                     integration, conversation = %id, id = %message, why = &**why,
-                    "a customer's message is a dead letter: Genesys will never have it; the store \
-                     keeps it"
+                    "a customer's message is a dead letter: Genesys will never accept it; the \
+                     store keeps it"
                 );
+            }
+            Record::InboundRetried { message, by, .. } => {
+                teller.operator_acted(message, "retries", by);
+            }
+            Record::InboundDiscarded { message, by, .. } => {
+                teller.operator_acted(message, "discards", by);
             }
             Record::RefusalTold { message, outcome: TellOutcome::Failed { why }, retry_at } => {
                 teller.not_told(message, why, *retry_at);
             }
             Record::RefusalTold { message, outcome: TellOutcome::NotMade, retry_at: None } => {
-                teller.not_told(message, "a day is over", None);
+                teller.not_told(message, "it was not told within a day", None);
             }
             Record::RefusalTold { message, outcome: TellOutcome::GivenUp { why }, .. } => {
                 teller.not_told(message, why, None);
@@ -103,7 +109,7 @@ pub(super) fn best_effort_failed(
 ) {
     let teller = Teller { engine, of, id, at: Timestamp::MIN };
     teller.failed(call, "failed", &Reason::new(ReasonCode::ServerError, cause), || {
-        "it is not made again".to_owned()
+        "the call is not repeated".to_owned()
     });
 }
 
@@ -135,19 +141,27 @@ impl Teller<'_> {
         }
     }
 
-    /// Reports that the chat service was not told that Genesys will never have a customer's
+    fn operator_acted(&self, message: &MessageId, action: &str, by: &str) {
+        self.engine.dead_letters.notify_one();
+        tracing::info!(
+            integration = self.of.name.as_str(), conversation = %self.id, id = %message, by,
+            "an operator {action} a dead letter"
+        );
+    }
+
+    /// Reports that the chat service was not told that Genesys will never accept a customer's
     /// message.
     fn not_told(&self, message: &MessageId, why: &str, retry_at: Option<Timestamp>) {
         let reason = Reason::new(ReasonCode::ServerError, why);
         self.failed(CallKind::Events, "failed", &reason, || match retry_at {
             Some(retry_at) => self.again_in(retry_at),
-            None => "it is not told any more".to_owned(),
+            None => "the gateway no longer tries to tell it".to_owned(),
         });
         if retry_at.is_none() {
             tracing::error!(
                 integration = self.of.name.as_str(), conversation = %self.id, id = %message, why,
-                "the chat service was not told that Genesys will never have a customer's message; \
-                 the store keeps it"
+                "the chat service was not told that Genesys will never accept a customer's \
+                 message; the store keeps it"
             );
         }
     }
@@ -194,7 +208,7 @@ fn settled_as(rest: &[Record], of: &MessageId) -> String {
         Some(Fate::Failed { reason }) => {
             format!("the message has failed: {}", reason.code.as_str())
         }
-        Some(Fate::Delivered) => "the message was delivered nevertheless".to_owned(),
+        Some(Fate::Delivered) => "the message was delivered anyway".to_owned(),
         Some(Fate::Sent) | None => "tried again at once".to_owned(),
     }
 }

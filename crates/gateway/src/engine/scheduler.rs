@@ -1,5 +1,5 @@
-//! Which conversations have a task, and which are cached. It is plain data: it says that a task is
-//! wanted, and the engine spawns it. There is never more than one for a conversation.
+//! Knows which conversations have a task, and which are cached. It is plain data: it says when a
+//! task must be spawned, and the engine spawns it. A conversation never has more than one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +11,7 @@ use lru::LruCache;
 
 use super::mailbox::{Delivery, Mail, Mailbox};
 
-/// `C` is what is kept of a conversation without a task.
+/// `C` is what the cache keeps of a conversation without a task.
 pub(super) struct Scheduler<C> {
     max_active: usize,
     active: HashMap<ConversationId, Arc<Mailbox>>,
@@ -19,23 +19,24 @@ pub(super) struct Scheduler<C> {
     /// How many agents' messages are being stored, by conversation. No message on the fast path may
     /// overtake them.
     accepting: HashMap<ConversationId, usize>,
-    /// How many callers did not hear what became of their message.
+    /// How many callers left before they learned whether their message was stored.
     abandoned: u64,
-    /// How many of those the store has been waited for.
+    /// The value of `abandoned` up to which no message is in doubt any more. If the two are equal,
+    /// the fast path is open.
     settled_through: u64,
-    /// Something may wait in an inbox without a task that knows of it. The store must be scanned
-    /// when there is room.
+    /// Something may wait in an inbox, and no task knows of it. The store must be scanned when
+    /// there is room.
     rescan_needed: bool,
 }
 
-/// A task that has to be spawned. The scheduler counts it already.
+/// A task that must be spawned. The scheduler counts it already.
 pub(super) struct Spawn<C> {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) cached: Option<C>,
 }
 
 impl<C> Scheduler<C> {
-    /// A scheduler without tasks, which wants the store to be scanned.
+    /// Creates a scheduler without tasks, which asks for a scan of the store.
     pub(super) fn new(max_active: usize, max_cached: NonZeroUsize) -> Self {
         Self {
             max_active,
@@ -63,7 +64,8 @@ impl<C> Scheduler<C> {
         }
     }
 
-    /// A conversation gets an input, even if there is no room.
+    /// A conversation gets an input. It gets a task even if there is no room, because the input is
+    /// not in the store.
     #[must_use = "the task is counted already"]
     pub(super) fn deliver(&mut self, id: &ConversationId, delivery: Delivery) -> Option<Spawn<C>> {
         if let Some(mailbox) = self.active.get(id) {
@@ -73,7 +75,7 @@ impl<C> Scheduler<C> {
         Some(self.spawn(id, |mail| mail.deliveries.push_back(delivery)))
     }
 
-    /// A conversation gets a task, which begins with what `first` puts into its mailbox.
+    /// Creates the task of a conversation that has none. `first` fills its mailbox.
     #[must_use = "the task is counted already"]
     pub(super) fn spawn(&mut self, id: &ConversationId, first: impl FnOnce(&mut Mail)) -> Spawn<C> {
         debug_assert!(!self.active.contains_key(id), "{id} has a task");
@@ -84,9 +86,13 @@ impl<C> Scheduler<C> {
         Spawn { mailbox, cached: self.idle_cache.pop(id) }
     }
 
-    /// How many inputs wait for a conversation's task.
-    pub(super) fn delivered(&self, id: &ConversationId) -> usize {
-        self.active.get(id).map_or(0, |mailbox| mailbox.mail().deliveries.len())
+    /// Whether a conversation may get an input that may be lost: fewer than `most` inputs wait for
+    /// its task. If it has no task, there must be room for one.
+    pub(super) fn admits_volatile(&self, id: &ConversationId, most: usize) -> bool {
+        match self.active.get(id) {
+            Some(mailbox) => mailbox.mail().deliveries.len() < most,
+            None => self.has_room(),
+        }
     }
 
     /// Whether there is room for another task.
@@ -94,8 +100,8 @@ impl<C> Scheduler<C> {
         self.active.len() < self.max_active
     }
 
-    /// A task has ended. What is kept of its conversation goes into the cache. Returns whether this
-    /// made room, or `None` if there was no such task.
+    /// A task has ended. `kept` goes into the cache. Returns whether this made room for a task when
+    /// there was none, or `None` if there was no such task.
     pub(super) fn remove(&mut self, id: &ConversationId, kept: Option<C>) -> Option<bool> {
         self.active.remove(id)?;
         if let Some(kept) = kept {
@@ -105,7 +111,8 @@ impl<C> Scheduler<C> {
     }
 
     /// An agent's message is about to be stored. Returns whether it may take the fast path instead:
-    /// its conversation is cached and idle, and no message before it may be on its way.
+    /// its conversation is cached and idle, there is room for a task, and no earlier message can be
+    /// on its way.
     pub(super) fn begin_accept(&mut self, id: &ConversationId) -> bool {
         let idle = self.idle_cache.contains(id)
             && self.has_room()
@@ -115,7 +122,8 @@ impl<C> Scheduler<C> {
         idle
     }
 
-    /// Its caller has the answer, or has hung up. Then [`Self::abandon_accept`] comes first.
+    /// The caller has the answer, or has left. If it has left, [`Self::abandon_accept`] must be
+    /// called first.
     pub(super) fn end_accept(&mut self, id: ConversationId) {
         if let Entry::Occupied(mut entry) = self.accepting.entry(id) {
             *entry.get_mut() -= 1;
@@ -125,8 +133,8 @@ impl<C> Scheduler<C> {
         }
     }
 
-    /// A caller does not hear what became of its message: it may be stored at any time until the
-    /// store has been waited for.
+    /// A caller left before it learned whether its message was stored. The message may enter the
+    /// inbox at any time, until a scan has waited for the store ([`Self::settle`]).
     pub(super) fn abandon_accept(&mut self) {
         self.rescan_needed = true;
         self.abandoned += 1;
@@ -137,19 +145,19 @@ impl<C> Scheduler<C> {
         self.rescan_needed = true;
     }
 
-    /// Whether a scan of the store is wanted.
+    /// Whether a scan of the store is needed.
     pub(super) fn rescan_needed(&self) -> bool {
         self.rescan_needed
     }
 
-    /// Begins a scan. Returns whether it was wanted, and what to tell [`Self::settle`] once the
-    /// store has answered.
+    /// Begins a scan. Returns whether it was needed, and what to pass to [`Self::settle`] once the
+    /// store has answered all earlier requests.
     pub(super) fn begin_scan(&mut self) -> (bool, u64) {
         (std::mem::take(&mut self.rescan_needed), self.abandoned)
     }
 
-    /// The store has answered: what was abandoned before the scan began is in the inbox, or never
-    /// will be.
+    /// The store has answered all requests from before the scan. The messages whose callers had
+    /// left by then are in the inbox, or never will be.
     pub(super) fn settle(&mut self, through: u64) {
         self.settled_through = through;
     }
@@ -176,10 +184,10 @@ mod tests {
         /// The task ends, and leaves its conversation in the cache or not.
         End(u8, bool),
         Accept(u8),
-        /// The answer to the first message that is being stored comes, or its caller hangs up.
+        /// The answer to the first message that is being stored comes, or its caller leaves.
         Answer(u8, bool),
         BeginScan,
-        /// The store answers what the scan asked of it.
+        /// The store answers the scan's wait for earlier requests.
         Settle,
     }
 
@@ -206,9 +214,9 @@ mod tests {
         /// Conversations with something in their inbox that no task has read.
         unread: BTreeSet<u8>,
         accepting: BTreeMap<u8, usize>,
-        /// A caller has hung up, and no scan that began later has had the store's answer.
+        /// A caller has left, and no scan that began later has had the store's answer.
         doubt: bool,
-        /// The scan that waits for the store's answer, and whether a caller has hung up since.
+        /// The scan that waits for the store's answer, and whether a caller has left since.
         scan: Option<(u64, bool)>,
         /// What was put into the cache last, by conversation.
         cached: BTreeMap<u8, usize>,
@@ -247,11 +255,15 @@ mod tests {
                     }
                 }
                 Step::Deliver(id) => {
-                    let before = scheduler.delivered(&name(id));
+                    let delivered = |scheduler: &Scheduler<_>| {
+                        let task = scheduler.active.get(&name(id));
+                        task.map_or(0, |mailbox| mailbox.mail().deliveries.len())
+                    };
+                    let before = delivered(&scheduler);
                     if let Some(spawn) = scheduler.deliver(&name(id), (Input::Tick, None)) {
                         model.spawned(id, spawn);
                     }
-                    assert_eq!(scheduler.delivered(&name(id)), before + 1, "an input is lost");
+                    assert_eq!(delivered(&scheduler), before + 1, "an input is lost");
                 }
                 Step::Read(id) => {
                     if let Some(mailbox) = model.tasks.get(&id)
@@ -329,7 +341,7 @@ mod tests {
         }
     }
 
-    /// The rule that the property is about does happen: a message takes the fast path.
+    /// The property above is not vacuous: a message does take the fast path.
     #[test]
     fn a_message_takes_the_fast_path_where_its_conversation_is_cached_and_idle() {
         let mut scheduler = Scheduler::new(MAX_ACTIVE, MAX_CACHED);

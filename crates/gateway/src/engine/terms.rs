@@ -13,19 +13,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, timers};
 
-/// How old a decision may be when it is carried out. Past this it has to be looked at again, and a
-/// node that is about to hand over or to stop leaves it to the next one.
+/// A decision older than this is late. It is decided again if its deadline has passed. A node that
+/// is about to stop or hand over leaves a late decision to the next one.
 const LATE: SignedDuration = SignedDuration::from_secs(1);
-/// How much longer than its time to wait for a call that has sent nothing. The connector's own
-/// timeout ends at that time, and it knows what delayed the call.
+/// How long after its deadline a call that has sent nothing is dropped. The connector's own timeout
+/// ends at the deadline, and its error says what delayed the call.
 const CAUSE_GRACE: Duration = Duration::from_millis(100);
 
 const CALLED_OFF: Obstacle = Obstacle("its fate was decided before it could be sent");
 const TAKEN_OVER: Obstacle = Obstacle("another node may have taken over");
 const TIME_UP: Obstacle = Obstacle("its time was up before it could be sent");
 const STOPPING: Obstacle = Obstacle("the gateway was stopping");
+const HANDING_OVER: Obstacle = Obstacle("the conversation was being handed over to another node");
 
-/// Whether a decision of that time is [`LATE`] by now.
+/// Why no new work may start in a conversation, if that is so.
+pub(super) fn no_new_work(stop: &CancellationToken, guard: &LeaseGuard) -> Option<Obstacle> {
+    if stop.is_cancelled() {
+        Some(STOPPING)
+    } else if guard.admits_new_work() {
+        None
+    } else if guard.is_valid() {
+        Some(HANDING_OVER)
+    } else {
+        Some(TAKEN_OVER)
+    }
+}
+
+/// Whether a decision is late: see [`LATE`].
 pub(super) fn is_late(decided: Timestamp, now: Timestamp) -> bool {
     now.duration_since(decided) > LATE
 }
@@ -42,7 +56,7 @@ pub(super) struct CallTerms {
     called_off: CancellationToken,
 }
 
-/// A call whose conditions ended before it was answered.
+/// Why a call has no answer: a condition no longer held.
 pub(super) enum CallEnd {
     /// Nothing has left, and nothing will.
     NothingLeft(Obstacle),
@@ -83,8 +97,8 @@ impl CallTerms {
             .min(most)
     }
 
-    /// Makes the call while its conditions hold. The call is dropped if they end before its first
-    /// byte has left. After that, its answer is awaited for as long as `wanted` says.
+    /// Makes the call while its conditions hold. The call is dropped if one of them ends before its
+    /// first byte has left. After that, `wanted` says for how long its answer is awaited.
     pub(super) async fn make<T, F: Future<Output = T>>(
         self,
         wanted: AnswerUse,
@@ -101,8 +115,8 @@ impl CallTerms {
         let mut call = pin!(call(departure.clone(), Arc::clone(&terms)));
         let obstacle = tokio::select! {
             biased;
-            // Nothing left because of what the last check found, whatever result the connector
-            // reports.
+            // If the last check refused the departure, nothing has left, whatever result the
+            // connector reports.
             answer = &mut call => {
                 let found = departure.refused().map(CallEnd::NothingLeft);
                 return found.map_or(Ok(answer), Err);
@@ -119,7 +133,24 @@ impl CallTerms {
         }
     }
 
-    /// The last check.
+    /// Waits for something that the call needs before its first byte, unless no new work may begin.
+    /// Nothing has left then, so the next process or node makes the call, and its outcome need not
+    /// be unknown.
+    pub(super) async fn before_departure<T>(
+        &self,
+        needed: impl Future<Output = T>,
+    ) -> Result<T, Obstacle> {
+        tokio::select! {
+            biased;
+            needed = needed => Ok(needed),
+            () = self.stop.cancelled() => Err(STOPPING),
+            () = self.guard.until_leaving() => {
+                Err(no_new_work(&self.stop, &self.guard).unwrap_or(HANDING_OVER))
+            }
+        }
+    }
+
+    /// The last check before the first byte. Returns the first condition that does not hold.
     fn hold(&self) -> Result<(), Obstacle> {
         let now = self.clock.now();
         if self.called_off.is_cancelled() {
@@ -133,15 +164,13 @@ impl CallTerms {
         if mutant::is(Mutant::LateCallsMade) {
             return Ok(());
         }
-        let stopping = self.stop.is_cancelled() || !self.guard.admits_new_work();
         // At the deadline, no time is left for a connection.
         if now >= self.until {
-            Err(TIME_UP)
-        } else if stopping && is_late(self.decided, now) {
-            Err(STOPPING)
-        } else {
-            Ok(())
+            return Err(TIME_UP);
         }
+        let no_new_work =
+            no_new_work(&self.stop, &self.guard).filter(|_| is_late(self.decided, now));
+        no_new_work.map_or(Ok(()), Err)
     }
 
     /// Returns when a condition no longer holds.
@@ -174,20 +203,21 @@ impl CallTerms {
             AnswerUse::WhileOpen => tokio::select! {
                 biased;
                 () = self.called_off.cancelled() => CALLED_OFF,
-                // Another node makes calls once this node's lease is over. It cannot know what this
-                // one still waits for.
+                // Once this node's lease is over, another node makes calls. It cannot know what
+                // this node still waits for.
                 () = self.guard.until_invalid() => TAKEN_OVER,
             },
         }
     }
 }
 
-/// How long the answer to a call that has left is wanted.
+/// For how long the answer to a call that has left is awaited.
 #[derive(Clone, Copy)]
 pub(super) enum AnswerUse {
-    /// A session that was opened must be recorded.
+    /// Until it comes: a session that was opened must be recorded.
     Always,
-    /// The result of an attempt that was ended without its answer changes nothing.
+    /// Until the call is no longer open in the state, or the lease is over. Its result changes
+    /// nothing after that.
     WhileOpen,
 }
 

@@ -10,25 +10,26 @@ use jiff::Timestamp;
 use store::Due;
 use tokio::sync::mpsc;
 
-use super::{Engine, PAGE};
+use super::{Engine, LAST_PAUSE, NoAnswer, PAGE};
 
-/// How far ahead wake-ups are in memory.
+/// How far ahead wake-ups are held in memory.
 const HORIZON: Duration = Duration::from_secs(30);
 
-/// How many wake-ups are in memory: the earliest ones. The rest stays in the store, even if it is
-/// near (I12).
+/// How many wake-ups are held in memory: the earliest ones. The rest stays in the store, even if it
+/// is near (I12).
 const MOST: usize = 100_000;
 
-/// Runs until the gateway stops.
+/// Wakes conversations until the gateway stops. `set` receives wake-ups that are in the store too.
 pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::Receiver<Due>) {
     let mut near = NearWakeUps::new(MOST);
     // Deadlines that passed while no process ran come first.
     let mut look = Box::pin(tokio::time::sleep(Duration::ZERO));
     loop {
-        if near.wants_more() && read(&engine, &mut near).await.is_none() {
-            return;
+        if near.wants_more() {
+            look = Box::pin(tokio::time::sleep(Duration::ZERO));
         }
-        // The earliest gets the first free place. Wake-ups that find no place stay where they are.
+        // Without room for a task, wake-ups stay where they are. The earliest gets the first free
+        // place.
         let room = engine.has_room();
         let first = near.first().map(|first| until(engine.clock.now(), first));
         tokio::select! {
@@ -39,10 +40,12 @@ pub(super) async fn run(engine: Arc<Engine>, mut set: mpsc::Receiver<Due>) {
                 look = Box::pin(tokio::time::sleep(Duration::ZERO));
             }
             () = &mut look => {
-                if read(&engine, &mut near).await.is_none() {
-                    return;
-                }
-                look = Box::pin(tokio::time::sleep(HORIZON / 2));
+                let pause = match read(&engine, &mut near).await {
+                    Ok(()) => HORIZON / 2,
+                    Err(NoAnswer::Damaged) => LAST_PAUSE,
+                    Err(NoAnswer::Stopped) => return,
+                };
+                look = Box::pin(tokio::time::sleep(pause));
             }
             () = tokio::time::sleep(first.unwrap_or_default()), if room && first.is_some() => {
                 wake(&engine, &mut near);
@@ -62,28 +65,34 @@ fn wake(engine: &Arc<Engine>, near: &mut NearWakeUps) {
         }
         let Some(conversation) = near.pop(engine.clock.now()) else { return };
         // The result is not awaited: the next wake-up follows from the state. If this node holds no
-        // lease on the conversation, the node that gets it looks for what is due.
+        // lease on the conversation, the next owner reads the due wake-ups from the store.
         if let Some(guard) = engine.store.acquire_to_finish(&conversation) {
             drop(engine.deliver(&conversation, guard, Input::Tick));
         }
     }
 }
 
-/// Reads the wake-ups that have come near from the store.
-async fn read(engine: &Engine, near: &mut NearWakeUps) -> Option<()> {
+/// Reads wake-ups up to [`HORIZON`] from the store.
+async fn read(engine: &Engine, near: &mut NearWakeUps) -> Result<(), NoAnswer> {
     // If other nodes use the store too, wake-ups that they left may be due already.
-    if engine.store.is_clustered() {
+    if engine.store.is_clustered() || near.has_gap {
         near.start_over();
     }
     let end = engine.clock.now().checked_add(HORIZON).unwrap_or(Timestamp::MAX);
     loop {
         let after = near.horizon.clone();
         let ask = || engine.store.due(after.as_ref(), end, PAGE);
-        let page = engine.retry_until_stopped("look for deadlines", ask).await?;
+        let page = match engine.read_for_all("read the deadlines", "", ask).await {
+            Ok(page) => page,
+            Err(why) => {
+                near.go_on_with_gap(Due::before(end));
+                return Err(why);
+            }
+        };
         let whole = page.len() < PAGE;
         near.read(page, whole.then(|| Due::before(end)));
         if whole || near.is_full() {
-            return Some(());
+            return Ok(());
         }
     }
 }
@@ -97,16 +106,28 @@ struct NearWakeUps {
     horizon: Option<Due>,
     /// The store has more near wake-ups, for which there was no room.
     cut: bool,
+    /// The store could not be read. It may have wake-ups before the horizon that are not in memory.
+    has_gap: bool,
 }
 
 impl NearWakeUps {
     fn new(most: usize) -> Self {
-        Self { most, order: BTreeSet::new(), at: HashMap::new(), horizon: None, cut: false }
+        let (order, at) = (BTreeSet::new(), HashMap::new());
+        Self { most, order, at, horizon: None, cut: false, has_gap: false }
     }
 
     /// Reads the store from the beginning, because conversations may have changed hands.
     fn start_over(&mut self) {
         self.horizon = None;
+        self.has_gap = false;
+    }
+
+    /// The store cannot be read now. Wake-ups before `end` that are set from now on are still held in
+    /// memory. The next read starts over.
+    fn go_on_with_gap(&mut self, end: Due) {
+        self.horizon = Some(end);
+        self.cut = false;
+        self.has_gap = true;
     }
 
     /// Records a wake-up that is in the store. One after the horizon is read from there in time.

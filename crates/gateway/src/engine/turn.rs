@@ -1,11 +1,14 @@
-//! One turn of a conversation: collect what has come, decide, commit, check again whether what was
-//! decided may still be done, acknowledge. [`super::driver`] calls it, and does what it returns.
+//! One turn of a conversation: collect the inputs, decide, commit, check again whether the decision
+//! may still be carried out, acknowledge. [`super::driver`] calls it, and starts the effects that
+//! it returns.
 
+use connector::Obstacle;
 use conversation::mutant::{self, Mutant};
 use conversation::{
     AttemptOutcome, Effect, Input, OpenOutcome, Reason, ReasonCode, Record, TellOutcome,
 };
 use jiff::Timestamp;
+use store::InboxItem;
 use tokio::sync::oneshot;
 
 use super::commit::Decision;
@@ -15,9 +18,12 @@ use super::loaded::{LoadedConversation, TurnError, is_call};
 use super::mailbox::Delivery;
 use super::terms::is_late;
 
-/// How many inputs one commit handles at most.
+/// How many rows of the inbox, and how many inputs from the mailbox, one commit handles at most.
 const BATCH: usize = 64;
-/// How many customer's messages a conversation holds in memory.
+/// How many rows of the inbox one commit handles if agents' messages wait among them. It is more
+/// than the number of agents' messages that may wait in a conversation.
+const MAX_BACKLOG: usize = 1_280;
+/// With this many customers' messages in memory, a conversation reads no more from its inbox.
 const MOST_INBOUND: usize = 100;
 
 /// What one turn handles.
@@ -28,7 +34,7 @@ struct Collected {
     taken: Vec<u64>,
     /// A message among them that is not in the inbox.
     fast_path: Option<FastPath>,
-    /// Who waits until all of it is durable.
+    /// The callers that wait until all of it is durable.
     callers: Vec<oneshot::Sender<()>>,
 }
 
@@ -48,14 +54,16 @@ impl LoadedConversation {
         }
         let effects = self.recheck(driver, at, effects).await?;
         self.resume_inbox(driver);
-        // If nothing was appended, no fence has shown that the state is current.
+        // If nothing was appended, the fence has not shown that the state is current. Only a valid
+        // lease does.
         if has_news || driver.guard.is_valid() {
             acknowledge(callers);
         }
         Ok(effects)
     }
 
-    /// Takes what waits in the mailbox and in the inbox, in the order in which it is decided on.
+    /// Takes what waits in the mailbox and in the inbox, in the order in which the state machine
+    /// gets it.
     async fn collect(
         &mut self,
         driver: &Driver,
@@ -79,15 +87,21 @@ impl LoadedConversation {
     }
 
     async fn read_inbox(&mut self, driver: &Driver, all: &mut Collected) -> Result<(), TurnError> {
-        // A flood of customer's messages stays in the store: they leave one at a time (I12).
+        // A flood of customers' messages stays in the store, because Genesys gets them one at a
+        // time (I12).
         let customers = self.state.inbound_waiting() < MOST_INBOUND;
         self.has_inbox_backlog |= !customers;
-        let ask = || driver.engine.store.inbox(&driver.id, customers, BATCH);
-        let items = driver.engine.retry_until_stopped("read an inbox", ask).await;
-        let items = items.ok_or(TurnError::Store)?;
-        if items.len() == BATCH {
+        let mut items = inbox(driver, customers, BATCH).await?;
+        if items.len() == BATCH && items.iter().any(is_agents_message) {
+            // A message that was written earlier may be behind them, and must be forwarded before
+            // them (I3).
+            items = inbox(driver, customers, MAX_BACKLOG).await?;
+            items.truncate(through_last_agents_message(&items));
+        }
+        if items.len() >= BATCH {
             driver.mailbox.wake();
-            // There may be more, and what came later has to wait for its turn there.
+            // The inbox may have more, and the message on the fast path comes after all of it. Its
+            // caller now puts it into the inbox.
             all.fast_path = None;
         }
         for item in items {
@@ -114,18 +128,18 @@ impl LoadedConversation {
             effects.extend(step.effects);
         }
         self.cancel_closed_calls(&mut effects);
-        if !driver.admits_new_work() {
-            // Journaled as not made, so that the next one makes them without asking itself whether
-            // they were.
-            let why = "the gateway was stopping";
+        if let Some(why) = driver.no_new_work() {
+            // The journal then says that the calls were not made. So the next process or node makes
+            // them, and does not treat their outcome as unknown.
             self.withdraw_calls(driver, why, at, &mut records, &mut effects);
         }
         (records, effects)
     }
 
-    /// The store may have been away for long. A decision may then be too late to act on (I8), or
-    /// another node's to act on (I9). A decision that is late but not too late still stands:
-    /// deciding again would make a slow store slower.
+    /// Withdraws calls that may no longer be made, and decides again. The commit may have taken
+    /// long. The deadline may have passed meanwhile (I8), or another node may own the conversation
+    /// (I9). A late decision whose deadline has not passed stays valid: to decide again would make
+    /// a slow store slower.
     async fn recheck(
         &mut self,
         driver: &Driver,
@@ -136,11 +150,7 @@ impl LoadedConversation {
             && effects.iter().any(|effect| self.must_not_run(driver, effect, decided))
         {
             decided = driver.engine.clock.now();
-            let why = if driver.guard.is_valid() {
-                "the store was away"
-            } else {
-                "another node may have taken over"
-            };
+            let why = driver.no_new_work().unwrap_or(Obstacle("the store was away"));
             let mut records = Vec::new();
             self.withdraw_calls(driver, why, decided, &mut records, &mut effects);
             let revised = Decision { at: decided, records, taken: Vec::new(), fast_path: None };
@@ -155,7 +165,8 @@ impl LoadedConversation {
             && (!driver.guard.is_valid() || is_stale(driver, decided, self.latest(effect)))
     }
 
-    /// Reads customers' messages again that were left in the inbox, once there is room for them.
+    /// Has the inbox read again once there is room for the customers' messages that were left
+    /// there.
     fn resume_inbox(&mut self, driver: &Driver) {
         if self.has_inbox_backlog && self.state.inbound_waiting() < MOST_INBOUND / 2 {
             self.has_inbox_backlog = false;
@@ -163,8 +174,9 @@ impl LoadedConversation {
         }
     }
 
-    /// A call that is not open any more must not be made any more (I4), whether its first byte has
-    /// not left yet or the very step that started it ended it too, since a report had overtaken it.
+    /// Cancels calls that are no longer open in the state: they must not leave (I4). The call of an
+    /// earlier turn may not have sent its first byte yet. A call of this turn may have ended in
+    /// this turn too, because a report had overtaken it.
     fn cancel_closed_calls(&mut self, effects: &mut Vec<Effect>) {
         if mutant::is(Mutant::NotCalledOff) {
             return;
@@ -179,21 +191,22 @@ impl LoadedConversation {
         }
     }
 
-    /// Takes back calls that were not made, and decides again. That may lead to another call, for
-    /// the next message or refusal. If nothing may begin, that call is taken back as well. The loop
-    /// ends: each thing that was taken back has failed for good, or waits for a later time.
+    /// Withdraws calls that were not made, and decides again. That may lead to another call, for
+    /// the next message or refusal. If no new work may start, that call is withdrawn as well. The
+    /// loop ends, because what was withdrawn has failed for good, or waits for a later time.
     fn withdraw_calls(
         &mut self,
         driver: &Driver,
-        why: &str,
+        mut why: Obstacle,
         now: Timestamp,
         records: &mut Vec<Record>,
         effects: &mut Vec<Effect>,
     ) {
         loop {
-            self.withdraw_calls_once(why, now, records, effects);
-            if driver.admits_new_work() || !effects.iter().any(is_call) {
-                return;
+            self.withdraw_calls_once(why.0, now, records, effects);
+            match driver.no_new_work() {
+                Some(obstacle) if effects.iter().any(is_call) => why = obstacle,
+                _ => return,
             }
         }
     }
@@ -238,15 +251,15 @@ impl LoadedConversation {
     }
 }
 
-/// Takes from the mailbox: the message of the fast path, whether the inbox is to be read, and what
-/// was handed over.
+/// Takes from the mailbox: the message on the fast path, whether to read the inbox, and the inputs
+/// that were handed over.
 fn take_mail(driver: &Driver) -> (Option<FastPath>, bool, Vec<Delivery>) {
     let mut mail = driver.mailbox.mail();
-    // Who stops or hands over takes nothing new: it goes into the inbox, and the next one finds it
-    // there.
+    // A node that stops or hands over takes no new messages. The caller puts the one on the fast
+    // path into the inbox, where the next process or node finds it.
     let admits = driver.admits_new_work();
     let fast_path = mail.fast_path.take().filter(|_| admits);
-    // What else was handed over is not tied to it: it may come to nothing.
+    // Other inputs must not share its commit, which may fail.
     let most = if fast_path.is_some() { 0 } else { mail.deliveries.len().min(BATCH) };
     if mail.deliveries.len() > most {
         driver.mailbox.arrived.notify_one();
@@ -255,7 +268,37 @@ fn take_mail(driver: &Driver) -> (Option<FastPath>, bool, Vec<Delivery>) {
     (fast_path, reads_inbox, mail.deliveries.drain(..most).collect())
 }
 
-/// Tells those who wait that what they handed over is durable.
+/// Reads the first rows of the conversation's inbox.
+async fn inbox(
+    driver: &Driver,
+    customers: bool,
+    limit: usize,
+) -> Result<Vec<InboxItem>, TurnError> {
+    let ask = || driver.engine.store.inbox(&driver.id, customers, limit);
+    let items = driver.engine.retry_until_stopped("read an inbox", ask).await;
+    items.ok_or(TurnError::Store)
+}
+
+fn is_agents_message(item: &InboxItem) -> bool {
+    matches!(item.input, Input::AgentMessage { .. })
+}
+
+/// How many rows a turn takes: those up to the last agent's message, and at least [`BATCH`]. It
+/// takes at most [`BATCH`] customers' messages beyond those, because they go one at a time (I12).
+fn through_last_agents_message(items: &[InboxItem]) -> usize {
+    let mut customers = 0;
+    let mut last = BATCH;
+    for (place, item) in items.iter().enumerate().skip(BATCH) {
+        match item.input {
+            Input::AgentMessage { .. } => last = place + 1,
+            ref input if input.is_customers() && customers == BATCH => break,
+            ref input => customers += usize::from(input.is_customers()),
+        }
+    }
+    last
+}
+
+/// Tells the callers that their inputs are durable.
 fn acknowledge(callers: Vec<oneshot::Sender<()>>) {
     for caller in callers {
         // The caller may be gone.
@@ -263,8 +306,8 @@ fn acknowledge(callers: Vec<oneshot::Sender<()>>) {
     }
 }
 
-/// Whether a call that was decided then, and may begin until `until`, must be decided again. A
-/// gateway that stops begins no call that late.
+/// Whether a call that may begin until `until` must be decided again: its decision is late, and its
+/// deadline has passed or no new work may start.
 fn is_stale(driver: &Driver, decided: Timestamp, until: Timestamp) -> bool {
     let now = driver.engine.clock.now();
     is_late(decided, now) && (now > until || !driver.admits_new_work())

@@ -1,4 +1,4 @@
-//! What several endpoints answer.
+//! Answers that several endpoints share.
 
 use axum::http::{HeaderName, header};
 
@@ -24,15 +24,15 @@ pub(crate) fn unknown_integration(engine: &Engine, door: &str, name: &str) -> St
         );
     }
     format!(
-        "there is no integration {named:?}; the name of an [[integration]] stands in the path, \
-         and there are: {there}"
+        "there is no integration {named:?}; the path must contain the name of an \
+         [[integration]]: {there}"
     )
 }
 
 /// How many integrations an answer lists.
 const MAX_NAMES: usize = 20;
 
-/// How much of a caller's path or name is repeated, in characters.
+/// How much of a caller's path or name is quoted, in characters.
 const LONGEST_SHOWN: usize = 100;
 
 /// A caller's text for answers and log lines: cut, and without control characters.

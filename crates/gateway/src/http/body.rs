@@ -11,13 +11,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Genesys waits 10 s for the whole call, so a slower caller has already given up.
 const SLOWEST: Duration = Duration::from_secs(10);
 
-/// How long a body waits for room.
+/// How long a body waits for room. Also how long the rest of a body that is too large is read.
 const CROWDED: Duration = Duration::from_secs(1);
 
 /// If a body is too large, the gateway still reads up to this many times the limit. Most callers
 /// look for an answer only after they have sent everything. If the connection closes before that,
 /// they take it for a network failure.
-const SPARE: usize = 4;
+pub(crate) const SPARE: usize = 4;
 
 /// Why a body was not read.
 #[derive(Clone, Copy)]
@@ -57,9 +57,9 @@ impl Refusal {
     }
 }
 
-/// How many requests of one endpoint may wait for their answers. A request beyond this limit would
-/// be answered too late, and would delay all others. It is refused at once, so that the caller
-/// sends it again.
+/// How many requests of one kind may wait for their answers. A request beyond this limit would be
+/// answered too late, and would delay all others. It is refused at once, so that the caller sends
+/// it again.
 const WAITING: usize = 1_024;
 
 /// Capacity for what callers send before the gateway knows whether they are authorized.
@@ -94,13 +94,27 @@ impl BodyAdmission {
     }
 }
 
+/// Takes capacity for `bytes` that have arrived by another way than a request's body. The permit
+/// holds it until it is dropped.
+pub(crate) async fn admit(
+    bytes: usize,
+    room: &BodyAdmission,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+    let granted = Arc::clone(&room.kib).acquire_many_owned(kib);
+    match tokio::time::timeout(CROWDED, granted).await {
+        Ok(Ok(granted)) => Ok(granted),
+        _ => Err(Refusal::Overloaded),
+    }
+}
+
 /// A body, with the capacity that it and its request hold until it is dropped.
 pub(crate) struct AdmittedBody {
     pub(crate) bytes: Bytes,
     _room: (Option<OwnedSemaphorePermit>, OwnedSemaphorePermit),
 }
 
-/// Reads at most `limit` bytes, in time, if there is `room` for them.
+/// Reads a body of at most `limit` bytes, within 10 s, if there is `room` for it.
 pub(crate) async fn read(
     mut body: Body,
     limit: usize,
@@ -117,7 +131,7 @@ pub(crate) async fn read(
         let _ = tokio::time::timeout(CROWDED, pass_over(body, limit.saturating_mul(SPARE))).await;
     }
     let (bytes, taken) = collected?;
-    // Taken only now, so that a caller who sends drop by drop holds no place meanwhile.
+    // Taken only now, so that a slow caller holds no place while it sends.
     let waiting =
         Arc::clone(room.waiting(door)).try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
     Ok(AdmittedBody { bytes, _room: (taken, waiting) })
@@ -133,8 +147,8 @@ async fn pass_over(mut body: Body, mut most: usize) {
     }
 }
 
-/// Capacity is taken only for bytes that have arrived. A caller who announces a large body, or
-/// sends it drop by drop, takes none from others.
+/// Reads a body. Capacity is taken only for bytes that have arrived: a caller that announces a
+/// large body, or sends it slowly, takes none from others.
 async fn collect(
     body: &mut Body,
     limit: usize,

@@ -3,15 +3,17 @@
 mod idle;
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use idle::{IdleTracker, TrackedService};
 
@@ -19,7 +21,7 @@ use idle::{IdleTracker, TrackedService};
 const HEAD: Duration = Duration::from_secs(30);
 /// The limit for a head, a body or an idle connection while others wait for a place.
 const CROWDED: Duration = Duration::from_secs(1);
-/// How often connections that exceed this limit are looked for.
+/// How often connections that exceed it are looked for.
 const TURN: Duration = Duration::from_millis(250);
 /// The largest head that is read. Every connection can make the gateway buffer this much.
 const HEAD_BYTES: usize = 16 << 10;
@@ -31,6 +33,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) IpAddr);
 
+impl Peer {
+    /// Whether the request comes from this machine. A header that names another caller proves
+    /// nothing.
+    pub(crate) fn is_this_machine(self) -> bool {
+        self.0.to_canonical().is_loopback()
+    }
+}
+
 /// Serves at most `most` connections at once, until `stop`. Then it answers the requests in
 /// progress and closes idle connections.
 pub(crate) async fn serve(
@@ -39,8 +49,8 @@ pub(crate) async fn serve(
     most: usize,
     stop: CancellationToken,
 ) {
-    let connections = GracefulShutdown::new();
-    let mut http = hyper::server::conn::http1::Builder::new();
+    let connections = TaskTracker::new();
+    let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
     let room = ConnectionAdmission {
         places: Arc::new(Semaphore::new(most)),
@@ -68,24 +78,47 @@ pub(crate) async fn serve(
             peer: Peer(peer.ip()),
             place: Arc::clone(&place),
         };
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
-        let crowded = Arc::clone(&room.crowded);
-        tokio::spawn(async move {
-            tokio::select! {
-                biased;
-                ended = connection => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection ended early");
-                    }
-                }
-                () = place.must_be_left(&crowded) => tracing::debug!("a connection made room for \
-                    others"),
-            }
+        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let (crowded, stop) = (Arc::clone(&room.crowded), stop.clone());
+        connections.spawn(async move {
+            run(connection, &place, &crowded, stop).await;
             drop(taken);
         });
     }
     drop(listener);
-    connections.shutdown().await;
+    connections.close();
+    connections.wait().await;
+}
+
+/// Serves one connection until it ends. A connection that becomes a WebSocket ends here: its task
+/// has limits of its own.
+async fn run(
+    connection: http1::Connection<TokioIo<TcpStream>, TrackedService>,
+    place: &IdleTracker,
+    crowded: &Notify,
+    stop: CancellationToken,
+) {
+    let mut connection = pin!(connection.with_upgrades());
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = place.must_be_left(crowded) => {
+                tracing::debug!("a connection was closed to make room for others");
+                return;
+            }
+        }
+    }
 }
 
 /// Limits the number of connections.

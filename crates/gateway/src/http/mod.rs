@@ -2,12 +2,18 @@
 //! assembles the routers.
 
 mod answers;
+mod api;
 mod body;
 mod connections;
+mod console;
 mod events;
+mod files;
 mod operators;
 mod readiness;
+mod socket;
 mod state;
+mod tokens;
+mod users;
 mod webhook;
 
 use std::sync::Arc;
@@ -15,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use crate::engine::Engine;
 use answers::{SERVER, shown};
@@ -29,13 +35,29 @@ pub(crate) fn router(state: Arc<HttpState>, answered: Answered) -> Router {
     let endpoints = Router::new()
         .route("/genesys/{integration}", post(webhook::webhook))
         .route("/connectors/{integration}/events", post(events::events))
-        .merge(operators::routes(answered));
+        .route("/connectors/{integration}/socket", get(socket::socket))
+        .route(files::ROUTE, get(files::file))
+        .merge(operators::routes(answered))
+        .merge(api_and_console(&state, answered));
     finish(endpoints, state, SERVED)
 }
 
 /// The operators' server.
 pub(crate) fn operators_router(state: Arc<HttpState>) -> Router {
-    finish(operators::routes(Answered::Anyone), state, SERVED_TO_OPERATORS)
+    let endpoints =
+        operators::routes(Answered::Anyone).merge(api_and_console(&state, Answered::Anyone));
+    finish(endpoints, state, SERVED_TO_OPERATORS)
+}
+
+/// What operators use, unless they have an address of their own.
+fn api_and_console(state: &Arc<HttpState>, answered: Answered) -> Router<Arc<HttpState>> {
+    if answered == Answered::Elsewhere {
+        let paths = ["/api/{*path}", "/console", "/console/{*path}"];
+        return paths
+            .into_iter()
+            .fold(Router::new(), |router, path| router.route(path, any(operators::elsewhere)));
+    }
+    api::routes(state).merge(console::routes(state))
 }
 
 type Asked = State<Arc<HttpState>>;
@@ -57,12 +79,16 @@ fn finish(
 }
 
 /// The list of endpoints, for callers who asked for something else.
-const SERVED: &str = "POST /genesys/{integration} (Genesys's webhook), POST /connectors/{integration}/events \
-                      (a chat service's events), GET /healthz, GET /readyz, GET /metrics";
+const SERVED: &str = "POST /genesys/{integration} (Genesys's webhook), \
+                      POST /connectors/{integration}/events (a chat service's events), \
+                      GET /connectors/{integration}/socket (its WebSocket), \
+                      GET /media/… (files, by signed links), \
+                      GET /healthz, GET /readyz, GET /metrics, GET /api/v1/…, GET /console";
 
 /// The list of endpoints of the operators' server.
-const SERVED_TO_OPERATORS: &str =
-    "GET /healthz, GET /readyz, GET /metrics; webhooks and events come in at server.listen";
+const SERVED_TO_OPERATORS: &str = "GET /healthz, GET /readyz, GET /metrics, GET /api/v1/…, \
+                                   GET /console; \
+                                   webhooks and events come in at server.listen";
 
 fn unknown_path(
     engine: &Engine,

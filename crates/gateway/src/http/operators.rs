@@ -42,15 +42,13 @@ fn asked() -> Router<Arc<HttpState>> {
     Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics))
 }
 
-async fn elsewhere() -> impl IntoResponse {
+pub(super) async fn elsewhere() -> impl IntoResponse {
     (StatusCode::NOT_FOUND, SERVER, "this is served at the address of admin.listen\n")
 }
 
-/// Checks the address of the connection's other end. A header that names another caller proves
-/// nothing.
+/// Checks the address of the connection's other end.
 async fn only_this_machine(request: Request, next: Next) -> Response {
-    let here =
-        request.extensions().get::<Peer>().is_some_and(|peer| peer.0.to_canonical().is_loopback());
+    let here = request.extensions().get::<Peer>().is_some_and(|peer| peer.is_this_machine());
     if here {
         return next.run(request).await;
     }
@@ -59,7 +57,7 @@ async fn only_this_machine(request: Request, next: Next) -> Response {
     (StatusCode::FORBIDDEN, SERVER, why).into_response()
 }
 
-/// Ready means that what is accepted now would be durable.
+/// Answers `GET /readyz`. Ready means that the store can make writes durable now.
 async fn ready(State(state): State<Arc<HttpState>>) -> impl IntoResponse {
     let (status, text) = state.readiness.ask(&state.engine).await;
     (status, SERVER, text)

@@ -1,9 +1,10 @@
-//! Whether what is accepted now would be durable.
+//! Readiness: whether the store can make writes durable now, and can be read for all conversations.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use store::Chain;
 use tokio::sync::watch;
 
 use crate::engine::Engine;
@@ -13,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 type ProbeReply = (StatusCode, String);
 
-/// Runs one probe of the store at a time. All who ask meanwhile share its answer, so that the cost
-/// does not grow with the number of requests.
+/// Runs one probe of the store at a time. All requests that come meanwhile share its answer, so
+/// that the cost does not grow with their number.
 #[derive(Default)]
 pub(crate) struct Readiness {
     /// The last probe, and its answer once there is one.
@@ -40,18 +41,23 @@ impl Readiness {
         answer
             .ok()
             .and_then(|answer| answer.clone())
-            .unwrap_or_else(|| not_ready("not ready: the probe broke"))
+            .unwrap_or_else(|| not_ready("not ready: the probe failed"))
     }
 }
 
-/// Starts a probe. It continues even if every caller leaves, so that the next caller does not find
-/// an old answer.
+/// Starts a probe in a task of its own. It ends even if every caller leaves, so the callers that
+/// share it get an answer, and the next caller starts a new probe.
 fn begin(engine: Arc<Engine>) -> watch::Receiver<Option<ProbeReply>> {
     let (tell, told) = watch::channel(None);
     tokio::spawn(async move {
         let answer = match tokio::time::timeout(PATIENCE, engine.store.probe()).await {
-            Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
-            Ok(Err(error)) => not_ready(&format!("not ready: {error}")),
+            Ok(Ok(())) => match engine.broken_read() {
+                None => (StatusCode::OK, "ready\n".to_owned()),
+                Some(what) => not_ready(&format!(
+                    "not ready: cannot {what}: the store holds something that cannot be read"
+                )),
+            },
+            Ok(Err(error)) => not_ready(&format!("not ready: {}", Chain(&error))),
             Err(_) => not_ready("not ready: the store does not answer"),
         };
         tell.send_replace(Some(answer));

@@ -13,12 +13,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use conversation::{Input, IntegrationName};
 use genesys::signature;
-use store::{Acceptance, Arrival, NewMessage};
+use store::{Acceptance, Arrival, Chain, NewMessage};
 
 use super::answers;
 use super::body::{self, Endpoint};
 use super::state::HttpState;
 use crate::engine::Engine;
+use crate::files::{self, MayHaveFiles};
 use crate::from_genesys::{self, Stray, Webhook};
 use crate::replay;
 use crate::settings::Integration;
@@ -56,15 +57,15 @@ pub(crate) async fn webhook(
     }
     match read(engine, integration, header, bytes) {
         Some(message) => store(engine, integration, message).await,
-        // It was typing, or a stray without an id.
+        // It was typing, or a stray that gets no receipt.
         None => (StatusCode::OK, "".into()),
     }
 }
 
-/// A message to store, and why it is none if it cannot be read as one.
+/// What to store, and, if it cannot be read as a message, the reason.
 type ParsedMessage = (Box<NewMessage>, Option<String>);
 
-/// Reads a genuine webhook. Typing is passed on at once.
+/// Reads an authentic webhook. Typing is passed on at once.
 fn read(
     engine: &Arc<Engine>,
     integration: &Integration,
@@ -82,8 +83,11 @@ fn read(
         let keeper = if genuine { &other.name } else { &integration.name };
         Some(Stray { of: other.name.clone(), keeper: keeper.clone() })
     };
-    let can = integration.connector.capabilities();
-    match from_genesys::read(&integration.name, can, &find_stray, bytes, engine.clock.now()) {
+    let service = from_genesys::Service {
+        can: integration.connector.capabilities(),
+        fallback: integration.fallback,
+    };
+    match from_genesys::read(&integration.name, service, &find_stray, bytes, engine.clock.now()) {
         Webhook::Message(message) => Some((message, None)),
         Webhook::NoMessage(message, why) => Some((message, Some(why))),
         Webhook::Typing { conversation, on, duration } => {
@@ -105,7 +109,7 @@ fn read(
     }
 }
 
-/// Makes the message durable, and says so.
+/// Makes the message durable, and answers.
 async fn store(
     engine: &Arc<Engine>,
     integration: &Integration,
@@ -114,21 +118,27 @@ async fn store(
     let (name, id) = (integration.name.as_str(), message.id.clone());
     let too_old =
         replay::fail_if_too_old(&mut message, engine.clock.wall(), engine.limits.retention);
+    let may_have_files = MayHaveFiles::of(integration, &message);
     match engine.accept(Arrival::Message(*message)).await {
         Ok(stored) => {
             let repeated = stored == Acceptance::Repeated;
+            if !repeated {
+                files::start(integration, may_have_files);
+            }
             engine.metrics.webhook(name, if repeated { "repeated" } else { "accepted" });
             if too_old && !repeated {
                 tracing::warn!(integration = name, %id, "a webhook is older than what is kept, \
                     and may be a replay; it fails");
             }
             if let Some(why) = no_message.filter(|_| !repeated) {
-                tracing::warn!(integration = name, %id, why, "a webhook is no message; it is kept");
+                tracing::warn!(integration = name, %id, why, "a webhook is not a message; it is \
+                    stored");
             }
             (StatusCode::OK, "".into())
         }
         Err(error) => {
             engine.metrics.webhook(name, "unavailable");
+            let error = Chain(&error);
             tracing::error!(integration = name, %error, "a webhook could not be stored");
             let text = "the store cannot take it now; send it again\n";
             (StatusCode::SERVICE_UNAVAILABLE, text.into())

@@ -1,4 +1,4 @@
-//! What waits for the rate limit must not hold anything that another node needs meanwhile.
+//! A call that waits for the rate limit must not hold anything that another node needs.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::stage::{Said, Stage};
 
 const TAKEOVER: Duration = Duration::from_secs(8);
 
-/// Genesys answers a receipt with 429 and three minutes. When the node must hand over the
-/// conversation, it does so at once. It does not wait until work in progress is cancelled, an
-/// eighth of the takeover time later. The next node posts the receipt.
+/// Genesys answers a receipt with 429, and `Retry-After` is three minutes. When the node must hand
+/// over the conversation, it does so at once. It does not wait until work in progress is cancelled,
+/// an eighth of the takeover time later. The next node posts the receipt.
 #[tokio::test(start_paused = true)]
 async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_node() {
     let database = Database::new(None);
@@ -24,7 +24,7 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     first.until("it drives the conversation", |first| first.store.acquire(&noor).is_some()).await;
     first.webhook("m1").await;
     first.until("a receipt was refused", |first| first.genesys.count("POST receipt") == 1).await;
-    // Longer than the backoff after a failed call: the post waits for the budget then.
+    // This is longer than the backoff after a failed call, so the post waits for the budget.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let second = Stage::node(&database, "second", TAKEOVER, Policy::default());
     second.genesys.answer(|call| match call.what.as_str() {
@@ -47,7 +47,8 @@ async fn a_receipt_that_waits_for_three_minutes_keeps_its_conversation_on_no_nod
     second.shutdown().await;
 }
 
-/// The same for a question whether a conversation has ended. Nor does it hold up a stop.
+/// The same for a question whether a conversation has ended. The question must not delay a stop
+/// either.
 #[tokio::test(start_paused = true)]
 async fn a_question_that_waits_for_three_minutes_keeps_its_conversation_on_no_node() {
     let database = Database::new(None);
@@ -71,7 +72,7 @@ async fn a_question_that_waits_for_three_minutes_keeps_its_conversation_on_no_no
     assert!(begun.elapsed() < TAKEOVER, "the stop took {:?}", begun.elapsed());
 }
 
-/// The node steps down, and no longer holds the conversation well before its calls are cancelled.
+/// The node steps down, and releases the conversation well before its calls are cancelled.
 async fn lets_go(node: &Stage, database: &Database, conversation: &ConversationId) {
     let begun = Instant::now();
     node.store.step_down();

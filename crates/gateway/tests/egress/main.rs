@@ -1,5 +1,7 @@
-//! What the gateway posts to Genesys. Genesys answers as the test says, in simulated time.
+//! Posts to Genesys, in simulated time. Genesys answers as the test says.
 
+mod answers;
+mod files;
 mod limited;
 mod poison;
 mod questions;

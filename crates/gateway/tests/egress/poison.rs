@@ -1,4 +1,4 @@
-//! One message that Genesys never takes does not block its customer forever, and an outage loses
+//! A message that Genesys never accepts does not block its customer forever, and an outage loses
 //! nothing.
 
 use std::sync::Arc;
@@ -141,7 +141,8 @@ fn poison(stage: &Stage, said: Said) {
     });
 }
 
-/// This many customers each have a message that Genesys never takes, and no other customer writes.
+/// This many customers each have a message that Genesys never accepts, and no other customer
+/// writes.
 async fn all_are_poisoned(customers: usize, said: Said) -> Stage {
     let stage = Stage::new(policy());
     poison(&stage, said);

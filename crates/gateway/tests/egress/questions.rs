@@ -1,5 +1,5 @@
-//! If the answer to a question to Genesys is lost, it counts as no answer. Nothing is posted on
-//! that basis.
+//! If the answer to a question to Genesys is lost or unclear, it counts as no answer. The gateway
+//! posts nothing on that basis.
 
 use conversation::Policy;
 use serde_json::{Value, json};
@@ -98,7 +98,8 @@ async fn a_final_receipt_is_found_among_others_of_an_unexpected_form() {
 #[tokio::test(start_paused = true)]
 async fn a_404_is_not_final_while_it_is_not_known_whether_the_integration_is_there() {
     for said in no_answers() {
-        // Here, a script's answer about the message would be about the integration.
+        // These answers are about a message. As answers about the integration, they would mean
+        // something else.
         if matches!(said, Said::Json(200, _)) {
             continue;
         }

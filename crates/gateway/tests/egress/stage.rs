@@ -1,4 +1,4 @@
-//! A gateway on an in-memory store, a chat service that takes everything, and a Genesys that
+//! A gateway on an in-memory store, a chat service that accepts everything, and a Genesys that
 //! answers by a script.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -22,6 +22,7 @@ use genesys::{
     signature,
 };
 use jiff::Timestamp;
+use media::Media;
 use serde_json::{Value, json};
 use store::StoreError;
 use store::memory::{Database, MemoryStore, SimulatedLink};
@@ -55,7 +56,9 @@ pub(crate) struct Call {
     pub(crate) what: String,
     /// A customer's text.
     pub(crate) text: String,
-    /// It is about another integration than the stage's.
+    /// The whole body.
+    pub(crate) body: Value,
+    /// Whether it is about another integration than the stage's.
     pub(crate) elsewhere: bool,
 }
 
@@ -87,6 +90,12 @@ impl Genesys {
         texts
     }
 
+    /// The bodies of the calls of this kind.
+    pub(crate) fn bodies(&self, what: &str) -> Vec<Value> {
+        let calls = lock(&self.calls);
+        calls.iter().filter(|call| call.what == what).map(|call| call.body.clone()).collect()
+    }
+
     pub(crate) fn count(&self, what: &str) -> usize {
         lock(&self.calls).iter().filter(|call| call.what == what).count()
     }
@@ -115,7 +124,8 @@ impl Transport for Genesys {
             let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
             let text = body["text"].as_str().unwrap_or_default().to_owned();
             let elsewhere = path.contains("/inbound/open/") && !path.contains("/b3f0/");
-            let call = Call { what: format!("{} {name}", request.method()), text, elsewhere };
+            let what = format!("{} {name}", request.method());
+            let call = Call { what, text, body, elsewhere };
             lock(&self.calls).push(call.clone());
             let said = (lock(&self.script))(&call);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -133,12 +143,10 @@ impl Transport for Genesys {
                     Ok(limited)
                 }
                 Said::Cut(status) => answer(status, Err("the connection broke".to_owned())),
-                Said::Broken => {
-                    Err(CallError::Unknown { cause: "the connection broke".to_owned() })
-                }
+                Said::Broken => Err(CallError::Unknown { cause: "the connection broke".into() }),
                 Said::Nothing => {
                     tokio::time::sleep(timeout).await;
-                    Err(CallError::Unknown { cause: "no answer in time".to_owned() })
+                    Err(CallError::Unknown { cause: "no answer in time".into() })
                 }
             }
         })
@@ -162,7 +170,7 @@ impl SimulatedLink for Counted {
 pub(crate) struct Stage {
     pub(crate) genesys: Arc<Genesys>,
     pub(crate) database: Arc<Database>,
-    /// The refused messages that the chat service was told of.
+    /// The refused messages that the chat service was told about.
     pub(crate) refusals: Arc<Mutex<Vec<Refusal>>>,
     pub(crate) store: Arc<MemoryStore>,
     line: Arc<Counted>,
@@ -176,7 +184,16 @@ impl Stage {
         let database = Database::new(None);
         let line = Arc::<Counted>::default();
         let store = MemoryStore::alone(&database, Arc::<Counted>::clone(&line));
-        Self::over(&database, store, line, policy, DetectEnd::Off)
+        Self::over(&database, store, line, policy, |acme| acme)
+    }
+
+    /// A gateway that keeps files.
+    pub(crate) fn with_files(policy: Policy, media: Media) -> Self {
+        let database = Database::new(None);
+        let line = Arc::<Counted>::default();
+        let store = MemoryStore::alone(&database, Arc::<Counted>::clone(&line));
+        let adapt = |acme| Integration { media: Some(media), ..acme };
+        Self::over(&database, store, line, policy, adapt)
     }
 
     /// One of several nodes, with a Genesys that answers it by a script of its own.
@@ -188,7 +205,7 @@ impl Stage {
     ) -> Self {
         let line = Arc::<Counted>::default();
         let store = MemoryStore::shared(database, Arc::<Counted>::clone(&line), name, takeover);
-        Self::over(database, store, line, policy, DetectEnd::Off)
+        Self::over(database, store, line, policy, |acme| acme)
     }
 
     /// One of several nodes, which asks Genesys at this interval whether conversations have ended.
@@ -200,7 +217,8 @@ impl Stage {
     ) -> Self {
         let line = Arc::<Counted>::default();
         let store = MemoryStore::shared(database, Arc::<Counted>::clone(&line), name, takeover);
-        Self::over(database, store, line, Policy::default(), DetectEnd::Poll { every })
+        let adapt = |acme| Integration { detect_end: DetectEnd::Poll { every }, ..acme };
+        Self::over(database, store, line, Policy::default(), adapt)
     }
 
     fn over(
@@ -208,7 +226,7 @@ impl Stage {
         store: MemoryStore,
         line: Arc<Counted>,
         policy: Policy,
-        detect_end: DetectEnd,
+        adapt: impl FnOnce(Integration) -> Integration,
     ) -> Self {
         let genesys = Arc::new(Genesys {
             script: Mutex::new(Box::new(|_: &Call| Said::Json(202, json!({ "id": "x" })))),
@@ -216,7 +234,7 @@ impl Stage {
         });
         let clock = Arc::new(SimulatedClock(Instant::now()));
         let (store, refusals) = (Arc::new(store), Arc::default());
-        let acme = Integration { detect_end, ..integration(&genesys, &refusals, policy, &clock) };
+        let acme = adapt(integration(&genesys, &refusals, policy, &clock));
         let inside = GatewayCore::start(
             vec![Arc::new(acme)],
             Arc::<MemoryStore>::clone(&store),
@@ -227,8 +245,13 @@ impl Stage {
         Self { genesys, database, refusals, store, line, clock, router, inside }
     }
 
-    /// An agent's message comes.
+    /// Sends an agent's message by webhook.
     pub(crate) async fn webhook(&self, id: &str) {
+        self.agent_writes(id, "Text", json!([])).await;
+    }
+
+    /// Sends an agent's message with content by webhook.
+    pub(crate) async fn agent_writes(&self, id: &str, kind: &str, content: Value) {
         let body = json!({
             "id": id,
             "channel": {
@@ -236,7 +259,8 @@ impl Stage {
                 "to": { "id": "noor", "idType": "Opaque" }, "from": { "id": "b3f0", "idType": "Opaque" },
                 "time": self.clock.now().to_string(),
             },
-            "type": "Text", "text": id, "originatingEntity": "Human", "direction": "Outbound",
+            "type": kind, "text": id, "content": content,
+            "originatingEntity": "Human", "direction": "Outbound",
         });
         let body = body.to_string().into_bytes();
         let signed = signature::sign(&WEBHOOK_SECRET.into(), &body);
@@ -247,15 +271,30 @@ impl Stage {
         assert_eq!(answer.status(), 200);
     }
 
-    /// A customer writes.
+    /// Sends a customer's message.
     pub(crate) async fn says(&self, customer: &str, id: &str) {
+        self.says_text(customer, id, id).await;
+    }
+
+    /// Sends a customer's message with this text.
+    pub(crate) async fn says_text(&self, customer: &str, id: &str, text: &str) {
         let customer = json!({ "id": customer });
         let event =
-            json!({ "type": "message.created", "id": id, "customer": customer, "text": id });
+            json!({ "type": "message.created", "id": id, "customer": customer, "text": text });
         self.event(id, &event).await;
     }
 
-    /// A customer types.
+    /// Sends a customer's message with a file at this URL beside its text.
+    pub(crate) async fn sends_file(&self, customer: &str, id: &str, url: &str) {
+        let attachment = json!({ "mediaType": "Image", "url": url, "filename": "a.png" });
+        let event = json!({
+            "type": "message.created", "id": id, "customer": { "id": customer }, "text": id,
+            "content": [{ "contentType": "Attachment", "attachment": attachment }],
+        });
+        self.event(id, &event).await;
+    }
+
+    /// Sends the event that a customer types.
     pub(crate) async fn types(&self, customer: &str, id: &str) {
         let customer = json!({ "id": customer });
         let event = json!({ "type": "typing", "id": id, "customer": customer, "state": "on" });
@@ -320,8 +359,11 @@ fn integration(
         webhook_secrets: vec![WEBHOOK_SECRET.into()],
         budget: Budget::new(vec![client], BudgetConfig::default(), fastrand::Rng::with_seed(1)),
         policy,
+        fallback: connector::Fallback::default(),
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,
+        media: None,
+        lost_file: gateway::LOST_FILE.to_owned(),
         connector: Arc::new(Chat {
             capabilities: capabilities(),
             refusals: Arc::clone(refusals),
@@ -341,7 +383,7 @@ fn capabilities() -> Capabilities {
         typing: false,
         max_text: None,
         media: Vec::new(),
-        content: ContentKinds::Any,
+        content: ContentKinds::default(),
     }
 }
 
@@ -355,7 +397,7 @@ impl Clock for SimulatedClock {
     }
 }
 
-/// A chat service that takes everything at once. The first notice of a refusal fails.
+/// A chat service that accepts everything at once. The first report of a refused message fails.
 struct Chat {
     capabilities: Capabilities,
     refusals: Arc<Mutex<Vec<Refusal>>>,

@@ -1,5 +1,5 @@
-//! The order of one conversation's messages, if some of them become durable together with the
-//! decision about them. The store answers when the test says so.
+//! The order of one conversation's messages, if some of them take the fast path. The store answers
+//! when the test lets it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -74,6 +74,30 @@ async fn none_overtakes_one_whose_caller_hung_up_until_the_store_has_been_waited
     place.until_accepted(&["first", "second", "third"]).await;
 }
 
+/// The wait for the store ends with an error that is not worth a retry.
+#[tokio::test(start_paused = true)]
+async fn the_fast_path_opens_again_after_a_wait_for_the_store_that_failed() {
+    let place = Place::with_an_idle_conversation().await;
+    place.line.hold(&["inbox", "accept"]);
+    *place.line.damaged.lock().expect("no test panicked") = Some("ready");
+    let first = place.webhook("first");
+    place.line.until_asked("inbox", 1).await;
+    let unheard = place.webhook("unheard");
+    place.line.until_asked("accept", 1).await;
+    unheard.abort();
+    assert!(unheard.await.expect_err("it was aborted").is_cancelled());
+    place.line.release("inbox");
+    place.line.release("accept");
+    assert_eq!(first.await.expect("no panic"), 200);
+    place.line.until_asked("ready", 1).await;
+    // At the latest, the next regular scan waits for the store again.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let straight = place.line.asked(STRAIGHT);
+    assert_eq!(place.webhook("second").await.expect("no panic"), 200);
+    assert_eq!(place.line.asked(STRAIGHT), straight + 1);
+    place.until_accepted(&["first", "second"]).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_came_later_by_the_inbox_does_not_go_before_the_one_on_the_fast_path() {
     let place = Place::with_an_idle_conversation().await;
@@ -116,7 +140,7 @@ impl Place {
         place
     }
 
-    /// Posts a webhook in a task of its own.
+    /// Sends a webhook in a task of its own.
     fn webhook(&self, id: &str) -> JoinHandle<StatusCode> {
         let (router, request) = (self.router.clone(), webhook(id, "noor"));
         tokio::spawn(async move { router.oneshot(request).await.expect("an answer").status() })
@@ -153,10 +177,12 @@ impl Place {
     }
 }
 
-/// A connection to the database on which some requests are held back.
+/// A connection to the database that holds back some requests.
 #[derive(Default)]
 struct SlowLine {
     held: Mutex<HashSet<&'static str>>,
+    /// The next request of this kind meets a damaged row.
+    damaged: Mutex<Option<&'static str>>,
     asked: Mutex<Vec<&'static str>>,
     released: Notify,
 }
@@ -187,14 +213,19 @@ impl SimulatedLink for SlowLine {
         loop {
             let released = self.released.notified();
             if !self.held.lock().expect("no test panicked").contains(what) {
-                return Ok(());
+                let damaged = self
+                    .damaged
+                    .lock()
+                    .expect("no test panicked")
+                    .take_if(|damaged| *damaged == what);
+                return damaged.map_or(Ok(()), |_| Err(StoreError::Corrupt("a row".into())));
             }
             released.await;
         }
     }
 }
 
-/// A chat service that takes everything at once.
+/// A chat service that accepts everything at once.
 struct Chat;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! A session that a chat service opens for a task that no longer waits for it must still be
-//! recorded.
+//! If a chat service opens a session for a task that no longer waits for it, the session must still
+//! be recorded.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use conversation::{
 };
 use gateway::{GatewayCore, Limits, SystemClock};
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
-use store::{Append, Store, StoreError};
+use store::{Append, AppendPriority, Store, StoreError};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -98,8 +98,9 @@ async fn append_behind_its_back(database: &Arc<Database>) {
         taken: Vec::new(),
         due: loaded.state.next_wakeup(&acme(Chat::new("")).policy),
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
         conversation,
     };
     store.append(append).await.expect("it is the next record");
@@ -171,7 +172,7 @@ impl SimulatedLink for Cable {
     async fn ask(&self, _: &'static str) -> Result<(), StoreError> {
         if *self.0.lock().expect("no test panicked") {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            return Err(StoreError::Unavailable("the cable is cut".to_owned()));
+            return Err(StoreError::Unavailable("the cable is cut".into()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A node that stops, or hands a conversation over, ends the call that is under way, and makes no
+//! A node that stops or hands over a conversation completes the call in progress, and makes no
 //! other.
 
 use std::sync::atomic::AtomicBool;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connector::{Forward, Open, Refusal};
-use conversation::{AttemptOutcome, Clock, OpenOutcome, SessionId};
+use conversation::{AttemptOutcome, Clock, OpenOutcome, Record, SessionId};
 use gateway::{GatewayCore, Limits};
 use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
 use store::{Ownership, Store, StoreError};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use crate::support::{Service, Simulated, acme, are_refused, until, webhook};
+use crate::support::{Service, Simulated, acme, are_refused, journal_of, until, webhook};
 
 const TAKEOVER: Duration = Duration::from_secs(8);
 /// How long a message may take.
@@ -48,6 +48,7 @@ async fn a_node_that_stops_while_the_store_is_slow_tells_of_no_refusal() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_hands_over_forwards_no_other_message() {
     let (database, clock, chat) = (Database::new(None), Simulated::from_now(), Chat::new());
+    let journal = journal_of(&database);
     let store = Arc::new(MemoryStore::shared(&database, Arc::new(Direct), "one", TAKEOVER));
     let inside = start(&chat, Arc::<MemoryStore>::clone(&store), clock);
     until("it has all conversations", || database.shards("one") == 256).await;
@@ -56,14 +57,23 @@ async fn a_node_that_hands_over_forwards_no_other_message() {
     until("the first is forwarded", || chat.calls().len() == 2).await;
     tokio::time::sleep(GIVE_UP / 2).await;
     takes(&inside, "third").await;
-    // The second has no time for another attempt: when its first is taken back it is the third's
-    // turn.
+    // The second message has no time for another attempt. If its first attempt is withdrawn, the
+    // third message is next.
     tokio::time::sleep(GIVE_UP * 47 / 100).await;
     store.step_down();
     until("it hands over what it can", || database.shards("one") == 1).await;
     chat.answer();
     until("it has handed over all", || database.shards("one") == 0).await;
     assert_eq!(chat.calls(), ["open", "forward first"]);
+    let journal = journal.lock().expect("no test panicked");
+    let withdrawn = journal.iter().filter_map(|record| match record {
+        Record::AttemptEnded { outcome: AttemptOutcome::NotTaken { reason, .. }, .. } => {
+            Some(&*reason.message)
+        }
+        _ => None,
+    });
+    let why = "the conversation was being handed over to another node";
+    assert_eq!(withdrawn.collect::<Vec<_>>(), [why; 2], "the gateway does not stop");
 }
 
 fn start(chat: &Arc<Chat>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> GatewayCore {
@@ -77,8 +87,8 @@ async fn takes(inside: &GatewayCore, id: &str) {
     assert_eq!(answer.status(), 200);
 }
 
-/// A way to the database on which the first commit takes longer than a node that stops may take
-/// between a decision and the call that it is about.
+/// A connection to the database on which the first append takes 1.5 s. That is longer than a node
+/// that stops may take between a decision and its call.
 #[derive(Default)]
 struct SlowAtFirst {
     is_asked: AtomicBool,
@@ -94,7 +104,7 @@ impl SimulatedLink for SlowAtFirst {
     }
 }
 
-/// A chat service that opens a session at once, and takes everything else when it is told to.
+/// A chat service that opens a session at once, and accepts everything else when the test lets it.
 struct Chat {
     answers: watch::Sender<bool>,
     calls: Mutex<Vec<String>>,

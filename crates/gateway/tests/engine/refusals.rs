@@ -1,4 +1,4 @@
-//! Telling the chat service of a refused message whose row cannot be read.
+//! The gateway tells the chat service about refused messages, and the row of one cannot be read.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,7 +14,7 @@ use store::memory::{Database, Direct, MemoryStore, SimulatedLink};
 
 use crate::support::{Service, Simulated, acme, are_refused, until};
 
-/// What became of each call about a refused message, with the time of the next one.
+/// The outcome of each call about a refused message, and whether another call follows.
 type Outcomes = Arc<Mutex<Vec<(TellOutcome, bool)>>>;
 
 fn outcomes(database: &Database) -> Outcomes {
@@ -79,14 +79,14 @@ async fn a_row_that_cannot_be_read_is_tried_with_growing_pauses() {
     core.shutdown().await;
 }
 
-/// A way to the database on which no message's row can be read.
+/// A connection to the database on which no message's row can be read.
 struct Unreadable;
 
 #[async_trait]
 impl SimulatedLink for Unreadable {
     async fn ask(&self, what: &'static str) -> Result<(), StoreError> {
         if what == "message" {
-            return Err(StoreError::Unavailable("the page is damaged".to_owned()));
+            return Err(StoreError::Unavailable("the page is damaged".into()));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A node that loses a conversation and gets it back goes on with it at once.
+//! A node that loses a conversation and regains it continues it at once.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,9 +16,10 @@ use crate::support::{Service, Simulated, acme, until, webhook};
 
 const TAKEOVER: Duration = Duration::from_secs(8);
 
-/// While a node is cut off, another has its conversations and gives them back. What was appended
-/// has no answer: the node tries again after a moment, and learns that it had lost the
-/// conversation. In that moment it has the conversation again, and is told to look at it.
+/// While a node is cut off, another node takes its conversations over and gives them back. The
+/// answer to the first node's append is lost. The node retries after a pause, and learns that it
+/// had lost the conversation. During that pause it regains the conversation, and is told to drive
+/// it.
 #[tokio::test(start_paused = true)]
 async fn a_wake_up_that_meets_the_end_of_the_last_lease_is_not_lost() {
     let (database, clock, chat) =
@@ -36,7 +37,8 @@ async fn a_wake_up_that_meets_the_end_of_the_last_lease_is_not_lost() {
     until("the first is forwarded", || chat.forwarded() == ["first"]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
 
-    // That the first is delivered, and that the second is tried, becomes durable.
+    // It becomes durable that the first is delivered and that the second is attempted. The answer
+    // is lost.
     way.whole.send_replace(false);
     chat.answers.send_replace(true);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -54,14 +56,14 @@ async fn a_wake_up_that_meets_the_end_of_the_last_lease_is_not_lost() {
     inside.shutdown().await;
 }
 
-/// A way to the database. While it is broken, no lease is renewed, and the answers to appends are
-/// lost.
+/// A connection to the database. While it is broken, no lease is renewed, and the answers to
+/// appends are lost.
 struct Way {
     whole: watch::Sender<bool>,
 }
 
 impl Way {
-    /// Returns whether it was broken.
+    /// Waits until the connection is whole. Returns whether it was broken.
     async fn until_whole(&self) -> bool {
         let mut whole = self.whole.subscribe();
         let broken = !*whole.borrow();
@@ -81,13 +83,13 @@ impl SimulatedLink for Way {
 
     async fn answer(&self, what: &'static str) -> Result<(), StoreError> {
         if what == "append" && self.until_whole().await {
-            return Err(StoreError::Unavailable("the answer is lost".to_owned()));
+            return Err(StoreError::Unavailable("the answer is lost".into()));
         }
         Ok(())
     }
 }
 
-/// A chat service that takes everything once it is told to answer.
+/// A chat service that accepts everything once the test lets it answer.
 #[derive(Default)]
 struct Chat {
     answers: watch::Sender<bool>,

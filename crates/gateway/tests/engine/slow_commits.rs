@@ -1,4 +1,4 @@
-//! A database whose commits take seconds delays messages, and loses none.
+//! A database with slow commits delays messages, but loses none.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use crate::support::{Service, Simulated, acme, until, webhook};
 
-/// Longer than a node that stops may take between a decision and the call that it is about.
+/// Longer than a node that stops may take between a decision and its call.
 const COMMIT: Duration = Duration::from_millis(1_500);
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
-//! An integration without a Genesys, and its webhooks.
+//! An integration whose Genesys cannot be reached, and webhooks for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,18 +14,20 @@ use conversation::{
     AttemptOutcome, Clock, ConversationId, IntegrationName, MessageId, OpenOutcome, Policy, Reason,
     ReasonCode, Record, SendReceipts,
 };
-use gateway::{DetectEnd, Integration, NoticeTexts, SystemClock};
+use gateway::{DetectEnd, GatewayCore, Integration, NoticeTexts, SystemClock};
 use genesys::{
     Budget, BudgetConfig, CallError, Client, Credentials, Exchange, Hosts, MayLeave, Transport,
     signature,
 };
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::memory::{Database, Direct, MemoryStore};
-use store::{Append, Arrival, Direction, NewMessage, Store};
+use store::{Append, AppendPriority, Arrival, Direction, NewMessage, Store};
 use tokio::time::Instant;
+use tower::ServiceExt;
 
 const SECRET: &str = "a-webhook-secret-of-these-tests";
+const EVENTS_SECRET: &str = "whsec_c3RyYWlnaHQtc3RyYWlnaHQtc3RyYWlnaHQ=";
 
 /// The part of a chat service that differs between these tests.
 #[async_trait]
@@ -37,6 +39,8 @@ pub(crate) trait Service: Send + Sync + 'static {
     async fn message_refused(&self, _: &Refusal) -> Result<(), String> {
         Ok(())
     }
+
+    async fn typing(&self, _: &ConversationId) {}
 }
 
 /// The connector to the service.
@@ -66,7 +70,8 @@ impl<S: Service> Connector for Connected<S> {
         self.service.message_refused(refusal).await
     }
 
-    async fn typing(&self, _: &ConversationId, _: Typing) -> Result<(), String> {
+    async fn typing(&self, conversation: &ConversationId, _: Typing) -> Result<(), String> {
+        self.service.typing(conversation).await;
         Ok(())
     }
 
@@ -96,6 +101,11 @@ impl Clock for Simulated {
 
 /// The integration `acme` with this chat service.
 pub(crate) fn acme(service: Arc<impl Service>) -> Integration {
+    integration("acme", "b3f0", service)
+}
+
+/// An integration with this name, this id at Genesys, and this chat service.
+pub(crate) fn integration(name: &str, genesys_id: &str, service: Arc<impl Service>) -> Integration {
     let host = url::Url::parse("https://genesys.invalid").expect("a URL");
     let hosts = Hosts { api: host.clone(), login: host };
     let client = Client::over(
@@ -106,15 +116,18 @@ pub(crate) fn acme(service: Arc<impl Service>) -> Integration {
     let mut policy = Policy::default();
     // No receipts for successes, so that a conversation whose messages are delivered is idle.
     policy.receipts.send = SendReceipts::Failures;
-    let secret: Secret = "whsec_c3RyYWlnaHQtc3RyYWlnaHQtc3RyYWlnaHQ=".parse().expect("a secret");
+    let secret: Secret = EVENTS_SECRET.parse().expect("a secret");
     Integration {
-        name: IntegrationName::new("acme"),
-        genesys_id: "b3f0".to_owned(),
+        name: IntegrationName::new(name),
+        genesys_id: genesys_id.to_owned(),
         webhook_secrets: vec![SECRET.into()],
         budget: Budget::new(vec![client], BudgetConfig::default(), fastrand::Rng::with_seed(1)),
         policy,
+        fallback: connector::Fallback::default(),
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Off,
+        media: None,
+        lost_file: gateway::LOST_FILE.to_owned(),
         connector: Arc::new(Connected { capabilities: capabilities(), service }),
         events: Arc::new(Inbound::new(
             Secrets::new(vec![secret]).expect("one secret"),
@@ -128,7 +141,7 @@ fn capabilities() -> Capabilities {
     Capabilities {
         reports_delivery: false,
         idempotent: true,
-        typing: false,
+        typing: true,
         max_text: None,
         media: Vec::new(),
         content: ContentKinds::Any,
@@ -137,14 +150,23 @@ fn capabilities() -> Capabilities {
 
 /// An agent's message to a customer.
 pub(crate) fn webhook(id: &str, customer: &str) -> Request<Body> {
-    let body = json!({
-        "id": id,
-        "channel": {
-            "id": "b3f0", "platform": "Open", "type": "Private", "messageId": id,
-            "to": { "id": customer, "idType": "Opaque" }, "from": { "id": "b3f0", "idType": "Opaque" },
-            "time": SystemClock.now().to_string(),
-        },
-        "type": "Text", "text": id, "originatingEntity": "Human", "direction": "Outbound",
+    let text = json!({ "type": "Text", "text": id, "originatingEntity": "Human" });
+    signed(id, customer, text)
+}
+
+/// The agent types to a customer.
+pub(crate) fn agent_types(id: &str, customer: &str) -> Request<Body> {
+    let typing = json!({ "eventType": "Typing", "typing": { "type": "On", "duration": 5_000 } });
+    signed(id, customer, json!({ "type": "Event", "events": [typing] }))
+}
+
+fn signed(id: &str, customer: &str, mut body: Value) -> Request<Body> {
+    body["id"] = id.into();
+    body["direction"] = "Outbound".into();
+    body["channel"] = json!({
+        "id": "b3f0", "platform": "Open", "type": "Private", "messageId": id,
+        "to": { "id": customer, "idType": "Opaque" }, "from": { "id": "b3f0", "idType": "Opaque" },
+        "time": SystemClock.now().to_string(),
     });
     let body = body.to_string().into_bytes();
     let signed = signature::sign(&SECRET.into(), &body);
@@ -153,8 +175,38 @@ pub(crate) fn webhook(id: &str, customer: &str) -> Request<Body> {
     request.expect("a request")
 }
 
-/// Genesys has refused messages of a customer, and the chat service has not been told. The store
-/// keeps some of them.
+/// Events of the chat service of this integration.
+pub(crate) fn events(integration: &str, events: &Value) -> Request<Body> {
+    let (body, now) = (events.to_string().into_bytes(), SystemClock.now());
+    let secret: Secret = EVENTS_SECRET.parse().expect("a secret");
+    let request = Request::post(format!("/connectors/{integration}/events"))
+        .header(connector::http::WEBHOOK_ID, "w")
+        .header(connector::http::WEBHOOK_TIMESTAMP, now.as_second())
+        .header(connector::http::WEBHOOK_SIGNATURE, secret.sign("w", now, &body))
+        .body(Body::from(body));
+    request.expect("a request")
+}
+
+/// The status and the body of the answer to a request.
+pub(crate) async fn ask(inside: &GatewayCore, request: Request<Body>) -> (u16, String) {
+    let answer = inside.router().oneshot(request).await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+/// Keeps every record that is appended from now on.
+pub(crate) fn journal_of(database: &Database) -> Arc<Mutex<Vec<Record>>> {
+    let journal = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&journal);
+    database.watch(Arc::new(move |_, _, _, records: &[Record]| {
+        told.lock().expect("no test panicked").extend_from_slice(records);
+    }));
+    journal
+}
+
+/// Genesys has refused the messages `refused` of one customer, and the chat service has not been
+/// told. The store has the rows of those in `kept`.
 pub(crate) async fn are_refused(
     database: &Arc<Database>,
     clock: &dyn Clock,
@@ -192,13 +244,14 @@ pub(crate) async fn are_refused(
         taken: Vec::new(),
         due: Some(now),
         watched: None,
+        standing: None,
         snapshot: None,
-        lazy: false,
+        priority: AppendPriority::Normal,
     };
     store.append(append).await.expect("appended");
 }
 
-/// Simulated time goes on until it is so.
+/// Waits until `is` holds, in simulated time.
 pub(crate) async fn until(what: &str, is: impl Fn() -> bool) {
     for _ in 0..60_000 {
         if is() {
@@ -213,6 +266,6 @@ struct NoGenesys;
 
 impl Transport for NoGenesys {
     fn exchange<'a>(&'a self, _: Request<Vec<u8>>, _: Duration, _: &'a MayLeave) -> Exchange<'a> {
-        Box::pin(async { Err(CallError::NotSent { cause: "there is no Genesys here".to_owned() }) })
+        Box::pin(async { Err(CallError::NotSent { cause: "there is no Genesys here".into() }) })
     }
 }

@@ -1,4 +1,4 @@
-//! Deadlines of very many conversations that come while a slow store is being read.
+//! Very many conversations set deadlines while the timers read a slow store.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,10 @@ use tower::ServiceExt;
 
 use crate::support::{Service, Simulated, acme, webhook};
 
-/// Ends after the search continues, and within the half minute that the timers know.
+/// The hold ends after the search has continued, and within the 30 s that the timers have in
+/// memory.
 const HOLD: Duration = Duration::from_secs(9);
-/// More than may wait for the timers.
+/// More than the number of wake-ups that may wait for the timers.
 const CUSTOMERS: usize = 6_000;
 
 /// A connection to the database that can hold back the search for deadlines.

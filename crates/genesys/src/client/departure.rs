@@ -1,5 +1,9 @@
 //! A request's body that records whether the request has left, and that can stop it.
 //!
+//! A request without a body needs one here too, if it changes something at Genesys (`DELETE`). At
+//! the same moment hyper asks whether the body is empty, and only an empty body is never polled.
+//! This one is empty as long as the request may leave.
+//!
 //! hyper polls the body when the connection is ready, before it writes the first byte of the head.
 //! So nothing has left if the body was never polled. If the body fails when it is polled, the head
 //! does not leave either.
@@ -12,6 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::transport::CALLED_OFF;
 use super::{CallError, MayLeave};
 
 const WAITS: u8 = 0;
@@ -41,6 +46,14 @@ impl Departure {
             departure: self.clone(),
         };
         reqwest::Body::wrap(body)
+    }
+
+    /// Creates the body of a request that has none. It runs the check whenever hyper asks whether
+    /// it is empty, which is also earlier than at the first byte. So it cannot record that the
+    /// request has left, but a request that it refuses once never leaves.
+    pub(super) fn empty_body(&self, may_leave: &MayLeave) -> reqwest::Body {
+        let may_leave = may_leave.clone();
+        reqwest::Body::wrap(DepartingEmpty { may_leave, departure: self.clone() })
     }
 }
 
@@ -75,5 +88,35 @@ impl Body for Departing {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+struct DepartingEmpty {
+    may_leave: MayLeave,
+    departure: Departure,
+}
+
+impl Body for DepartingEmpty {
+    type Data = Bytes;
+    type Error = CallError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
+        let refused = CallError::NotSent { cause: CALLED_OFF.into() };
+        Poll::Ready(self.departure.was_refused().then_some(Err(refused)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        if self.may_leave.ask().is_err() {
+            self.departure.0.store(REFUSED, Ordering::Release);
+        }
+        !self.departure.was_refused()
+    }
+
+    /// Not exact: hyper would not poll a body of length zero.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
     }
 }

@@ -2,17 +2,17 @@
 //!
 //! Calls and token requests use it. It never retries.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use reqwest::Response;
 use serde::de::DeserializeOwned;
 
 use super::departure::Departure;
 use super::transport::CALLED_OFF;
 use super::{CallError, MayLeave, RateLimit, Transport};
+use crate::cause::Cause;
 use crate::error_body::ErrorBody;
 use crate::rate_limit::retry_after;
 
@@ -34,7 +34,7 @@ pub(super) struct Reply {
 struct ReadBody {
     bytes: Vec<u8>,
     /// Why the rest was not read: it was too long or broke off.
-    cut: Option<String>,
+    cut: Option<Cause>,
 }
 
 /// How requests are made: over HTTP, or by the caller's own transport.
@@ -46,7 +46,7 @@ pub(super) enum HttpBackend {
 
 impl HttpBackend {
     /// Makes one request and reads its answer. `may_leave` is checked right before the first byte
-    /// of a request with a body. A request without a body changes nothing at Genesys.
+    /// of a request that may change something at Genesys: one with a body, or a `DELETE`.
     pub(super) async fn exchange(
         &self,
         request: Request<Vec<u8>>,
@@ -58,9 +58,19 @@ impl HttpBackend {
                 let departure = Departure::default();
                 let (parts, body) = request.into_parts();
                 let watched = !body.is_empty();
-                let body = if watched { departure.body(body, may_leave) } else { body.into() };
+                let body = if watched {
+                    departure.body(body, may_leave)
+                } else if parts.method == Method::DELETE {
+                    departure.empty_body(may_leave)
+                } else {
+                    body.into()
+                };
                 let named = |error| {
-                    if watched { of_watched(&error, &departure) } else { not_answered(&error) }
+                    if watched || departure.was_refused() {
+                        of_watched(error, &departure)
+                    } else {
+                        not_answered(error)
+                    }
                 };
                 let request = Request::from_parts(parts, body);
                 let mut request = reqwest::Request::try_from(request).map_err(named)?;
@@ -74,7 +84,7 @@ impl HttpBackend {
                     transport.exchange(request, timeout, may_leave).await?.into_parts();
                 let body = match body {
                     Ok(bytes) => ReadBody { bytes, cut: None },
-                    Err(cut) => ReadBody { bytes: Vec::new(), cut: Some(cut) },
+                    Err(cut) => ReadBody { bytes: Vec::new(), cut: Some(cut.into()) },
                 };
                 Ok(Reply::new(parts.status, &parts.headers, body))
             }
@@ -87,14 +97,15 @@ async fn read(response: &mut Response) -> ReadBody {
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.bytes.len() + chunk.len() > LONGEST_ANSWER => {
-                body.cut = Some(format!("the answer is longer than {LONGEST_ANSWER} bytes"));
+                let cut = format!("the answer is longer than {LONGEST_ANSWER} bytes");
+                body.cut = Some(cut.into());
             }
             Ok(Some(chunk)) => {
                 body.bytes.extend_from_slice(&chunk);
                 continue;
             }
             Ok(None) => {}
-            Err(error) => body.cut = Some(root(&error)),
+            Err(error) => body.cut = Some(Cause::of_request(error)),
         }
         return body;
     }
@@ -113,8 +124,9 @@ impl Reply {
         }
     }
 
-    /// The body as JSON, or why it cannot be read. The reason does not quote the body.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
+    /// The body as JSON, or why it cannot be read. The cause does not quote the body, so serde's
+    /// own error is not part of it.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Cause> {
         if let Some(cut) = &self.body.cut {
             return Err(cut.clone());
         }
@@ -126,6 +138,7 @@ impl Reply {
                 error.column()
             )
             .to_lowercase()
+            .into()
         })
     }
 
@@ -152,7 +165,8 @@ impl Reply {
                 CallError::RateLimited { retry_after, limit: self.limit, body }
             }
             StatusCode::UNAUTHORIZED if !page => {
-                CallError::Unauthorized { cause: format!("a fresh token is refused ({body})") }
+                let cause = format!("a fresh token is refused ({body})");
+                CallError::Unauthorized { cause: cause.into() }
             }
             status
                 if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT && !page =>
@@ -179,36 +193,18 @@ impl Reply {
 
 /// Classifies the failure of a request with a watched body. The body's state makes it certain
 /// whether something left.
-fn of_watched(error: &reqwest::Error, departure: &Departure) -> CallError {
+fn of_watched(error: reqwest::Error, departure: &Departure) -> CallError {
     if departure.was_refused() {
-        return CallError::NotSent { cause: CALLED_OFF.to_owned() };
+        return CallError::NotSent { cause: CALLED_OFF.into() };
     }
-    let cause = root(error);
+    let cause = Cause::of_request(error);
     if departure.has_left() { CallError::Unknown { cause } } else { CallError::NotSent { cause } }
 }
 
 /// Classifies the failure of a request without a body. It is certain that nothing left only if
 /// there was no connection, or the request could not be built.
-fn not_answered(error: &reqwest::Error) -> CallError {
-    let cause = root(error);
-    if error.is_connect() || error.is_builder() {
-        CallError::NotSent { cause }
-    } else {
-        CallError::Unknown { cause }
-    }
-}
-
-/// The innermost cause as text. The outer errors of reqwest contain the URL.
-fn root(error: &reqwest::Error) -> String {
-    if error.is_timeout() && !error.is_connect() {
-        return "no answer in time".to_owned();
-    }
-    let mut cause: Option<&dyn Error> = error.source();
-    while let Some(deeper) = cause.and_then(Error::source) {
-        cause = Some(deeper);
-    }
-    cause.map_or_else(
-        || "the request cannot be made".to_owned(),
-        |cause| cause.to_string().to_lowercase(),
-    )
+fn not_answered(error: reqwest::Error) -> CallError {
+    let nothing_left = error.is_connect() || error.is_builder();
+    let cause = Cause::of_request(error);
+    if nothing_left { CallError::NotSent { cause } } else { CallError::Unknown { cause } }
 }

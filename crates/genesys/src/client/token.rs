@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::exchange::Reply;
 use super::{CallError, Client, MayLeave};
+use crate::cause::Cause;
 use crate::oauth::{OAuthError, TokenResponse};
 use crate::secret::Secret;
 
@@ -129,7 +130,7 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
     }
     let reply = reply.success().map_err(unsent)?;
     let answer: TokenResponse =
-        reply.json().map_err(|cause| CallError::NotSent { cause: format!("no token: {cause}") })?;
+        reply.json().map_err(|cause| CallError::NotSent { cause: no_token(cause) })?;
     let life = answer.expires_in.map_or(SHORTEST_LIFE, Duration::from_secs).min(LONGEST_LIFE);
     tracing::debug!(life_s = life.as_secs(), "minted a Genesys token");
     Ok(Token {
@@ -144,15 +145,19 @@ async fn mint(client: &Client) -> Result<Token, CallError> {
 fn unsent(error: CallError) -> CallError {
     match error {
         CallError::NotSent { cause } | CallError::Unknown { cause } => {
-            CallError::NotSent { cause: format!("no token: {cause}") }
+            CallError::NotSent { cause: no_token(cause) }
         }
         error @ CallError::Refused { .. } => {
-            CallError::NotSent { cause: format!("no token: {error}") }
+            CallError::NotSent { cause: no_token(Cause::of(error)) }
         }
         error @ (CallError::Unavailable { .. }
         | CallError::RateLimited { .. }
         | CallError::Unauthorized { .. }) => error,
     }
+}
+
+fn no_token(cause: Cause) -> Cause {
+    Cause::within("no token", cause)
 }
 
 fn refusal(reply: &Reply) -> CallError {
@@ -163,7 +168,7 @@ fn refusal(reply: &Reply) -> CallError {
         "the token endpoint refuses the credentials (status {}, {word})",
         reply.status.as_u16()
     );
-    CallError::Unauthorized { cause }
+    CallError::Unauthorized { cause: cause.into() }
 }
 
 #[cfg(test)]

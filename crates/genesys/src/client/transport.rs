@@ -45,9 +45,7 @@ impl MayLeave {
     /// [`CallError::NotSent`] if the condition does not hold. Then no byte may leave.
     pub fn ask(&self) -> Result<(), CallError> {
         match &self.0 {
-            Some(condition) if !condition() => {
-                Err(CallError::NotSent { cause: CALLED_OFF.to_owned() })
-            }
+            Some(condition) if !condition() => Err(CallError::NotSent { cause: CALLED_OFF.into() }),
             _ => Ok(()),
         }
     }

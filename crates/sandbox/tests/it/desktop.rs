@@ -186,11 +186,11 @@ async fn an_attachment_is_kept_and_served_so_that_nothing_runs() {
 }
 
 #[tokio::test]
-async fn the_page_of_another_site_can_do_nothing() {
+async fn the_page_of_another_origin_can_do_nothing() {
     let bench = Bench::start().await;
     let id = bench.customer_writes(CUSTOMER).await;
-    let from = async |site: &str, path: &str| {
-        let request = bench.request(Method::POST, path).header("sec-fetch-site", site);
+    let with = async |(name, value): (&str, &str), path: &str| {
+        let request = bench.request(Method::POST, path).header(name, value);
         request
             .body(json!({"customer": CUSTOMER, "text": "x"}).to_string())
             .send()
@@ -204,10 +204,19 @@ async fn the_page_of_another_site_can_do_nothing() {
         "/sandbox/media?filename=a",
         "/sandbox/notifications/close",
     ] {
-        assert_eq!(from("cross-site", path).await, 403, "{path}");
+        // A page of another port of the same host is of the same site, but of another origin.
+        for site in ["cross-site", "same-site"] {
+            assert_eq!(with(("sec-fetch-site", site), path).await, 403, "{site}: {path}");
+        }
+        for origin in ["http://localhost:3000", "http://127.0.0.1:1", "null"] {
+            assert_eq!(with(("origin", origin), path).await, 403, "{origin}: {path}");
+        }
     }
-    assert_eq!(from("same-origin", "/sandbox/agent/send").await, 200);
-    assert_eq!(from("same-origin", &format!("{LIST}/{id}/end")).await, 204);
+    let own = bench.running.url().trim_end_matches('/').to_owned();
+    assert_eq!(with(("sec-fetch-site", "same-origin"), "/sandbox/agent/send").await, 200);
+    assert_eq!(with(("origin", &own), "/sandbox/agent/send").await, 200);
+    assert_eq!(with(("x-other", "a program's"), "/sandbox/agent/send").await, 200);
+    assert_eq!(with(("sec-fetch-site", "same-origin"), &format!("{LIST}/{id}/end")).await, 204);
 }
 
 /// What a page finds that has pointed its own name at this machine (DNS rebinding).

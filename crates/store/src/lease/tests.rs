@@ -29,7 +29,7 @@ async fn a_right_ends_with_its_time_and_comes_back_with_the_next_renewal() {
         !guard.is_valid() && leases.acquire(&noor).is_none() && leases.shard_names().is_empty()
     );
     let new = leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-    assert_eq!(new.len(), SHARDS, "what ran out has to be checked again");
+    assert_eq!(new.len(), SHARDS, "expired leases must be checked again");
     assert!(guard.is_valid(), "no other node had it in between");
 }
 
@@ -50,22 +50,26 @@ async fn a_machine_that_slept_does_not_rely_on_the_lease_that_it_had_before() {
     assert_eq!(
         (new.len(), guard.is_valid()),
         (SHARDS, true),
-        "no other took it, and what was owed is in doubt"
+        "no other node took it, and everything owed is in doubt"
     );
 }
 
-/// A receipt may have been on its way when the lease ran out, and is read again after that.
+/// A receipt may have been on its way when the lease expired. It is read again after that.
 #[tokio::test(start_paused = true)]
 async fn after_a_late_renewal_all_that_is_owed_is_in_doubt_until_it_is_known() {
     let (leases, noor) = with_all();
     assert!(leases.is_in_doubt(&noor, 7) && !leases.is_in_doubt(&noor, 8));
     let renew = || leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
-    assert!(renew().is_empty() && !leases.is_in_doubt(&noor, 8), "it had not run out");
+    assert!(renew().is_empty() && !leases.is_in_doubt(&noor, 8), "it had not expired");
     tokio::time::advance(Duration::from_secs(10)).await;
     renew();
     assert!(leases.is_in_doubt(&noor, 8) && leases.acquire(&noor).is_some());
     let new = renew();
-    assert_eq!(new.len(), SHARDS, "what the store did not answer the last time is asked for again");
+    assert_eq!(
+        new.len(),
+        SHARDS,
+        "a shard that could not be activated the last time is returned again"
+    );
     leases.activate(&new, 9);
     assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
     assert!(renew().is_empty());
@@ -80,7 +84,7 @@ async fn what_another_had_between_is_not_ours_again() {
     assert!(!guard.is_valid() && leases.acquire(&noor).is_none());
     let new = leases.record_renewal(&all(), SERVER, until);
     leases.activate(&new, 9);
-    assert!(!guard.is_valid(), "another may have driven meanwhile");
+    assert!(!guard.is_valid(), "another node may have driven it meanwhile");
     assert!(leases.acquire(&noor).is_some());
     assert!(leases.is_in_doubt(&noor, 9) && !leases.is_in_doubt(&noor, 10));
 }
@@ -90,9 +94,9 @@ async fn a_shard_is_handed_over_when_nothing_is_under_way_in_it() {
     let (leases, noor) = with_all();
     let guard = leases.acquire(&noor).expect("it is ours");
     let free = leases.shards_to_release(0, GRACE);
-    assert_eq!(free.len(), SHARDS - 1, "one has something under way");
-    assert!(!guard.admits_new_work() && guard.is_valid(), "it may end what it began");
-    assert!(leases.acquire(&noor).is_none(), "nothing new is begun");
+    assert_eq!(free.len(), SHARDS - 1, "one shard has a guard");
+    assert!(!guard.admits_new_work() && guard.is_valid(), "work in progress may finish");
+    assert!(leases.acquire(&noor).is_none(), "no new work may begin");
     assert!(leases.shards_to_release(0, GRACE).is_empty());
     let of = shard_of(&noor).map(name);
     drop(guard);
@@ -105,7 +109,9 @@ async fn whoever_waits_for_the_loss_of_a_right_hears_of_it() {
     let begun = Instant::now();
     let guard = leases.acquire(&noor).expect("it is ours");
     let mut lost = Box::pin(guard.until_invalid());
-    tokio::time::timeout(Duration::from_secs(9), &mut lost).await.expect_err("it is there");
+    tokio::time::timeout(Duration::from_secs(9), &mut lost)
+        .await
+        .expect_err("the lease is still valid");
     leases.record_renewal(&all(), SERVER, Instant::now() + Duration::from_secs(10));
     lost.await;
     assert_eq!(begun.elapsed().as_secs(), 19, "it was renewed once");
@@ -117,18 +123,32 @@ async fn whoever_waits_for_the_loss_of_a_right_hears_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_that_has_begun_nothing_hears_of_a_hand_over_at_once() {
+    let (leases, noor) = with_all();
+    let guard = leases.acquire(&noor).expect("it is ours");
+    let mut leaving = Box::pin(guard.until_leaving());
+    tokio::time::timeout(Duration::from_secs(5), &mut leaving)
+        .await
+        .expect_err("nothing is handed over");
+    let begun = Instant::now();
+    tokio::join!(leaving, async { leases.shards_to_release(0, GRACE) });
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert!(guard.is_valid(), "work in progress may finish");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hand_over_waits_no_longer_than_its_grace() {
     let (leases, noor) = with_all();
     let guard = leases.acquire(&noor).expect("it is ours");
     assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1);
     assert_eq!(leases.next_forced_release(GRACE), Some(Instant::now() + GRACE));
     let mut lost = Box::pin(guard.until_invalid());
-    tokio::time::timeout(GRACE, &mut lost).await.expect_err("it may end until then");
+    tokio::time::timeout(GRACE, &mut lost).await.expect_err("the grace is not over");
     assert!(guard.is_valid());
     assert_eq!(leases.shards_to_release(0, GRACE).len(), 1);
     lost.await;
     assert!(!guard.is_valid() && guard.is_revoked() && leases.next_forced_release(GRACE).is_none());
-    // A remaining guard of the old epoch holds up no later hand-over.
+    // A remaining guard of the old epoch does not delay a later handover.
     leases.activate(&(0..SHARDS).collect::<Vec<_>>(), 7);
     let next = leases.acquire(&noor).expect("it is ours again");
     drop(guard);
@@ -157,7 +177,7 @@ async fn another_server_is_believed_only_while_the_lease_has_not_run_out() {
     leases.record_renewal(&all(), "three", until());
     assert!(
         guard.is_revoked() && leases.acquire(&noor).is_none(),
-        "the third may lack that another took it"
+        "the third server may not know that another node took it"
     );
 }
 

@@ -1,6 +1,8 @@
 //! Accepting arrivals.
 
-use conversation::{Conversation, ConversationId, Input, IntegrationName, MessageRef, Report};
+use conversation::{
+    Conversation, ConversationId, Input, IntegrationName, MessageRef, Report, Standing,
+};
 use jiff::Timestamp;
 
 use super::tables::{EarlyReport, MessageEntry, Row, Tables};
@@ -20,7 +22,7 @@ pub(super) fn key_of(arrival: &Arrival) -> String {
     }
 }
 
-/// The conversation that an agent's message is for.
+/// The conversation of an agent's message with an input; `None` for any other arrival.
 pub(super) fn conversation_of(arrival: &Arrival) -> Option<ConversationId> {
     match arrival {
         Arrival::Message(NewMessage {
@@ -49,6 +51,10 @@ impl Tables {
                 {
                     return Acceptance::Unknown;
                 }
+                if !self.is_still_dead(&integration, &input) {
+                    let repeated = self.events.contains_key(&(integration, id));
+                    return if repeated { Acceptance::Repeated } else { Acceptance::Unknown };
+                }
                 if !self.is_new_event(&integration, id, received) {
                     return Acceptance::Repeated;
                 }
@@ -68,7 +74,7 @@ impl Tables {
         }
     }
 
-    /// Accepts an arrival as if it had not come before.
+    /// Accepts an arrival even if it came before, for [`super::Flaw::DedupeInMemory`].
     pub(super) fn accept_anew(&mut self, arrival: Arrival) -> Acceptance {
         match arrival {
             Arrival::Message(message) => self.take(message),
@@ -119,10 +125,12 @@ impl Tables {
             state: state.to_owned(),
             reason: None,
             receipt: None,
+            settled: None,
             body: body.to_vec(),
         };
         let key = (integration.clone(), direction, id);
-        self.messages.insert(key.clone(), MessageEntry { row, settled: None });
+        self.messages.insert(key.clone(), MessageEntry { row, place: self.stored });
+        self.stored += 1;
         let of = self.conversations.entry(conversation).or_insert_with(|| Row {
             integration,
             customer: customer.clone(),
@@ -130,16 +138,29 @@ impl Tables {
             pruned_seq: 0,
             due: None,
             watched: None,
+            created: Timestamp::from_millisecond(received.as_millisecond()).unwrap_or(received),
+            standing: Standing::default(),
             snapshot: Conversation::default(),
             snapshot_seq: 0,
             journal: Vec::new(),
             messages: Vec::new(),
+            genesys: Vec::new(),
         });
-        // What customers say about themselves is better than what Genesys repeats.
+        // The customer data of an inbound message is better than Genesys's copy in an outbound one.
         if direction == Direction::Inbound {
             of.customer = customer;
         }
         of.messages.push(key);
+    }
+
+    /// Whether the message that an operator acts on is still the dead letter that the operator saw.
+    /// A prune may have removed it since. `true` for any other input.
+    fn is_still_dead(&self, integration: &IntegrationName, input: &Input) -> bool {
+        let Input::DeadLetter { message, died, .. } = input else { return true };
+        let key = (integration.clone(), Direction::Inbound, message.clone());
+        self.messages.get(&key).is_some_and(|MessageEntry { row, .. }| {
+            row.state == "refused" && row.settled.unwrap_or(row.received) == *died
+        })
     }
 
     fn is_new_event(
@@ -180,7 +201,7 @@ impl Tables {
                 self.put_into_inbox(&conversation, Input::Reported { message, report });
                 Acceptance::New(conversation)
             }
-            // The report came before the answer that tells us the service's name for the message.
+            // The report overtook the answer that contains the service's id for the message.
             (None, MessageRef::Service(service_id)) => {
                 let (integration, service_id) = (integration.clone(), service_id.into());
                 self.early.push(EarlyReport { integration, service_id, received, report });

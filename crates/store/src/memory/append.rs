@@ -10,7 +10,7 @@ use crate::types::ceil_to_millis;
 use crate::{Append, AtomicOutcome, Direction, NewMessage};
 
 impl Tables {
-    /// Takes a step, and before it the message that it handles.
+    /// Stores a message, and appends the step that handles it.
     pub(super) fn accept_with_step(
         &mut self,
         message: NewMessage,
@@ -28,8 +28,8 @@ impl Tables {
             .map_or(AtomicOutcome::Fenced, |early| AtomicOutcome::Whole { early })
     }
 
-    /// Returns whether the append put something into the inbox; `None` if the fence did not hold
-    /// and nothing has changed.
+    /// Appends a step. Returns whether that put something into the inbox; `None` if the fence did
+    /// not hold and nothing changed.
     pub(super) fn append(&mut self, append: &Append, flaw: Option<Flaw>) -> Option<bool> {
         let id = &append.conversation;
         if flaw == Some(Flaw::InboxTakenBeforeFence) {
@@ -44,6 +44,7 @@ impl Tables {
         let due = append.due.and_then(|due| Timestamp::from_millisecond(ceil_to_millis(due)).ok());
         row.due = due.filter(|_| flaw != Some(Flaw::DueForgotten));
         row.watched.clone_from(&append.watched);
+        row.standing = append.standing.unwrap_or(row.standing);
         row.journal.extend(
             (first..).zip(&append.records).map(|(seq, record)| (seq, append.at, record.clone())),
         );
@@ -83,7 +84,17 @@ impl Tables {
                     {
                         state.clone_into(&mut found.row.state);
                         found.row.reason = reason;
-                        found.settled = Some(at);
+                        found.row.settled = Some(at);
+                    }
+                }
+                Change::Reopened { message } | Change::Discarded { message } => {
+                    let reopened = matches!(change, Change::Reopened { .. });
+                    let key = (integration.clone(), Direction::Inbound, message.clone());
+                    if let Some(found) = self.messages.get_mut(&key) {
+                        found.row.settled = (!reopened).then_some(at);
+                        found.row.reason = found.row.reason.take().filter(|_| !reopened);
+                        let state = if reopened { "accepted" } else { "discarded" };
+                        state.clone_into(&mut found.row.state);
                     }
                 }
                 Change::Receipted { message, word } => {
@@ -95,6 +106,7 @@ impl Tables {
                 Change::Named { message, service_id } => {
                     early |= self.name(integration, conversation, message, service_id);
                 }
+                Change::Genesys { id } => self.keep_genesys_conversation(conversation, id, at),
                 Change::Owe(_)
                     if flaw == Some(Flaw::OutboxForgotten) && self.last.is_multiple_of(7) => {}
                 Change::Owe(owed) => self.owe(integration, conversation, at, owed),
@@ -129,8 +141,8 @@ impl Tables {
         }
     }
 
-    /// Stores the chat service's name for a message, and puts reports that came before it into the
-    /// inbox.
+    /// Stores the chat service's id for a message, and puts reports that came before it into the
+    /// inbox. Returns whether there were any.
     fn name(
         &mut self,
         integration: &IntegrationName,

@@ -1,5 +1,4 @@
-//! The store's clock, kept as the PostgreSQL store keeps it: beside a database whose own clock may
-//! be wrong or stepped.
+//! The store's clock, kept as the PostgreSQL store keeps it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The database: it outlives its nodes, and answers a simulation's questions about them.
+//! The database. It outlives its nodes, and tells a simulation about them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,14 +14,15 @@ use super::tables::Tables;
 use crate::Append;
 use crate::lease::{HeldLeases, SHARDS};
 
-/// What is told of each step that became durable.
+/// A function that is called with each step that became durable: conversation, sequence number
+/// before it, time, and records.
 pub type Journaled = dyn Fn(&ConversationId, u64, Timestamp, &[Record]) + Send + Sync;
 
-/// The database: what is durable.
+/// Everything that is durable.
 pub struct Database {
     tables: Mutex<Tables>,
     watcher: Mutex<Option<Arc<Journaled>>>,
-    /// What each node knows of its leases, by the node's name.
+    /// What each node knows about its leases, by the node's name.
     nodes: Mutex<BTreeMap<String, Weak<HeldLeases>>>,
     pub(super) flaw: Option<Flaw>,
 }
@@ -37,7 +38,7 @@ impl Database {
         })
     }
 
-    /// A node of this name hears hints from now on; `leases` is what it knows of its own.
+    /// Registers a node: its channel for hints, and what it knows about its leases.
     pub(super) fn join(
         &self,
         node: &str,
@@ -49,7 +50,7 @@ impl Database {
         nodes.insert(node.to_owned(), Arc::downgrade(leases));
     }
 
-    /// Tells of each step that becomes durable, in order.
+    /// From now on, calls `watcher` with each step that becomes durable, in order.
     pub fn watch(&self, watcher: Arc<Journaled>) {
         *self.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watcher);
     }
@@ -59,7 +60,7 @@ impl Database {
         self.tables().sharing.holder(conversation)
     }
 
-    /// When the lease for a conversation was taken, renewed or given up last, as the table says.
+    /// When the lease for a conversation was last taken, renewed or released, as the table says.
     pub fn lease_written(&self, conversation: &ConversationId) -> Option<Instant> {
         self.tables().sharing.written(conversation)
     }
@@ -83,8 +84,8 @@ impl Database {
             .is_some_and(|leases| leases.has_valid_lease(conversation))
     }
 
-    /// The shards for which two nodes have a valid lease at this moment, each by its own clock;
-    /// `runs` says which nodes count.
+    /// The shards for which two nodes have a valid lease at this moment, each by its own clock, as
+    /// lines for people. `runs` says which nodes count.
     pub fn shards_held_twice(&self, runs: impl Fn(&str) -> bool) -> Vec<String> {
         let mut owners = [None; SHARDS];
         let mut twice = Vec::new();
@@ -105,29 +106,29 @@ impl Database {
         nodes.iter().filter_map(|(name, leases)| Some((name.clone(), leases.upgrade()?))).collect()
     }
 
-    /// Steps the database's wall clock, ahead or back.
+    /// Steps the database's wall clock by this many milliseconds, which may be negative.
     pub fn step_clock(&self, millis: i64) {
         self.tables().sharing.step_clock(millis);
     }
 
-    /// Another server takes the database's place, which lacks what happened to the leases in so
-    /// long a time.
+    /// Another server replaces the database's server. It lacks the lease changes of the last
+    /// `lacks`, at most 30 s.
     pub fn promote(&self, lacks: Duration) {
         self.tables().sharing.promote(lacks);
     }
 
-    /// How many of the shards a node has the lease for now.
+    /// How many shards a node holds, as the table says.
     pub fn shards(&self, node: &str) -> usize {
         self.tables().sharing.shards(node)
     }
 
-    /// Whether nothing waits in it: no input, nothing that Genesys is owed.
+    /// Whether the inbox and the outbox are empty.
     pub fn is_done(&self) -> bool {
         let tables = self.tables();
         tables.inbox.is_empty() && tables.outbox.is_empty()
     }
 
-    /// What waits in it, for people.
+    /// What is in the inbox and the outbox, for people.
     pub fn what_is_open(&self) -> String {
         let tables = self.tables();
         let inbox: Vec<_> = tables.inbox.iter().take(3).collect();
@@ -139,7 +140,7 @@ impl Database {
         )
     }
 
-    /// Tells of a step that has become durable.
+    /// Reports a step that has become durable to the watcher.
     pub(super) fn tell(&self, append: &Append) {
         let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(watcher) = watcher {
@@ -148,7 +149,7 @@ impl Database {
     }
 
     pub(super) fn tables(&self) -> MutexGuard<'_, Tables> {
-        // A panic within would end the simulation anyway.
+        // A panic with the lock held ends the simulation anyway.
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,34 +1,34 @@
-//! Mistakes that are planted in the database.
+//! Deliberate mistakes in the memory store.
 
-/// A deliberate mistake of the database, to see whether a simulation finds it.
+/// A deliberate mistake, which the simulation must find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Every append is accepted, whatever the conversation's sequence number is by now.
+    /// Every append is accepted, whatever the conversation's sequence number is by then.
     NoFence,
-    /// What came in is remembered by the node that took it, for as long as it runs.
+    /// Arrivals are deduplicated only by the node that accepted them, for as long as it runs.
     DedupeInMemory,
-    /// A step's records are kept, and what Genesys is owed by it is not.
+    /// Some steps put nothing into the outbox.
     OutboxForgotten,
-    /// A step takes its inputs out of the inbox although it is refused.
+    /// A fenced step takes its inputs out of the inbox.
     InboxTakenBeforeFence,
-    /// The time at which a conversation wants to be woken is not kept.
+    /// The time at which a conversation is to be woken is not stored.
     DueForgotten,
-    /// A snapshot says that it stands for one record more than it does.
+    /// A snapshot's sequence number is too large by one.
     SnapshotOffByOne,
     /// The inbox is read newest first.
     InboxBackwards,
-    /// The outbox forgets who was told before this node had the right to.
+    /// No item of the outbox is ever in doubt.
     NoDoubt,
-    /// A lease that has not expired is given to any node that asks.
+    /// Any node that asks gets a lease, although it has not expired.
     LeaseStolen,
-    /// A lease runs out by the database's wall clock.
+    /// Leases expire by the database's wall clock.
     LeaseByClock,
-    /// A webhook is answered before it is durable; the database forgets it with the node that took
-    /// it.
+    /// A webhook is answered before its message is durable. If the node dies in between, the
+    /// message is lost.
     AnsweredBeforeDurable,
-    /// A message that comes with its step is taken although it was here before.
+    /// A message that comes with its step is accepted although its id is known.
     RepeatedWithStep,
-    /// A node counts only its own customers who wait for Genesys.
+    /// A node counts undelivered customers' messages only in its own shards.
     CountsOwnShards,
 }
 

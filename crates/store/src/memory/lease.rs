@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::observe::{ClusterView, LeaseRow};
 use crate::share::{LeaseTable, Member};
 
-/// One node's access to the leases: each call crosses the link there and back.
+/// One node's access to the leases. Each call crosses the link in both directions.
 pub(super) struct MemoryLeases {
     pub(super) database: Arc<Database>,
     pub(super) line: Arc<dyn SimulatedLink>,

@@ -1,5 +1,5 @@
-//! Nodes and leases, as kept by a database whose clock may be stepped and which another server may
-//! replace.
+//! The nodes and leases in the database. Its clock may be stepped, and another server may replace
+//! it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::lease::{SHARDS, name, number, shard_of};
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
 use crate::share::Member;
 
-/// How long past states of the leases are remembered.
+/// How long past states of the leases are kept.
 const PAST: Duration = Duration::from_secs(30);
 
-/// Who has a shard.
+/// The lease of a shard.
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
     node: Arc<str>,
     stamp: u64,
-    /// On which server it was written.
+    /// The server on which it was written.
     server: u64,
     /// By the database's clock, which only [`Flaw::LeaseByClock`] reads.
     until: Duration,
-    /// When it was last taken, renewed or given up.
+    /// When it was last taken, renewed or released.
     written: Instant,
     ttl: Duration,
 }
@@ -33,15 +33,15 @@ pub(super) struct Lease {
 /// The leases, and the server that keeps them.
 #[derive(Debug, Default)]
 pub(super) struct LeaseServer {
-    /// Shared with the remembered past states.
+    /// Shared with the past states.
     leases: Arc<BTreeMap<usize, Lease>>,
-    /// Each with a stamp of its last round.
+    /// Each with the stamp of its last round.
     nodes: BTreeMap<String, NodeRow>,
     stamps: u64,
     server: u64,
     /// How far the clock is ahead of the true time, in milliseconds.
     ahead: i64,
-    /// Past states, for a server that lacks the newest one.
+    /// Past states, for a server that lacks the newest changes.
     past: Vec<PastState>,
     start: Option<Instant>,
 }
@@ -55,7 +55,7 @@ struct PastState {
 }
 
 impl LeaseServer {
-    /// Notes that a node lives or leaves, renews what it holds, and shows the tables.
+    /// Records that a node lives or leaves, renews its leases, and returns the tables.
     pub(super) fn look(
         &mut self,
         me: &Member<'_>,
@@ -116,7 +116,7 @@ impl LeaseServer {
     fn clock(&self) -> Duration {
         let since = self.start.map_or(Duration::ZERO, |start| start.elapsed());
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX / 2);
-        // Early enough that it can be set back.
+        // It starts at a large value, so that it can be set back.
         Duration::from_millis((1_000_000_000_000 + millis + self.ahead).unsigned_abs())
     }
 
@@ -131,6 +131,9 @@ impl LeaseServer {
         let (until, server) = (self.clock() + me.ttl, self.server);
         let same = confirmed.is_some_and(|confirmed| confirmed == server.to_string());
         let mut renewed = Vec::new();
+        if !same && me.leases.have_expired() {
+            return renewed;
+        }
         for (shard, lease) in
             Arc::make_mut(&mut self.leases).iter_mut().filter(|(_, lease)| *lease.node == *me.name)
         {
@@ -151,7 +154,7 @@ impl LeaseServer {
     }
 
     fn row(&self, shard: usize, me: &Member<'_>, flaw: Option<Flaw>) -> LeaseRow {
-        // `None`: no node has ever held it, as far as this server knows.
+        // `None` if, as far as this server knows, no node has ever held the lease.
         let lease = self.leases.get(&shard);
         let (holder, stamp, server) =
             lease.map_or(("", 0, 0), |lease| (&*lease.node, lease.stamp, lease.server));
@@ -165,12 +168,12 @@ impl LeaseServer {
             holder: if free { String::new() } else { holder.to_owned() },
             stamp: stamp.to_string(),
             written_here: free || server == self.server,
-            // A row without its first take does not say how long that lease lasts.
+            // A row that was never taken does not say how long its lease lasts.
             ttl: lease.map_or(me.ttl, |lease| me.ttl.max(lease.ttl)),
         }
     }
 
-    /// Gives back shards that a node has a lease for, if this is that server.
+    /// Releases shards that a node holds, if `server` is this server.
     pub(super) fn release(&mut self, node: &str, server: &str, shards: &[String]) {
         if self.server.to_string() != server {
             return;
@@ -182,7 +185,7 @@ impl LeaseServer {
         }
     }
 
-    /// Gives up the leases in a node's name, as far as this server knows them to be its own, and
+    /// Releases the leases in a node's name, as [`crate::share::LeaseTable::leave`] says, and
     /// removes its row.
     pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
         let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
@@ -213,7 +216,8 @@ impl LeaseServer {
         self.ahead += millis;
     }
 
-    /// Another server becomes the database. It lacks the lease changes of the last `lacks`.
+    /// Another server replaces the database's server. It lacks the lease changes of the last
+    /// `lacks`.
     pub(super) fn promote(&mut self, lacks: Duration) {
         self.server += 1;
         let now = Instant::now();
@@ -230,13 +234,13 @@ impl LeaseServer {
         self.leases.get(&shard).map(|lease| lease.node.to_string()).filter(|node| !node.is_empty())
     }
 
-    /// When the lease for a conversation was last taken, renewed or given up.
+    /// When the lease for a conversation was last taken, renewed or released.
     pub(super) fn written(&self, conversation: &ConversationId) -> Option<Instant> {
         let shard = shard_of(conversation)?;
         self.leases.get(&shard).map(|lease| lease.written)
     }
 
-    /// How many shards a node has the lease for.
+    /// How many shards a node holds, as the table says.
     pub(super) fn shards(&self, node: &str) -> usize {
         self.leases.values().filter(|lease| *lease.node == *node).count()
     }

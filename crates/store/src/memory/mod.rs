@@ -1,17 +1,20 @@
 //! A store in memory, for the simulation: a [`Database`] that outlives its nodes, and a
-//! [`MemoryStore`] for each of them.
+//! [`MemoryStore`] for each node.
 //!
-//! It passes the suite that every store must pass, shares out conversations like the one on
-//! PostgreSQL, and loses nothing that it answered for. Everything between a node and the database
-//! goes over a [`SimulatedLink`], where the simulation delays, refuses, cuts and kills.
+//! It passes the suite that every store must pass, shares conversations as the PostgreSQL store
+//! does, and keeps everything that it acknowledged. Requests and answers between a node and the
+//! database cross a [`SimulatedLink`], on which the simulation delays or loses them, cuts the
+//! connection, or kills the node.
 
 mod accept;
 mod append;
 mod clock;
 mod database;
+mod find;
 mod flaw;
 mod lease;
 mod lease_server;
+mod list;
 mod prune;
 mod read;
 mod tables;
@@ -29,9 +32,11 @@ use tokio::task::AbortHandle;
 use crate::lease::HeldLeases;
 use crate::share::{self, LeaseKeeper};
 use crate::{
-    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Direction, Dossier, Due,
-    InboxItem, LeaseGuard, Loaded, Machine, MessageRow, NewMessage, OutboxItem, Ownership,
-    OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation, clock_keeper,
+    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, ConsoleSession,
+    ConversationList, ConversationPlace, Direction, Dossier, Due, Found, InboxItem, LeaseGuard,
+    ListedConversation, ListedMessage, Loaded, Machine, MessageList, MessageRow, NewMessage,
+    OutboxItem, OutboxLane, Ownership, OwnershipEvent, Store, StoreClock, StoreError,
+    WatchedConversation, clock_keeper,
 };
 use clock::MemoryClock;
 pub use database::{Database, Journaled};
@@ -39,24 +44,31 @@ pub use flaw::Flaw;
 use lease::MemoryLeases;
 use tables::Tables;
 
-/// How many hints of other nodes may wait; what is lost is found by looking.
+/// How many hints from other nodes may wait. Polling finds the input of lost hints.
 const WAITING: usize = 100;
 
-/// The way between a node and the database.
+/// The connection between a node and the database.
 #[async_trait]
 pub trait SimulatedLink: Send + Sync + 'static {
-    /// A request is on its way. An error: it never comes there.
+    /// Carries a request (`what`) to the database. If it fails, the request never arrives.
+    ///
+    /// # Errors
+    /// The fault that the node sees. The request then has no effect.
     async fn ask(&self, _what: &'static str) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// It was done, and the answer is on its way. An error: the node does not hear it.
+    /// Carries the answer to a request that was done. If it fails, the node does not get the
+    /// answer.
+    ///
+    /// # Errors
+    /// The fault that the node sees. The request has taken effect nevertheless.
     async fn answer(&self, _what: &'static str) -> Result<(), StoreError> {
         Ok(())
     }
 }
 
-/// A way without faults or time.
+/// A link without faults or delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Direct;
 
@@ -68,18 +80,18 @@ pub struct MemoryStore {
     line: Arc<dyn SimulatedLink>,
     node: String,
     sharing: Option<ClusterNode>,
-    /// What this node has taken in; of use only to [`Flaw::DedupeInMemory`].
+    /// What this node has accepted. Only [`Flaw::DedupeInMemory`] uses it.
     seen: Mutex<std::collections::HashSet<String>>,
 }
 
-/// A node's part among several.
+/// What a node has if it shares the database.
 struct ClusterNode {
     leases: Arc<HeldLeases>,
-    /// The hints of other nodes.
+    /// Hints from other nodes.
     hints: tokio::sync::Mutex<mpsc::Receiver<ConversationId>>,
     renewing: AbortHandle,
     takeover: Duration,
-    /// Keeping the store's clock, once somebody goes by it.
+    /// The task that keeps the store's clock, once the clock is in use.
     keeping: OnceLock<AbortHandle>,
 }
 
@@ -91,7 +103,7 @@ impl Drop for ClusterNode {
 }
 
 impl MemoryStore {
-    /// A node that has the database for itself.
+    /// The only node of the database.
     pub fn alone(database: &Arc<Database>, line: Arc<dyn SimulatedLink>) -> Self {
         Self {
             database: Arc::clone(database),
@@ -126,7 +138,7 @@ impl MemoryStore {
         }
     }
 
-    /// The store's clock, as [`Store::clock`], at once. It needs a tokio runtime.
+    /// The same as [`Store::clock`], but not async. A shared store needs a tokio runtime for it.
     pub fn go_by(&self, machine: Arc<dyn Machine>) -> Arc<StoreClock> {
         let clock = self.database.clock(Arc::clone(&machine));
         if let Some(sharing) = &self.sharing {
@@ -142,7 +154,7 @@ impl MemoryStore {
         clock
     }
 
-    /// One request and its answer.
+    /// Makes one request and returns its answer.
     async fn call<T>(
         &self,
         what: &'static str,
@@ -158,7 +170,7 @@ impl MemoryStore {
         self.database.flaw == Some(flaw)
     }
 
-    /// The shards of this node; all, if it does not share the store.
+    /// The shards of this node; `None`, for all, if it does not share the store.
     fn shards(&self) -> Option<Vec<String>> {
         self.sharing.as_ref().map(|sharing| sharing.leases.shard_names())
     }
@@ -184,7 +196,8 @@ impl Store for MemoryStore {
             if let Some(conversation) = conversation {
                 let (database, line) = (Arc::clone(&self.database), Arc::clone(&self.line));
                 tokio::spawn(async move {
-                    // As long as a commit takes. A node that is killed meanwhile has answered.
+                    // About as long as a commit takes. A node that is killed meanwhile has already
+                    // answered.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     if line.ask("accept").await.is_ok() {
                         database.tables().accept(arrival);
@@ -211,7 +224,7 @@ impl Store for MemoryStore {
     }
 
     fn atomic(&self) -> Option<&dyn AtomicAccept> {
-        // Those flaws are about what waits in the inbox.
+        // These flaws need every message to go through `accept`.
         let can = !self.has(Flaw::DedupeInMemory) && !self.has(Flaw::AnsweredBeforeDurable);
         can.then_some(self)
     }
@@ -266,7 +279,7 @@ impl Store for MemoryStore {
     async fn outbox(
         &self,
         integration: &IntegrationName,
-        urgent: bool,
+        lane: OutboxLane,
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
@@ -275,7 +288,7 @@ impl Store for MemoryStore {
             self.sharing.as_ref().map(|sharing| sharing.leases.epochs()).unwrap_or_default();
         let mut items = self
             .call("outbox", |tables| {
-                tables.outbox(shards.as_deref(), integration, urgent, after, limit)
+                tables.outbox(shards.as_deref(), integration, lane, after, limit)
             })
             .await?;
         if let Some(sharing) = &self.sharing {
@@ -322,14 +335,76 @@ impl Store for MemoryStore {
         .await
     }
 
-    /// It is asked for people alone, so no fault of the line is played on it.
+    /// Only people need the result, so it does not cross the simulated link.
     async fn dead_letters(&self) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
         Ok(self.database.tables().dead_letters())
+    }
+
+    /// Only people need the result, so it does not cross the simulated link.
+    async fn find(&self, id: &str, limit: usize) -> Result<Vec<Found>, StoreError> {
+        Ok(self.database.tables().find(id, limit))
+    }
+
+    async fn list_conversations(
+        &self,
+        integration: &IntegrationName,
+        list: ConversationList,
+        before: Option<&ConversationPlace>,
+        limit: usize,
+    ) -> Result<Vec<ListedConversation>, StoreError> {
+        Ok(self.database.tables().list_conversations(integration, list, before, limit))
+    }
+
+    async fn list_messages(
+        &self,
+        integration: &IntegrationName,
+        list: MessageList,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ListedMessage>, StoreError> {
+        Ok(self.database.tables().list_messages(integration, list, before, limit))
     }
 
     async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
         let key = (integration.clone(), id.to_owned());
         self.call("has event", |tables| tables.events.contains_key(&key)).await
+    }
+
+    async fn has_conversation(
+        &self,
+        integration: &IntegrationName,
+        id: &ConversationId,
+    ) -> Result<bool, StoreError> {
+        self.call("has conversation", |tables| {
+            tables.conversations.get(id).is_some_and(|row| row.integration == *integration)
+        })
+        .await
+    }
+
+    async fn keep_console_session(
+        &self,
+        session: &ConsoleSession,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tables = self.database.tables();
+        tables.console_sessions.retain(|_, kept| kept.until > now);
+        tables.console_sessions.insert(session.hash.clone(), session.clone());
+        Ok(())
+    }
+
+    async fn console_session(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<ConsoleSession>, StoreError> {
+        let tables = self.database.tables();
+        let session = tables.console_sessions.get(hash);
+        Ok(session.filter(|session| session.until > now).cloned())
+    }
+
+    async fn end_console_session(&self, hash: &str) -> Result<(), StoreError> {
+        self.database.tables().console_sessions.remove(hash);
+        Ok(())
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -366,7 +441,7 @@ impl Store for MemoryStore {
         sharing.keeping.get().into_iter().for_each(AbortHandle::abort);
         let table =
             MemoryLeases { database: Arc::clone(&self.database), line: Arc::clone(&self.line) };
-        // If it gets lost, the others wait for the leases to expire.
+        // If this request gets lost, the other nodes wait until the leases expire.
         let _ = share::leave(&table, &self.node, &sharing.leases).await;
     }
 }

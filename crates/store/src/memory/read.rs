@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::tables::{Tables, set};
 use crate::{
-    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem,
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, OutboxLane,
     WatchedConversation,
 };
 
@@ -105,7 +105,7 @@ impl Tables {
         &self,
         shards: Option<&[String]>,
         integration: &IntegrationName,
-        urgent: bool,
+        lane: OutboxLane,
         after: u64,
         limit: usize,
     ) -> Vec<OutboxItem> {
@@ -113,7 +113,7 @@ impl Tables {
         let mine =
             self.outbox.range((Bound::Excluded(after), Bound::Unbounded)).filter(|(_, debt)| {
                 debt.integration == *integration
-                    && debt.owed.is_urgent() == urgent
+                    && OutboxLane::of(&debt.owed) == lane
                     && Self::is_of(shards.as_ref(), &debt.conversation)
             });
         mine.take(limit).map(item).collect()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use conversation::{
-    Conversation, ConversationId, Input, IntegrationName, MessageId, Owed, Record, Report,
+    Conversation, ConversationId, Input, IntegrationName, MessageId, Owed, Record, Report, Standing,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::lease_server::LeaseServer;
 use crate::lease::SHARDS;
-use crate::{Direction, MessageRow};
+use crate::{ConsoleSession, Direction, MessageRow};
 
 /// A message of one integration, in one direction.
 pub(super) type MessageKey = (IntegrationName, Direction, MessageId);
@@ -23,16 +23,20 @@ pub(super) struct Tables {
     /// The chat service's name for a message.
     pub(super) named: HashMap<(IntegrationName, String), MessageId>,
     pub(super) events: HashMap<(IntegrationName, String), Timestamp>,
+    /// By the hash of their token.
+    pub(super) console_sessions: HashMap<String, ConsoleSession>,
     pub(super) early: Vec<EarlyReport>,
     pub(super) inbox: BTreeMap<(ConversationId, u64), (bool, Input)>,
     pub(super) outbox: BTreeMap<u64, Debt>,
     pub(super) owed: HashMap<(ConversationId, String), u64>,
-    /// The last place that was assigned in the inbox, the outbox or among the messages.
+    /// The last sequence number that was assigned in the inbox or the outbox.
     pub(super) last: u64,
+    /// How many messages were ever stored.
+    pub(super) stored: u64,
     pub(super) sharing: LeaseServer,
     pub(super) listeners: BTreeMap<String, mpsc::Sender<ConversationId>>,
     pub(super) clock: Option<ClockPair>,
-    /// When the database's clock began.
+    /// When the database's clock was first read.
     pub(super) begun: Option<Instant>,
 }
 
@@ -50,16 +54,22 @@ pub(super) struct Row {
     pub(super) pruned_seq: u64,
     pub(super) due: Option<Timestamp>,
     pub(super) watched: Option<Box<str>>,
+    /// When its first message came.
+    pub(super) created: Timestamp,
+    pub(super) standing: Standing,
     pub(super) snapshot: Conversation,
     pub(super) snapshot_seq: u64,
     pub(super) journal: Vec<(u64, Timestamp, Record)>,
     /// Its messages, oldest first.
     pub(super) messages: Vec<MessageKey>,
+    /// Genesys's conversations, with the time since when each is known.
+    pub(super) genesys: Vec<(MessageId, Timestamp)>,
 }
 
 pub(super) struct MessageEntry {
     pub(super) row: MessageRow,
-    pub(super) settled: Option<Timestamp>,
+    /// How many messages came before it.
+    pub(super) place: u64,
 }
 
 pub(super) struct EarlyReport {
@@ -84,16 +94,16 @@ impl Tables {
 
     pub(super) fn put_into_inbox(&mut self, conversation: &ConversationId, input: Input) {
         let seq = self.next();
-        let customers = matches!(input, Input::CustomerMessage { .. });
+        let customers = input.is_customers();
         self.inbox.insert((conversation.clone(), seq), (customers, input));
     }
 
-    /// Hints for this node go there from now on.
+    /// From now on, sends hints for this node to `hints`.
     pub(super) fn hear(&mut self, node: &str, hints: mpsc::Sender<ConversationId>) {
         self.listeners.insert(node.to_owned(), hints);
     }
 
-    /// A node leaves: it has no leases and hears no hints from now on.
+    /// Removes a node that leaves: its leases and its channel for hints.
     pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
         self.sharing.leave(node, held, confirmed);
         self.listeners.remove(node);
@@ -103,12 +113,12 @@ impl Tables {
         if let Some(hints) =
             self.sharing.holder(conversation).and_then(|node| self.listeners.get(&node))
         {
-            // Best effort: what is lost is found by looking.
+            // Best effort: polling finds the input of a lost hint.
             let _ = hints.try_send(conversation.clone());
         }
     }
 
-    /// Whether a node that answers for `shards` answers for this conversation.
+    /// Whether a conversation is in one of `shards`; `None` means all.
     pub(super) fn is_of(shards: Option<&HashSet<&str>>, conversation: &ConversationId) -> bool {
         shards.is_none_or(|shards| {
             conversation.as_str().get(1..3).is_some_and(|shard| shards.contains(shard))
@@ -116,9 +126,9 @@ impl Tables {
     }
 }
 
-/// A set of shards for lookups.
+/// The shards as a set; `None` means all.
 pub(super) fn set(shards: Option<&[String]>) -> Option<HashSet<&str>> {
-    // A node that has all shards need not look.
+    // A node that holds all shards needs no lookups.
     shards
         .filter(|shards| shards.len() < SHARDS)
         .map(|shards| shards.iter().map(String::as_str).collect())

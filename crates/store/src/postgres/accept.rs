@@ -29,7 +29,8 @@ pub(super) async fn accept(
         }
     }
     accept_messages(client, &messages, &mut answers).await?;
-    // One after the other, in order of arrival.
+    keep_dead_letters(client, arrivals).await?;
+    // The other arrivals one after the other, in order of arrival.
     for (place, arrival) in arrivals.iter().enumerate() {
         answers[place] = match arrival {
             Arrival::Message(_) => continue,
@@ -83,8 +84,8 @@ async fn accept_messages(
     know_customers(client, &new).await
 }
 
-/// Inserts the messages that are not there yet, and puts their inputs into the inbox. Returns where
-/// those are in `messages`.
+/// Inserts the messages that are new, and puts their inputs into the inbox. Returns the new
+/// messages' indices in `messages`.
 async fn insert_messages(
     client: &Client,
     messages: &[(usize, &NewMessage)],
@@ -99,7 +100,7 @@ async fn insert_messages(
     let inputs: Vec<Option<String>> =
         messages.iter().map(|(_, m)| m.input.as_ref().map(json)).collect();
     let customers: Vec<bool> =
-        messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(is_customers)).collect();
+        messages.iter().map(|(_, m)| m.input.as_ref().is_some_and(Input::is_customers)).collect();
     let rows = client
         .query_typed(
             &mistake::sql(
@@ -110,8 +111,9 @@ async fn insert_messages(
                 with ordinality as a (integration, direction, id, foreign_id, conversation, received, state,
                                       body, input, customers, place)
              ), new as (
-                -- In one order for all nodes, so that none waits for another that waits for it.
-                insert into tidegate.message (integration, direction, id, foreign_id, conversation, received, state, body)
+                -- All nodes insert in the same order, so that they cannot deadlock.
+                insert into tidegate.message
+            (integration, direction, id, foreign_id, conversation, received, state, body)
                 select integration, direction, id, foreign_id, conversation, received, state, body
                 from arriving order by id, direction, integration
                 on conflict do nothing returning id, direction, integration
@@ -147,8 +149,20 @@ async fn insert_messages(
     rows.iter().map(place).collect()
 }
 
-/// What customers say about themselves is better than what Genesys repeats.
+/// When the first message of each conversation came.
+fn first_received<'a>(new: &[&'a NewMessage]) -> BTreeMap<&'a ConversationId, Timestamp> {
+    let mut first = BTreeMap::new();
+    for message in new {
+        let at = first.entry(&message.conversation).or_insert(message.received);
+        *at = message.received.min(*at);
+    }
+    first
+}
+
+/// Inserts or updates the conversations. The customer data of an inbound message is better than
+/// Genesys's copy in an outbound one.
 async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Error> {
+    let first = first_received(new);
     for (direction, conflict) in [
         (
             Direction::Inbound,
@@ -168,23 +182,68 @@ async fn know_customers(client: &Client, new: &[&NewMessage]) -> Result<(), Erro
         let ids: Vec<&str> = by_id.keys().map(|id| id.as_str()).collect();
         let integrations: Vec<&str> = by_id.values().map(|m| m.integration.as_str()).collect();
         let customers: Vec<&str> = by_id.values().map(|m| m.customer.as_str()).collect();
+        let created: Vec<i64> = by_id.keys().map(|id| first[*id].as_millisecond()).collect();
         let sql = format!(
-            "insert into tidegate.conversation (id, integration, customer)
-             select * from unnest($1::text[], $2::text[], $3::text[]) as a (id, integration, customer) order by id
+            "insert into tidegate.conversation (id, integration, customer, created)
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::int8[])
+                as a (id, integration, customer, created) order by id
              on conflict (id) {conflict}"
         );
         let params = [
             (&ids as _, Type::TEXT_ARRAY),
             (&integrations as _, Type::TEXT_ARRAY),
             (&customers as _, Type::TEXT_ARRAY),
+            (&created as _, Type::INT8_ARRAY),
         ];
         client.query_typed(&sql, &params).await?;
     }
     Ok(())
 }
 
-fn is_customers(input: &Input) -> bool {
-    matches!(input, Input::CustomerMessage { .. })
+/// Keeps a prune from removing the dead letters that operators act on, until the commit. A prune
+/// that was first has removed them when this returns. This lock excludes nothing else: an append
+/// only changes a row that stays, and a prune skips locked rows, so no two transactions can wait for
+/// each other.
+async fn keep_dead_letters(client: &Client, arrivals: &[Arrival]) -> Result<(), Error> {
+    let conversations: Vec<&str> = arrivals
+        .iter()
+        .filter_map(|arrival| match arrival {
+            Arrival::Event { conversation, input: Input::DeadLetter { .. }, .. } => {
+                Some(conversation.as_str())
+            }
+            _ => None,
+        })
+        .collect();
+    if conversations.is_empty() {
+        return Ok(());
+    }
+    let sql = "select 1 from tidegate.conversation where id = any($1) order by id for key share";
+    client.query_typed(sql, &[(&conversations, Type::TEXT_ARRAY)]).await?;
+    Ok(())
+}
+
+/// Whether the message that an operator acts on is still the dead letter that the operator saw. A
+/// prune may have removed it since. `true` for any other input.
+async fn is_still_dead(
+    client: &Client,
+    integration: &IntegrationName,
+    input: &Input,
+) -> Result<bool, Error> {
+    let Input::DeadLetter { message, died, .. } = input else { return Ok(true) };
+    let named = escape(message.as_str());
+    let rows = client
+        .query_typed(
+            "select 1 from tidegate.message
+             where id = $1 and direction = 'inbound' and integration = $2
+                and state = 'refused' and coalesce(settled, received) = $3",
+            &[
+                (&named.as_ref(), Type::TEXT),
+                (&integration.as_str(), Type::TEXT),
+                (&died.as_millisecond(), Type::INT8),
+            ],
+        )
+        .await?;
+    Ok(!rows.is_empty())
 }
 
 async fn accept_event(
@@ -196,6 +255,12 @@ async fn accept_event(
     input: &Input,
 ) -> Result<Acceptance, Error> {
     let id = key(id);
+    if !is_still_dead(client, integration, input).await? {
+        let sql = "select 1 from tidegate.event where id = $1 and integration = $2";
+        let params = [(&id.as_str() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
+        let is_new = client.query_typed(sql, &params).await?.is_empty();
+        return Ok(if is_new { Acceptance::Unknown } else { Acceptance::Repeated });
+    }
     // A foreign id may contain anything; escaping changes none of our own ids.
     let named = escape(conversation.as_str());
     let rows = client
@@ -219,7 +284,7 @@ async fn accept_event(
                 (&integration.as_str(), Type::TEXT),
                 (&received.as_millisecond(), Type::INT8),
                 (&named.as_ref(), Type::TEXT),
-                (&is_customers(input), Type::BOOL),
+                (&input.is_customers(), Type::BOOL),
                 (&json(input), Type::TEXT),
             ],
         )
@@ -283,8 +348,8 @@ async fn accept_report_by_name(
     report: &Report,
 ) -> Result<Acceptance, Error> {
     let name = key(service_id);
-    // This waits for a transaction that is about to give the message that name, or makes that one
-    // wait for us.
+    // The lock on this row makes one of the two wait: this report, or the transaction that stores
+    // the message with this name. So neither overlooks the other.
     let rows = client
         .query_typed(
             "insert into tidegate.service_name (service_id, integration, received) values ($1, $2, $3)
@@ -308,7 +373,7 @@ async fn accept_report_by_name(
         )
         .await;
     }
-    // The report came before the answer that tells us the service's name for the message.
+    // The report overtook the answer that contains the service's id for the message.
     let id = key(event);
     let rows = client
         .query_typed(
@@ -330,4 +395,30 @@ async fn accept_report_by_name(
         )
         .await?;
     Ok(if rows[0].try_get(0)? { Acceptance::Early } else { Acceptance::Repeated })
+}
+
+#[cfg(test)]
+mod tests {
+    use conversation::MessageId;
+
+    use super::*;
+
+    #[test]
+    fn messages_that_are_accepted_together_give_a_conversation_the_earliest_time() {
+        let message = |customer: &str, second| NewMessage {
+            integration: IntegrationName::new("acme"),
+            direction: Direction::Inbound,
+            id: MessageId::new(format!("m{second}")),
+            foreign_id: String::new(),
+            conversation: ConversationId::new(customer),
+            customer: "{}".to_owned(),
+            received: Timestamp::from_second(second).expect("a time"),
+            body: Vec::new().into(),
+            input: None,
+        };
+        let new = [message("a", 5), message("b", 9), message("a", 3), message("a", 4)];
+        let first = first_received(&new.iter().collect::<Vec<_>>());
+        let seconds: Vec<i64> = first.values().map(|at| at.as_second()).collect();
+        assert_eq!(seconds, [3, 9]);
+    }
 }

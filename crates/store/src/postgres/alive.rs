@@ -1,5 +1,4 @@
-//! Tasks that a node cannot work without. If one panics, it is reported, so that the process can
-//! end.
+//! Tasks that a node needs. If one panics, this is reported, so that the process can end.
 
 use std::panic::AssertUnwindSafe;
 
@@ -24,7 +23,7 @@ impl TaskHealth {
     ) -> JoinHandle<()> {
         let Self(alive) = self.clone();
         tokio::spawn(async move {
-            // Its half-done work is not used again.
+            // Unwind safety: nothing uses the half-done work again.
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 tracing::error!(task = name, "a task of the store panicked");
                 alive.send_replace(false);

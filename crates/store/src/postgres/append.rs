@@ -7,15 +7,18 @@ use conversation::{Input, MessageId, Owed, Report};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::find::keep_genesys_conversations;
 use super::link::Error;
 use super::text::{escape, key};
 use crate::json::{from_json, json};
+use crate::listing::{MessageList, bits};
 use crate::mistake::{self, Mistake};
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, Direction, StoreError};
+use crate::{Append, Direction, OutboxLane, StoreError};
 
-/// An append, with a token that identifies it if its answer was lost and it is sent again.
+/// An append, with a token by which the store recognizes it if the answer was lost and it is sent
+/// again.
 pub(super) struct TokenedAppend {
     append: Append,
     token: String,
@@ -34,8 +37,8 @@ impl TokenedAppend {
     }
 }
 
-/// Answers each step, in order: `None` if the fence did not hold, else whether the inbox got
-/// something by it. The caller owns the transaction.
+/// Appends the steps. Returns an answer for each, in order: `None` if the fence did not hold,
+/// otherwise whether the append put something into the inbox. The caller owns the transaction.
 pub(super) async fn append(
     client: &Client,
     steps: &[TokenedAppend],
@@ -43,7 +46,8 @@ pub(super) async fn append(
     let mut answers = Vec::with_capacity(steps.len());
     let mut rest = steps;
     while !rest.is_empty() {
-        // One statement can change a row only once.
+        // One statement can change a row only once, so each batch has at most one step for a
+        // conversation.
         let mut seen = HashSet::new();
         let distinct =
             rest.iter().take_while(|step| seen.insert(&step.append.conversation)).count();
@@ -59,15 +63,15 @@ async fn append_distinct(
     steps: &[TokenedAppend],
 ) -> Result<Vec<Option<bool>>, Error> {
     let ids: Vec<&str> = steps.iter().map(|step| step.append.conversation.as_str()).collect();
-    // The locks are held until the commit. All nodes take them in the same order, so that they
-    // cannot deadlock.
+    // The locks last until the commit. All nodes take them in the same order, so that they cannot
+    // deadlock. They do not exclude an acceptance that only keeps a row from being removed.
     let rows = client
         .query_typed(
             &mistake::sql(
                 Mistake::RowLock,
                 "select id, seq, token from tidegate.conversation where id = any($1) order by id \
-                 for update",
-                "for update",
+                 for no key update",
+                "for no key update",
                 "",
             ),
             &[(&ids, Type::TEXT_ARRAY)],
@@ -85,7 +89,8 @@ async fn append_distinct(
                 held.push(step);
                 Some(false)
             }
-            // It was committed, and only the answer was lost. The caller then looks into the inbox.
+            // An earlier try was committed, and its answer was lost. `true` makes the caller read
+            // the inbox, in case that try put something into it.
             Some((seq, Some(token))) if *seq == step.last() && *token == step.token => Some(true),
             Some(_) | None => None,
         });
@@ -122,14 +127,18 @@ async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result
     let tokens: Vec<&str> = held.iter().map(|step| step.token.as_str()).collect();
     let snapshots: Vec<Option<String>> =
         held.iter().map(|step| step.append.snapshot.as_ref().map(json)).collect();
+    let standings: Vec<Option<i16>> =
+        held.iter().map(|step| step.append.standing.map(bits)).collect();
     client
         .query_typed(
             "update tidegate.conversation as c
              set seq = a.seq, due = a.due, watched = a.watched, token = a.token,
                  snapshot = coalesce(a.snapshot, c.snapshot),
+                 standing = coalesce(a.standing, c.standing),
                  snapshot_seq = case when a.snapshot is null then c.snapshot_seq else a.seq end
-             from unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[])
-                as a (id, seq, due, watched, token, snapshot)
+             from unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[],
+                         $7::int2[])
+                as a (id, seq, due, watched, token, snapshot, standing)
              where c.id = a.id",
             &[
                 (&ids, Type::TEXT_ARRAY),
@@ -138,6 +147,7 @@ async fn write_conversations(client: &Client, held: &[&TokenedAppend]) -> Result
                 (&watched, Type::TEXT_ARRAY),
                 (&tokens, Type::TEXT_ARRAY),
                 (&snapshots, Type::TEXT_ARRAY),
+                (&standings, Type::INT2_ARRAY),
             ],
         )
         .await?;
@@ -188,13 +198,19 @@ enum Fate {
 struct Changes<'a> {
     ended: Vec<(&'a MessageId, Direction, &'a TokenedAppend, &'static str, Option<String>)>,
     receipted: Vec<(&'a MessageId, &'a TokenedAppend, &'static str)>,
-    /// By name and integration, in the same order on all nodes.
+    /// Dead letters, and the state that each has now.
+    acted_on: Vec<(&'a MessageId, &'a TokenedAppend, &'static str)>,
+    /// By the chat service's id and integration. The order is the same on all nodes, so that they
+    /// cannot deadlock.
     named: BTreeMap<(String, &'a str), (&'a MessageId, &'a TokenedAppend)>,
+    /// Genesys's conversations: the key, our conversation, and since when it is known.
+    genesys: Vec<(String, &'a str, i64)>,
     /// By conversation and key.
     outbox: BTreeMap<(&'a str, String), (&'a TokenedAppend, Fate)>,
 }
 
-/// Returns the conversations whose inbox got something by it.
+/// Applies the steps to the projections and the outbox. Returns the conversations into whose inbox
+/// that put something.
 async fn project(client: &Client, held: &[&TokenedAppend]) -> Result<HashSet<String>, Error> {
     let mut all = Changes::default();
     for step in held {
@@ -202,8 +218,10 @@ async fn project(client: &Client, held: &[&TokenedAppend]) -> Result<HashSet<Str
             all.add(step, change);
         }
     }
+    all.act_on_dead_letters(client).await?;
     all.end_messages(client).await?;
     all.receipt_messages(client).await?;
+    keep_genesys_conversations(client, &all.genesys).await?;
     all.write_outbox(client).await?;
     all.name_messages(client).await
 }
@@ -215,11 +233,18 @@ impl<'a> Changes<'a> {
             Change::Ended { direction, message, state, reason } => {
                 self.ended.push((message, direction, step, state, reason));
             }
+            Change::Reopened { message } => self.acted_on.push((message, step, "accepted")),
+            Change::Discarded { message } => self.acted_on.push((message, step, "discarded")),
             Change::Receipted { message, word } => self.receipted.push((message, step, word)),
             Change::Named { message, service_id } => {
                 let name = (key(service_id).to_string(), step.append.integration.as_str());
                 self.named.insert(name, (message, step));
             }
+            Change::Genesys { id } => self.genesys.push((
+                key(id).to_string(),
+                step.append.conversation.as_str(),
+                step.append.at.as_millisecond(),
+            )),
             Change::Owe(owed) => drop(self.outbox.insert(at(&owed), (step, Fate::Put(owed)))),
             Change::Paid(owed) => drop(self.outbox.insert(at(&owed), (step, Fate::Delete))),
             Change::PaidExactly(owed) => match self.outbox.get(&at(&owed)) {
@@ -265,25 +290,68 @@ impl<'a> Changes<'a> {
                 ],
             )
             .await?;
-        self.keep_dead_letters(client).await
+        self.keep_undelivered(client).await
     }
 
-    async fn keep_dead_letters(&self, client: &Client) -> Result<(), Error> {
-        let dead = || self.ended.iter().filter(|(_, way, _, state, _)| is_dead_letter(*way, state));
-        let ids: Vec<&str> = dead().map(|(id, ..)| id.as_str()).collect();
+    async fn keep_undelivered(&self, client: &Client) -> Result<(), Error> {
+        let all = || self.ended.iter().filter(|(_, way, _, state, _)| is_undelivered(*way, state));
+        let ids: Vec<&str> = all().map(|(id, ..)| id.as_str()).collect();
         if ids.is_empty() {
             return Ok(());
         }
+        let directions: Vec<&str> = all().map(|(_, direction, ..)| direction.as_str()).collect();
         let integrations: Vec<&str> =
-            dead().map(|(_, _, step, ..)| step.append.integration.as_str()).collect();
+            all().map(|(_, _, step, ..)| step.append.integration.as_str()).collect();
         client
             .query_typed(
-                "insert into tidegate.dead_letter (id, direction, integration)
-                 select m.id, m.direction, m.integration
-                 from unnest($1::text[], $2::text[]) as a (id, integration)
-                 join tidegate.message as m on m.id = a.id and m.integration = a.integration and m.direction = 'inbound'
+                "insert into tidegate.undelivered (direction, integration, place, id)
+                 select m.direction, m.integration, m.place, m.id
+                 from unnest($1::text[], $2::text[], $3::text[]) as a (id, direction, integration)
+                 join tidegate.message as m using (id, direction, integration)
                  on conflict do nothing",
-                &[(&ids, Type::TEXT_ARRAY), (&integrations, Type::TEXT_ARRAY)],
+                &[
+                    (&ids, Type::TEXT_ARRAY),
+                    (&directions, Type::TEXT_ARRAY),
+                    (&integrations, Type::TEXT_ARRAY),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// What operators did about dead letters. It comes before new outcomes: a message may be
+    /// refused again.
+    async fn act_on_dead_letters(&self, client: &Client) -> Result<(), Error> {
+        if self.acted_on.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = self.acted_on.iter().map(|(id, ..)| id.as_str()).collect();
+        let integrations: Vec<&str> =
+            self.acted_on.iter().map(|(_, step, _)| step.append.integration.as_str()).collect();
+        let states: Vec<&str> = self.acted_on.iter().map(|(.., state)| *state).collect();
+        let ats: Vec<i64> =
+            self.acted_on.iter().map(|(_, step, _)| step.append.at.as_millisecond()).collect();
+        client
+            .query_typed(
+                "with acted as (
+                    select * from unnest($1::text[], $2::text[], $3::text[], $4::int8[])
+                        as a (id, integration, state, at)
+                 ), gone as (
+                    delete from tidegate.undelivered as u using acted as a
+                    where u.id = a.id and u.direction = 'inbound' and u.integration = a.integration
+                 )
+                 update tidegate.message as m
+                 set state = a.state,
+                     reason = case when a.state = 'discarded' then m.reason end,
+                     settled = case when a.state = 'discarded' then a.at end
+                 from acted as a
+                 where m.id = a.id and m.direction = 'inbound' and m.integration = a.integration",
+                &[
+                    (&ids, Type::TEXT_ARRAY),
+                    (&integrations, Type::TEXT_ARRAY),
+                    (&states, Type::TEXT_ARRAY),
+                    (&ats, Type::INT8_ARRAY),
+                ],
             )
             .await?;
         Ok(())
@@ -347,13 +415,14 @@ impl<'a> Changes<'a> {
         let conversations: Vec<&str> =
             puts.iter().map(|(conversation, ..)| *conversation).collect();
         let keys: Vec<&str> = puts.iter().map(|(_, key, ..)| *key).collect();
-        let lazy: Vec<bool> = puts.iter().map(|(.., owed)| !owed.is_urgent()).collect();
+        let lazy: Vec<bool> =
+            puts.iter().map(|(.., owed)| OutboxLane::of(owed).is_lazy()).collect();
         let since: Vec<i64> =
             puts.iter().map(|(_, _, step, _)| step.append.at.as_millisecond()).collect();
         let owed: Vec<String> = puts.iter().map(|(.., owed)| json(owed)).collect();
         client
             .query_typed(
-                // A replacement comes after everything that was read.
+                // A replacement gets a new sequence number, so that readers with a cursor find it.
                 "insert into tidegate.outbox (integration, conversation, key, lazy, since, owed)
                  select * from unnest($1::text[], $2::text[], $3::text[], $4::bool[], $5::int8[], $6::text[])
                  on conflict (conversation, key) do update
@@ -433,16 +502,19 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// Sequence numbers as the database stores them; no store will ever count that far.
+/// A sequence number as the database stores it. No store will ever count beyond `i64::MAX`.
 pub(super) fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 pub(super) fn unsigned(seq: i64) -> Result<u64, StoreError> {
-    u64::try_from(seq).map_err(|_| StoreError::Corrupt(format!("a sequence number is {seq}")))
+    u64::try_from(seq)
+        .map_err(|_| StoreError::Corrupt(format!("a sequence number is {seq}").into()))
 }
 
-/// Whether a message with this final state is a customer's message that Genesys will never have.
-fn is_dead_letter(direction: Direction, state: &str) -> bool {
-    direction == Direction::Inbound && state == "refused"
+/// Whether a message with this final state did not arrive.
+fn is_undelivered(direction: Direction, state: &str) -> bool {
+    [MessageList::Failed, MessageList::DeadLetters]
+        .iter()
+        .any(|list| list.of() == (direction, state))
 }

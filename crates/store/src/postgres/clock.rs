@@ -1,4 +1,4 @@
-//! The store's clock where several nodes share a database. See `store_clock` for what it promises.
+//! The store's clock for several nodes that share a database. `store_clock` says what it promises.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ use super::link::{Error, PgConnection};
 use crate::clock_keeper::ClockTable;
 use crate::store_clock::{Start, StoreClock};
 
-/// For how long a node that starts waits at most for the others.
+/// How long a node that starts waits for other nodes at most.
 fn patience(takeover: Duration) -> Duration {
     takeover / 2
 }
 
-/// How long it waits without a sign of life of any of them. A living node makes two rounds in a
-/// quarter of `takeover`. If the server is new, a living node may still hang on the old one, for
-/// half of a lease.
+/// How long a node that starts waits without a sign of life from any other node. A living node
+/// makes two rounds in a quarter of `takeover`. If the server is new, a living node may still wait
+/// for an answer of the old one, for up to half of a lease.
 fn without_a_sign(takeover: Duration, new_server: bool) -> Duration {
     if new_server { patience(takeover) } else { takeover / 4 }
 }
 
-/// Decides what the time is for a node that starts.
+/// Determines the time for a node that starts.
 ///
-/// A living node keeps the pair up to date. If the pair looks old although there are other nodes,
-/// either they are dead, or the database's clock was set ahead: a step, or a standby that was
-/// promoted. The living would repair the pair within two rounds, so this node waits for them: a
-/// clock that is an hour ahead would fail everything that waits. The rows of dead nodes stay for
-/// long and do not change. If no row changes, this node does not wait for its owner.
+/// Living nodes keep the pair up to date. If the pair looks old although there are other nodes,
+/// there are two possible reasons. The other nodes are dead, or the database's clock was set ahead:
+/// by a step, or because a standby was promoted. Living nodes would repair the pair within two
+/// rounds, so this node waits for them. If it did not, its clock could be an hour ahead, and
+/// everything that waits would fail. The rows of dead nodes remain for long, but do not change. So
+/// this node waits only while some row changes.
 pub(super) async fn start(
     link: &PgConnection,
     node: &str,
@@ -53,16 +54,17 @@ pub(super) async fn start(
     }
 }
 
-/// The other nodes, as far as their rows tell.
+/// The other nodes, as observed in their rows.
 #[derive(Default)]
 struct OtherNodes {
     stamps: BTreeSet<String>,
-    /// When one of them gave the last sign of life, or was first looked for.
+    /// When the last sign of life was seen, or else when they were first observed.
     seen: Option<Instant>,
 }
 
 impl OtherNodes {
-    /// Returns when the last sign of life was seen. A row that is gone is none: its node has left.
+    /// Records the current stamps. Returns when the last sign of life was seen. A removed row is
+    /// not a sign of life, because its node has left.
     fn note(&mut self, stamps: BTreeSet<String>, at: Instant) -> Instant {
         let seen = self.seen.filter(|_| stamps.is_subset(&self.stamps)).unwrap_or(at);
         self.stamps = stamps;
@@ -71,14 +73,14 @@ impl OtherNodes {
     }
 }
 
-/// What came of a try to start.
+/// The result of one try to start.
 enum Started {
     At(Timestamp),
-    /// The pair looks old, others may repair it, and this node still has patience.
+    /// The pair looks old, other nodes may repair it, and `patient` was set.
     Old {
-        /// One of each other node, which changes with each of its rounds.
+        /// One stamp for each other node, which changes with each of its rounds.
         stamps: BTreeSet<String>,
-        /// Leases were last written on another server, or before this one started.
+        /// Some lease was last written on another server, or before this one started.
         new_server: bool,
     },
 }
@@ -96,8 +98,8 @@ async fn try_start(
                      select 1, (extract(epoch from now) * 1000)::int8, now from clock_timestamp() as now
                      on conflict (id) do nothing";
         client.query_typed(first, &[]).await?;
-        // Idle: a row that no node has brought up to date for long, and nothing that waits. No node
-        // and no message goes by it.
+        // Idle: no node has updated the pair for longer than `takeover`, and nothing waits. So no
+        // node and no message depends on it.
         let sql = concat!(
             "select time, (extract(epoch from now - at) * 1000)::int8, (extract(epoch from now) * 1000)::int8,
                           extract(epoch from now - at) * 1000 > $1
@@ -141,7 +143,7 @@ impl ClockTable for PostgresClock {
     async fn exchange(&self, clock: &StoreClock) -> Result<Option<Timestamp>, Error> {
         self.link
             .alone(async |client| {
-                // It need not be on the disk, nor on a standby: an older pair is as good.
+                // This commit need not be on disk, nor on a standby: an older pair is as good.
                 client.batch_execute("begin; set local synchronous_commit = off").await?;
                 let sql = "update tidegate.clock set time = $1, at = clock_timestamp() where id = 1 and \
                     time <= $1";

@@ -1,5 +1,6 @@
--- What the store's clock said, and the database's own at that moment. Each node that lives brings it up to date again and again, so
--- that a step of the database's clock is forgotten with the next time; only a node that starts looks at the difference.
+-- What the store's clock said, and what the database's clock said at that moment. Each living node
+-- updates the pair at intervals, so the next update corrects a step of the database's clock. Only a
+-- node that starts uses the difference.
 create table tidegate.clock (
     id   integer primary key check (id = 1),
     time bigint not null,

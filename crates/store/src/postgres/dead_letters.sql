@@ -1,6 +1,6 @@
--- Customers' messages that Genesys will never have. An index of the messages with such a state
--- would do, but a state that stands in an index makes each of its changes, one a message, write all
--- indexes of the message.
+-- Customers' messages that Genesys will never accept. A partial index by state would also do. But
+-- if an index contains the state, each change of a message's state writes all indexes of that
+-- message.
 create table tidegate.dead_letter (
     id           text not null,
     direction    text not null,

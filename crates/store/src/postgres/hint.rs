@@ -1,6 +1,5 @@
-//! Hints between nodes that a conversation's inbox has something new, by `NOTIFY`. They only speed
-//! things up. Behind a pooler they are lost, and polling the inbox finds what they would have
-//! reported.
+//! Hints between nodes that a conversation's inbox has something new, by `NOTIFY`. They only reduce
+//! latency. Behind a pooler they are lost, and polling finds the input instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +11,18 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::link::{Error, PgConnection};
+use crate::Chain;
 use crate::lease::HeldLeases;
 
 const CHANNEL: &str = "tidegate";
-/// How many hints may wait; polling finds what does not fit.
+/// How many hints may wait. Polling finds the input of those that do not fit.
 pub(super) const WAITING: usize = 1_000;
-/// How many conversations one notification names: the database takes 8,000 bytes.
+/// How many conversations one notification names: the database takes less than 8,000 bytes.
 const NAMED: usize = 200;
 /// The pause before a new connection.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Sends hints in batches of whatever has gathered: a notification takes a lock on the whole
+/// Sends the hints that have gathered as one notification, because each takes a lock on the whole
 /// database.
 pub(super) async fn send(link: PgConnection, mut named: mpsc::Receiver<ConversationId>) {
     let mut all = Vec::with_capacity(NAMED);
@@ -37,7 +37,7 @@ pub(super) async fn send(link: PgConnection, mut named: mpsc::Receiver<Conversat
             Ok(())
         });
         if let Err(error) = sent.await {
-            tracing::debug!(%error, "a hint was not sent");
+            tracing::debug!(error = %Chain(&error), "cannot send a hint");
         }
         all.clear();
     }
@@ -51,7 +51,8 @@ pub(super) async fn listen(
 ) {
     loop {
         if let Err(error) = hear(&config, &leases, &hints).await {
-            tracing::debug!(%error, "no hints from other nodes; looking goes on");
+            let error = Chain(&error);
+            tracing::debug!(%error, "cannot receive hints from other nodes; polling continues");
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -67,7 +68,7 @@ async fn hear(
         futures_util::stream::poll_fn(move |context| connection.poll_message(context));
     let ask = async {
         client.batch_execute("listen tidegate").await?;
-        // The session listens for as long as the client lives.
+        // The session listens as long as `client` lives.
         std::future::pending::<Result<(), Error>>().await
     };
     let hear = async {

@@ -1,5 +1,5 @@
-//! Which shards of the conversations this node drives, as stored in the database. `share` describes
-//! what a round does; `observe` explains why no clock of the database's machine counts.
+//! The leases and nodes in the database. `share` describes what a round does; `observe` explains
+//! why no clock of the database's machine counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::StoreError;
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
 use crate::share::{LeaseTable, Member};
 
-/// Identifies the answering server and its current start: a number that is only compared. A server
-/// that replaces another, or was restarted, may lack the newest changes.
+/// Identifies the answering server and its current start. The value is compared only for equality.
+/// A server that replaces another, or was restarted, may lack the newest changes.
 macro_rules! server {
     () => {
         "(select extract(epoch from pg_postmaster_start_time())::text)"
@@ -23,15 +23,16 @@ macro_rules! server {
 }
 pub(super) use server;
 
-/// Changes with each renewal and each take. Nodes of an older build renew only the time.
+/// A value that changes with each renewal, take and release. Nodes of an older version change only
+/// the time.
 macro_rules! stamp {
     () => {
         "(l.renewal || ' ' || extract(epoch from l.until))"
     };
 }
 
-/// One node's access to the lease tables. Each change must be durable before it is believed. A
-/// lease that was granted and then forgotten would be granted to another node.
+/// One node's access to the lease tables. Each change must be durable before the node relies on it:
+/// a lease that the database forgot would be granted to another node too.
 pub(super) struct PostgresLeases {
     pub(super) link: Arc<PgConnection>,
 }
@@ -148,7 +149,7 @@ impl LeaseTable for PostgresLeases {
 }
 
 /// Records that this node lives, or removes its row if it is leaving. The times are for people and
-/// for nodes of an older build.
+/// for nodes of an older version.
 async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
     if me.stepping_down {
         client
@@ -167,8 +168,10 @@ async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Renews what this node holds, without what another node has taken meanwhile. A row is marked as
-/// written on this server only if this server confirmed the lease to this node: see `observe`.
+/// Renews the leases that this node holds, except those that another node has taken meanwhile, and
+/// those that have expired and that another server confirmed. Returns their shards. A row is marked
+/// as written on this server only if this server confirmed the lease to this node; `observe`
+/// explains why.
 async fn renew(
     client: &Client,
     me: &Member<'_>,
@@ -178,12 +181,15 @@ async fn renew(
     let rows = client
         .query_typed(
             concat!(
-                // All nodes lock in the same order, so that they cannot deadlock.
-                "with mine as (
-                    select shard from tidegate.lease where node = $1 and shard = any($3) order by shard for update
-                 ), here as (select ",
+                // All nodes lock the rows in the same order, so that they cannot deadlock.
+                "with here as (select ",
                 server!(),
-                " as server)
+                " as server),
+                 mine as (
+                    select shard from tidegate.lease
+                    where node = $1 and shard = any($3)
+                      and (not $5 or (select server from here) = $4) order by shard for update
+                 )
                  update tidegate.lease as l
                  set renewal = l.renewal + 1, lasts = $2, until = clock_timestamp() + $2 * interval '1 millisecond',
                      server = case when here.server = $4 then here.server else l.server end
@@ -194,20 +200,21 @@ async fn renew(
                 (&millis(me.ttl), Type::INT8),
                 (&held, Type::TEXT_ARRAY),
                 (&confirmed, Type::TEXT),
+                (&me.leases.have_expired(), Type::BOOL),
             ],
         )
         .await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Reads who holds what, and which nodes there are. A node of an older build does not say how long
-/// its leases last: it is assumed to be configured like this one.
+/// Reads the leases and the nodes. A node of an older version does not say how long its leases
+/// last, so it is assumed to be configured like this one.
 async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<ClusterView, Error> {
     let sql = concat!("select ", server!(), ", pg_is_in_recovery()");
     let of = client.query_typed(sql, &[]).await?;
     if of[0].try_get(1)? {
         return Err(StoreError::Unavailable(
-            "this server is a standby, which takes no writes".to_owned(),
+            "this server is a standby, which takes no writes".into(),
         )
         .into());
     }
@@ -234,9 +241,7 @@ async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<Cl
     Ok(ClusterView { server, renewed, leases, nodes })
 }
 
-/// Gives up the leases in this node's name, so that the other nodes need not wait. These are the
-/// leases that it held as confirmed by that server. They also include leases that were taken or
-/// given up on this server without the node receiving the answer.
+/// Releases the leases in this node's name, as [`LeaseTable::leave`] says.
 async fn leave(
     client: &Client,
     node: &str,

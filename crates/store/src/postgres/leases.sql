@@ -1,5 +1,6 @@
--- Several nodes: which of them live, and which drives which shard of the conversations, until when by the database's own
--- clock. A shard is the second and third character of a conversation's id.
+-- Several nodes: which of them live, and which of them drives each shard of the conversations.
+-- `until` is by the database's own clock. A shard is the second and third character of a
+-- conversation's id.
 drop table tidegate.driver;
 
 create table tidegate.node (
@@ -9,7 +10,7 @@ create table tidegate.node (
 
 create table tidegate.lease (
     shard text primary key,
-    node  text not null,                        -- empty: nobody
+    node  text not null,                        -- empty: no node
     until timestamptz not null
 );
 insert into tidegate.lease (shard, node, until)

@@ -1,7 +1,7 @@
 //! Connections: opened when needed, discarded when they do not answer.
 //!
-//! Statements are sent unprepared, with the types of their parameters. So they also work through a
-//! pooler that hands each transaction to another session.
+//! Statements are sent unprepared, with the types of their parameters, so that they also work
+//! through a pooler that hands each transaction to another session.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,18 +12,19 @@ use tokio::sync::Mutex;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, Row};
 
-use crate::StoreError;
+use crate::cause::PgError;
+use crate::{Cause, Chain, StoreError};
 
 /// Time limits for connecting and for an answer. A slower database counts as unavailable.
 const CONNECT: Duration = Duration::from_secs(3);
 const ANSWER: Duration = Duration::from_secs(8);
-/// How many connections read; each takes several queries at a time.
+/// How many connections read. Each runs several queries at a time.
 const READERS: usize = 4;
 
 /// A parameter and its type.
 pub(super) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// A slot for one connection.
+/// One connection, which is opened when it is needed.
 pub(super) struct PgConnection {
     config: Config,
     client: Mutex<Option<Arc<Client>>>,
@@ -55,7 +56,7 @@ impl PgConnection {
         let done = tokio::time::timeout(ANSWER, work(Arc::clone(&client)))
             .await
             .unwrap_or(Err(Error::NoAnswer));
-        // After an error the state of the session is unknown. Dropping the connection rolls its
+        // After an error the session's state is unknown. Dropping the connection rolls its
         // transaction back.
         if done.is_ok() {
             *place = Some(client);
@@ -93,7 +94,8 @@ impl PgConnection {
             tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Error::NoAnswer)??;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the database has ended");
+                let error = PgError::from(error);
+                tracing::debug!(error = %Chain(&error), "a connection to the database has ended");
             }
         });
         Ok(Arc::new(client))
@@ -124,48 +126,60 @@ impl PgReaders {
     }
 }
 
-/// A failure between us and the database.
+/// Why a request to the database failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("the database does not answer")]
     NoAnswer,
-    #[error("{}", said(.0))]
-    Postgres(#[from] tokio_postgres::Error),
+    #[error(transparent)]
+    Postgres(PgError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Error {
-    /// Another transaction was in the way: a retry may work.
+    /// Whether the transaction conflicted with another one, so that a retry may work.
     pub(super) fn is_conflict(&self) -> bool {
         use tokio_postgres::error::SqlState;
-        matches!(self, Self::Postgres(error)
-            if [Some(&SqlState::T_R_DEADLOCK_DETECTED), Some(&SqlState::T_R_SERIALIZATION_FAILURE)].contains(&error.code()))
+        let conflicts = [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE];
+        self.sqlstate().is_some_and(|code| conflicts.iter().any(|conflict| conflict.code() == code))
     }
 
-    /// The database refused the data (SQLSTATE 22 and 23), and will refuse it again.
+    /// Whether the database refused the data (SQLSTATE classes 22 and 23), and so will refuse it
+    /// again.
     pub(super) fn is_of_the_data(&self) -> bool {
-        matches!(self, Self::Postgres(error)
-            if error.code().is_some_and(|code| code.code().starts_with("22") || code.code().starts_with("23")))
+        self.sqlstate().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
+
+    fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Postgres(error) => error.sqlstate(),
+            Self::NoAnswer | Self::Store(_) => None,
+        }
     }
 }
 
-/// The server's own message, if there is one. The details may contain a customer's words and are
-/// left out.
-fn said(error: &tokio_postgres::Error) -> String {
-    if let Some(said) = error.as_db_error() {
-        return format!("{} (SQLSTATE {})", said.message(), said.code().code());
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error.into())
     }
-    let cause =
-        std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoAnswer => error.to_string().into(),
+            Error::Postgres(error) => error.into(),
+            Error::Store(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error {
             Error::Store(error) => error,
-            error => Self::Unavailable(error.to_string()),
+            error => Self::Unavailable(error.into()),
         }
     }
 }

@@ -1,16 +1,19 @@
 //! The store in a PostgreSQL database: for several nodes, and for operators who already maintain a
 //! database.
 //!
-//! Any node accepts arrivals; each node drives the conversations of the shards that it holds leases
-//! for. The journal's fence holds whatever the clocks say.
+//! Any node accepts arrivals. Each node drives the conversations of the shards whose leases it
+//! holds. The journal's fence does not depend on any clock.
 
 mod accept;
 mod alive;
 mod append;
 mod clock;
+mod console_sessions;
+mod find;
 mod hint;
 mod lease;
 mod link;
+mod list;
 mod open;
 mod portable;
 mod prune;
@@ -31,9 +34,10 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::lease::HeldLeases;
 use crate::share::{self, LeaseKeeper};
 use crate::{
-    Acceptance, Append, AppendError, Arrival, Direction, Dossier, Due, InboxItem, LeaseGuard,
-    Loaded, Machine, MessageRow, OpenError, OutboxItem, Ownership, OwnershipEvent, Store,
-    StoreClock, StoreError, WatchedConversation, clock_keeper,
+    Acceptance, Append, AppendError, Arrival, Chain, ConsoleSession, ConversationList,
+    ConversationPlace, Direction, Dossier, Due, Found, InboxItem, LeaseGuard, ListedConversation,
+    ListedMessage, Loaded, Machine, MessageList, MessageRow, OpenError, OutboxItem, OutboxLane,
+    Ownership, OwnershipEvent, Store, StoreClock, StoreError, WatchedConversation, clock_keeper,
 };
 use alive::TaskHealth;
 use append::TokenedAppend;
@@ -45,15 +49,19 @@ use writer::{Lane, transaction};
 #[derive(Clone)]
 pub struct PostgresStore(Arc<Inner>);
 
-/// The tables that grow and shrink.
+/// The tables that [`PostgresStore::compact`] compacts.
 const TABLES: [&str; 8] =
     ["message", "journal", "conversation", "outbox", "inbox", "event", "service_name", "early"];
 
 struct Inner {
     readers: PgReaders,
-    /// The connection for transactions that no caller waits for.
+    /// The connection for everything that is not an arrival, a step or a query of the gateway.
     aside: Arc<PgConnection>,
-    /// The connection that checks whether the database takes writes; nothing else uses it.
+    /// The connection for people: it reads whole conversations, and keeps the console's sessions.
+    /// They must not delay the leases and the clock, which use `aside`.
+    dossiers: PgConnection,
+    /// The connection on which [`Store::probe`] checks whether the database takes writes. Nothing
+    /// else uses it.
     probe: PgConnection,
     /// `None` if the database was opened only for reading.
     writer: Option<WritingNode>,
@@ -65,11 +73,11 @@ struct WritingNode {
     arrivals: Lane<Arrival>,
     steps: Lane<TokenedAppend>,
     leases: Arc<HeldLeases>,
-    /// The hints of other nodes.
+    /// Hints from other nodes.
     heard: Mutex<mpsc::Receiver<ConversationId>>,
     hints: mpsc::Sender<ConversationId>,
     takeover: Duration,
-    /// The task that keeps the store's clock, once the clock is in use.
+    /// The task that keeps the store's clock, once [`Store::clock`] was called.
     keeping: OnceLock<AbortHandle>,
     /// The tasks that renew the leases, send hints and receive them.
     tasks: [JoinHandle<()>; 3],
@@ -83,13 +91,23 @@ impl Drop for WritingNode {
 }
 
 impl PostgresStore {
-    /// Opens `url` to be filled from another store, migrating it as needed. It does not act as a
-    /// node of a gateway.
+    /// Opens `url` in order to copy another store into it, and migrates it as needed. This process
+    /// then is not a node of a gateway.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
     pub async fn open_to_fill(url: &str) -> Result<Self, OpenError> {
         let config = open::config_to_write(url)?;
         let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
+        let dossiers = PgConnection::new(&config);
         open::migrate(&aside).await?;
-        Ok(Self(Arc::new(Inner { readers: PgReaders::new(&config), aside, probe, writer: None })))
+        Ok(Self(Arc::new(Inner {
+            readers: PgReaders::new(&config),
+            aside,
+            dossiers,
+            probe,
+            writer: None,
+        })))
     }
 
     async fn write_probe(&self, link: &PgConnection) -> Result<(), StoreError> {
@@ -99,9 +117,13 @@ impl PostgresStore {
     }
 
     /// Returns the space of removed rows to the system, and updates the planner's statistics.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database cannot be reached, or refuses to compact a
+    /// table. The tables before it are compacted, and the contents of all are unchanged.
     pub async fn compact(&self) -> Result<(), StoreError> {
         for table in TABLES {
-            // Each statement runs alone: the database does not allow it within a transaction.
+            // The database does not allow this statement within a transaction.
             let sql = format!("vacuum (full, analyze) tidegate.{table}");
             self.0
                 .aside
@@ -111,23 +133,32 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Whether `url` says where a database is. It may name several hosts, each with its own port.
+    /// Whether `url` is a valid PostgreSQL URL that names a host. It may name several, each with
+    /// its own port.
     pub fn is_url(url: &str) -> bool {
         open::config(url).is_ok_and(|config| !config.get_hosts().is_empty())
     }
 
-    /// Opens `url` (`postgres://USER@HOST/DATABASE`), migrating it as needed, as one of any number
-    /// of nodes. `takeover` is how soon another node drives the conversations of a node that died.
+    /// Opens `url` (`postgres://USER@HOST/DATABASE`) as one of any number of nodes, and migrates it
+    /// as needed. If a node dies, other nodes drive its conversations within `takeover`.
+    ///
+    /// # Errors
+    /// * [`OpenError::Url`] if `url` begins with neither `postgres://` nor `postgresql://`.
+    /// * [`OpenError::Database`] if the rest of it cannot be parsed, no server that takes writes
+    ///   answers, or the user may not create or change the schema. It may work later.
+    /// * [`OpenError::NewerDatabase`] if a newer version of the program wrote the database. It
+    ///   stays unchanged.
     pub async fn open(url: &str, takeover: Duration) -> Result<Self, OpenError> {
         let config = open::config_to_write(url)?;
         let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
+        let dossiers = PgConnection::new(&config);
         open::migrate(&aside).await?;
         let (node, leases) = (open::node_name(), HeldLeases::none());
         let (tell, heard) = mpsc::channel(hint::WAITING);
         let (hints, named) = mpsc::channel(hint::WAITING);
         let table = lease::PostgresLeases { link: Arc::new(PgConnection::new(&config)) };
         let mut share = LeaseKeeper::new(table, Arc::clone(&node), Arc::clone(&leases), takeover);
-        let next = share.round().await.map_err(|error| OpenError::Database(error.to_string()))?;
+        let next = share.round().await.map_err(|error| OpenError::Database(error.into()))?;
         let alive = TaskHealth::new();
         let tasks = [
             alive.spawn("leases", share.run(next)),
@@ -152,21 +183,33 @@ impl PostgresStore {
         Ok(Self(Arc::new(Inner {
             readers: PgReaders::new(&config),
             aside,
+            dossiers,
             probe,
             writer: Some(writer),
         })))
     }
 
-    /// Opens `url` only for reading, beside the nodes that use it.
+    /// Opens `url` only for reading. Nodes may use it at the same time.
+    ///
+    /// # Errors
+    /// [`OpenError::Database`] also if the database holds no tidegate store. Otherwise as for
+    /// [`Self::open`], but a server that takes no writes is no error.
     pub async fn open_read_only(url: &str) -> Result<Self, OpenError> {
         let config = open::config(url)?;
         let (aside, probe) = (Arc::new(PgConnection::new(&config)), PgConnection::new(&config));
+        let dossiers = PgConnection::new(&config);
         open::check_version(&aside).await?;
-        Ok(Self(Arc::new(Inner { readers: PgReaders::new(&config), aside, probe, writer: None })))
+        Ok(Self(Arc::new(Inner {
+            readers: PgReaders::new(&config),
+            aside,
+            dossiers,
+            probe,
+            writer: None,
+        })))
     }
 
     fn writer(&self) -> Result<&WritingNode, StoreError> {
-        let none = || StoreError::Unavailable("it was opened only to be read".into());
+        let none = || StoreError::Unavailable("it is open only for reading".into());
         self.0.writer.as_ref().ok_or_else(none)
     }
 
@@ -230,15 +273,14 @@ impl Store for PostgresStore {
     async fn outbox(
         &self,
         integration: &IntegrationName,
-        urgent: bool,
+        lane: OutboxLane,
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         let epochs =
             self.0.writer.as_ref().map(|writer| writer.leases.epochs()).unwrap_or_default();
         let mut items =
-            read::outbox(&self.0.readers, &self.shards(), integration, urgent, after, limit)
-                .await?;
+            read::outbox(&self.0.readers, &self.shards(), integration, lane, after, limit).await?;
         if let Some(writer) = &self.0.writer {
             writer.leases.flag_in_doubt(&mut items, &epochs);
         }
@@ -280,6 +322,66 @@ impl Store for PostgresStore {
         read::has_event(&self.0.readers, integration, id).await
     }
 
+    async fn has_conversation(
+        &self,
+        integration: &IntegrationName,
+        id: &ConversationId,
+    ) -> Result<bool, StoreError> {
+        read::has_conversation(&self.0.readers, integration, id).await
+    }
+
+    async fn find(&self, id: &str, limit: usize) -> Result<Vec<Found>, StoreError> {
+        find::find(&self.0.readers, id, limit).await
+    }
+
+    async fn list_conversations(
+        &self,
+        integration: &IntegrationName,
+        list: ConversationList,
+        before: Option<&ConversationPlace>,
+        limit: usize,
+    ) -> Result<Vec<ListedConversation>, StoreError> {
+        list::conversations(&self.0.readers, integration, list, before, limit).await
+    }
+
+    async fn list_messages(
+        &self,
+        integration: &IntegrationName,
+        list: MessageList,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ListedMessage>, StoreError> {
+        list::messages(&self.0.readers, integration, list, before, limit).await
+    }
+
+    async fn keep_console_session(
+        &self,
+        session: &ConsoleSession,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.writer()?;
+        // Not on the connection that renews the leases.
+        let keep = transaction(&self.0.dossiers, async |client| {
+            console_sessions::keep(client, session, now).await
+        });
+        Ok(keep.await?)
+    }
+
+    async fn console_session(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<ConsoleSession>, StoreError> {
+        console_sessions::read(&self.0.readers, hash, now).await
+    }
+
+    async fn end_console_session(&self, hash: &str) -> Result<(), StoreError> {
+        self.writer()?;
+        let end =
+            transaction(&self.0.dossiers, async |client| console_sessions::end(client, hash).await);
+        Ok(end.await?)
+    }
+
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
         self.writer()?;
         let (mut gone, mut after) = (0, Some(String::new()));
@@ -319,7 +421,7 @@ impl Store for PostgresStore {
     }
 
     async fn dossier(&self, conversation: &ConversationId) -> Result<Option<Dossier>, StoreError> {
-        let read = self.0.aside.alone(async |client| {
+        let read = self.0.dossiers.alone(async |client| {
             client
                 .batch_execute("begin transaction isolation level repeatable read read only")
                 .await?;
@@ -332,7 +434,7 @@ impl Store for PostgresStore {
 
     async fn clock(&self, machine: Arc<dyn Machine>) -> Result<Arc<StoreClock>, StoreError> {
         let writer = self.writer()?;
-        // A node updates the pair once in each such interval. A node that missed several is gone.
+        // How often a node updates the pair. A node that misses several updates counts as gone.
         let every = writer.takeover / 8;
         writer.leases.go_by(Arc::clone(&machine));
         let clock = StoreClock::starting_at(
@@ -353,10 +455,11 @@ impl Store for PostgresStore {
         writer.arrivals.stop().await;
         writer.steps.stop().await;
         writer.tasks.iter().for_each(JoinHandle::abort);
-        // The keeper may have ended amid a request, so its connection is not used again.
+        // The keeper may have been aborted during a request, so its connection is not used again.
         let table = lease::PostgresLeases { link: Arc::clone(&self.0.aside) };
         if let Err(error) = share::leave(&table, &writer.node, &writer.leases).await {
-            tracing::debug!(%error, "the database was not told that this node leaves");
+            let error = Chain(&error);
+            tracing::debug!(%error, "cannot release this node's leases");
         }
     }
 
@@ -390,7 +493,7 @@ impl Ownership for PostgresStore {
 
     fn notify_owner(&self, conversation: &ConversationId) {
         if let Some(writer) = &self.0.writer {
-            // If the channel is full, polling finds it.
+            // If the channel is full, the owner's polling finds the input.
             let _ = writer.hints.try_send(conversation.clone());
         }
     }

@@ -10,40 +10,41 @@ use super::link::{Error, PgConnection};
 use crate::OpenError;
 
 /// In the order in which they are applied; a released migration is never changed.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema.sql"),
     include_str!("leases.sql"),
     include_str!("clock.sql"),
     include_str!("renewals.sql"),
     include_str!("dead_letters.sql"),
+    include_str!("genesys_conversations.sql"),
+    include_str!("lists.sql"),
+    include_str!("console_sessions.sql"),
 ];
 
 pub(super) fn config(url: &str) -> Result<Config, OpenError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(OpenError::Url);
     }
-    url.parse().map_err(|error: tokio_postgres::Error| {
-        OpenError::Database(Error::Postgres(error).to_string())
-    })
+    url.parse().map_err(|error: tokio_postgres::Error| OpenError::Database(error.into()))
 }
 
-/// The same for writing: of several named servers, it picks the one that takes writes. A lone hot
-/// standby is refused, because its data may be out of date.
+/// The same for writing: if the URL names several servers, it connects to the one that takes
+/// writes. A hot standby is refused, because its data may be out of date.
 pub(super) fn config_to_write(url: &str) -> Result<Config, OpenError> {
     let mut config = config(url)?;
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     Ok(config)
 }
 
-/// How often to retry creating the schema while another node creates it.
+/// How often to retry if another node creates the schema at the same time.
 const TRIES: u32 = 5;
 
 fn known() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// Brings the schema to this version. Nodes that do so at once wait for each other on the version's
-/// table.
+/// Migrates the schema to this version. Nodes that do this at once wait for each other's lock on
+/// the table `version`.
 pub(super) async fn migrate(link: &PgConnection) -> Result<(), OpenError> {
     let found = version(link).await?;
     if found >= known() {
@@ -53,17 +54,18 @@ pub(super) async fn migrate(link: &PgConnection) -> Result<(), OpenError> {
     loop {
         match apply(link).await {
             Ok(found) => return check(found),
-            // Another node created the schema at the same moment: `if not exists` does not see
+            // Another node created the schema at the same moment. `if not exists` does not see
             // uncommitted tables.
             Err(error) if error.is_of_the_data() && tries < TRIES => tries += 1,
-            Err(error) => return Err(OpenError::Database(error.to_string())),
+            Err(error) => return Err(OpenError::Database(error.into())),
         }
     }
 }
 
-/// Applies the missing migrations. Returns how many the database had.
+/// Applies the missing migrations, however long they take: one may read the whole journal. Returns
+/// how many the database had.
 async fn apply(link: &PgConnection) -> Result<i32, Error> {
-    link.alone(async |client| {
+    link.without_deadline(async |client| {
         client
             .batch_execute(
                 "create schema if not exists tidegate;
@@ -86,10 +88,10 @@ async fn apply(link: &PgConnection) -> Result<i32, Error> {
     .await
 }
 
-/// Refuses a database that this version cannot read, without changing it.
+/// Refuses a database that this version cannot read. It changes nothing.
 pub(super) async fn check_version(link: &PgConnection) -> Result<(), OpenError> {
     match version(link).await? {
-        0 => Err(OpenError::Database("it holds no tidegate store".to_owned())),
+        0 => Err(OpenError::Database("it holds no tidegate store".into())),
         found => check(found),
     }
 }
@@ -108,7 +110,7 @@ async fn version(link: &PgConnection) -> Result<i32, OpenError> {
         Ok(rows[0].try_get(0)?)
     })
     .await
-    .map_err(|error| OpenError::Database(error.to_string()))
+    .map_err(|error| OpenError::Database(error.into()))
 }
 
 fn check(found: i32) -> Result<(), OpenError> {
@@ -119,7 +121,7 @@ fn check(found: i32) -> Result<(), OpenError> {
 pub(super) fn node_name() -> Arc<str> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "host" } else { host.trim() };
-    // The hasher's keys are random, which is all that is needed here.
+    // The random keys of the hasher make the name unique.
     let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), host);
     format!("{host}/{}/{random:016x}", std::process::id()).into()
 }

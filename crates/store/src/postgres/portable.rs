@@ -1,4 +1,4 @@
-//! Copying out of and into the database.
+//! Export from the database, and import into it.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use tokio_postgres::types::Type;
 
 use super::PostgresStore;
 use super::append::{signed, unsigned};
+use super::find::keep_genesys_conversations;
 use super::link::Error;
 use super::text::{escape, unescape};
 use super::writer::transaction;
@@ -20,7 +21,8 @@ use crate::portable::{
     SeenEvent,
 };
 
-/// Which message a copied record is about. The record may be of a later version.
+/// The message that a copied record is about. The record may be of a later version, so only this
+/// field is read.
 #[derive(Deserialize)]
 struct RecordSubject {
     message: Option<String>,
@@ -158,7 +160,8 @@ impl Portable for PostgresStore {
 
 async fn export(client: &Client, id: &str) -> Result<Option<ConversationExport>, Error> {
     let of = [(&id as _, Type::TEXT)];
-    let sql = "select integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq
+    let sql = "select integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq,
+                      created, standing
                from tidegate.conversation where id = $1";
     let Some(row) = client.query_typed(sql, &of).await?.pop() else { return Ok(None) };
     let mut bundle = ConversationExport {
@@ -171,10 +174,13 @@ async fn export(client: &Client, id: &str) -> Result<Option<ConversationExport>,
         snapshot: row.try_get(5)?,
         snapshot_seq: unsigned(row.try_get(6)?)?,
         pruned_seq: unsigned(row.try_get(7)?)?,
+        created: row.try_get(8)?,
+        standing: row.try_get(9)?,
         messages: Vec::new(),
         inbox: Vec::new(),
         journal: Vec::new(),
         outbox: Vec::new(),
+        genesys: Vec::new(),
     };
     let sql = "select message, service_id from tidegate.service_name where conversation = $1";
     let mut names = BTreeMap::new();
@@ -219,11 +225,27 @@ async fn export(client: &Client, id: &str) -> Result<Option<ConversationExport>,
             owed: row.try_get(4)?,
         });
     }
+    bundle.genesys = export_genesys_conversations(client, id).await?;
     Ok(Some(bundle))
 }
 
+/// Genesys's ids of the conversation, ordered as every store exports them.
+async fn export_genesys_conversations(
+    client: &Client,
+    id: &str,
+) -> Result<Vec<(String, i64)>, Error> {
+    let sql = "select id, since from tidegate.genesys_conversation where conversation = $1";
+    let rows = client.query_typed(sql, &[(&id as _, Type::TEXT)]).await?;
+    let mut genesys = Vec::with_capacity(rows.len());
+    for row in rows {
+        genesys.push((row.try_get(0)?, row.try_get(1)?));
+    }
+    genesys.sort();
+    Ok(genesys)
+}
+
 async fn remove(client: &Client, ids: &[&str]) -> Result<(), Error> {
-    for table in ["outbox", "journal", "inbox", "service_name", "message"] {
+    for table in ["outbox", "journal", "inbox", "service_name", "genesys_conversation", "message"] {
         let sql = format!("delete from tidegate.{table} where conversation = any($1)");
         client.query_typed(&sql, &[(&ids, Type::TEXT_ARRAY)]).await?;
     }
@@ -243,6 +265,10 @@ async fn import(client: &Client, bundles: &[&ConversationExport]) -> Result<(), 
     import_conversations(client, bundles).await?;
     import_messages(client, bundles).await?;
     import_journals(client, bundles).await?;
+    let genesys = bundles.iter().flat_map(|bundle| {
+        bundle.genesys.iter().map(|(id, since)| (id.clone(), bundle.id.as_str(), *since))
+    });
+    keep_genesys_conversations(client, &genesys.collect::<Vec<_>>()).await?;
     let rows =
         || bundles.iter().flat_map(|bundle| bundle.inbox.iter().map(move |row| (bundle, row)));
     let ids: Vec<&str> = rows().map(|(bundle, _)| bundle.id.as_str()).collect();
@@ -301,14 +327,17 @@ async fn import_conversations(
     let watched: Vec<_> =
         bundles.iter().map(|bundle| bundle.watched.as_deref().map(escape)).collect();
     let watched: Vec<Option<&str>> = watched.iter().map(Option::as_deref).collect();
+    let created: Vec<i64> = bundles.iter().map(|bundle| bundle.created).collect();
+    let standing: Vec<i16> = bundles.iter().map(|bundle| bundle.standing).collect();
     let snapshots: Vec<Option<&str>> =
         bundles.iter().map(|bundle| bundle.snapshot.as_deref()).collect();
     client
         .query_typed(
             "insert into tidegate.conversation
-                (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq)
+                (id, integration, customer, seq, due, watched, snapshot, snapshot_seq, pruned_seq,
+                 created, standing)
              select * from unnest($1::text[], $2::text[], $3::text[], $4::int8[], $5::int8[], $6::text[], $7::text[],
-                                  $8::int8[], $9::int8[])",
+                                  $8::int8[], $9::int8[], $10::int8[], $11::int2[])",
             &[
                 (&column(|bundle| &bundle.id), Type::TEXT_ARRAY),
                 (&column(|bundle| &bundle.integration), Type::TEXT_ARRAY),
@@ -319,6 +348,8 @@ async fn import_conversations(
                 (&snapshots, Type::TEXT_ARRAY),
                 (&number(|bundle| bundle.snapshot_seq), Type::INT8_ARRAY),
                 (&number(|bundle| bundle.pruned_seq), Type::INT8_ARRAY),
+                (&created, Type::INT8_ARRAY),
+                (&standing, Type::INT2_ARRAY),
             ],
         )
         .await?;
@@ -369,20 +400,21 @@ async fn import_messages(client: &Client, bundles: &[&ConversationExport]) -> Re
             ],
         )
         .await?;
-    import_dead_letters(client, &ids).await?;
+    import_undelivered(client, &ids).await?;
     import_service_names(client, &all).await
 }
 
-/// Lists the dead letters among the messages of these conversations.
-async fn import_dead_letters(client: &Client, conversations: &[&str]) -> Result<(), Error> {
-    let dead = "insert into tidegate.dead_letter (id, direction, integration)
-                select id, direction, integration from tidegate.message
-                where conversation = any($1) and direction = 'inbound' and state = 'refused' on conflict do nothing";
-    client.query_typed(dead, &[(&conversations, Type::TEXT_ARRAY)]).await?;
+/// Lists the messages of these conversations that did not arrive.
+async fn import_undelivered(client: &Client, conversations: &[&str]) -> Result<(), Error> {
+    let sql = "insert into tidegate.undelivered (direction, integration, place, id)
+               select direction, integration, place, id from tidegate.message
+               where conversation = any($1) and ((direction = 'inbound' and state = 'refused')
+                    or (direction = 'outbound' and state = 'failed')) on conflict do nothing";
+    client.query_typed(sql, &[(&conversations, Type::TEXT_ARRAY)]).await?;
     Ok(())
 }
 
-/// Keeps the chat service's names for these messages, each with its conversation.
+/// Stores the chat service's ids for these messages, each with its conversation.
 async fn import_service_names(
     client: &Client,
     all: &[(&str, &ExportedMessage)],

@@ -4,23 +4,24 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::find::forget_genesys_conversations;
 use super::link::Error;
 
 /// How many conversations one transaction checks.
 const PAGE: i64 = 50;
-/// How many events one transaction forgets.
+/// How many rows of each kind one transaction of [`forget_events`] removes.
 const EVENTS: i64 = 500;
 
-/// Prunes the next conversations after `after`. Returns how many messages went, and the cursor to
-/// continue from; `None` if all were checked. The caller owns the transaction.
+/// Prunes the next conversations after `after`. Returns how many messages it removed, and the
+/// cursor to continue from; `None` if there are no more. The caller owns the transaction.
 pub(super) async fn prune(
     client: &Client,
     before: Timestamp,
     after: &str,
 ) -> Result<(u64, Option<String>), Error> {
     let before = before.as_millisecond();
-    // A conversation that is being driven, or pruned on another node, is skipped; the next hour
-    // prunes it.
+    // A conversation that another transaction has locked is skipped, because it is being changed,
+    // or pruned on another node. The next prune tries it again.
     let rows = client
         .query_typed(
             "select id, due is null, snapshot_seq from tidegate.conversation where id > $1 order by id limit $2
@@ -30,6 +31,8 @@ pub(super) async fn prune(
         .await?;
     let Some(last) = rows.last() else { return Ok((0, None)) };
     let last: String = last.try_get(0)?;
+    let ids = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
+    forget_genesys_conversations(client, &ids, before).await?;
     let mut gone = 0;
     for row in rows {
         let (id, nothing_due, snapshot_seq): (String, bool, i64) =
@@ -44,8 +47,8 @@ pub(super) async fn prune(
     Ok((gone, Some(last)))
 }
 
-/// Forgets the ids of old events, reports that never found their message, and names that no message
-/// has. Returns how many.
+/// Removes the ids of old events, old reports that never found their message, and old names that no
+/// message has. Returns how many rows it removed.
 pub(super) async fn forget_events(client: &Client, before: Timestamp) -> Result<u64, Error> {
     let mut gone = 0;
     for (table, key, also) in [
@@ -64,8 +67,8 @@ pub(super) async fn forget_events(client: &Client, before: Timestamp) -> Result<
     Ok(gone)
 }
 
-/// Whether nothing is open in a conversation and nothing has happened since `before`: then the
-/// whole conversation is removed.
+/// Whether nothing is open in a conversation and nothing has happened since `before`. The caller
+/// checks that it has no wake-up time, and then removes the whole conversation.
 async fn is_over(client: &Client, id: &str, before: i64) -> Result<bool, Error> {
     let rows = client
         .query_typed(
@@ -86,6 +89,7 @@ async fn remove(client: &Client, id: &str) -> Result<u64, Error> {
     for sql in [
         "delete from tidegate.journal where conversation = $1",
         "delete from tidegate.service_name where conversation = $1",
+        "delete from tidegate.genesys_conversation where conversation = $1",
         "delete from tidegate.conversation where id = $1",
     ] {
         client.query_typed(sql, &[(&id, Type::TEXT)]).await?;
@@ -93,7 +97,7 @@ async fn remove(client: &Client, id: &str) -> Result<u64, Error> {
     Ok(messages as u64)
 }
 
-/// Cuts a journal only as far as a snapshot replaces it, and never past the first record of a
+/// Cuts a journal, but only as far as a snapshot replaces it, and never past the first record of a
 /// message that is still open.
 async fn cut_journal(
     client: &Client,
@@ -122,13 +126,15 @@ async fn cut_journal(
     Ok(())
 }
 
-/// Removes messages that ended long ago and that the rest of the journal no longer mentions.
+/// Removes messages that ended long ago and that the rest of the journal no longer mentions. It
+/// removes none while an input waits, because that may be an operator's action on one of them.
 async fn remove_old_messages(client: &Client, id: &str, before: i64) -> Result<u64, Error> {
     let rows = client
         .query_typed(
             "with gone as (
                 delete from tidegate.message where conversation = $1 and state <> 'accepted'
                     and received < $2 and coalesce(settled, received) < $2
+                    and not exists (select from tidegate.inbox where conversation = $1)
                     and not exists (select from tidegate.outbox where conversation = $1)
                     and not exists (select from tidegate.journal as j
                         where j.conversation = $1 and j.message = message.id)

@@ -1,4 +1,5 @@
-//! Queries. Each is one statement and sees one commit; only a dossier needs several statements.
+//! Queries. Each is one statement, so it sees the data of one commit. Only a dossier needs several
+//! statements.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +10,19 @@ use tokio_postgres::{Client, Row};
 
 use super::append::{signed, unsigned};
 use super::link::{Error, PgReaders};
-use super::text::{key, unescape};
+use super::text::{escape, key, unescape};
+use crate::damage;
 use crate::json::from_json;
 use crate::mistake::{self, Mistake};
 use crate::{
-    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
-    WatchedConversation,
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, OutboxLane,
+    StoreError, WatchedConversation,
 };
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         // A column does not have the type that the schema says.
-        Self::Corrupt(error.to_string())
+        Self::Corrupt(error.into())
     }
 }
 
@@ -49,8 +51,9 @@ pub(super) async fn load(
     let mut records = Vec::with_capacity(rows.len());
     for row in &rows {
         let Some(seq) = row.try_get::<_, Option<i64>>(4)? else { break };
-        let record = from_json::<Record>(row.try_get(6)?)
-            .map_err(|error| StoreError::Corrupt(format!("journal of {id}, seq {seq}: {error}")))?;
+        let record = from_json::<Record>(row.try_get(6)?).map_err(|error| {
+            StoreError::corrupt_at(format!("journal of {id}, seq {seq}"), error)
+        })?;
         records.push((time(row, 5)?, record));
     }
     Ok(Some(Loaded {
@@ -83,8 +86,8 @@ pub(super) async fn inbox(
 
 fn inbox_item(row: &Row, id: &ConversationId) -> Result<InboxItem, StoreError> {
     let seq = unsigned(row.try_get(0)?)?;
-    let input = serde_json::from_str(row.try_get(1)?)
-        .map_err(|error| StoreError::Corrupt(format!("inbox row {seq} of {id}: {error}")))?;
+    let input = from_json(row.try_get(1)?)
+        .map_err(|error| StoreError::corrupt_at(format!("inbox row {seq} of {id}"), error))?;
     Ok(InboxItem { seq, input })
 }
 
@@ -96,7 +99,8 @@ pub(super) async fn message(
 ) -> Result<Option<MessageRow>, StoreError> {
     let rows = readers
         .query(
-            "select id, direction, conversation, foreign_id, received, state, reason, receipt, body
+            "select id, direction, conversation, foreign_id, received, state, reason, receipt, body,
+                    settled
              from tidegate.message where id = $1 and direction = $2 and integration = $3",
             &[
                 (&id.as_str(), Type::TEXT),
@@ -108,14 +112,10 @@ pub(super) async fn message(
     rows.first().map(message_row).transpose()
 }
 
-fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
+pub(super) fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
     Ok(MessageRow {
         id: MessageId::new(row.try_get::<_, &str>(0)?),
-        direction: if row.try_get::<_, &str>(1)? == "inbound" {
-            Direction::Inbound
-        } else {
-            Direction::Outbound
-        },
+        direction: Direction::named(row.try_get(1)?),
         conversation: ConversationId::new(row.try_get::<_, &str>(2)?),
         foreign_id: unescape(row.try_get(3)?),
         received: time(row, 4)?,
@@ -123,6 +123,7 @@ fn message_row(row: &Row) -> Result<MessageRow, StoreError> {
         reason: row.try_get::<_, Option<String>>(6)?.map(unescape),
         receipt: row.try_get(7)?,
         body: row.try_get(8)?,
+        settled: row.try_get::<_, Option<i64>>(9)?.map(moment).transpose()?,
     })
 }
 
@@ -130,7 +131,7 @@ fn ids(rows: &[Row]) -> Result<Vec<ConversationId>, StoreError> {
     rows.iter().map(|row| Ok(ConversationId::new(row.try_get::<_, &str>(0)?))).collect()
 }
 
-// Ids are plain ASCII; they must be ordered by their bytes, whatever the database's language is.
+// Ids are plain ASCII, and must be ordered by their bytes, whatever the database's collation is.
 pub(super) async fn with_pending_input(
     readers: &PgReaders,
     shards: &[String],
@@ -180,7 +181,7 @@ pub(super) async fn due(
                 (&at, Type::INT8),
                 (&id, Type::TEXT),
                 (&until.as_millisecond(), Type::INT8),
-                (&most(limit), Type::INT8),
+                (&damage::most(limit), Type::INT8),
                 (&shards, Type::TEXT_ARRAY),
             ],
         )
@@ -188,14 +189,14 @@ pub(super) async fn due(
     let due = |row: &Row| {
         Ok(Due { conversation: ConversationId::new(row.try_get::<_, &str>(0)?), at: time(row, 1)? })
     };
-    rows.iter().map(due).collect()
+    damage::readable(rows.iter().map(due), limit)
 }
 
 pub(super) async fn outbox(
     readers: &PgReaders,
     shards: &[String],
     integration: &IntegrationName,
-    urgent: bool,
+    lane: OutboxLane,
     after: u64,
     limit: usize,
 ) -> Result<Vec<OutboxItem>, StoreError> {
@@ -211,21 +212,21 @@ pub(super) async fn outbox(
             ),
             &[
                 (&integration.as_str(), Type::TEXT),
-                (&!urgent, Type::BOOL),
+                (&lane.is_lazy(), Type::BOOL),
                 (&signed(after), Type::INT8),
-                (&most(limit), Type::INT8),
+                (&damage::most(limit), Type::INT8),
                 (&shards, Type::TEXT_ARRAY),
             ],
         )
         .await?;
-    rows.iter().map(outbox_item).collect()
+    damage::readable(rows.iter().map(outbox_item), limit)
 }
 
 fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
     let (seq, conversation) =
         (unsigned(row.try_get(0)?)?, ConversationId::new(row.try_get::<_, &str>(1)?));
-    let owed = serde_json::from_str(row.try_get(3)?).map_err(|error| {
-        StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"))
+    let owed = from_json(row.try_get(3)?).map_err(|error| {
+        StoreError::corrupt_at(format!("outbox row {seq} of {conversation}"), error)
     })?;
     Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, epoch: 0 })
 }
@@ -261,7 +262,7 @@ pub(super) async fn watched(
     rows.iter().map(watched).collect()
 }
 
-/// A conversation with a session is watched, and one that asks for a session wants to be woken.
+/// A conversation with a session is watched, and one that asks for a session has a wake-up time.
 pub(super) async fn in_touch(
     readers: &PgReaders,
     integration: &IntegrationName,
@@ -302,13 +303,26 @@ pub(super) async fn undelivered_besides(
 pub(super) async fn dead_letters(
     readers: &PgReaders,
 ) -> Result<BTreeMap<IntegrationName, u64>, StoreError> {
-    let sql = "select integration, count(*) from tidegate.dead_letter group by integration";
+    let sql = "select integration, count(*) from tidegate.undelivered where direction = 'inbound' \
+        group by integration";
     let rows = readers.query(sql, &[]).await?;
     let count = |row: &Row| -> Result<_, Error> {
         let (name, count): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
         Ok((IntegrationName::new(name), u64::try_from(count).unwrap_or_default()))
     };
     Ok(rows.iter().map(count).collect::<Result<_, _>>()?)
+}
+
+pub(super) async fn has_conversation(
+    readers: &PgReaders,
+    integration: &IntegrationName,
+    id: &ConversationId,
+) -> Result<bool, StoreError> {
+    let sql = "select 1 from tidegate.conversation where id = $1 and integration = $2";
+    // A foreign id may contain anything; escaping changes none of our own ids.
+    let named = escape(id.as_str());
+    let params = [(&named.as_ref() as _, Type::TEXT), (&integration.as_str() as _, Type::TEXT)];
+    Ok(!readers.query(sql, &params).await?.is_empty())
 }
 
 pub(super) async fn has_event(
@@ -322,7 +336,7 @@ pub(super) async fn has_event(
     Ok(!readers.query(sql, &params).await?.is_empty())
 }
 
-/// Runs within a transaction that sees one commit.
+/// The caller must run this within a transaction that sees the data of one commit.
 pub(super) async fn dossier(
     client: &Client,
     id: &ConversationId,
@@ -336,7 +350,8 @@ pub(super) async fn dossier(
     let inbox = client.query_typed(INBOX, &params).await?;
     let sql = "select seq, at, record from tidegate.journal where conversation = $1 order by seq";
     let journal = client.query_typed(sql, &of).await?;
-    let sql = "select id, direction, conversation, foreign_id, received, state, reason, receipt, ''::bytea
+    let sql = "select id, direction, conversation, foreign_id, received, state, reason, receipt,
+                      ''::bytea, settled
                from tidegate.message where conversation = $1 order by received, place";
     let messages = client.query_typed(sql, &of).await?;
     let sql = "select seq, conversation, since, owed from tidegate.outbox where conversation = $1 \
@@ -356,13 +371,17 @@ pub(super) async fn dossier(
 }
 
 fn journal_row(row: &Row) -> Result<JournalRow, StoreError> {
-    let record = serde_json::from_str(row.try_get(2)?).map_err(|error| error.to_string());
+    let record = from_json(row.try_get(2)?).map_err(|error| error.to_string());
     Ok(JournalRow { seq: unsigned(row.try_get(0)?)?, at: time(row, 1)?, record })
 }
 
-fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
-    let millis: i64 = row.try_get(column)?;
-    Timestamp::from_millisecond(millis).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub(super) fn time(row: &Row, column: usize) -> Result<Timestamp, StoreError> {
+    moment(row.try_get(column)?)
+}
+
+fn moment(millis: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(millis)
+        .map_err(|_| StoreError::Corrupt(format!("a time is {millis} ms").into()))
 }
 
 fn most(limit: usize) -> i64 {

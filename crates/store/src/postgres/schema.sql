@@ -1,14 +1,15 @@
--- Times are milliseconds since 1970-01-01 UTC. JSON is kept as text: it comes out as it went in, whatever it holds.
--- Every name is qualified, because a pooler may hand each transaction to another session.
+-- Times are milliseconds since 1970-01-01 UTC. JSON is stored as text, so that it stays unchanged,
+-- whatever it contains. Every name is qualified, because a pooler may hand each transaction to
+-- another session.
 
 create table tidegate.conversation (
     id           text primary key,
     integration  text not null,
     customer     text not null,                 -- JSON
     seq          bigint not null default 0,     -- of the last record: the fence
-    token        text,                          -- of the last append, so that its repetition is known
-    due          bigint,                        -- when it wants to be woken
-    watched      text,                          -- Genesys's conversation, while its end has to be learnt
+    token        text,                          -- of the last append, to recognize its repetition
+    due          bigint,                        -- when it is to be woken
+    watched      text,                          -- Genesys's conversation, while it is watched
     snapshot     text,                          -- JSON, the state after snapshot_seq
     snapshot_seq bigint not null default 0,
     pruned_seq   bigint not null default 0
@@ -33,13 +34,13 @@ create table tidegate.message (
 );
 create index message_conversation on tidegate.message (conversation);
 
--- What the chat service calls a message. A report and the answer that names the message meet on this row's lock, so
--- that neither overlooks the other.
+-- The chat service's id for a message. A report, and the answer that tells this id, both lock this
+-- row, so that neither overlooks the other.
 create table tidegate.service_name (
     service_id   text not null,
     integration  text not null,
     received     bigint not null,
-    message      text,                          -- none while only a report knows the name
+    message      text,                          -- null while only a report has used the id
     conversation text,
     primary key (service_id, integration)
 );
@@ -100,7 +101,7 @@ create table tidegate.probe (
     at timestamptz not null
 );
 
--- Which process drives the conversations, until when by the database's own clock.
+-- Which process drives the conversations, and until when by the database's own clock.
 create table tidegate.driver (
     id      integer primary key check (id = 1),
     process text not null,

@@ -1,4 +1,5 @@
-//! Foreign text for a database that allows no NUL in a text, and no long text in an index.
+//! Foreign text for a database that allows no NUL in a text, and no long text in an index: escaped,
+//! or hashed into a key.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! Two lanes that write, one for arrivals and one for decisions. Each commits whatever has gathered
-//! during the last commit (group commit without a timer). It sends no answer before the commit has
+//! Two lanes that write, one for arrivals and one for steps. Each commits all jobs that arrived
+//! during its last commit (group commit without a timer). It answers no job before the commit has
 //! returned.
 
 use std::future::Future;
@@ -14,18 +14,18 @@ use super::alive::TaskHealth;
 use super::append::{TokenedAppend, append};
 use super::link::{Error, PgConnection};
 use crate::mistake::{self, Mistake};
-use crate::{Acceptance, Arrival, StoreError, failpoint};
+use crate::{Acceptance, Arrival, Cause, Chain, StoreError, failpoint};
 
-/// The most that one commit takes.
+/// The most jobs that one commit takes.
 const BATCH: usize = 512;
 /// How many jobs may wait before callers must wait too.
 const QUEUE: usize = 4_096;
-/// How often a batch is tried if another transaction is in its way.
+/// How often a batch is tried if it conflicts with another transaction.
 const CONFLICTS: usize = 5;
 
 /// Begins a transaction whose commit is on disk when it returns, whatever the database's default
-/// is. A node that is paused or cut off during a transaction holds locks that others wait for. So
-/// the database ends an idle transaction after a while.
+/// is. A node that is paused or cut off during a transaction holds locks that other nodes wait for.
+/// So the database ends a transaction that is idle for 2 s.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s';
                      select set_config('synchronous_commit', 'on', true)
                      where current_setting('synchronous_commit') = 'off'";
@@ -34,10 +34,11 @@ const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s'
 pub(super) trait Job: Sized + Send + Sync + 'static {
     type Answer: Send + 'static;
 
-    /// The lane's name.
+    /// The lane's name, in the log and for failpoints.
     const LANE: &'static str;
 
-    /// Writes the batch within the transaction, and answers each job in order.
+    /// Writes the batch within the caller's transaction. Returns the answers in the order of the
+    /// jobs.
     fn write(
         client: &Client,
         batch: &[Self],
@@ -66,7 +67,7 @@ type Answer<J> = oneshot::Sender<Result<<J as Job>::Answer, StoreError>>;
 
 enum Asked<J: Job> {
     Write(J, Answer<J>),
-    /// Asks to be told when all earlier requests are durable or refused.
+    /// Answered once all earlier requests are durable or refused.
     Settled(oneshot::Sender<()>),
 }
 
@@ -144,7 +145,8 @@ async fn write<J: Job>(link: &PgConnection, jobs: &[J], answers: Vec<Answer<J>>)
     match commit(link, jobs).await {
         Ok(all) => tell(answers, all.into_iter().map(Ok)),
         Err(error) if error.is_of_the_data() => {
-            // One of the jobs can never be written: it must not block the others.
+            // One of the jobs can never be written. It must not block the others, so each is
+            // written alone.
             for (job, answer) in jobs.iter().zip(answers) {
                 let one = commit(link, std::slice::from_ref(job)).await;
                 let _ = answer
@@ -152,23 +154,24 @@ async fn write<J: Job>(link: &PgConnection, jobs: &[J], answers: Vec<Answer<J>>)
             }
         }
         Err(error) => {
-            tracing::warn!(%error, "the database cannot write");
-            let why = error.to_string();
+            tracing::warn!(error = %Chain(&error), "the database cannot write");
+            let why = Cause::from(error);
             tell(answers, std::iter::repeat_with(|| Err(StoreError::Unavailable(why.clone()))));
         }
     }
 }
 
-/// The caller may have gone; the commit is still valid.
+/// Answers the callers. If a caller has gone, the commit is still valid.
 fn tell<T>(answers: Vec<oneshot::Sender<T>>, all: impl IntoIterator<Item = T>) {
     for (answer, one) in answers.into_iter().zip(all) {
         drop(answer.send(one));
     }
 }
 
-/// An unavailable database may take the write later; an error about the data itself is permanent.
+/// Classifies the error of one job. An error about the data is permanent; after any other, the
+/// database may take the write later.
 fn refused(error: Error) -> StoreError {
-    if error.is_of_the_data() { StoreError::Corrupt(error.to_string()) } else { error.into() }
+    if error.is_of_the_data() { StoreError::Corrupt(error.into()) } else { error.into() }
 }
 
 async fn commit<J: Job>(link: &PgConnection, jobs: &[J]) -> Result<Vec<J::Answer>, Error> {

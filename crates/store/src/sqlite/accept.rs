@@ -4,6 +4,7 @@ use conversation::{ConversationId, Input, IntegrationName, MessageId, MessageRef
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::read;
 use super::recent::InboxChange;
 use super::written::TxState;
 use crate::json::json;
@@ -24,6 +25,10 @@ pub(super) fn accept(
                 .exists(params![conversation.as_str(), integration.as_str()])?;
             if !known {
                 return Ok(Acceptance::Unknown);
+            }
+            if !is_still_dead(connection, &integration, &input)? {
+                let repeated = read::has_event(connection, &integration, &id)?;
+                return Ok(if repeated { Acceptance::Repeated } else { Acceptance::Unknown });
             }
             if !is_new_event(connection, &integration, &id, received)? {
                 return Ok(Acceptance::Repeated);
@@ -54,8 +59,8 @@ fn accept_message(
     Ok(Acceptance::New(message.conversation))
 }
 
-/// Stores a message and its conversation. Returns whether the message is new; if not, nothing is
-/// changed.
+/// Stores a message and its conversation. Returns whether the message is new; if not, it changes
+/// nothing.
 pub(super) fn keep_message(
     connection: &Connection,
     message: &NewMessage,
@@ -83,14 +88,16 @@ pub(super) fn keep_message(
         return Ok(false);
     }
     let seq = keep_body(connection, &message.body)?;
-    // What customers say about themselves is better than what Genesys repeats.
+    // The customer data of an inbound message is better than Genesys's copy in an outbound one.
     let sql = match message.direction {
         Direction::Inbound => {
-            "insert into conversation (id, integration, customer, message) values (?1, ?2, ?3, ?4)
+            "insert into conversation (id, integration, customer, message, created)
+             values (?1, ?2, ?3, ?4, ?5)
              on conflict (id) do update set customer = excluded.customer, message = excluded.message"
         }
         Direction::Outbound => {
-            "insert into conversation (id, integration, customer, message) values (?1, ?2, ?3, ?4)
+            "insert into conversation (id, integration, customer, message, created)
+             values (?1, ?2, ?3, ?4, ?5)
              on conflict (id) do update set message = excluded.message"
         }
     };
@@ -98,7 +105,8 @@ pub(super) fn keep_message(
         message.conversation.as_str(),
         message.integration.as_str(),
         message.customer,
-        seq
+        seq,
+        message.received.as_millisecond()
     ])?;
     Ok(true)
 }
@@ -153,7 +161,7 @@ fn accept_report(
             put_into_inbox(connection, &conversation, input, written)?;
             Ok(Acceptance::New(conversation))
         }
-        // The report came before the answer that tells us the service's name for the message.
+        // The report overtook the answer that contains the service's id for the message.
         (None, MessageRef::Service(service_id)) => {
             connection
                 .prepare_cached(
@@ -171,6 +179,22 @@ fn accept_report(
         }
         (None, MessageRef::Ours(_)) => Ok(Acceptance::Unknown),
     }
+}
+
+/// Whether the message that an operator acts on is still the dead letter that the operator saw. A
+/// prune may have removed it since. `true` for any other input.
+fn is_still_dead(
+    connection: &Connection,
+    integration: &IntegrationName,
+    input: &Input,
+) -> rusqlite::Result<bool> {
+    let Input::DeadLetter { message, died, .. } = input else { return Ok(true) };
+    connection
+        .prepare_cached(
+            "select 1 from message where id = ?1 and direction = 'inbound' and integration = ?2
+             and state = 'refused' and coalesce(settled, received) = ?3",
+        )?
+        .exists(params![message.as_str(), integration.as_str(), died.as_millisecond()])
 }
 
 /// Stores an event's id. Returns whether it is new.
@@ -203,12 +227,7 @@ pub(super) fn put_into_inbox(
         .prepare_cached(
             "insert into inbox (seq, conversation, customers, input) values (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![
-            seq,
-            conversation.as_str(),
-            matches!(input, Input::CustomerMessage { .. }),
-            json(&input)
-        ])?;
+        .execute(params![seq, conversation.as_str(), input.is_customers(), json(&input)])?;
     written.changes.push(InboxChange::Came(conversation.clone(), seq, input));
     Ok(())
 }

@@ -4,16 +4,18 @@ use conversation::{Input, IntegrationName, MessageId, Owed, Report};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accept::{keep_message, put_into_inbox};
+use super::find::keep_genesys_conversation;
 use super::recent::InboxChange;
 use super::written::TxState;
 use crate::json::{from_json, json};
+use crate::listing::bits;
 use crate::mistake::{self, Mistake};
 use crate::portable::key;
 use crate::projection::{Change, changes};
 use crate::types::ceil_to_millis;
-use crate::{Append, AtomicOutcome, Direction, NewMessage};
+use crate::{Append, AtomicOutcome, Direction, NewMessage, OutboxLane};
 
-/// Writes a step, and before it the message that it handles, if that came with it.
+/// Writes a step. If `message` is given, stores that message first.
 pub(super) fn append(
     connection: &Connection,
     message: Option<&NewMessage>,
@@ -61,6 +63,11 @@ pub(super) fn append(
             .prepare_cached("update conversation set oldest = ?2 where id = ?1")?
             .execute(params![conversation, at])?;
     }
+    if let Some(standing) = append.standing {
+        connection
+            .prepare_cached("update conversation set standing = ?2 where id = ?1")?
+            .execute(params![conversation, bits(standing)])?;
+    }
     let early = project(connection, append, written)?;
     for seq in &append.taken {
         let sql =
@@ -78,8 +85,8 @@ pub(super) fn append(
     Ok(AtomicOutcome::Whole { early })
 }
 
-/// Writes the records of one step, the first of which has the sequence number `seq`. Returns the id
-/// of the conversation's last step.
+/// Writes the records of one step; the first has the sequence number `seq`. Returns the id of the
+/// conversation's last step, which is `before` if there are no records.
 pub(super) fn write_step(
     connection: &Connection,
     conversation: &str,
@@ -106,8 +113,8 @@ pub(super) fn write_step(
         .map(Some)
 }
 
-/// Applies a step to what people, dedupe and the outbox query. Returns whether the inbox got
-/// something by it.
+/// Applies a step to the projections and the outbox. Returns whether that put something into the
+/// inbox.
 fn project(
     connection: &Connection,
     append: &Append,
@@ -136,6 +143,26 @@ fn project(
                         name.as_ref().map(MessageId::as_str)
                     ])?;
             }
+            Change::Reopened { message } => {
+                connection
+                    .prepare_cached(
+                        "update message set state = 'accepted', reason = null, settled = null
+                         where id = ?1 and direction = 'inbound' and integration = ?2",
+                    )?
+                    .execute(params![message.as_str(), integration.as_str()])?;
+            }
+            Change::Discarded { message } => {
+                connection
+                    .prepare_cached(
+                        "update message set state = 'discarded', settled = ?3
+                         where id = ?1 and direction = 'inbound' and integration = ?2",
+                    )?
+                    .execute(params![
+                        message.as_str(),
+                        integration.as_str(),
+                        at.as_millisecond()
+                    ])?;
+            }
             Change::Receipted { message, word } => {
                 connection
                     .prepare_cached(
@@ -145,11 +172,21 @@ fn project(
                     .execute(params![message.as_str(), integration.as_str(), word])?;
             }
             Change::Named { message, service_id } => {
-                // Nearly always the message ends in the same step, which writes both at once.
+                // Nearly always the same step ends the message, and that change writes the name
+                // too.
                 if !ends_in(&all, message) {
                     name_message(connection, integration, message, service_id)?;
                 }
                 early |= take_early(connection, append, message, service_id, written)?;
+            }
+            Change::Genesys { id } => {
+                let (conversation, id) = (conversation.as_str(), key(id));
+                keep_genesys_conversation(
+                    connection,
+                    conversation,
+                    id.as_str(),
+                    at.as_millisecond(),
+                )?;
             }
             Change::Owe(owed) => owe(connection, append, owed, written.next_in_outbox())?,
             // Removes any item under the key of `owed`.
@@ -158,7 +195,7 @@ fn project(
                     .prepare_cached("delete from outbox where conversation = ?1 and key = ?2")?
                     .execute(params![conversation.as_str(), owed.key()])?;
             }
-            // Removes it unless it was replaced.
+            // Removes the item unless it was replaced.
             Change::PaidExactly(owed) => {
                 connection
                     .prepare_cached(
@@ -211,7 +248,7 @@ fn name_message(
     Ok(())
 }
 
-/// Puts reports that came before their message had its name into the inbox. Returns whether there
+/// Puts reports into the inbox that came before the store knew this name. Returns whether there
 /// were any.
 fn take_early(
     connection: &Connection,
@@ -221,8 +258,7 @@ fn take_early(
     written: &mut TxState,
 ) -> rusqlite::Result<bool> {
     let Append { integration, conversation, .. } = append;
-    // There are almost never any; a `delete … returning` would build a table in memory to find that
-    // out.
+    // There are almost never any. A `delete … returning` would build a table in memory each time.
     let early: Vec<String> = connection
         .prepare_cached("select report from early where service_id = ?1 and integration = ?2")?
         .query_map(params![key(service_id).as_str(), integration.as_str()], |row| row.get(0))?
@@ -253,7 +289,7 @@ fn owe(connection: &Connection, append: &Append, owed: &Owed, seq: u64) -> rusql
             append.conversation.as_str(),
             owed.key(),
             append.integration.as_str(),
-            !owed.is_urgent(),
+            OutboxLane::of(owed).is_lazy(),
             seq,
             append.at.as_millisecond(),
             json(owed)

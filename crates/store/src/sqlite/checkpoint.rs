@@ -1,8 +1,8 @@
-//! Checkpoints the log into the file on its own thread: inside a commit this would pause every
-//! caller.
+//! Checkpoints the log into the file on its own thread, because inside a commit this would delay
+//! every caller.
 //!
 //! The writer signals when a checkpoint is worthwhile. A failed checkpoint loses nothing, but the
-//! log grows until one works. So each failure is counted and reported.
+//! log grows until one succeeds. So each failure is counted, and the log reports it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,28 +16,28 @@ use tokio::time::Instant;
 use super::open;
 use crate::Health;
 
-/// If the log has more pages than this, the writer pauses for a checkpoint that restarts it. Under
-/// a load that never pauses the log would grow forever.
+/// If the log has more pages than this, the writer pauses for a checkpoint that restarts it.
+/// Otherwise, under a continuous load, the log would grow forever.
 const LOG_MOST: i64 = 65_536;
 /// The same limit in bytes of the log, if the pages cannot be counted.
 const LOG_MOST_BYTES: u64 = 256 << 20;
-/// How long fewer changes than are worth a checkpoint may wait, if they came after a pause longer
-/// than `REST`.
+/// The longest time between two checkpoints, however few changes there are.
 const AT_LEAST: Duration = Duration::from_secs(5);
-/// How long later changes may wait if no more come. The time doubles whenever not all could be
-/// checkpointed. Once all are in the file, the log restarts at its beginning. Overwriting it costs
-/// the disk a third less than making a file longer.
+/// The time until the next checkpoint after a signalled one, if no other signal comes. It doubles
+/// each time that not all pages could be checkpointed. Once all pages are in the file, the next
+/// checkpoint comes after `AT_LEAST`, and SQLite restarts the log at its beginning. Overwriting it
+/// costs the disk a third less than growing a file.
 const REST: Duration = Duration::from_millis(20);
 /// After each checkpoint the thread pauses twice as long as that took, but no longer than this. So
-/// commits get most of a slow disk.
+/// commits get most of the time of a slow disk.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long the writer waits for readers when it restarts the log. After that the log grows until
-/// the next time.
+/// How long the writer waits for readers when it restarts the log. If they take longer, the log
+/// grows until the next try.
 const READERS: Duration = Duration::from_millis(100);
 /// The shortest time between two log entries about failing checkpoints.
 const TOLD: Duration = Duration::from_mins(1);
 
-/// What is known about the log; the writer, the checkpoints and `/metrics` share it.
+/// The state of the log, shared by the writer, the checkpoints and `/metrics`.
 pub(super) struct Log {
     file: PathBuf,
     /// The log has become so long that the writer must restart it.
@@ -68,9 +68,9 @@ impl Log {
         }
     }
 
-    /// Checkpoints the rest of the log, if that is due, and restarts it. Most of it has been
-    /// checkpointed already. The log keeps its length: overwriting costs the disk less than making
-    /// a file longer.
+    /// If the log is too long, checkpoints the rest of it and restarts it. Most of it has been
+    /// checkpointed already. The file keeps its length, because overwriting costs the disk less
+    /// than growing a file.
     pub(super) fn end_if_full(&self, writer: &Connection) {
         if !self.full.swap(false, Ordering::Relaxed) {
             return;
@@ -94,9 +94,12 @@ impl Log {
         if told.is_none_or(|told| now.duration_since(told) >= TOLD) {
             *told = Some(now);
             tracing::error!(
-                %error, failures, log_bytes = self.bytes.load(Ordering::Relaxed), log = %self.file.display(),
-                "the store's log cannot be folded back into the file, and grows until it can: nothing is \
-                 lost; look after the disk"
+                %error,
+                failures,
+                log_bytes = self.bytes.load(Ordering::Relaxed),
+                log = %self.file.display(),
+                "cannot checkpoint the store's log into its file: nothing is lost, but the log \
+                 grows until a checkpoint succeeds; check the disk"
             );
         }
     }
@@ -109,9 +112,8 @@ impl Log {
     }
 }
 
-/// Runs until the writer ends: whenever a checkpoint is worthwhile, and once at the start. Without
-/// that one, a process that is killed repeatedly would have to read an ever longer log at each
-/// start.
+/// Runs until the writer ends. It makes the first checkpoint at once: otherwise a process that is
+/// killed repeatedly would read a longer log at each start.
 pub(super) fn run(connection: &Connection, much: &mpsc::Receiver<()>, log: &Log) {
     let mut rest = REST;
     loop {
@@ -121,17 +123,14 @@ pub(super) fn run(connection: &Connection, much: &mpsc::Receiver<()>, log: &Log)
         if pages.map_or(bytes > LOG_MOST_BYTES, |(pages, _)| pages > LOG_MOST) {
             log.full.store(true, Ordering::Relaxed);
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "only that others have had the disk is waited for"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the pause only leaves the disk to others")]
         std::thread::sleep((begun.elapsed() * 2).min(PAUSE));
         match much.recv_timeout(rest) {
             Ok(()) => rest = REST,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                // More may have come meanwhile, and a read that takes hours prevents a full
-                // checkpoint.
+                // Not all pages may be in the file: more may have come meanwhile, or a long read
+                // prevents a full checkpoint.
                 let folded = pages.is_some()
                     && log
                         .pages(connection, "pragma wal_checkpoint(noop)")

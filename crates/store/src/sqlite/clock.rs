@@ -1,5 +1,5 @@
-//! The store's clock if one process owns the file: it continues across processes within one boot of
-//! the machine.
+//! The store's clock for a file that one process owns. It continues across processes within one
+//! boot of the machine.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,8 +16,8 @@ pub(super) fn start(connection: &Connection, machine: &dyn Machine) -> rusqlite:
         .optional()?;
     let gone_on =
         kept.as_ref().and_then(|(before, then, time): &(Option<String>, i64, Timestamp)| {
-            // A machine that was restored to an earlier moment of the same boot counts from there
-            // again.
+            // A machine that was restored to an earlier moment of the same boot has a smaller
+            // uptime than the pair. Then the difference means nothing.
             let passed = uptime.checked_sub(*then).filter(|passed| *passed >= 0)?;
             let same = before.is_some() && *before == boot;
             same.then(|| time.checked_add(SignedDuration::from_millis(passed)).ok()).flatten()

@@ -1,4 +1,4 @@
-//! What the writer can be asked for.
+//! The jobs of the writer thread.
 
 use conversation::ConversationId;
 use jiff::Timestamp;
@@ -8,10 +8,10 @@ use tokio::sync::oneshot;
 use super::written::TxState;
 use crate::{Acceptance, Append, Arrival, AtomicOutcome, NewMessage, StoreError};
 
-/// Where the caller waits; it may have gone.
+/// The channel on which the caller waits for the answer. The caller may have gone.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What the writer is asked for, and where the answer goes.
+/// A job, with the channel for its answer.
 pub(super) enum WriterJob {
     Accept(Box<Arrival>, Reply<Acceptance>),
     Append(Box<Append>, Reply<AtomicOutcome>),
@@ -20,9 +20,9 @@ pub(super) enum WriterJob {
     ForgetEvents(Timestamp, Reply<u64>),
     Probe(Reply<()>),
     Work(Work, Reply<()>),
-    /// Wakes the thread, which then looks at the probes that go ahead.
+    /// Wakes the thread, which then takes the probes that go ahead of the queue.
     Look,
 }
 
-/// A job that only the writer's thread may run.
+/// Work that only the writer thread may run, in its transaction.
 pub(super) type Work = Box<dyn FnOnce(&Connection, &mut TxState) -> rusqlite::Result<()> + Send>;

@@ -3,9 +3,9 @@
 //! Opening a store takes it; the writer's thread releases it when it ends. It never writes into the
 //! database.
 //!
-//! There are two locks. One is on the file beside the database, and every version has taken it. So
-//! it also keeps out an older version, and a process that finds another file under the same name.
-//! The other is on the database's inode, so links, mounts and a removed lock file make no
+//! There are two locks. One is on a file beside the database. Every version takes it, so it also
+//! keeps out an older version, and a process that finds another database under the same name. The
+//! other is on the database's inode, so that links, mounts and a removed lock file make no
 //! difference. Both are `flock` locks, which on Linux are independent of the POSIX locks that
 //! SQLite takes.
 
@@ -14,12 +14,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::OpenError;
+use crate::cause::Cause;
 
-/// Only the owner may read and write.
+/// The mode of the store's files: only the owner may read and write.
 pub(super) const OWNER_ONLY: u32 = 0o600;
 
 /// Held by the process that serves the file. It must outlive each of SQLite's connections to the
-/// file. Closing any descriptor of a file drops all POSIX locks that the process has on it.
+/// file, because closing any descriptor of a file drops all POSIX locks that the process has on it.
 pub(super) struct StoreLock {
     beside: File,
     database: File,
@@ -28,7 +29,7 @@ pub(super) struct StoreLock {
 /// A process that holds a lock, as far as the system shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Its id in the namespace of this process.
+    /// The process id in this process's namespace.
     pub id: u32,
     /// What the system calls it.
     pub name: String,
@@ -36,12 +37,9 @@ pub struct Holder {
 
 impl StoreLock {
     /// Takes the lock, and creates an empty file if there is none. Returns the file's name with
-    /// links resolved: SQLite puts the log beside that name.
+    /// links resolved, beside which SQLite puts the log.
     pub(super) fn take(path: &Path) -> Result<(Self, PathBuf), OpenError> {
-        let io = |error: std::io::Error| OpenError::Io {
-            path: path.to_owned(),
-            cause: error.to_string(),
-        };
+        let io = |error: std::io::Error| OpenError::io(path, error);
         let made = if path.exists() { None } else { Some(open(path).map_err(io)?) };
         let resolved = std::fs::canonicalize(path).map_err(io)?;
         let beside = open(&beside(&resolved)).map_err(io)?;
@@ -51,27 +49,25 @@ impl StoreLock {
         let (held, named) = (database.metadata().map_err(io)?, resolved.metadata().map_err(io)?);
         check(path, &held)?;
         if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
-            let cause = "another file took its place while it was opened".to_owned();
-            return Err(OpenError::Io { path: path.to_owned(), cause });
+            return Err(OpenError::io(path, "another file replaced it while it was opened"));
         }
         Ok((Self { beside, database }, resolved))
     }
 
-    /// Releases the file to other processes. The descriptors stay open.
+    /// Releases the locks, so that other processes may take them. The descriptors stay open.
     pub(super) fn release(&self) {
         for file in [&self.database, &self.beside] {
             if let Err(error) = file.unlock() {
-                tracing::warn!(%error, "the lock of the store cannot be released; the end of the \
-                    process does it");
+                tracing::warn!(%error, "cannot release the store's lock; the end of this process \
+                    releases it");
             }
         }
     }
 }
 
-/// The name of a file with links resolved, for a file that is only read.
+/// The file's name with links resolved, for a store that is opened only for reading.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
-    let io =
-        |error: std::io::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let io = |error: std::io::Error| OpenError::io(path, error);
     if !path.exists() {
         return Err(OpenError::Missing(path.to_owned()));
     }
@@ -80,20 +76,21 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
     Ok(resolved)
 }
 
-/// Whether some process serves the file.
+/// Whether a process serves the file.
 pub(super) fn is_held(resolved: &Path) -> bool {
     let names = [beside(resolved), resolved.to_owned()];
     let mut held = false;
     for name in names {
         let Ok(file) = File::open(name) else { continue };
-        // Held only for this moment; a process that starts during it is refused once.
+        // The lock is held only for a moment. A process that starts at that moment is refused once.
         match file.try_lock_shared() {
             Ok(()) => drop(file.unlock()),
             Err(TryLockError::WouldBlock) => held = true,
             Err(TryLockError::Error(_)) => {}
         }
-        // Closing it would drop the locks by which SQLite, in this process, keeps the log from
-        // being removed during a read. A command asks a few times and ends.
+        // Closing the file would drop the POSIX locks with which SQLite, in this process, keeps
+        // other processes from removing the log during a read. Only commands call this, a few
+        // times, and then end.
         std::mem::forget(file);
     }
     held
@@ -118,23 +115,22 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
             Err(OpenError::InUse { path: path.to_owned(), holder })
         }
         Err(TryLockError::Error(error)) => {
-            let cause = format!("it cannot be locked: {error}");
-            Err(OpenError::Io { path: path.to_owned(), cause })
+            Err(OpenError::io(path, Cause::of("it cannot be locked", error)))
         }
     }
 }
 
-/// A log belongs to one name. Under another name, the last commits would be missing.
+/// Refuses a file with a second name. A log belongs to one name; under another, the last commits
+/// would be missing.
 fn check(path: &Path, file: &Metadata) -> Result<(), OpenError> {
     if !file.is_file() {
-        let cause = "it is no regular file".to_owned();
-        return Err(OpenError::Io { path: path.to_owned(), cause });
+        return Err(OpenError::io(path, "it is not a regular file"));
     }
     if file.nlink() > 1 { Err(OpenError::Linked(path.to_owned())) } else { Ok(()) }
 }
 
-/// Who holds the `flock` lock on a file, according to the system's lock table. It does not show
-/// processes in other namespaces.
+/// The process that holds the `flock` lock on a file, according to `/proc/locks`, which does not
+/// show processes in other namespaces.
 fn holder(file: &Metadata) -> Option<Holder> {
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let id = holder_in(&locks, file.ino())?;
@@ -142,14 +138,15 @@ fn holder(file: &Metadata) -> Option<Holder> {
     Some(Holder { id, name: name.trim_end().to_owned() })
 }
 
-/// A line is `1: FLOCK  ADVISORY  WRITE 2716 fe:00:1234 0 EOF`. The device is not compared: some
-/// file systems show another one here than for the file.
+/// Finds the holder in the lines of `/proc/locks`, such as `1: FLOCK ADVISORY WRITE 2716 fe:00:1234
+/// 0 EOF`. The device is not compared, because some file systems show another one there than for
+/// the file.
 fn holder_in(locks: &str, inode: u64) -> Option<u32> {
     locks.lines().find_map(|line| {
         let fields: Vec<_> = line.split_whitespace().collect();
         let [_, "FLOCK", _, "WRITE", id, file, ..] = fields[..] else { return None };
         let of_file = file.rsplit(':').next()? == inode.to_string();
-        // A process that this one cannot see has the id 0 or a negative one.
+        // A process outside of this namespace has an id of 0 or below.
         if of_file { id.parse().ok().filter(|id| *id > 0) } else { None }
     })
 }

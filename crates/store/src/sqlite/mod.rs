@@ -4,7 +4,10 @@ mod accept;
 mod append;
 mod checkpoint;
 mod clock;
+mod console_sessions;
+mod find;
 mod job;
+mod list;
 mod lock;
 mod open;
 mod portable;
@@ -26,9 +29,11 @@ use conversation::{ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 
 use crate::{
-    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Body, Direction,
-    Dossier, Due, Health, InboxItem, Loaded, Machine, MessageRow, NewMessage, OpenError,
-    OutboxItem, Ownership, Store, StoreClock, StoreError, WatchedConversation, failpoint,
+    Acceptance, Append, AppendError, Arrival, AtomicAccept, AtomicOutcome, Body, ConsoleSession,
+    ConversationList, ConversationPlace, Direction, Dossier, Due, Found, Health, InboxItem,
+    ListedConversation, ListedMessage, Loaded, Machine, MessageList, MessageRow, NewMessage,
+    OpenError, OutboxItem, OutboxLane, Ownership, Store, StoreClock, StoreError,
+    WatchedConversation, failpoint,
 };
 use checkpoint::Log;
 use job::WriterJob;
@@ -53,13 +58,22 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens `url` (`sqlite:PATH`), creating or migrating it as needed. Only one process at a time
-    /// may hold it.
+    /// Opens `url` (`sqlite:PATH`), and creates or migrates the file as needed. Only one process at
+    /// a time may hold it.
+    ///
+    /// # Errors
+    /// * [`OpenError::Url`] if `url` does not begin with `sqlite:` or names no path.
+    /// * [`OpenError::InUse`] if another process serves the file.
+    /// * [`OpenError::Linked`] if the file has a second name.
+    /// * [`OpenError::Empty`] if the file is a database of something else. It stays unchanged.
+    /// * [`OpenError::Newer`] if a newer version of the program wrote the file. It stays unchanged.
+    /// * [`OpenError::NotDurable`] if a commit would not survive a loss of power.
+    /// * [`OpenError::Io`] if the file cannot be created, read or written, or is no SQLite
+    ///   database.
     pub fn open(url: &str) -> Result<Self, OpenError> {
         let Opened { connection, path, lock } = open::for_writing(&path_of(url)?)?;
         let lock = Arc::new(lock);
-        let io =
-            |error: rusqlite::Error| OpenError::Io { path: path.clone(), cause: error.to_string() };
+        let io = |error: rusqlite::Error| OpenError::io(&path, error);
         open::set_cache(&connection, open::WRITER_CACHE).map_err(io)?;
         let written = TxState::new(&connection).map_err(io)?;
         let left_behind = written.last_in_outbox();
@@ -69,11 +83,15 @@ impl SqliteStore {
         let log = Arc::new(Log::of(&path));
         let shared = Shared { lock, log: Arc::clone(&log), recent: Arc::clone(&recent) };
         let writer = Writer::start(connection, written, checkpoints, shared)
-            .map_err(|cause| OpenError::Io { path: path.clone(), cause: cause.to_string() })?;
+            .map_err(|error| OpenError::io(&path, error))?;
         Ok(Self { readers, writer: Some(Arc::new(writer)), log, recent, left_behind, path })
     }
 
-    /// Opens `url` only for reading, beside the process that writes it.
+    /// Opens `url` only for reading. Another process may write it at the same time.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] if there is no file, and [`OpenError::Empty`] also if it holds
+    /// nothing. Otherwise as for [`Self::open`], without [`OpenError::InUse`].
     pub fn open_read_only(url: &str) -> Result<Self, OpenError> {
         let path = lock::resolve(&path_of(url)?)?;
         open::check_version(&path)?;
@@ -84,7 +102,12 @@ impl SqliteStore {
     }
 
     /// Checkpoints the log into the file, and frees the space of removed rows. No other process may
-    /// hold the file meanwhile.
+    /// hold the file.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] if there is no file. [`OpenError::Io`] also if the disk has no room
+    /// for the second copy that SQLite makes: the contents are unchanged then. Otherwise as for
+    /// [`Self::open`].
     pub fn compact(url: &str) -> Result<(), OpenError> {
         let path = path_of(url)?;
         if !path.exists() {
@@ -93,10 +116,10 @@ impl SqliteStore {
         let opened = open::for_writing(&path)?;
         let sql = "pragma wal_checkpoint(truncate); vacuum; pragma wal_checkpoint(truncate)";
         let done = opened.connection.execute_batch(sql);
-        done.map_err(|cause| OpenError::Io { path, cause: cause.to_string() })
+        done.map_err(|error| OpenError::io(path, error))
     }
 
-    /// Runs work that is part of no single conversation, in a transaction.
+    /// Runs work that does not belong to a single conversation, in the writer's next transaction.
     async fn work(
         &self,
         work: impl FnOnce(&rusqlite::Connection, &mut TxState) -> rusqlite::Result<()> + Send + 'static,
@@ -107,7 +130,7 @@ impl SqliteStore {
     fn writer(&self) -> Result<&Writer, StoreError> {
         self.writer
             .as_deref()
-            .ok_or_else(|| StoreError::Unavailable("it was opened only to be read".into()))
+            .ok_or_else(|| StoreError::Unavailable("it is open only for reading".into()))
     }
 }
 
@@ -118,7 +141,7 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// What memory keeps of a message, and its key.
+/// A message's body for the cache, and its key there.
 fn body_of(message: &NewMessage) -> (recent::Key, Body) {
     let bytes = message.body.clone();
     let body = Body { foreign_id: message.foreign_id.clone(), received: message.received, bytes };
@@ -230,14 +253,13 @@ impl Store for SqliteStore {
     async fn outbox(
         &self,
         integration: &IntegrationName,
-        urgent: bool,
+        lane: OutboxLane,
         after: u64,
         limit: usize,
     ) -> Result<Vec<OutboxItem>, StoreError> {
         failpoint::reached("outbox");
         let integration = integration.clone();
-        let read =
-            move |connection: &_| read::outbox(connection, &integration, urgent, after, limit);
+        let read = move |connection: &_| read::outbox(connection, &integration, lane, after, limit);
         let mut items = self.readers.query_inline(read).await?;
         for item in &mut items {
             item.doubt = item.seq <= self.left_behind;
@@ -293,8 +315,79 @@ impl Store for SqliteStore {
     async fn has_event(&self, integration: &IntegrationName, id: &str) -> Result<bool, StoreError> {
         let (integration, id) = (integration.clone(), id.to_owned());
         self.readers
-            .query_on_pool(move |connection| read::has_event(connection, &integration, &id))
+            .query_on_pool(move |connection| Ok(read::has_event(connection, &integration, &id)?))
             .await
+    }
+
+    async fn has_conversation(
+        &self,
+        integration: &IntegrationName,
+        id: &ConversationId,
+    ) -> Result<bool, StoreError> {
+        let (integration, id) = (integration.clone(), id.clone());
+        self.readers
+            .query_on_pool(move |connection| read::has_conversation(connection, &integration, &id))
+            .await
+    }
+
+    async fn find(&self, id: &str, limit: usize) -> Result<Vec<Found>, StoreError> {
+        let id = id.to_owned();
+        self.readers.query_on_pool(move |connection| find::find(connection, &id, limit)).await
+    }
+
+    async fn list_conversations(
+        &self,
+        integration: &IntegrationName,
+        list: ConversationList,
+        before: Option<&ConversationPlace>,
+        limit: usize,
+    ) -> Result<Vec<ListedConversation>, StoreError> {
+        let (integration, before) = (integration.clone(), before.cloned());
+        self.readers
+            .query_on_pool(move |connection| {
+                list::conversations(connection, &integration, list, before.as_ref(), limit)
+            })
+            .await
+    }
+
+    async fn list_messages(
+        &self,
+        integration: &IntegrationName,
+        list: MessageList,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<ListedMessage>, StoreError> {
+        let integration = integration.clone();
+        self.readers
+            .query_on_pool(move |connection| {
+                list::messages(connection, &integration, list, before, limit)
+            })
+            .await
+    }
+
+    async fn keep_console_session(
+        &self,
+        session: &ConsoleSession,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let session = session.clone();
+        self.work(move |connection, _| console_sessions::keep(connection, &session, now)).await
+    }
+
+    async fn console_session(
+        &self,
+        hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<ConsoleSession>, StoreError> {
+        let hash = hash.to_owned();
+        self.readers
+            .query_on_pool(move |connection| Ok(console_sessions::read(connection, &hash, now)?))
+            .await
+    }
+
+    async fn end_console_session(&self, hash: &str) -> Result<(), StoreError> {
+        let hash = hash.to_owned();
+        self.work(move |connection, _| console_sessions::end(connection, &hash)).await
     }
 
     async fn prune(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -362,7 +455,7 @@ impl Store for SqliteStore {
             Ok(())
         };
         self.work(start).await?;
-        told.await.map_err(|_| StoreError::Unavailable("its clock could not be read".into()))
+        told.await.map_err(|_| StoreError::Unavailable("cannot read its clock".into()))
     }
 
     async fn close(&self) {
@@ -431,7 +524,7 @@ mod tests {
         assert!(probe.as_mut().now_or_never().is_none());
         start.send(()).expect("the first waits for it");
         let answered = tokio::time::timeout(Duration::from_secs(30), probe).await;
-        assert!(matches!(answered, Ok(Ok(()))), "the probe is behind all of them: {answered:?}");
+        assert!(matches!(answered, Ok(Ok(()))), "the probe is not ahead of them: {answered:?}");
         end.send(()).expect("the last waits for it");
         assert!(futures_util::future::join_all(waiting).await.iter().all(Result::is_ok));
     }
@@ -447,7 +540,7 @@ mod tests {
         let asked = store.work(|_, _| panic!("a mistake in the writer")).await;
         assert!(matches!(asked, Err(StoreError::Unavailable(_))), "{asked:?}");
         let told = tokio::time::timeout(Duration::from_secs(10), store.broken()).await;
-        assert!(told.is_ok(), "the process would answer 503 for ever");
+        assert!(told.is_ok(), "otherwise the process would answer 503 forever");
         assert!(store.ready().await.is_err());
         let second = SqliteStore::open(&url);
         assert!(matches!(second, Err(OpenError::InUse { .. })), "the process has not ended yet");

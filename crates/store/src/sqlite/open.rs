@@ -9,9 +9,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::lock::StoreLock;
 use super::rights;
 use crate::OpenError;
+use crate::cause::Cause;
 use crate::mistake::{self, Mistake};
 
-/// How long a statement waits for another program that holds the file.
+/// How long a statement waits for another connection that holds a lock on the file.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// The value of `synchronous = FULL` when read back: a commit returns once it is on disk.
@@ -19,19 +20,25 @@ const FULL: u8 = 2;
 
 /// In the order in which they are applied; a released migration is never changed. The file's
 /// `user_version` says how many have been applied.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema.sql"), include_str!("clock.sql"), include_str!("dead_letters.sql")];
+pub(super) const MIGRATIONS: [&str; 6] = [
+    include_str!("schema.sql"),
+    include_str!("clock.sql"),
+    include_str!("dead_letters.sql"),
+    include_str!("genesys_conversations.sql"),
+    include_str!("lists.sql"),
+    include_str!("console_sessions.sql"),
+];
 
-/// What a process that serves a file holds.
+/// What a process holds that serves a file.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     /// The file's name with links resolved.
     pub(super) path: PathBuf,
-    /// Last, so that it outlives the connection.
+    /// The last field, so that it outlives the connection.
     pub(super) lock: StoreLock,
 }
 
-/// Opens the file for the only process that writes it, creating or migrating it as needed.
+/// Opens the file for the only process that writes it, and creates or migrates it as needed.
 pub(super) fn for_writing(path: &Path) -> Result<Opened, OpenError> {
     let (lock, path) = StoreLock::take(path)?;
     let had = inspect(&path)?;
@@ -46,8 +53,7 @@ pub(super) fn for_writing(path: &Path) -> Result<Opened, OpenError> {
             migration.pragma_update(None, "user_version", MIGRATIONS.len())?;
             migration.commit()
         };
-        migrate()
-            .map_err(|error| OpenError::Io { path: path.clone(), cause: error.to_string() })?;
+        migrate().map_err(|error| OpenError::io(&path, error))?;
     }
     rights::restrict(&path);
     Ok(Opened { connection, path, lock })
@@ -56,36 +62,33 @@ pub(super) fn for_writing(path: &Path) -> Result<Opened, OpenError> {
 /// Refuses a file on which commits would not be as durable as promised. If SQLite cannot change the
 /// journal mode, it keeps the old one and reports no error.
 fn is_durable(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let unsafe_because = |cause: String| OpenError::NotDurable { path: path.to_owned(), cause };
-    let read = |error: rusqlite::Error| unsafe_because(error.to_string());
+    let unsafe_because = |cause: Cause| OpenError::NotDurable { path: path.to_owned(), cause };
+    let read = |error: rusqlite::Error| unsafe_because(error.into());
     let journal: String =
         connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(read)?;
     if !journal.eq_ignore_ascii_case("wal") {
-        return Err(unsafe_because(format!(
-            "its journal mode stays `{journal}` and cannot become `wal`"
-        )));
+        let why = format!("its journal mode stays `{journal}` and cannot become `wal`");
+        return Err(unsafe_because(why.into()));
     }
     let synchronous: u8 =
         connection.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(read)?;
     if synchronous < FULL {
-        return Err(unsafe_because(format!(
-            "`synchronous` stays {synchronous} and cannot become {FULL}"
-        )));
+        let why = format!("`synchronous` stays {synchronous} and cannot become {FULL}");
+        return Err(unsafe_because(why.into()));
     }
     Ok(())
 }
 
-/// Opens a further connection.
+/// Opens one more connection.
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
-    let io =
-        |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let io = |error: rusqlite::Error| OpenError::io(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
     connection.pragma_update(None, "journal_mode", "wal").map_err(|error| {
-        let cause = format!("its journal mode cannot become `wal`: {error}");
+        let cause = Cause::of("its journal mode cannot become `wal`", error);
         OpenError::NotDurable { path: path.to_owned(), cause }
     })?;
     // A commit returns when it is on disk.
@@ -96,7 +99,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
             &*mistake::sql(Mistake::NotSynced, "full", "full", "off"),
         )
         .map_err(io)?;
-    // Checkpoints have their own thread: inside a commit they would pause every caller.
+    // Checkpoints have their own thread, because inside a commit they would delay every caller.
     connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(io)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(io)?;
     // Plans each statement once. Otherwise SQLite may plan it again for each bound value, at many
@@ -126,14 +129,13 @@ pub(super) fn check_version(path: &Path) -> Result<(), OpenError> {
 /// How many migrations the file has had. A mistyped path may name an unrelated database, so this
 /// does not change a byte of it.
 fn inspect(path: &Path) -> Result<usize, OpenError> {
-    let io =
-        |error: rusqlite::Error| OpenError::Io { path: path.to_owned(), cause: error.to_string() };
+    let io = |error: rusqlite::Error| OpenError::io(path, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(io)?;
     connection.busy_timeout(BUSY).map_err(io)?;
     let found: usize =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(io)?;
-    // Builds before the first release had different columns.
+    // Builds before the first release had other columns.
     let tables =
         "select count(*), (select count(*) from pragma_table_info('message') where name = 'before')
                   from sqlite_schema where type = 'table'";
@@ -153,6 +155,7 @@ fn inspect(path: &Path) -> Result<usize, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Chain;
 
     #[test]
     fn a_file_that_does_not_take_the_log_is_refused() {
@@ -160,14 +163,15 @@ mod tests {
         // A database in memory keeps its own journal mode, and reports it without an error.
         let memory = Connection::open_in_memory().expect("it opens");
         memory.pragma_update(None, "journal_mode", "wal").expect("SQLite sees no error in it");
-        let refused =
-            is_durable(&memory, path).expect_err("what is answered would be lost").to_string();
+        let refused = is_durable(&memory, path).expect_err("acknowledged writes would be lost");
+        let refused = Chain(&refused).to_string();
         assert!(refused.contains("its journal mode stays `memory`"), "{refused}");
         let dir = tempfile::tempdir().expect("a folder");
         let file = connect(&dir.path().join("tidegate.db")).expect("it opens");
         is_durable(&file, path).expect("a file of ours");
         file.pragma_update(None, "synchronous", "normal").expect("set");
-        let refused = is_durable(&file, path).expect_err("a commit is not synced").to_string();
+        let refused = is_durable(&file, path).expect_err("a commit is not synced");
+        let refused = Chain(&refused).to_string();
         assert!(refused.contains("`synchronous` stays 1"), "{refused}");
     }
 
@@ -179,7 +183,11 @@ mod tests {
         other
             .execute_batch("create table other (x); begin; select * from other;")
             .expect("it reads");
-        let refused = connect(&path).expect_err("it stays as it is").to_string();
-        assert!(refused.contains("its journal mode cannot become `wal`"), "{refused}");
+        let refused = connect(&path).expect_err("it stays as it is");
+        let refused = Chain(&refused).to_string();
+        assert!(
+            refused.ends_with(": its journal mode cannot become `wal`: database is locked"),
+            "{refused}"
+        );
     }
 }

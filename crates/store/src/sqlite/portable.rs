@@ -1,4 +1,4 @@
-//! Copying out of and into the file.
+//! Export from the file, and import into it.
 
 use async_trait::async_trait;
 use conversation::ConversationId;
@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use super::accept::keep_body;
 use super::append::write_step;
+use super::find::keep_genesys_conversation;
 use super::prune::{remove_messages, remove_steps};
 use super::read::{CHAIN, has_every_message, steps};
 use super::written::TxState;
@@ -20,8 +21,8 @@ use crate::portable::{
 #[async_trait]
 impl Portable for SqliteStore {
     async fn is_in_use(&self) -> Result<bool, StoreError> {
-        // A process that may write holds the lock; this process either holds it itself or only
-        // reads.
+        // A process that may write holds the lock. If this process has a writer, it holds the lock
+        // itself.
         Ok(self.writer.is_none() && super::lock::is_held(&self.path))
     }
 
@@ -172,7 +173,7 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
     let bundle = connection
         .prepare_cached(
             "select integration, customer, conversation.seq, due, watched, snapshot.state, coalesce(snapshot.seq, 0),
-                    pruned_seq
+                    pruned_seq, created, standing
              from conversation left join snapshot on snapshot.conversation = id where id = ?1",
         )?
         .query_row([id], |row| {
@@ -186,10 +187,13 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
                 snapshot: row.get(5)?,
                 snapshot_seq: row.get(6)?,
                 pruned_seq: row.get(7)?,
+                created: row.get(8)?,
+                standing: row.get(9)?,
                 messages: Vec::new(),
                 inbox: Vec::new(),
                 journal: Vec::new(),
                 outbox: Vec::new(),
+                genesys: Vec::new(),
             })
         })
         .optional()?;
@@ -201,6 +205,12 @@ fn export(connection: &Connection, id: &str) -> rusqlite::Result<Option<Conversa
         .collect::<rusqlite::Result<_>>()?;
     bundle.journal = export_journal(connection, id)?;
     bundle.outbox = export_outbox(connection, id)?;
+    bundle.genesys = connection
+        .prepare_cached(
+            "select id, since from genesys_conversation where conversation = ?1 order by id",
+        )?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(Some(bundle))
 }
 
@@ -266,6 +276,7 @@ fn remove(connection: &Connection, id: &str) -> rusqlite::Result<()> {
         "delete from outbox where conversation = ?1",
         "delete from inbox where conversation = ?1",
         "delete from snapshot where conversation = ?1",
+        "delete from genesys_conversation where conversation = ?1",
         "delete from conversation where id = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([id])?;
@@ -283,8 +294,8 @@ fn import(
     connection
         .prepare_cached(
             "insert into conversation (id, integration, customer, seq, due, watched, pruned_seq, step, oldest,
-                                       message)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                       message, created, standing)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             bundle.id,
@@ -296,24 +307,29 @@ fn import(
             bundle.pruned_seq,
             step,
             bundle.journal.first().map_or(0, |(_, at, _)| *at),
-            message
+            message,
+            bundle.created,
+            bundle.standing
         ])?;
     if let Some(state) = &bundle.snapshot {
         connection
             .prepare_cached("insert into snapshot (conversation, seq, state) values (?1, ?2, ?3)")?
             .execute(params![bundle.id, bundle.snapshot_seq, state])?;
     }
+    for (genesys, since) in &bundle.genesys {
+        keep_genesys_conversation(connection, &bundle.id, genesys, *since)?;
+    }
     import_inbox_and_outbox(connection, bundle, written)
 }
 
-/// Writes the journal. Returns the row of its last step, which the conversation names.
+/// Writes the journal. Returns the id of its last step, which the conversation must name.
 fn import_journal(
     connection: &Connection,
     bundle: &ConversationExport,
 ) -> rusqlite::Result<Option<i64>> {
     let mut step = None;
-    // Records with the same time may have been several steps. The difference is lost, and does not
-    // matter.
+    // Records with the same time become one step, even if they were several. Nothing depends on the
+    // difference.
     for records in bundle.journal.chunk_by(|(_, one, _), (_, other, _)| one == other) {
         let (seq, at, _) = records[0];
         step = write_step(
@@ -327,8 +343,8 @@ fn import_journal(
     Ok(step)
 }
 
-/// Writes the messages, each with the row of the one before. Returns the row of the last, which the
-/// conversation names.
+/// Writes the messages, each of which names the one before it. Returns the row of the last, which
+/// the conversation must name.
 fn import_messages(
     connection: &Connection,
     bundle: &ConversationExport,

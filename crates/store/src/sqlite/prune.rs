@@ -1,5 +1,5 @@
-//! Removes what is older than the retention time, a few conversations at a time, because the writer
-//! has other work in between.
+//! Removes what is older than the retention time, a few conversations at a time, so that the writer
+//! can do other work in between.
 
 use std::collections::HashSet;
 
@@ -7,23 +7,24 @@ use conversation::ConversationId;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::find::forget_genesys_conversations;
 use super::read::{CHAIN, JournalStep, missing_message, steps};
 use crate::StoreError;
 
 /// How many conversations one transaction prunes.
 pub(super) const PAGE: usize = 20;
-/// How many conversations one query examines.
+/// How many conversations one query lists.
 const LOOKED_AT: usize = 1_000;
 /// How many events one transaction forgets.
 const EVENTS: usize = 500;
 
-/// The time of a conversation's first record, and its id: the order in which conversations are
-/// examined.
+/// The time of a conversation's oldest record, and its id. Conversations are examined in this
+/// order.
 pub(super) type PruneCursor = (i64, String);
 
-/// Conversations after `after` that may have something to prune, and the cursor to continue from;
-/// `None` if all were examined. Conversations without old records are not touched: there may be
-/// millions.
+/// The next conversations after the cursor that may have something to prune, and the cursor to
+/// continue from; `None` if there are no more. It does not read conversations without old records,
+/// of which there may be millions.
 pub(super) fn candidates(
     connection: &Connection,
     before: Timestamp,
@@ -40,7 +41,7 @@ pub(super) fn candidates(
     Ok(Some((rows.into_iter().map(|(_, id)| ConversationId::new(id)).collect(), last)))
 }
 
-/// Removes what was finished before `before`. Returns how many messages went.
+/// Removes what was finished before `before`. Returns how many messages it removed.
 pub(super) fn prune(
     connection: &Connection,
     before: Timestamp,
@@ -49,10 +50,12 @@ pub(super) fn prune(
     let mut gone = 0;
     for conversation in conversations {
         let id = conversation.as_str();
-        // Messages behind a gap may be open, and must stay unchanged for an investigation.
+        // If the chain has a gap, the messages beyond it may be open. They must stay unchanged for
+        // an investigation.
         if missing_message(connection, id)?.is_some() {
             continue;
         }
+        forget_genesys_conversations(connection, id, before.as_millisecond())?;
         gone += if is_over(connection, id, before.as_millisecond())? {
             remove(connection, id)?
         } else {
@@ -63,7 +66,8 @@ pub(super) fn prune(
     Ok(gone as u64)
 }
 
-/// Forgets the ids of old events, and reports that never found their message. Returns how many.
+/// Removes the ids of old events, and old reports that never found their message. Returns how many
+/// rows it removed, at most [`EVENTS`] of each kind.
 pub(super) fn forget_events(connection: &Connection, before: Timestamp) -> rusqlite::Result<u64> {
     let mut gone = 0;
     for sql in [
@@ -77,8 +81,8 @@ pub(super) fn forget_events(connection: &Connection, before: Timestamp) -> rusql
     Ok(gone as u64)
 }
 
-/// Whether nothing is open in a conversation and nothing has happened since `before`: then the
-/// whole conversation is removed.
+/// Whether nothing is open in a conversation and nothing has happened since `before`. The caller
+/// then removes the whole conversation.
 fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<bool> {
     let sql = format!(
         "{CHAIN} select 1 from conversation where id = ?1 and due is null
@@ -94,13 +98,18 @@ fn is_over(connection: &Connection, id: &str, before: i64) -> rusqlite::Result<b
 fn remove(connection: &Connection, id: &str) -> rusqlite::Result<usize> {
     let messages = remove_messages(connection, id)?;
     remove_steps(connection, id)?;
-    connection.prepare_cached("delete from snapshot where conversation = ?1")?.execute([id])?;
-    connection.prepare_cached("delete from conversation where id = ?1")?.execute([id])?;
+    for sql in [
+        "delete from snapshot where conversation = ?1",
+        "delete from genesys_conversation where conversation = ?1",
+        "delete from conversation where id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([id])?;
+    }
     Ok(messages)
 }
 
-/// Cuts a journal only as far as a snapshot replaces it, and never past the first record of a
-/// message that is still open. Steps are removed whole. Returns the remaining steps.
+/// Cuts a journal, but only as far as a snapshot replaces it, and never past the first record of a
+/// message that is still open. Removes only whole steps. Returns the remaining steps.
 fn cut_journal(
     connection: &Connection,
     id: &str,
@@ -139,7 +148,8 @@ fn cut_journal(
     Ok(staying)
 }
 
-/// Removes messages that ended long ago and that the rest of the journal no longer mentions.
+/// Removes messages that ended long ago and that the rest of the journal no longer mentions. It
+/// removes none while an input waits, because that may be an operator's action on one of them.
 fn remove_old_messages(
     connection: &Connection,
     id: &str,
@@ -150,6 +160,7 @@ fn remove_old_messages(
         rest.iter().flat_map(|step| &step.records).filter_map(|r| message_of(r)).collect();
     let sql = format!(
         "{CHAIN} select seq, id, message.before, state <> 'accepted' and received < ?2 and coalesce(settled, received) < ?2
+                and not exists (select 1 from inbox where conversation = ?1)
                 and not exists (select 1 from outbox where conversation = ?1)
          from chain join message using (seq) order by seq"
     );
@@ -166,7 +177,7 @@ fn remove_old_messages(
                 connection.prepare_cached("delete from message where seq = ?1")?.execute([seq])?;
             continue;
         }
-        // The message that `before` named is gone.
+        // The message that this one named as the one before it is gone.
         if before != last {
             connection
                 .prepare_cached("update message set before = ?2 where seq = ?1")?
@@ -196,7 +207,7 @@ pub(super) fn remove_steps(connection: &Connection, id: &str) -> rusqlite::Resul
     Ok(())
 }
 
-/// Which message a record is about; `None` if it is about no message, or cannot be read.
+/// The message that a record is about; `None` if there is none, or the record cannot be read.
 fn message_of(record: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct RecordSubject {

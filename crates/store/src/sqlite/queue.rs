@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 
 use super::job::WriterJob;
+use crate::AppendPriority;
 
-/// The most that one commit takes. A larger batch gains nothing, and every caller in it waits
+/// The most jobs that one commit takes. A larger batch gains nothing, and every caller in it waits
 /// longer.
 pub(super) const BATCH: usize = 512;
-/// The minimum number of lazy appends that a commit takes, if that many wait, whatever else is
-/// queued.
-const LAZY: usize = 64;
+/// A commit takes at least this many low-priority appends, if that many wait, whatever else is
+/// queued. So they never starve.
+const MIN_LOW: usize = 64;
 /// How many jobs may wait for the thread before callers must wait too.
 pub(super) const QUEUE: usize = 4_096;
 
@@ -20,50 +21,50 @@ pub(super) const QUEUE: usize = 4_096;
 pub(super) struct Waiting {
     jobs: VecDeque<WriterJob>,
     /// Appends that no caller waits for.
-    lazy: VecDeque<WriterJob>,
+    low: VecDeque<WriterJob>,
 }
 
 impl Waiting {
-    /// Fills the next batch in order of arrival, except that lazy appends let others go first.
-    /// Returns false once the queue is empty and closed; blocks while it is only empty.
+    /// Fills the next batch in order of arrival, except that lazy appends come after the other
+    /// jobs. Blocks while nothing waits and the queue is empty. Returns false once the queue is
+    /// also closed.
     pub(super) fn fill(
         &mut self,
         queue: &mut mpsc::Receiver<WriterJob>,
         batch: &mut Vec<WriterJob>,
     ) -> bool {
-        if self.jobs.is_empty() && self.lazy.is_empty() {
+        if self.jobs.is_empty() && self.low.is_empty() {
             match queue.blocking_recv() {
                 Some(job) => self.push(job),
                 None => return false,
             }
         }
-        while self.jobs.len() + self.lazy.len() < QUEUE
+        while self.jobs.len() + self.low.len() < QUEUE
             && let Ok(job) = queue.try_recv()
         {
             self.push(job);
         }
-        let lazy = self.lazy.len().min(LAZY.max(BATCH.saturating_sub(self.jobs.len())));
-        batch.extend(self.jobs.drain(..self.jobs.len().min(BATCH - lazy)));
-        batch.extend(self.lazy.drain(..lazy));
+        let low = self.low.len().min(MIN_LOW.max(BATCH.saturating_sub(self.jobs.len())));
+        batch.extend(self.jobs.drain(..self.jobs.len().min(BATCH - low)));
+        batch.extend(self.low.drain(..low));
         true
     }
 
     fn push(&mut self, job: WriterJob) {
         match job {
-            WriterJob::Append(append, answer) if append.lazy => {
-                self.lazy.push_back(WriterJob::Append(append, answer));
+            WriterJob::Append(append, answer) if append.priority == AppendPriority::Low => {
+                self.low.push_back(WriterJob::Append(append, answer));
             }
             WriterJob::Accept(..) | WriterJob::Append(..) | WriterJob::AcceptWithStep(..) => {
                 self.jobs.push_back(job);
             }
             WriterJob::Look => {}
-            // Readiness checks, and jobs that change more than one conversation, come after all
-            // others.
+            // These come after all jobs that were requested before them, also after the lazy ones.
             WriterJob::Prune(..)
             | WriterJob::ForgetEvents(..)
             | WriterJob::Probe(_)
             | WriterJob::Work(..) => {
-                self.jobs.append(&mut self.lazy);
+                self.jobs.append(&mut self.low);
                 self.jobs.push_back(job);
             }
         }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use crate::Append;
 
-    fn append(after: u64, lazy: bool) -> WriterJob {
+    fn append(after: u64, priority: AppendPriority) -> WriterJob {
         let append = Append {
             conversation: ConversationId::new("c"),
             integration: IntegrationName::new("acme"),
@@ -89,19 +90,20 @@ mod tests {
             taken: vec![],
             due: None,
             watched: None,
+            standing: None,
             snapshot: None,
-            lazy,
+            priority,
         };
         WriterJob::Append(Box::new(append), oneshot::channel().0)
     }
 
-    /// A number for each job: positive for an append, negative for a lazy append, 0 for a readiness
-    /// check.
+    /// A number for each job: positive for an append, negative for a lazy append, 0 for a probe.
     fn told(jobs: &[WriterJob]) -> Vec<i64> {
         let told = jobs.iter().map(|job| match job {
-            WriterJob::Append(append, _) => {
-                append.after.cast_signed() * if append.lazy { -1 } else { 1 }
-            }
+            WriterJob::Append(append, _) => match append.priority {
+                AppendPriority::Normal => append.after.cast_signed(),
+                AppendPriority::Low => -append.after.cast_signed(),
+            },
             _ => 0,
         });
         told.collect()
@@ -112,31 +114,28 @@ mod tests {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
         let send = |job| jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
         for number in 1..=100 {
-            send(append(number, true));
+            send(append(number, AppendPriority::Low));
         }
         for number in 1..=600 {
-            send(append(number, false));
+            send(append(number, AppendPriority::Normal));
         }
         let (mut waiting, mut batch) = (Waiting::default(), Vec::new());
         assert!(waiting.fill(&mut queue, &mut batch));
-        let first: Vec<i64> = (1..=448).chain((1..=64).map(|lazy| -lazy)).collect();
+        let first: Vec<i64> = (1..=448).chain((1..=64).map(|low| -low)).collect();
         assert_eq!(told(&batch), first);
         batch.clear();
         assert!(waiting.fill(&mut queue, &mut batch));
-        assert_eq!(
-            told(&batch),
-            (449..=600).chain((65..=100).map(|lazy| -lazy)).collect::<Vec<_>>()
-        );
+        assert_eq!(told(&batch), (449..=600).chain((65..=100).map(|low| -low)).collect::<Vec<_>>());
     }
 
     #[test]
     fn whoever_asks_whether_it_is_ready_comes_behind_all_that_was_asked_before() {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
         let send = |job| jobs.try_send(job).unwrap_or_else(|_| panic!("there is room"));
-        send(append(1, true));
-        send(append(2, false));
+        send(append(1, AppendPriority::Low));
+        send(append(2, AppendPriority::Normal));
         send(WriterJob::Probe(oneshot::channel().0));
-        send(append(3, false));
+        send(append(3, AppendPriority::Normal));
         let (mut waiting, mut batch) = (Waiting::default(), Vec::new());
         assert!(waiting.fill(&mut queue, &mut batch));
         assert_eq!(told(&batch), [2, -1, 0, 3]);

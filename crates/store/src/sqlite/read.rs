@@ -1,17 +1,19 @@
-//! Queries. Each sees exactly one commit.
+//! Queries. Each sees the data of exactly one commit.
 
 use std::collections::BTreeMap;
 
-use conversation::{Conversation, ConversationId, IntegrationName, MessageId, Record};
+use conversation::{Conversation, ConversationId, IntegrationName, MessageId};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::cause::JsonError;
+use crate::damage;
 use crate::json::from_json;
 use crate::mistake::{self, Mistake};
 use crate::portable::key;
 use crate::{
-    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, StoreError,
-    WatchedConversation,
+    Direction, Dossier, Due, InboxItem, JournalRow, Loaded, MessageRow, OutboxItem, OutboxLane,
+    StoreError, WatchedConversation,
 };
 
 impl From<rusqlite::Error> for StoreError {
@@ -19,8 +21,8 @@ impl From<rusqlite::Error> for StoreError {
         match error {
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Corrupt(error.to_string()),
-            error => Self::Unavailable(error.to_string()),
+            | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Corrupt(error.into()),
+            error => Self::Unavailable(error.into()),
         }
     }
 }
@@ -29,7 +31,7 @@ pub(super) fn load(
     connection: &Connection,
     id: &ConversationId,
 ) -> Result<Option<Loaded>, StoreError> {
-    // There are several statements, so a transaction keeps them on the same commit.
+    // A transaction, so that the several statements see the same commit.
     let reading = connection.unchecked_transaction()?;
     let found = reading
         .prepare_cached(
@@ -48,14 +50,13 @@ pub(super) fn load(
     let mut records = Vec::new();
     for row in rows_of_journal(&reading, id, snapshot_seq)? {
         let record = row.record.map_err(|error| {
-            StoreError::Corrupt(format!("journal of {id}, seq {}: {error}", row.seq))
+            StoreError::corrupt_at(format!("journal of {id}, seq {}", row.seq), error)
         })?;
         records.push((row.at, record));
     }
     if snapshot_seq.checked_add(records.len() as u64) != Some(seq) {
-        return Err(StoreError::Corrupt(format!(
-            "journal of {id}: steps are missing behind seq {snapshot_seq}"
-        )));
+        let missing = format!("steps are missing behind seq {snapshot_seq}");
+        return Err(StoreError::corrupt_at(format!("journal of {id}"), missing));
     }
     let state = Conversation::replay(snapshot, records);
     Ok(Some(Loaded {
@@ -87,7 +88,7 @@ pub(super) fn inbox(
     rows.map(|row| {
         let (seq, input) = row?;
         let damaged = |error: serde_json::Error| {
-            StoreError::Corrupt(format!("inbox row {seq} of {conversation}: {error}"))
+            StoreError::corrupt_at(format!("inbox row {seq} of {conversation}"), error)
         };
         Ok(InboxItem { seq, input: serde_json::from_str(&input).map_err(damaged)? })
     })
@@ -101,16 +102,19 @@ pub(super) fn has_inbox_up_to(connection: &Connection, last: u64) -> Result<bool
 
 const MESSAGE: &str =
     "select id, direction, conversation, foreign_id, received, state, reason, receipt,
-                              (select body from body where seq = message.seq) as body from message";
-/// Without the body, but with whether there is one.
-const MESSAGE_HEAD: &str = "select id, direction, conversation, foreign_id, received, state, reason, receipt, x'',
-                                   exists (select 1 from body where seq = message.seq) from message";
+                              (select body from body where seq = message.seq) as body, settled
+                       from message";
+/// Without the body, but with a flag that says whether there is one.
+const MESSAGE_HEAD: &str = "
+    select id, direction, conversation, foreign_id, received, state, reason, receipt, x'', settled,
+        exists (select 1 from body where seq = message.seq)
+    from message";
 
-fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+pub(super) fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let direction: String = row.get(1)?;
     Ok(MessageRow {
         id: MessageId::new(row.get::<_, String>(0)?),
-        direction: if direction == "inbound" { Direction::Inbound } else { Direction::Outbound },
+        direction: Direction::named(&direction),
         conversation: ConversationId::new(row.get::<_, String>(2)?),
         foreign_id: row.get(3)?,
         received: time(row, 4)?,
@@ -118,6 +122,7 @@ fn message_row(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         reason: row.get(6)?,
         receipt: row.get(7)?,
         body: row.get(8)?,
+        settled: row.get::<_, Option<i64>>(9)?.map(|millis| moment(9, millis)).transpose()?,
     })
 }
 
@@ -134,9 +139,9 @@ pub(super) fn message(
     Ok(found.optional()?)
 }
 
-/// The start of a statement that reads from `chain`: the numbers of the messages of the
-/// conversation `?1`. They are found from the last to the first, as each names the one before it.
-/// The chain never enters another conversation's messages, even in a damaged file.
+/// The start of a statement that reads from `chain`: the sequence numbers of the messages of the
+/// conversation `?1`. Each message names the one before it, so they are found from the last to the
+/// first. Even in a damaged file, the chain never enters another conversation's messages.
 pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
     select seq, before from message where seq = (select message from conversation where id = ?1) and conversation = ?1
     union all
@@ -144,8 +149,8 @@ pub(super) const CHAIN: &str = "with recursive chain (seq, before) as (
         where message.seq < chain.seq and message.conversation = ?1
 )";
 
-/// The number of a conversation's message that is named but missing. The messages before it cannot
-/// be found either.
+/// The sequence number of a message of the conversation that is named but missing. The messages
+/// before it cannot be found either.
 pub(super) fn missing_message(
     connection: &Connection,
     conversation: &str,
@@ -157,7 +162,7 @@ pub(super) fn missing_message(
     connection.prepare_cached(&sql)?.query_row([conversation], |row| row.get(0)).optional()
 }
 
-/// Returns an error if some message of a conversation cannot be found.
+/// Fails if a message of the conversation is missing.
 pub(super) fn has_every_message(
     connection: &Connection,
     conversation: &str,
@@ -165,7 +170,8 @@ pub(super) fn has_every_message(
     match missing_message(connection, conversation)? {
         None => Ok(()),
         Some(seq) => {
-            Err(StoreError::Corrupt(format!("message row {seq} of {conversation}: it is missing")))
+            let row = format!("message row {seq} of {conversation}");
+            Err(StoreError::corrupt_at(row, "it is missing"))
         }
     }
 }
@@ -177,14 +183,14 @@ fn messages(
     has_every_message(connection, conversation.as_str())?;
     let sql = format!("{CHAIN} {MESSAGE_HEAD} where seq in (select seq from chain) order by seq");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows =
-        statement.query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(9)?)))?;
+    let rows = statement
+        .query_map([conversation.as_str()], |row| Ok((message_row(row)?, row.get(10)?)))?;
     rows.map(|row| match row? {
         (message, true) => Ok(message),
-        (MessageRow { direction, id, .. }, false) => Err(StoreError::Corrupt(format!(
-            "message row ({}, {id}) of {conversation}: its body is missing",
-            direction.as_str()
-        ))),
+        (MessageRow { direction, id, .. }, false) => {
+            let row = format!("message row ({}, {id}) of {conversation}", direction.as_str());
+            Err(StoreError::corrupt_at(row, "its body is missing"))
+        }
     })
     .collect()
 }
@@ -199,10 +205,10 @@ pub(super) fn with_pending_input(
          limit ?2",
     )?;
     let after = after.map_or("", ConversationId::as_str);
-    let rows = statement.query_map(params![after, most(limit)], |row| {
+    let rows = statement.query_map(params![after, damage::most(limit)], |row| {
         Ok(ConversationId::new(row.get::<_, String>(0)?))
     })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    damage::readable(rows.map(|row| row.map_err(StoreError::from)), limit)
 }
 
 pub(super) fn due(
@@ -219,20 +225,22 @@ pub(super) fn due(
         "order by due desc",
     ))?;
     let (at, id) = Due::place(after);
-    let rows =
-        statement.query_map(params![at, id, until.as_millisecond(), most(limit)], |row| {
+    let rows = statement.query_map(
+        params![at, id, until.as_millisecond(), damage::most(limit)],
+        |row| {
             Ok(Due {
                 conversation: ConversationId::new(row.get::<_, String>(0)?),
                 at: time(row, 1)?,
             })
-        })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        },
+    )?;
+    damage::readable(rows.map(|row| row.map_err(StoreError::from)), limit)
 }
 
 pub(super) fn outbox(
     connection: &Connection,
     integration: &IntegrationName,
-    urgent: bool,
+    lane: OutboxLane,
     after: u64,
     limit: usize,
 ) -> Result<Vec<OutboxItem>, StoreError> {
@@ -243,9 +251,9 @@ pub(super) fn outbox(
         "order by seq",
         "order by seq desc",
     ))?;
-    let rows = statement
-        .query_map(params![integration.as_str(), !urgent, after, most(limit)], outbox_row)?;
-    rows.map(outbox_item).collect()
+    let params = params![integration.as_str(), lane.is_lazy(), after, damage::most(limit)];
+    let rows = statement.query_map(params, outbox_row)?;
+    damage::readable(rows.map(outbox_item), limit)
 }
 
 pub(super) fn watched(
@@ -259,17 +267,18 @@ pub(super) fn watched(
          where integration = ?1 and id > ?2 and watched is not null order by id limit ?3",
     )?;
     let after = after.map_or("", ConversationId::as_str);
-    let rows = statement.query_map(params![integration.as_str(), after, most(limit)], |row| {
-        let genesys: String = row.get(1)?;
-        Ok(WatchedConversation {
-            conversation: ConversationId::new(row.get::<_, String>(0)?),
-            genesys: genesys.into(),
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let rows =
+        statement.query_map(params![integration.as_str(), after, damage::most(limit)], |row| {
+            let genesys: String = row.get(1)?;
+            Ok(WatchedConversation {
+                conversation: ConversationId::new(row.get::<_, String>(0)?),
+                genesys: genesys.into(),
+            })
+        })?;
+    damage::readable(rows.map(|row| row.map_err(StoreError::from)), limit)
 }
 
-/// A conversation with a session is watched, and one that asks for a session wants to be woken.
+/// A conversation with a session is watched, and one that asks for a session has a wake-up time.
 pub(super) fn in_touch(
     connection: &Connection,
     integration: &IntegrationName,
@@ -322,10 +331,10 @@ pub(super) fn has_event(
     connection: &Connection,
     integration: &IntegrationName,
     id: &str,
-) -> Result<bool, StoreError> {
+) -> rusqlite::Result<bool> {
     let mut statement =
         connection.prepare_cached("select 1 from event where id = ?1 and integration = ?2")?;
-    Ok(statement.exists(params![key(id).as_str(), integration.as_str()])?)
+    statement.exists(params![key(id).as_str(), integration.as_str()])
 }
 
 fn owed(
@@ -348,7 +357,7 @@ fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxColumns> {
 fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, StoreError> {
     let (seq, conversation, since, owed) = row?;
     let damaged = |error: serde_json::Error| {
-        StoreError::Corrupt(format!("outbox row {seq} of {conversation}: {error}"))
+        StoreError::corrupt_at(format!("outbox row {seq} of {conversation}"), error)
     };
     let owed = serde_json::from_str(&owed).map_err(damaged)?;
     Ok(OutboxItem {
@@ -359,6 +368,16 @@ fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, Store
         doubt: false,
         epoch: 0,
     })
+}
+
+pub(super) fn has_conversation(
+    connection: &Connection,
+    integration: &IntegrationName,
+    id: &ConversationId,
+) -> Result<bool, StoreError> {
+    let mut statement = connection
+        .prepare_cached("select 1 from conversation where id = ?1 and integration = ?2")?;
+    Ok(statement.exists(params![id.as_str(), integration.as_str()])?)
 }
 
 pub(super) fn conversations(
@@ -379,7 +398,7 @@ pub(super) fn dossier(
     connection: &Connection,
     id: &ConversationId,
 ) -> Result<Option<Dossier>, StoreError> {
-    // Several statements, one commit.
+    // A transaction, so that the several statements see the same commit.
     let reading = connection.unchecked_transaction()?;
     let row = reading
         .prepare_cached(
@@ -418,9 +437,10 @@ fn rows_of_journal(
         let at = Timestamp::from_millisecond(step.at)
             .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, step.at))?;
         for (seq, record) in (step.seq..).zip(step.records).filter(|(seq, _)| *seq > after) {
-            // Damaged bytes affect only this record: an audit must be able to read the others.
+            // Damaged bytes affect only this record, because an audit must be able to read the
+            // others.
             let record =
-                serde_json::from_slice::<Record>(&record).map_err(|error| error.to_string());
+                serde_json::from_slice(&record).map_err(|error| JsonError::from(error).to_string());
             rows.push(JournalRow { seq, at, record });
         }
     }
@@ -455,7 +475,7 @@ pub(super) fn steps(
             select step, before, seq, at, records from journal
                 where step = (select step from conversation where id = ?1 and seq > ?2) and conversation = ?1
             union all
-            -- Back in time only, and through nobody else's journal, whatever a damaged file says.
+            -- Even in a damaged file, go only to earlier steps of this conversation.
             select journal.step, journal.before, journal.seq, journal.at, journal.records
                 from steps join journal on journal.step = steps.before
                 where steps.seq > ?2 + 1 and journal.step < steps.step and journal.conversation = ?1
@@ -471,8 +491,11 @@ pub(super) fn steps(
     steps.collect()
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    let millis: i64 = row.get(column)?;
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    moment(column, row.get(column)?)
+}
+
+fn moment(column: usize, millis: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(millis)
         .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, millis))
 }

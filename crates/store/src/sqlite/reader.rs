@@ -1,4 +1,5 @@
-//! Connections that only read. WAL lets them see the last commit while the next one is written.
+//! Connections that only read. Thanks to WAL, they see the last commit while the next one is
+//! written.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -11,26 +12,25 @@ use super::lock::StoreLock;
 use super::open;
 use crate::{OpenError, StoreError};
 
-/// Enough connections that a slow listing does not hold up a load.
+/// How many connections read: enough that slow listings do not delay a load.
 const READERS: usize = 4;
-/// How many pages (of 4 KiB) each connection caches: after every commit it must read its cached
-/// pages again anyway.
+/// How many pages (of 4 KiB) each connection caches. A larger cache gains little, because every
+/// commit invalidates it.
 const CACHE: u32 = 128;
 
 pub(super) struct ReaderPool {
     idle: Mutex<Vec<Connection>>,
     free: Arc<Semaphore>,
-    /// Queries for the store's own threads: the runtime's threads may all be blocked on name
-    /// lookups.
+    /// Queries for the store's own threads. The runtime's blocking threads may all be busy with
+    /// name lookups.
     queries: mpsc::Sender<Query>,
-    /// The lock of the process that writes. It is the last field, so that it outlives the
-    /// connections.
+    /// The lock, if this process writes. It is the last field, so that it outlives the connections.
     _lock: Option<Arc<StoreLock>>,
 }
 
 type Query = Box<dyn FnOnce() + Send>;
 
-/// A connection that is returned to the pool even if its query panics.
+/// Returns its connection to the pool when it is dropped, even if the query panics.
 struct Taken<'a> {
     readers: &'a ReaderPool,
     connection: Option<Connection>,
@@ -47,10 +47,7 @@ impl ReaderPool {
     pub(super) fn open(path: &Path, lock: Option<Arc<StoreLock>>) -> Result<Self, OpenError> {
         let connect = || {
             let connection = open::connect(path)?;
-            open::set_cache(&connection, CACHE).map_err(|error| OpenError::Io {
-                path: path.to_owned(),
-                cause: error.to_string(),
-            })?;
+            open::set_cache(&connection, CACHE).map_err(|error| OpenError::io(path, error))?;
             Ok(connection)
         };
         let idle = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
@@ -60,10 +57,7 @@ impl ReaderPool {
             let asked = Arc::clone(&asked);
             let read = move || answer_all(&asked);
             let started = std::thread::Builder::new().name("store-read".into()).spawn(read);
-            started.map_err(|error| OpenError::Io {
-                path: path.to_owned(),
-                cause: error.to_string(),
-            })?;
+            started.map_err(|error| OpenError::io(path, error))?;
         }
         Ok(Self {
             idle: Mutex::new(idle),
@@ -73,9 +67,9 @@ impl ReaderPool {
         })
     }
 
-    /// Runs a query of a few recently written pages on the current thread. Handing it to another
-    /// thread would take several times as long as the query. If every connection is busy, the query
-    /// waits for its turn on another thread.
+    /// Runs a query of a few recently written pages on the current thread, because handing it to
+    /// another thread would take several times as long. If every connection is busy, the query runs
+    /// on the store's threads instead.
     pub(super) async fn query_inline<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -87,7 +81,7 @@ impl ReaderPool {
         self.ask(connection, permit, query)
     }
 
-    /// Runs a query away from the async threads.
+    /// Runs a query on the store's threads, which it may block.
     pub(super) async fn query_on_pool<T: Send + 'static>(
         self: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -97,11 +91,11 @@ impl ReaderPool {
         let readers = Arc::clone(self);
         let (answer, answered) = oneshot::channel();
         let query = move || {
-            // The caller may have gone; the connection stays in use until the query has ended.
+            // If the caller has gone, the connection still stays in use until the query ends.
             let connection = readers.idle().pop();
             let _ = answer.send(readers.ask(connection, permit, query));
         };
-        let broken = || StoreError::Unavailable("reading it broke; the log says why".into());
+        let broken = || StoreError::Unavailable("a query panicked; the log has the cause".into());
         self.queries.send(Box::new(query)).map_err(|_| broken())?;
         answered.await.unwrap_or_else(|_| Err(broken()))
     }
@@ -128,9 +122,9 @@ fn answer_all(asked: &Mutex<mpsc::Receiver<Query>>) {
     loop {
         let query = asked.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(query) = query else { return };
-        // The dropped answer tells the caller; the thread goes on.
+        // The dropped answer tells the caller. The thread continues with the next query.
         if std::panic::catch_unwind(AssertUnwindSafe(query)).is_err() {
-            tracing::error!("a query of the store broke");
+            tracing::error!("a query of the store panicked");
         }
     }
 }

@@ -1,9 +1,10 @@
-//! A memory cache of recent data. Nearly every message is handled, forwarded and receipted at once.
-//! Reading it back from the file three times would cost more than writing it.
+//! A cache of recent inbox rows and bodies. Nearly every message is handled, forwarded and
+//! receipted at once, and reading it back from the file three times would cost more than writing
+//! it.
 //!
 //! The file is authoritative. The writer reports the inbox changes of each commit here, in commit
-//! order. So the cache holds for a conversation exactly what the file holds; if that is uncertain,
-//! the file is read. Bodies never change. Both caches are bounded (I12).
+//! order. So the cache has exactly the rows that the file has for a conversation. If that is
+//! uncertain, the caller reads the file. Bodies never change. Both caches are bounded (I12).
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -14,7 +15,7 @@ use lru::LruCache;
 
 use crate::{Body, Direction, InboxItem};
 
-/// How many inbox rows are cached; beyond this, all are left to the file.
+/// The most inbox rows that are cached. If there are more, the cache is emptied.
 const ROWS: usize = 32_768;
 /// The most bytes of bodies that are cached.
 const BYTES: usize = 4 << 20;
@@ -26,7 +27,7 @@ const BODIES: NonZeroUsize = NonZeroUsize::new(8_192).expect("not zero");
 pub(super) enum InboxChange {
     Came(ConversationId, u64, Input),
     Went(ConversationId, u64),
-    /// What changed is unknown.
+    /// The inbox may have changed in an unknown way.
     Anything,
 }
 
@@ -38,26 +39,27 @@ pub(super) struct HotCache {
 struct Inbox {
     conversations: HashMap<ConversationId, BTreeMap<u64, Input>>,
     rows: usize,
-    /// Rows that the file may have in addition.
+    /// Which rows only the file may have.
     older: RowsOnDisk,
 }
 
-/// Inbox rows that only the file has.
+/// Inbox rows that may be in the file and not in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowsOnDisk {
     /// There are none.
     None,
     /// There may be some with numbers up to this one.
     UpTo(u64),
-    /// There may be some with numbers below the next row's.
+    /// There may be some with numbers below that of the next row that comes.
     UpToNext,
 }
 
-/// Whether memory can answer for the inbox.
+/// The cache's answer about a conversation's inbox.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum CachedInbox {
     Whole(Vec<InboxItem>),
-    /// The file must be read; with a number, also check whether it still has rows up to that one.
+    /// The caller must read the file. With a number, it should also check whether the file still
+    /// has rows up to that one, and if not, call [`HotCache::has_none_up_to`].
     Ask(Option<u64>),
 }
 
@@ -103,8 +105,7 @@ impl HotCache {
             RowsOnDisk::UpToNext => return CachedInbox::Ask(None),
         }
         let rows = inbox.conversations.get(conversation).into_iter().flatten();
-        let asked_for =
-            rows.filter(|(_, input)| customers || !matches!(input, Input::CustomerMessage { .. }));
+        let asked_for = rows.filter(|(_, input)| customers || !input.is_customers());
         CachedInbox::Whole(
             asked_for
                 .take(limit)
@@ -121,7 +122,7 @@ impl HotCache {
         }
     }
 
-    /// The inbox may have changed in an unknown way: the file must be read.
+    /// Empties the cache of inbox rows, because the inbox may have changed in an unknown way.
     pub(super) fn forget(&self) {
         self.lock().forget();
     }
@@ -149,7 +150,7 @@ impl HotCache {
         self.bodies().newest.get(&(integration.clone(), direction, id.clone())).cloned()
     }
 
-    /// Bodies are about to be removed from the file.
+    /// Empties the cache of bodies, because some are about to be removed from the file.
     pub(super) fn drop_bodies(&self) {
         let mut bodies = self.bodies();
         bodies.newest.clear();
@@ -216,11 +217,11 @@ mod tests {
     #[test]
     fn the_file_is_asked_until_it_has_nothing_that_is_not_here() {
         let recent = HotCache::new();
-        assert_eq!(seqs(&recent, "a"), Err(None), "the last process may have left something");
+        assert_eq!(seqs(&recent, "a"), Err(None), "the last process may have left rows");
         recent.committed(vec![came("a", 8), came("b", 9)]);
         assert_eq!(seqs(&recent, "a"), Err(Some(7)));
         recent.has_none_up_to(6);
-        assert_eq!(seqs(&recent, "a"), Err(Some(7)), "that was about another question");
+        assert_eq!(seqs(&recent, "a"), Err(Some(7)), "this answer was about other rows");
         recent.has_none_up_to(7);
         assert_eq!(
             (seqs(&recent, "a"), seqs(&recent, "b"), seqs(&recent, "c")),
@@ -231,7 +232,7 @@ mod tests {
         recent.committed(vec![InboxChange::Anything]);
         assert_eq!(seqs(&recent, "a"), Err(None));
         recent.committed(vec![came("a", 12)]);
-        assert_eq!(seqs(&recent, "a"), Err(Some(11)), "10 is in the file only");
+        assert_eq!(seqs(&recent, "a"), Err(Some(11)), "row 10 is only in the file");
     }
 
     #[test]
@@ -240,11 +241,7 @@ mod tests {
         recent.committed(vec![came("a", 1)]);
         recent.has_none_up_to(0);
         recent.committed((2..=ROWS as u64 + 1).map(|seq| came("a", seq)));
-        assert_eq!(
-            seqs(&recent, "a"),
-            Err(Some(ROWS as u64 + 1)),
-            "one more than there is room for"
-        );
+        assert_eq!(seqs(&recent, "a"), Err(Some(ROWS as u64 + 1)), "one row more than the limit");
         recent.committed(vec![came("b", ROWS as u64 + 2)]);
         recent.has_none_up_to(ROWS as u64 + 1);
         assert_eq!(seqs(&recent, "b"), Ok(vec![ROWS as u64 + 2]));
@@ -254,7 +251,8 @@ mod tests {
     #[test]
     fn customers_messages_are_left_out_where_nobody_asks_for_them() {
         let recent = HotCache::new();
-        let customers = Input::CustomerMessage { message: MessageId::new("m") };
+        let customers =
+            Input::CustomerMessage { message: MessageId::new("m"), text: None, tap: None };
         recent.committed(vec![
             InboxChange::Came(ConversationId::new("a"), 1, customers),
             came("a", 2),

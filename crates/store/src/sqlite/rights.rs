@@ -1,4 +1,4 @@
-//! Access rights of the store's files: they contain messages, so only their owner may read them.
+//! Permissions of the store's files: they contain messages, so only their owner may read them.
 //!
 //! Opening a store calls this once its files exist.
 
@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::lock::{OWNER_ONLY, beside};
 
-/// Restricts the database, its log, its index and its lock file to their owner, whatever the umask
-/// was. Warns if others can write into their folder. SQLite creates new files with the rights of
-/// the database.
+/// Restricts the database, its log, the log's index and the lock file to their owner, whatever the
+/// umask was. Warns if others can write into their folder. SQLite creates new files with the mode
+/// of the database.
 ///
-/// This works by name: opening and closing one of the files would drop SQLite's locks on it.
+/// It changes the modes by name, because opening and closing one of the files would drop SQLite's
+/// locks on it.
 pub(super) fn restrict(database: &Path) {
     let with = |ending: &str| {
         let mut name = database.as_os_str().to_owned();
@@ -37,8 +38,8 @@ pub(super) fn restrict(database: &Path) {
     {
         tracing::warn!(
             folder = %folder.display(),
-            "other users may write into the folder of the store, and so replace its files: chmod \
-             go-w"
+            "other users can write into the store's folder and replace its files: run chmod go-w \
+             on it"
         );
     }
 }

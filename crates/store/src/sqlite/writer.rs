@@ -1,5 +1,5 @@
-//! The only thread that writes. It commits whatever has gathered during the last commit (group
-//! commit without a timer). It sends no answer before the commit has returned.
+//! The only thread that writes. It commits all jobs that arrived during the last commit (group
+//! commit without a timer). It answers no job before the commit has returned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc as std_mpsc;
@@ -18,8 +18,8 @@ use super::written::TxState;
 use super::{accept, append, prune};
 use crate::{Acceptance, AtomicOutcome, StoreError, failpoint};
 
-/// After this many changed rows a checkpoint is worthwhile. With more at once, commits wait longer
-/// behind it.
+/// After this many changed rows a checkpoint is worthwhile. A larger one would delay commits
+/// longer.
 const WORTH: u64 = 600;
 
 /// Probes that go ahead of the queue.
@@ -29,7 +29,7 @@ struct ProbeQueue(Mutex<Vec<Reply<()>>>);
 impl ProbeQueue {
     fn push(&self, answer: Reply<()>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Callers that have gone while a disk hangs must not pile up here.
+        // While a disk hangs, probes whose callers have gone must not accumulate here.
         waiting.retain(|answer| !answer.is_closed());
         waiting.push(answer);
     }
@@ -52,11 +52,11 @@ pub(super) struct Writer {
     jobs: Mutex<Option<mpsc::Sender<WriterJob>>>,
     ahead: Arc<ProbeQueue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// True once a thread has panicked.
+    /// Becomes true when a thread panics.
     broken: watch::Receiver<bool>,
 }
 
-/// What the writer's threads share with others.
+/// What the writer's threads share with the rest of the store.
 pub(super) struct Shared {
     pub(super) lock: Arc<StoreLock>,
     pub(super) log: Arc<Log>,
@@ -82,7 +82,8 @@ impl Writer {
                 write(&connection, written, queue, &probes, &worth_it, &of_writer, &recent);
             });
             drop(connection);
-            // After a panic the process ends; until then no other process may have the file.
+            // After a panic the process must end. Until it has ended, no other process may have the
+            // file.
             if done.is_some() {
                 lock.release();
             }
@@ -99,7 +100,7 @@ impl Writer {
         })
     }
 
-    /// Waits until a thread has panicked; forever, if none does.
+    /// Waits until a thread has panicked; forever if none does.
     pub(super) async fn broken(&self) {
         let mut broken = self.broken.clone();
         if broken.wait_for(|broken| *broken).await.is_err() {
@@ -127,11 +128,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.ahead.push(answer);
         match jobs.try_send(WriterJob::Look) {
-            // If the queue is full, the thread has work and checks for probes before each commit.
+            // If the queue is full, the thread has work. It takes the probes before each commit.
             Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => {}
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed()),
         }
-        // A clone that is kept would keep the thread from ending.
+        // While this clone of the sender exists, the thread cannot end.
         drop(jobs);
         answered
             .await
@@ -159,10 +160,10 @@ impl Writer {
     }
 }
 
-/// Runs the work of a thread that the store cannot work without. A panic is reported, so that the
-/// process can end.
+/// Runs the work of a thread that the store needs. A panic is logged and reported through `breaks`,
+/// so that the process can end. Returns `None` after a panic.
 fn or_say<T>(breaks: &watch::Sender<bool>, work: impl FnOnce() -> T) -> Option<T> {
-    // Its half-done work is not used again, and not committed.
+    // Unwind safety: nothing uses the half-done work again, and its transaction is not committed.
     let done = catch_unwind(AssertUnwindSafe(work)).ok();
     if done.is_none() {
         let thread = std::thread::current();
@@ -192,7 +193,7 @@ fn write(
         let mut outcomes = Vec::with_capacity(batch.len());
         match commit(connection, &mut batch, &mut outcomes, &mut written) {
             Ok(()) => {
-                // This happens before any caller can ask for it.
+                // The cache is updated before any caller can learn of the commit and read.
                 recent.committed(written.changes.drain(..));
                 outcomes.into_iter().for_each(Outcome::tell);
             }
@@ -203,26 +204,26 @@ fn write(
                 {
                     tracing::error!(%error, "the store cannot roll back");
                 }
-                // The commit may still have taken effect.
+                // The commit may have taken effect although it returned an error.
                 recent.forget();
                 written.changes.clear();
-                // No job of the batch is acknowledged as durable: the dropped answers tell its
-                // callers.
+                // No job of the batch is acknowledged. Dropping the answers reports the failure to
+                // the callers.
                 batch.clear();
             }
         }
         if connection.total_changes() - told >= WORTH {
             told = connection.total_changes();
-            // If this was signalled before and the checkpoint has not begun, it will include these
-            // changes too.
+            // If the channel is full, an earlier signal is still unread, and that checkpoint will
+            // include these changes.
             let _ = worth_it.try_send(());
         }
         log.end_if_full(connection);
     }
 }
 
-/// One transaction for the whole batch. A refused job (a repeat, a lost fence) changes nothing;
-/// only the disk can make a batch fail.
+/// One transaction for the whole batch. A refused job (a repeat, a failed fence) changes nothing.
+/// Only an error of the database or the disk makes the batch fail.
 fn commit(
     connection: &Connection,
     batch: &mut Vec<WriterJob>,
@@ -263,7 +264,7 @@ impl WriterJob {
                 )?;
                 Outcome::Probe(answer)
             }
-            // The queue never passes it on.
+            // `Waiting` never passes it on.
             Self::Look => Outcome::Nothing,
             Self::Work(work, answer) => {
                 work(connection, written)?;
@@ -275,7 +276,7 @@ impl WriterJob {
 }
 
 impl Outcome {
-    /// The caller may have gone; the commit is still valid.
+    /// Answers the caller. If the caller has gone, the commit is still valid.
     fn tell(self) {
         match self {
             Self::Accept(stored, answer) => drop(answer.send(Ok(stored))),

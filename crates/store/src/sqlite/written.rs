@@ -1,20 +1,20 @@
-//! What the writer's transaction has written so far, for users that do not read it from the file.
+//! What the writer's transaction has changed so far, kept in memory.
 
 use rusqlite::Connection;
 
 use super::recent::InboxChange;
 
-/// What the jobs of a batch leave for the next job and for the memory cache.
+/// What the jobs of a batch leave for the next job and for the cache.
 pub(super) struct TxState {
     /// What the batch changed in the inbox.
     pub(super) changes: Vec<InboxChange>,
     last: Last,
 }
 
-/// The last numbers in the inbox and in the outbox. They are assigned here and never reused while
-/// the process lives, even if the row with the number is gone. A caller that still holds the number
-/// must not remove another row by it. SQLite's `autoincrement` would write the last number with
-/// every row.
+/// The last sequence numbers of the inbox and the outbox. They are assigned here, and never reused
+/// while the process lives, even after the row is gone. Otherwise a caller that still has the
+/// number could remove another row with it. SQLite's `autoincrement` would write the last number
+/// with every row.
 struct Last {
     inbox: u64,
     outbox: u64,
@@ -30,7 +30,7 @@ impl TxState {
         Ok(Self { changes: Vec::new(), last })
     }
 
-    /// The last assigned place in the outbox.
+    /// The last assigned sequence number of the outbox.
     pub(super) fn last_in_outbox(&self) -> u64 {
         self.last.outbox
     }

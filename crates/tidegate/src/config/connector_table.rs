@@ -1,6 +1,4 @@
-//! `[integration.connector]`: the chat service. The kind of connector says which keys there are.
-//!
-//! The code that reads an integration calls this.
+//! `[integration.connector]`: the chat service. The kind of connector determines its keys.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -16,14 +14,14 @@ pub(super) fn connector(field: &Field<'_>) -> Option<Arc<dyn Settings>> {
     let kinds = field.walk().kinds;
     field.table(|table| {
         if !field.is_given() {
-            // It is enough to report that the whole table is missing.
+            // The missing table is already reported, so its missing keys are not.
             table.leave();
         }
         let kind = table.field("type").required("type = \"http\"").parsed(|name| {
             kinds.iter().find(|kind| kind.name() == name).ok_or_else(|| {
                 let known: Vec<_> = kinds.iter().map(|kind| quoted(kind.name())).collect();
                 format!(
-                    "{} is no connector of this version, which knows only {}",
+                    "{} is not a connector of this version, which knows only {}",
                     quoted(name),
                     known.join(" and ")
                 )
@@ -32,12 +30,13 @@ pub(super) fn connector(field: &Field<'_>) -> Option<Arc<dyn Settings>> {
         match kind {
             Some(kind) => kind.settings(table),
             None if table.field("type").is_given() => {
-                // The other keys belong to an unknown connector.
+                // The keys of an unknown kind of connector are unknown.
                 table.leave();
                 None
             }
             None => {
-                // Most connectors are of the first kind: what else would be missing?
+                // The type is missing. Reports what else is missing, as if the connector were of
+                // the first kind.
                 let _ = kinds.first().map(|kind| kind.settings(table));
                 None
             }

@@ -1,8 +1,8 @@
 //! Environment variables that override keys of the file: `TIDEGATE_SERVER__LISTEN` is
 //! `server.listen`.
 //!
-//! They change the tree before it is read, so that every rule for the file applies to them too. No
-//! problem found here contains a variable's value.
+//! They change the tree before it is read, so that every rule for the file also applies to them. No
+//! problem that is found here contains a variable's value.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,13 @@ use super::tree::{Entries, Node, Value};
 const PREFIX: &str = "TIDEGATE_";
 
 /// The sections of the file.
-pub(super) const SECTIONS: [&str; 5] = ["server", "admin", "store", "console", "integration"];
+pub(super) const SECTIONS: [&str; 6] =
+    ["server", "admin", "store", "media", "console", "integration"];
 
-/// No key is nested deeper than this.
+/// The deepest nesting of a key.
 const DEEPEST: usize = 8;
 
-/// A step on the path to a key. This order sorts the elements of a list by index.
+/// A step on the path to a key. Its order sorts the elements of a list by index.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Index(usize),
@@ -30,7 +31,7 @@ pub(super) fn variable(key: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 
-/// The path to the key that this variable overrides, if any. Other variables that begin with
+/// The path to the key that this variable overrides, if any. Some variables that begin with
 /// `TIDEGATE_`, such as `TIDEGATE_LOG`, have other purposes.
 fn way(name: &str) -> Option<Vec<Step>> {
     let name = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
@@ -118,15 +119,16 @@ impl Override<'_> {
                 self.set(entries.entry(key.clone()).or_insert_with(|| self.nothing()), rest)
             }
             (Value::List(_), _) => {
-                Err("this key is a list: put the index of the element, counted from 0, behind \
-                                        it, as in TIDEGATE_INTEGRATION__0__NAME"
+                Err("this key is a list: append the index of the element, counted from 0, as \
+                     in TIDEGATE_INTEGRATION__0__NAME"
                     .to_owned())
             }
-            _ => Err("this key is no list, so it has no index".to_owned()),
+            _ => Err("this key is not a list, so it has no index".to_owned()),
         }
     }
 
-    /// A value of the file gives way to a deeper key; a value of another variable does not.
+    /// Replaces a value of the file with a list or a table, if a variable names a key below it. A
+    /// value of another variable is not replaced.
     fn make_room(&self, node: &mut Node, step: &Step) -> Result<(), String> {
         let empty = match &node.value {
             Value::List(_) => return Ok(()),

@@ -1,13 +1,13 @@
 //! `[[integration]]`: its identity at Genesys, and its policies.
 //!
-//! The code that reads a configuration calls this. Each table asks for all of its keys before it
-//! gives up on one.
+//! Each table asks for all of its keys before it returns because of one, so that all problems are
+//! found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use connector::Settings;
+use connector::{Fallback, Settings};
 use conversation::{
     AfterFailure, CustomerLeft, DeliveredOn, DeliveryPolicy, HandshakeStart, HoldPolicy,
     InboundLimits, InboundPolicy, IntegrationName, NoticeKind, OnUnknown, Policy, ReceiptPolicy,
@@ -38,8 +38,10 @@ pub(crate) struct Integration {
     pub(crate) clients: Vec<Credentials>,
     /// The secrets that sign its webhooks: one, or two while they are rotated.
     pub(crate) webhook_secrets: Vec<Secret>,
-    /// How its conversations are driven.
+    /// The policy of its conversations.
     pub(crate) policy: Policy,
+    /// What becomes of content that the chat service cannot show.
+    pub(crate) fallback: Fallback,
     /// The texts of notices to the agent.
     pub(crate) notices: NoticeTexts,
     /// How the end of a chat is detected.
@@ -51,7 +53,7 @@ pub(crate) struct Integration {
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// `seen` holds the names so far, each with the index of its integration.
+/// Reads one integration. `seen` has the names so far, each with the index of its integration.
 pub(super) fn integration(
     table: &Table<'_>,
     index: usize,
@@ -76,13 +78,16 @@ pub(super) fn integration(
         table.field("webhook_secret").required("webhook_secret = { env = \"NAME\" }");
     let webhook_secrets = webhook_secrets.secrets(secrets::of_webhook);
 
+    let (delivery, auto) = table.field("delivery").table(delivery);
     let mut policy = Policy {
         hold: table.field("hold").table(hold),
-        delivery: table.field("delivery").table(delivery),
+        delivery,
         receipts: table.field("receipts").table(receipts),
         inbound: table.field("inbound").table(inbound),
         ..Policy::default()
     };
+    let fallback;
+    (fallback, policy.answer_within) = table.field("content").table(content);
     let notices;
     (policy.notices, notices) = table.field("agent_notice").table(agent_notice);
     let detect_end;
@@ -93,6 +98,10 @@ pub(super) fn integration(
 
     let connector = connector?;
     policy.service_reports = connector.capabilities().reports_delivery;
+    if auto && !connector.capabilities().idempotent {
+        // A repetition might reach the customer twice.
+        policy.delivery.on_unknown = OnUnknown::Fail;
+    }
     Some(Integration {
         name: name?,
         hosts: hosts?,
@@ -100,6 +109,7 @@ pub(super) fn integration(
         clients: clients?,
         webhook_secrets: webhook_secrets?,
         policy,
+        fallback,
         notices,
         detect_end,
         connector,
@@ -177,8 +187,7 @@ fn hosts(table: &Table<'_>) -> Option<Hosts> {
     }
 }
 
-/// A base URL without the path that each call adds: the whole URL of a call may have been written
-/// instead.
+/// Removes a path that each call adds, because operators may write the whole URL of a call.
 fn without(mut url: Url, path: &[&str]) -> Url {
     let segments: Vec<_> = url.path_segments().into_iter().flatten().collect();
     let segments = segments.strip_suffix(&[""]).unwrap_or(&segments);
@@ -192,10 +201,17 @@ fn without(mut url: Url, path: &[&str]) -> Url {
 fn unknown_region(region: &str) -> String {
     let known = || REGIONS.iter().flat_map(|region| [region.domain, region.aws_region]);
     if let Some(near) = nearest(&region.to_ascii_lowercase(), known()) {
-        return format!("{} is no region of Genesys Cloud; did you mean {near:?}?", quoted(region));
+        return format!(
+            "{} is not a region of Genesys Cloud; did you mean {near:?}?",
+            quoted(region)
+        );
     }
     let domains: Vec<_> = REGIONS.iter().map(|region| region.domain).collect();
-    format!("{} is no region of Genesys Cloud: write one of {}", quoted(region), domains.join(", "))
+    format!(
+        "{} is not a region of Genesys Cloud: write one of {}",
+        quoted(region),
+        domains.join(", ")
+    )
 }
 
 fn clients(field: &Field<'_>) -> Option<Vec<Credentials>> {
@@ -212,7 +228,7 @@ fn clients(field: &Field<'_>) -> Option<Vec<Credentials>> {
             let known = id.text();
             if let Some(other) = known.clone().and_then(|known| seen.insert(known, index)) {
                 id.problem(format!(
-                    "clients[{other}] is the same client: one client twice does not carry more"
+                    "clients[{other}] is the same client: listing a client twice adds no capacity"
                 ));
             }
             let secret = table
@@ -241,9 +257,12 @@ fn hold(table: &Table<'_>) -> HoldPolicy {
     }
 }
 
-fn delivery(table: &Table<'_>) -> DeliveryPolicy {
+/// The policy, and whether an unknown outcome is the connector's matter (`on_unknown = "auto"`).
+fn delivery(table: &Table<'_>) -> (DeliveryPolicy, bool) {
     let default = DeliveryPolicy::default();
-    let on_unknown = [("retry", OnUnknown::Retry), ("fail", OnUnknown::Fail)];
+    let on_unknown =
+        [("auto", None), ("retry", Some(OnUnknown::Retry)), ("fail", Some(OnUnknown::Fail))];
+    let chosen = table.field("on_unknown").choice(&on_unknown).flatten();
     let after_failure = [
         ("continue", AfterFailure::Continue),
         ("fail-rest", AfterFailure::FailRest),
@@ -259,7 +278,7 @@ fn delivery(table: &Table<'_>) -> DeliveryPolicy {
         retry_initial: initial.duration(MILLISECOND..=hour).unwrap_or(default.retry_initial),
         retry_max: max.duration(MILLISECOND..=hour).unwrap_or(default.retry_max),
         timeout: table.field("timeout").duration(MILLISECOND..=hour).unwrap_or(default.timeout),
-        on_unknown: table.field("on_unknown").choice(&on_unknown).unwrap_or(default.on_unknown),
+        on_unknown: chosen.unwrap_or(default.on_unknown),
         after_failure: table
             .field("after_failure")
             .choice(&after_failure)
@@ -274,7 +293,7 @@ fn delivery(table: &Table<'_>) -> DeliveryPolicy {
             shown(policy.retry_max)
         ));
     }
-    policy
+    (policy, chosen.is_none())
 }
 
 fn inbound(table: &Table<'_>) -> InboundLimits {
@@ -316,6 +335,15 @@ fn receipts(table: &Table<'_>) -> ReceiptPolicy {
     }
 }
 
+fn content(table: &Table<'_>) -> (Fallback, Duration) {
+    let degrade = table.field("degrade").flag().unwrap_or(true);
+    let default = Policy::default().answer_within;
+    (
+        if degrade { Fallback::Text } else { Fallback::Fail },
+        table.field("answer_within").duration(MILLISECOND..=30 * DAY).unwrap_or(default),
+    )
+}
+
 fn agent_notice(table: &Table<'_>) -> (BTreeSet<NoticeKind>, NoticeTexts) {
     let kinds = [
         ("held", NoticeKind::Held),
@@ -326,7 +354,7 @@ fn agent_notice(table: &Table<'_>) -> (BTreeSet<NoticeKind>, NoticeTexts) {
     let text = |key: &str| {
         table.field(key).parsed(|text| match text.chars().count() {
             ..=1_000 => Ok(text.to_owned()),
-            length => Err(format!("has {length} characters: the most is 1000")),
+            length => Err(format!("has {length} characters: the maximum is 1000")),
         })
     };
     let default = NoticeTexts::default();

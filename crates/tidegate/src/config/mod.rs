@@ -1,11 +1,12 @@
 //! The configuration: one TOML file, overridden by environment variables (docs/configuration.md).
 //!
-//! The program reads it before anything else. All problems are found and reported at once, each
-//! with its place and its remedy. A secret is never shown.
+//! The program reads it before anything else. It reports all problems at once, each with its place
+//! and its remedy, and never shows a secret.
 
 mod connector_table;
 mod env;
 mod integration;
+mod media;
 mod problem;
 mod report;
 mod secrets;
@@ -18,19 +19,17 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use connector::Kind;
 use connector::registry::KINDS;
+use gateway::Operators;
 
 pub(crate) use self::integration::Integration;
+pub(crate) use self::media::MediaSection;
 pub(crate) use self::report::ConfigErrors;
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "the console, which asks for roles, comes later")
-)]
-pub(crate) use self::sections::Role;
-pub(crate) use self::sections::{Admin, ConsoleUser, Server, StoreSection};
+pub(crate) use self::sections::{Admin, Server, StoreSection};
 
 use self::walk::{Table, Walk};
 
@@ -40,7 +39,7 @@ pub(crate) const DEFAULT_FILE: &str = "tidegate.toml";
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// The least that a file must say.
+/// The minimal file.
 const LEAST: &str = r#"
     [[integration]]
     name           = "acme"
@@ -60,20 +59,22 @@ const LEAST: &str = r#"
 pub(crate) struct Config {
     /// Where Tidegate listens.
     pub(crate) server: Server,
-    /// Where operators query the gateway.
+    /// Where the gateway answers operators.
     pub(crate) admin: Admin,
     /// Where messages are kept.
     pub(crate) store: StoreSection,
+    /// Where files are kept, if they are.
+    pub(crate) media: Option<MediaSection>,
     /// Who may use the console and the API.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the console comes later"))]
-    pub(crate) console: Vec<ConsoleUser>,
-    /// At least one.
+    pub(crate) console: Operators,
+    /// The integrations, at least one.
     pub(crate) integrations: Vec<Integration>,
 }
 
 impl Config {
-    /// Reads the file at `path`, and the variables of `env` that name keys or secrets. Variables
-    /// alone suffice only if no file was named, since a mistyped file name must not go unnoticed.
+    /// Reads the file at `path`, and the variables of `env` that name keys or secrets. If the file
+    /// does not exist, variables suffice only if `path` is [`DEFAULT_FILE`], because a mistyped
+    /// file name must be reported.
     pub(crate) fn load(
         path: &Path,
         env: impl Iterator<Item = (String, String)>,
@@ -89,7 +90,7 @@ impl Config {
                 }
                 let text = format!(
                     "there is no such file. Name another with --config FILE, or write one; \
-                     tidegate.example.toml has every key, and this is the least:\n{LEAST}"
+                     tidegate.example.toml has every key, and this is the minimum:\n{LEAST}"
                 );
                 return Err(ConfigErrors::of_file(&file, text));
             }
@@ -104,7 +105,7 @@ impl Config {
         Self::parse(&file, directory, &text, variables.into_iter())
     }
 
-    /// Reads `text` as if it were in `file`, with the files of secrets relative to `directory`.
+    /// Reads `text` as the contents of `file`. Paths of secrets are relative to `directory`.
     pub(crate) fn parse(
         file: &str,
         directory: &Path,
@@ -125,10 +126,40 @@ impl Config {
         let (config, walk) = read(kinds, directory, text, env);
         match ConfigErrors::of(file, walk.problems()) {
             Some(errors) => Err(errors),
-            // A missing value is always noted as a problem, so this never happens.
+            // A missing value is always a problem, so this default never applies.
             None => config.ok_or_else(|| ConfigErrors::of_file(file, "cannot be read".to_owned())),
         }
     }
+}
+
+/// The address at which a gateway with this configuration answers operators. Nothing else is read,
+/// so that it needs no secrets.
+pub(crate) fn operators_address(
+    path: &Path,
+    env: impl Iterator<Item = (String, String)>,
+) -> Result<SocketAddr, ConfigErrors> {
+    let file = path.display().to_string();
+    let text = match secrets::read_text(path, LARGEST) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound && path == Path::new(DEFAULT_FILE) => {
+            String::new()
+        }
+        read => read.map_err(|cause| {
+            ConfigErrors::of_file(&file, format!("the file cannot be read: {cause}"))
+        })?,
+    };
+    let not_toml =
+        |_| ConfigErrors::of_file(&file, "is not TOML; `tidegate check` says where".to_owned());
+    let mut tree = tree::parse(&text).map_err(not_toml)?;
+    let variables: BTreeMap<String, String> = env.collect();
+    env::override_keys(&mut tree, &variables);
+    let walk = Walk::new(variables, PathBuf::new(), KINDS, Vec::new());
+    let address = walk.root(&tree, |root| {
+        let server = root.field("server").table(sections::server).listen;
+        root.field("admin").table(|table| sections::admin(table, server)).listen.unwrap_or(server)
+    });
+    let mut problems = walk.problems();
+    problems.retain(|problem| problem.key.ends_with(".listen"));
+    ConfigErrors::of(&file, problems).map_or(Ok(address), Err)
 }
 
 fn read(
@@ -141,7 +172,8 @@ fn read(
     let walk = |variables, problems| Walk::new(variables, directory.to_owned(), kinds, problems);
     match tree::parse(text) {
         Err(mut problems) => {
-            // In a file that is broken, a line of a secret may look like a key.
+            // In a broken file, a line of a secret may look like a key, so only known keys are
+            // shown.
             let known = known_keys();
             let is_known =
                 |word: &str| known.iter().any(|key| key.rsplit('.').next() == Some(word));
@@ -159,7 +191,7 @@ fn read(
     }
 }
 
-/// Every key but those of the console's users, such as `integration.hold.for`.
+/// Every key, such as `integration.hold.for`, except those of the console's users.
 fn known_keys() -> BTreeSet<String> {
     tree::parse(LEAST).map_or_else(
         |_| BTreeSet::new(),
@@ -175,6 +207,7 @@ fn config(root: &Table<'_>) -> Option<Config> {
     let server = root.field("server").table(sections::server);
     let admin = root.field("admin").table(|table| sections::admin(table, server.listen));
     let store = root.field("store").table(sections::store);
+    let media = root.field("media").table(|table| media::media(table, &server));
     let console = root.field("console").table(sections::console);
     let integrations =
         root.field("integration").required("[[integration]] with name, region and so on");
@@ -191,6 +224,7 @@ fn config(root: &Table<'_>) -> Option<Config> {
         server,
         admin,
         store,
+        media,
         console: console?,
         integrations: read.into_iter().collect::<Option<_>>()?,
     })

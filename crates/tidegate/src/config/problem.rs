@@ -1,6 +1,6 @@
-//! One thing that is wrong with a configuration, and where it was written.
+//! A problem of a configuration, and where it is.
 
-/// Where a value was written. The order is that of the report.
+/// Where a value was written. The report is in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// The file as a whole.
@@ -11,7 +11,7 @@ pub(crate) enum Origin {
     Variable(String),
 }
 
-/// One thing that is wrong.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) origin: Origin,

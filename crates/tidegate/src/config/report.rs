@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, as one report.
+//! The report on a wrong configuration.
 //!
 //! The other files of this module collect problems; [`ConfigErrors`] shows them. No text here ever
 //! contains the value of a secret.
@@ -8,8 +8,7 @@ use std::fmt;
 use super::env;
 use super::problem::{Origin, Problem};
 
-/// Everything that is wrong with a configuration, in the order of the file. Its `Display` has a
-/// line for each.
+/// All problems of a configuration, in the order of the file. Its `Display` has a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigErrors {
     file: String,
@@ -46,11 +45,11 @@ impl fmt::Display for ConfigErrors {
             match origin {
                 Origin::File => write!(f, "{}: ", self.file)?,
                 Origin::Line(line) => write!(f, "{}:{line}: ", self.file)?,
-                // A name may contain anything except an equals sign, but a line of the report must
-                // stay one line.
+                // A variable's name may contain anything except an equals sign, also a line break,
+                // but a problem must stay on one line.
                 Origin::Variable(name) => write!(f, "{}: ", name.escape_debug())?,
             }
-            // A variable's name already says which key it is.
+            // A variable's name already says which key it overrides.
             let named = matches!(origin, Origin::Variable(name) if *name == env::variable(key));
             if !key.is_empty() && !named {
                 write!(f, "{key}: ")?;
@@ -71,7 +70,7 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-/// The one of `known` that `unknown` may be a mistyping of.
+/// The element of `known` that was probably meant by `unknown`.
 pub(super) fn nearest<'k>(
     unknown: &str,
     known: impl IntoIterator<Item = &'k str>,

@@ -1,7 +1,7 @@
 //! Secrets: written literally, or found in an environment variable or a file.
 //!
-//! The sections read secrets through these. Neither the value of a secret nor anything that may be
-//! one by mistake ever gets into a problem.
+//! The sections read secrets with these functions. No problem contains the value of a secret, or
+//! anything that may be one by mistake.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use super::env::without_line_break;
 use super::tree::Value;
 use super::walk::{Field, Table};
 
-/// No secret is longer, in bytes.
+/// The longest secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 const WAYS: &str = "write it as a text, or as { env = \"NAME\" } or { file = \"PATH\" }";
@@ -68,9 +68,9 @@ impl Field<'_> {
                     || name.len() > 128
                     || name.starts_with(|c: char| c.is_ascii_digit())
                 {
-                    // It may be the secret itself, so it is not repeated.
+                    // The text may be the secret itself, so it is not repeated.
                     return Err(
-                        "is not the name of a variable: the name stands here, not the secret"
+                        "is not the name of a variable: write the name here, not the secret"
                             .to_owned(),
                     );
                 }
@@ -106,11 +106,11 @@ impl Field<'_> {
     }
 }
 
-/// The secret of an Open Messaging integration: Genesys takes none below 16 characters.
+/// The webhook secret of an Open Messaging integration. Genesys requires at least 16 characters.
 pub(super) fn of_webhook(secret: &str) -> Result<Secret, String> {
     match secret.chars().count() {
         length @ ..16 => Err(format!(
-            "the secret has {length} characters, and Genesys takes none below 16: `openssl rand \
+            "the secret has {length} characters, and Genesys requires at least 16: `openssl rand \
              -hex 32` makes one"
         )),
         _ => Ok(Secret::new(secret)),
@@ -119,15 +119,27 @@ pub(super) fn of_webhook(secret: &str) -> Result<Secret, String> {
 
 /// The hash of a password.
 pub(super) fn of_password(hash: &str) -> Result<Secret, String> {
-    if hash.starts_with('$') {
+    if hash.starts_with("$argon2") {
         Ok(Secret::new(hash))
     } else {
-        Err("is not the hash of a password, which begins with `$`, such as `$argon2id$…`"
+        Err("is not the hash of a password, which begins with `$argon2id$`: `tidegate \
+             hash-password` makes one"
             .to_owned())
     }
 }
 
-/// A text file of at most `limit` bytes.
+/// A token of the API. It travels in a header, so it has no blanks and no letters beyond ASCII.
+pub(super) fn of_token(token: &str) -> Result<Secret, String> {
+    if token.len() >= 24 && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(Secret::new(token))
+    } else {
+        Err("a token has at least 24 characters of ASCII without blanks: `openssl rand -hex 32` \
+             makes one"
+            .to_owned())
+    }
+}
+
+/// Reads a text file of at most `limit` bytes.
 pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;

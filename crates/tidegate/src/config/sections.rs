@@ -1,14 +1,14 @@
 //! `[server]`, `[admin]`, `[store]` and `[console]`.
 //!
-//! The code that reads a configuration calls these. Each section asks for all of its keys before it
-//! gives up on one.
+//! Each section asks for all of its keys before it returns because of one, so that all problems are
+//! found.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use genesys::Secret;
+use gateway::{ConsoleUser, OperatorToken, Operators, Role};
 use store::PostgresStore;
 use url::Url;
 
@@ -21,17 +21,17 @@ use super::walk::Table;
 pub(crate) struct Server {
     /// The address that it listens on.
     pub(crate) listen: SocketAddr,
-    /// The address that Genesys and chat services are given.
+    /// The URL that Genesys and chat services must call.
     pub(crate) public_url: Option<Url>,
-    /// The largest body that it accepts, in bytes.
+    /// The largest request body that it accepts, in bytes.
     pub(crate) max_body: usize,
 }
 
-/// `[admin]`: where operators query the gateway.
+/// `[admin]`: where the gateway answers operators.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
-    /// A separate address for operators. Without it, they are answered at the server's address,
-    /// only from this machine.
+    /// A separate address for operators. Without it, the server's address answers them, but only
+    /// from this machine.
     pub(crate) listen: Option<SocketAddr>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct StoreSection {
     pub(crate) url: String,
     /// How long a finished conversation is kept.
     pub(crate) retention: Duration,
-    /// How soon another node drives the conversations of one that died.
+    /// If a node dies, other nodes drive its conversations within this time.
     pub(crate) takeover: Duration,
 }
 
@@ -57,28 +57,7 @@ impl fmt::Debug for StoreSection {
     }
 }
 
-/// A user of the console and the API.
-#[derive(Clone, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the console comes later"))]
-pub(crate) struct ConsoleUser {
-    /// The login name.
-    pub(crate) name: String,
-    /// The hash of their password, as `$algorithm$…`.
-    pub(crate) password_hash: Secret,
-    /// The user's role.
-    pub(crate) role: Role,
-}
-
-/// What a user may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// See everything, retry and discard messages, reload.
-    Operator,
-    /// See everything.
-    Viewer,
-}
-
-/// The default for how soon another node drives the conversations of one that died.
+/// The default of `store.takeover`.
 pub(crate) const TAKEOVER: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_hours(24);
@@ -92,11 +71,11 @@ pub(super) fn server(table: &Table<'_>) -> Server {
     }
 }
 
-/// `server` is the address of the server.
+/// Reads `[admin]`. `server` is the address of the server.
 pub(super) fn admin(table: &Table<'_>, server: SocketAddr) -> Admin {
     let field = table.field("listen");
     let listen = field.parsed(|text| address(text, "127.0.0.1:9090"));
-    // Port 0 means a new port each time.
+    // Port 0 means a new port each time, so the two do not collide.
     if listen == Some(server) && server.port() != 0 {
         field.problem(
             "is the address of server.listen too: give operators another port, or leave this out",
@@ -109,7 +88,7 @@ fn address(text: &str, example: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let (_, port) = example.rsplit_once(':').unwrap_or_default();
         format!(
-            "{} is no address with a port: write for example \"{example}\" or \"[::1]:{port}\"",
+            "{} is not an address with a port: write for example \"{example}\" or \"[::1]:{port}\"",
             quoted(text)
         )
     })
@@ -120,11 +99,10 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
         match text.strip_prefix("sqlite:") {
             Some(path) if !path.trim().is_empty() => Ok(text.to_owned()),
             None if PostgresStore::is_url(text) => Ok(text.to_owned()),
-            // It may contain a password, so it is not repeated.
-            _ => Err(
-                "is no store: write \"sqlite:tidegate.db\" or \"postgres://user@host/database\""
-                    .to_owned(),
-            ),
+            // The URL may contain a password, so it is not repeated.
+            _ => Err("is not a store's URL: write \"sqlite:tidegate.db\" or \
+                 \"postgres://user@host/database\""
+                .to_owned()),
         }
     });
     StoreSection {
@@ -137,7 +115,56 @@ pub(super) fn store(table: &Table<'_>) -> StoreSection {
     }
 }
 
-pub(super) fn console(table: &Table<'_>) -> Option<Vec<ConsoleUser>> {
+pub(super) fn console(table: &Table<'_>) -> Option<Operators> {
+    let (users, tokens) = (users(table), tokens(table));
+    Some(Operators { users: users?, tokens: tokens? })
+}
+
+const ROLES: [(&str, Role); 2] = [("operator", Role::Operator), ("viewer", Role::Viewer)];
+
+/// The journal keeps the name with each action, and terminals show it.
+fn token_name(name: &str) -> Result<String, String> {
+    const LONGEST: usize = 64;
+    if name.chars().count() <= LONGEST && !name.contains(char::is_control) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!("has more than {LONGEST} characters, or a control character"))
+    }
+}
+
+fn tokens(table: &Table<'_>) -> Option<Vec<OperatorToken>> {
+    let tokens = table.field("tokens");
+    let (mut names, mut known) = (BTreeMap::new(), Vec::new());
+    let mut read = Vec::new();
+    for (index, token) in tokens.elements().unwrap_or_default().iter().enumerate() {
+        read.push(token.table(|table| {
+            let given = table.field("name").required("name = \"night shift\"");
+            let name = given.parsed(token_name);
+            if let Some(other) = name.clone().and_then(|name| names.insert(name, index)) {
+                given.problem(format!(
+                    "console.tokens[{other}] has this name too, and the journal could not tell who \
+                     acted: give each token a name of its own"
+                ));
+            }
+            let role = table.field("role").choice(&ROLES).unwrap_or(Role::Viewer);
+            let given = table.field("token").required("token = { env = \"TIDEGATE_TOKEN\" }");
+            let token = given.secret(secrets::of_token);
+            if let Some(token) = &token {
+                if let Some((other, _)) = known.iter().find(|(_, known)| known == token) {
+                    given.problem(format!(
+                        "console.tokens[{other}] has the same token, and a request could not tell \
+                         whose it is: give each entry a token of its own"
+                    ));
+                }
+                known.push((index, token.clone()));
+            }
+            Some(OperatorToken { name: name?, token: token?, role })
+        }));
+    }
+    read.into_iter().collect()
+}
+
+fn users(table: &Table<'_>) -> Option<Vec<ConsoleUser>> {
     let users = table.field("users");
     let mut seen = BTreeMap::new();
     let mut read = Vec::new();
@@ -153,10 +180,7 @@ pub(super) fn console(table: &Table<'_>) -> Option<Vec<ConsoleUser>> {
             let hash =
                 table.field("password_hash").required("password_hash = { env = \"OPS_HASH\" }");
             let role = table.field("role").required("role = \"viewer\", or \"operator\"");
-            let (password_hash, role) = (
-                hash.secret(secrets::of_password),
-                role.choice(&[("operator", Role::Operator), ("viewer", Role::Viewer)]),
-            );
+            let (password_hash, role) = (hash.secret(secrets::of_password), role.choice(&ROLES));
             Some(ConsoleUser { name: known?, password_hash: password_hash?, role: role? })
         }));
     }

@@ -1,7 +1,7 @@
-//! The configuration as it was written: a tree of values with their origins.
+//! The configuration as a tree of values with their origins.
 //!
-//! It is built from the file, changed by environment variables, and read by the walk. Nothing here
-//! knows what a key means.
+//! The tree is built from the file, and environment variables change it. This module does not know
+//! what a key means.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(super) enum Value {
     Flag(bool),
     List(Vec<Node>),
     Table(Entries),
-    /// A type that no key takes, by its name.
+    /// A type that no key accepts, with its name for people.
     Other(&'static str),
 }
 
@@ -44,10 +44,10 @@ impl Value {
     }
 }
 
-/// Reads TOML. A file that is not valid TOML is not read any further: a key that seems missing may
-/// be in it.
+/// Reads TOML. If the file is not valid TOML, nothing else is reported, because a key that seems
+/// missing may be in the broken part.
 ///
-/// The keys of the problems are the texts in the place of a key, which may be a piece of a secret.
+/// The key of such a problem is the text in the place of a key, which may be a piece of a secret.
 pub(super) fn parse(text: &str) -> Result<Entries, Vec<Problem>> {
     let lines = LineStarts::of(text);
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str) -> Result<Entries, Vec<Problem>> {
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
         let origin = Origin::Line(lines.at(start));
-        // One slip causes several errors; the first of a line is the helpful one.
+        // One mistake causes several errors. The first of a line is the most helpful.
         if problems.iter().all(|problem| problem.origin != origin) {
             let what = error.message().trim().replace('\n', ", ");
             let key = lines.key_at(text, start).unwrap_or_default().to_owned();
@@ -73,7 +73,7 @@ fn way_out(what: &str, has_key: bool) -> &'static str {
     if what.contains("duplicate") {
         ": write each key and each section once"
     } else if has_key {
-        ": texts stand in quotes, as in listen = \"127.0.0.1:8080\""
+        ": put texts in quotes, as in listen = \"127.0.0.1:8080\""
     } else {
         ": a line is a [section], or key = value"
     }
@@ -91,7 +91,7 @@ fn node(lines: &LineStarts, value: &Spanned<DeValue<'_>>, start: usize) -> Node 
     let read = match value.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or(Value::Other("so large a number"), Value::Integer),
+            .map_or(Value::Other("a number this large"), Value::Integer),
         DeValue::Boolean(flag) => Value::Flag(*flag),
         DeValue::Array(list) => Value::List(
             list.iter().map(|element| node(lines, element, element.span().start)).collect(),

@@ -1,7 +1,7 @@
-//! The forms of values: texts, numbers, durations, sizes, choices, lists, URLs.
+//! Parses the values: texts, numbers, durations, sizes, choices, lists, URLs.
 //!
-//! The sections read values through these. Each problem says what was written and what to write
-//! instead. URLs are not repeated, since they may contain a password.
+//! The sections read values with these functions. Each problem says what was written and what to
+//! write instead. URLs are not repeated, because they may contain a password.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl Field<'_> {
         self.parsed(|text| Ok(text.to_owned()))
     }
 
-    /// What `parse` makes of a text that is not empty.
+    /// The result of `parse` for a text that is not empty.
     pub(super) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.read(|node| match &node.value {
             Value::Text(text) if text.trim().is_empty() => Err("is empty".to_owned()),
@@ -41,7 +41,7 @@ impl Field<'_> {
                     return Err(format!("must be a duration, not {}: {DURATIONS}", other.kind()));
                 }
             };
-            let value = value.ok_or_else(|| format!("{written} is no duration: {DURATIONS}"))?;
+            let value = value.ok_or_else(|| format!("{written} is not a duration: {DURATIONS}"))?;
             within(value, &written, &limits, |limit| shown(*limit))
         })
     }
@@ -54,7 +54,7 @@ impl Field<'_> {
                 Value::Integer(number) => (number.to_string(), usize::try_from(*number).ok()),
                 other => return Err(format!("must be a size, not {}: {SIZES}", other.kind())),
             };
-            let value = value.ok_or_else(|| format!("{written} is no size: {SIZES}"))?;
+            let value = value.ok_or_else(|| format!("{written} is not a size: {SIZES}"))?;
             within(value, &written, &limits, |limit| format!("{limit} bytes"))
         })
     }
@@ -93,8 +93,7 @@ impl Field<'_> {
         self.parsed(|text| choose(text, choices))
     }
 
-    /// A list of texts, each of which is parsed by `parse`. In a variable they are separated by
-    /// commas.
+    /// A list of texts, each parsed by `parse`. In a variable, commas separate them.
     pub(super) fn list<T>(&self, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
         let whole = self.read(|node| match &node.value {
             Value::Text(text) if is_variable(node) => {
@@ -115,16 +114,17 @@ impl Field<'_> {
         }
     }
 
-    /// The base URL of something that speaks HTTP, without a user, a password, a query or a
-    /// fragment.
+    /// The base URL of an HTTP server, without a user, a password, a query or a fragment.
     pub(super) fn http_url(&self, example: &str) -> Option<Url> {
         self.parsed(|text| {
             let url =
-                Url::parse(text).map_err(|cause| format!("is no URL ({cause}): write for example {example:?}"))?;
+                Url::parse(text).map_err(|cause| {
+                    format!("is not a URL ({cause}): write for example {example:?}")
+                })?;
             if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
                 Err(format!("is not a URL of http or https: write for example {example:?}"))
             } else if !url.username().is_empty() || url.password().is_some() {
-                Err("has a user or a password in it, which do not belong there: leave them out".to_owned())
+                Err("has a user or a password in it: leave them out".to_owned())
             } else if url.query().is_some() || url.fragment().is_some() {
                 Err(format!("has a '?' or a '#' in it: paths are added to it, so write for example {example:?}"))
             } else {
@@ -189,8 +189,7 @@ pub(super) fn size(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(unit)
 }
 
-/// The duration as it is written in the configuration, in the largest unit that gives a whole
-/// number.
+/// The duration as the configuration writes it, in the largest unit that gives a whole number.
 pub(super) fn shown(duration: Duration) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let millis = duration.as_millis();
@@ -206,9 +205,9 @@ fn within<T: PartialOrd>(
     show: impl Fn(&T) -> String,
 ) -> Result<T, String> {
     if value < *limits.start() {
-        Err(format!("{written} is too little: the least is {}", show(limits.start())))
+        Err(format!("{written} is too small: the minimum is {}", show(limits.start())))
     } else if value > *limits.end() {
-        Err(format!("{written} is too much: the most is {}", show(limits.end())))
+        Err(format!("{written} is too large: the maximum is {}", show(limits.end())))
     } else {
         Ok(value)
     }

@@ -1,9 +1,8 @@
-//! The walk through the tree: it enters tables and asks for keys. A key that is never asked for is
+//! Reads the tree: the sections enter tables and ask for keys. A key that no section asks for is
 //! unknown.
 //!
-//! The sections do the walking. A key is known because a section asks for it, so that there is no
-//! second list of keys that can be wrong. A problem stops nothing: it is noted, and the walk
-//! continues.
+//! There is no separate list of known keys, which could be wrong. A problem does not stop the walk:
+//! it is collected, and the walk continues.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +15,11 @@ use super::problem::{Origin, Problem};
 use super::report::{nearest, quoted};
 use super::tree::{Entries, Node, Value};
 
-/// What a walk has found so far, and what it needs to resolve secrets.
+/// What a walk has found so far, and what it needs to read secrets and connectors.
 pub(super) struct Walk {
     /// Every environment variable.
     pub(super) variables: BTreeMap<String, String>,
-    /// The directory in which the files of secrets are looked for.
+    /// The directory to which the paths of secrets are relative.
     pub(super) directory: PathBuf,
     /// The kinds of connectors that may be named.
     pub(super) kinds: &'static [&'static dyn Kind],
@@ -42,15 +41,15 @@ pub(super) struct Table<'a> {
     path: String,
     origin: &'a Origin,
     entries: Option<&'a Entries>,
-    /// Set if missing or unknown keys are not reported here, since a larger problem is.
+    /// Set if missing or unknown keys are not reported here, because a larger problem is.
     quiet: Cell<bool>,
 }
 
-/// A key of a table, or an element of a list, whether it was written or not.
+/// A key of a table, or an element of a list. It may be missing.
 pub(super) struct Field<'a> {
     walk: &'a Walk,
     path: String,
-    /// Where it was written, or else the table in which it is missing.
+    /// Where it was written; if it is missing, where its table was written.
     origin: &'a Origin,
     node: Option<&'a Node>,
     quiet: bool,
@@ -94,7 +93,7 @@ impl Walk {
         let asked = self.asked.into_inner();
         for Unknown { origin, table, key } in self.unknown.into_inner() {
             let (key, text) = match &origin {
-                // Only its name is known.
+                // Of a variable, only its name says which key it overrides.
                 Origin::Variable(name) => (String::new(), unknown_variable(name, &asked)),
                 _ => (under(&table, &key), unknown_key(&table, &key, &asked)),
             };
@@ -110,7 +109,7 @@ impl Walk {
 }
 
 impl<'a> Table<'a> {
-    /// The field of this key, which is known from now on.
+    /// The field of this key. From now on, the key is known.
     pub(super) fn field(&self, key: &str) -> Field<'a> {
         let path = under(&self.path, key);
         self.walk.asked.borrow_mut().insert(path.clone());
@@ -119,14 +118,14 @@ impl<'a> Table<'a> {
         Field { walk: self.walk, path, origin, node, quiet: self.quiet.get() }
     }
 
-    /// Notes a problem with the table as a whole.
+    /// Reports a problem with the table as a whole.
     pub(super) fn problem(&self, text: impl Into<String>) {
         if !self.quiet.get() {
             self.walk.note(self.origin, &self.path, text.into());
         }
     }
 
-    /// Leaves the rest of the table unread, and reports no more missing or unknown keys of it.
+    /// From now on, reports no missing or unknown keys of the table.
     pub(super) fn leave(&self) {
         self.quiet.set(true);
     }
@@ -159,7 +158,7 @@ impl<'a> Field<'a> {
         self.node.is_some()
     }
 
-    /// Notes a problem if it is missing; `example` is what to write.
+    /// Reports a problem if it is missing. `example` is what to write.
     pub(super) fn required(self, example: &str) -> Self {
         if self.node.is_none() {
             self.problem(format!("is missing: write for example {example}"));
@@ -167,19 +166,19 @@ impl<'a> Field<'a> {
         self
     }
 
-    /// Notes a problem with it.
+    /// Reports a problem with it.
     pub(super) fn problem(&self, text: impl Into<String>) {
         if self.node.is_some() || !self.quiet {
             self.walk.note(self.origin, &self.path, text.into());
         }
     }
 
-    /// The result of `read`; `None` if it was not written, or is wrong, which is then noted.
+    /// The result of `read`. `None` if it is missing, or if `read` fails, which is then reported.
     pub(super) fn read<T>(&self, read: impl FnOnce(&'a Node) -> Result<T, String>) -> Option<T> {
         read(self.node?).map_err(|text| self.problem(text)).ok()
     }
 
-    /// Reads it as a table. If it was not written, it is empty, but its keys are still known.
+    /// Reads it as a table. If it is missing, the table is empty, and its keys are still known.
     pub(super) fn table<R>(&self, read: impl FnOnce(&Table<'a>) -> R) -> R {
         let entries = self.read(|node| match &node.value {
             Value::Table(entries) => Ok(entries),
@@ -207,7 +206,7 @@ impl<'a> Field<'a> {
         result
     }
 
-    /// Its elements; `None` if it was not written, or is not a list, which is then noted.
+    /// Its elements. `None` if it is missing, or if it is not a list, which is then reported.
     pub(super) fn elements(&self) -> Option<Vec<Field<'a>>> {
         let list = self.read(|node| match &node.value {
             Value::List(list) => Ok(list),
@@ -230,7 +229,7 @@ impl<'a> Field<'a> {
         Some(list.iter().enumerate().map(element).collect())
     }
 
-    /// What resolves secrets.
+    /// The walk that this field belongs to.
     pub(super) fn walk(&self) -> &'a Walk {
         self.walk
     }

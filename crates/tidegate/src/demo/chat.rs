@@ -1,6 +1,7 @@
-//! The demo's chat service: a small one that speaks the connector protocol, with a slow handshake.
+//! The demo's chat service: a small server that speaks the connector protocol, with a slow
+//! handshake.
 //!
-//! It knows nothing about the gateway except the protocol's calls and the shared secret.
+//! It uses nothing of the gateway except the protocol and the shared secret.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,7 +74,7 @@ impl Chat {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        // It is set before anyone can ask.
+        // `listen` sets it before anything calls this.
         self.state().address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
@@ -162,7 +163,7 @@ impl Chat {
         answer
     }
 
-    /// Only the gateway may call.
+    /// Verifies that the gateway made the call, and parses the body.
     fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, (StatusCode, String)> {
         let now = self.clock.now();
         self.secrets
@@ -172,7 +173,7 @@ impl Chat {
     }
 }
 
-/// The nickname of `never-ready` is "Never ready".
+/// A nickname made from the customer's name: `never-ready` becomes "Never ready".
 fn nickname(customer: &str) -> String {
     let words = customer.replace(['-', '_'], " ");
     let mut letters = words.chars();
@@ -181,7 +182,7 @@ fn nickname(customer: &str) -> String {
 
 type ChatReply = Result<(StatusCode, Json<Value>), (StatusCode, String)>;
 
-/// The gateway asks for a session. It may ask again while the handshake is pending.
+/// The gateway requests a session. It may repeat the request while the handshake is pending.
 async fn open(
     State(chat): State<Arc<Chat>>,
     Path(conversation): Path<String>,
@@ -214,7 +215,7 @@ async fn open(
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 
-/// The gateway forwards a message. The same idempotency key again changes nothing.
+/// The gateway forwards a message. A repetition with the same idempotency key changes nothing.
 async fn message(
     State(chat): State<Arc<Chat>>,
     Path(conversation): Path<String>,

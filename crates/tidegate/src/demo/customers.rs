@@ -1,7 +1,7 @@
-//! The customers of the demo's chat service: the lines of each, in both directions, and the state
-//! of the handshake.
+//! The customers of the demo's chat service, each with the messages in both directions and the
+//! state of the handshake.
 //!
-//! Plain data behind the chat service's lock.
+//! It is plain data, which the chat service keeps behind a lock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -12,15 +12,15 @@ use serde_json::{Value, json};
 
 use super::scene::HANDSHAKE;
 
-/// The customers that exist from the beginning, so that a person only has to choose.
+/// The customers that exist from the start, so that a person only has to choose one.
 const AT_HAND: [&str; 4] = ["noor", "emil", "mei", "never-ready"];
-/// The most customers; a page of another program must not fill the memory.
+/// How many customers there may be, so that a program cannot fill the memory.
 const MOST: usize = 1_000;
 
 /// The state of a customer's handshake.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Handshake {
-    /// No session was asked for yet.
+    /// The gateway has not requested a session yet.
     #[default]
     None,
     Opening {
@@ -32,14 +32,14 @@ pub(super) enum Handshake {
 }
 
 impl Handshake {
-    /// Whether the handshake ever ends. For some customers it does not, to show what then happens
-    /// to the agent's messages.
+    /// Whether the customer's handshake ever ends. For some it does not, to show what happens to
+    /// the agent's messages then.
     pub(super) fn ends_for(customer: &str) -> bool {
         !customer.starts_with("never")
     }
 }
 
-/// The result of asking for a session.
+/// The answer to a request for a session.
 pub(super) enum SessionRequest {
     Begins,
     GoesOn,
@@ -99,8 +99,7 @@ impl Customers {
         self.by_name.entry(name.to_owned()).or_default()
     }
 
-    /// A session is wanted, perhaps again: one is open, a handshake is pending, or a new one
-    /// begins.
+    /// Handles a request for a session, which may be repeated.
     pub(super) fn wanted(
         &mut self,
         conversation: &str,
@@ -125,7 +124,8 @@ impl Customers {
         (customer.handshake, customer.session) = (Handshake::Open, Some(session.to_owned()));
     }
 
-    /// Shows the agent's text. Returns to whom, and whether it was new; `None` without a session.
+    /// Shows an agent's message. Returns the customer, and whether the message was new; `None` if
+    /// there is no session.
     pub(super) fn show(&mut self, conversation: &str, said: Line) -> Option<(String, bool)> {
         let name = self.conversations.get(conversation)?.clone();
         let customer = self.named(&name);
@@ -153,7 +153,7 @@ impl Customers {
         }
     }
 
-    /// What the customer sees of the agent's words, in order.
+    /// The agent's texts that the customer sees, in order.
     pub(super) fn screen(&self, name: &str) -> Vec<String> {
         let lines = self.get(name).into_iter().flat_map(|customer| &customer.lines);
         lines.filter(|line| line.agent).map(|line| line.text.clone()).collect()
@@ -172,7 +172,7 @@ impl Customers {
                 "typing_ms": left.map_or(0, |left| left.as_millis()),
             })
         };
-        // Those of `AT_HAND` in their own order, then the others by name.
+        // First the customers of `AT_HAND` in their order, then the others by name.
         let first = AT_HAND.iter().filter_map(|name| self.by_name.get_key_value(*name));
         let others = self.by_name.iter().filter(|(name, _)| !AT_HAND.contains(&name.as_str()));
         json!(first.chain(others).map(one).collect::<Vec<_>>())

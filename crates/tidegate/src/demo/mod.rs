@@ -1,5 +1,5 @@
-//! `tidegate demo`: Genesys Cloud, the gateway and a chat service in one process, which talk over
-//! HTTP as usual.
+//! `tidegate demo`: the sandbox, the gateway and a chat service in one process. They talk over HTTP
+//! as usual.
 
 mod chat;
 mod customers;
@@ -16,22 +16,22 @@ use stage::Stage;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoOptions {
-    /// Play a fixed scene, check each step, and end.
+    /// Play two fixed scenes, check each step, and exit.
     #[arg(long)]
     pub(crate) script: bool,
-    /// Where the demo keeps its messages; a new file in the temporary folder if not given.
+    /// The demo's store. If it is not given, the demo creates a file in the temporary folder.
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<String>,
 }
 
-/// Plays the script, or runs until it is told to stop.
+/// Plays the script, or runs until Ctrl-C.
 pub(crate) async fn run(options: DemoOptions) -> Result<(), Failure> {
     let stage = Stage::set(options.store).await?;
     let played = if options.script {
         script::play(&stage).await
     } else {
         println!("{}", stage.invitation());
-        // On an error, no signal can stop the demo, but it still runs.
+        // If this fails, Ctrl-C cannot be awaited, and the demo ends at once.
         let _ = tokio::signal::ctrl_c().await;
         Ok(())
     };

@@ -1,4 +1,4 @@
-//! The customers' page of the demo's chat service, and the calls with which a person or a script
+//! The customers' page of the demo's chat service, and the calls with which a person or a program
 //! acts as a customer.
 //!
 //! The files of `page/` are built into the program.
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::chat::Chat;
 
-/// No resources from other origins, nothing inline, and no framing.
+/// The page loads nothing from other origins, runs nothing inline, and cannot be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -32,7 +32,7 @@ const FILES: [(&str, &str, &str); 4] = [
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// The longest name of a customer, and the longest text, in bytes.
+/// The longest name of a customer, and the longest text of a message, in bytes.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 16_000;
 
@@ -48,7 +48,8 @@ pub(super) fn routes() -> Router<Arc<Chat>> {
         .layer(from_fn(own_page_only))
 }
 
-/// Another site's page may not write in a customer's name; programs send no such header.
+/// Refuses requests from another site's page, which must not write in a customer's name. Programs
+/// do not send this header.
 async fn own_page_only(request: Request, next: Next) -> Response {
     let from_elsewhere =
         request.headers().get("sec-fetch-site").is_some_and(|site| site == "cross-site");
@@ -82,7 +83,7 @@ async fn customers(State(chat): State<Arc<Chat>>) -> Json<Value> {
     Json(chat.state().customers.shown(now))
 }
 
-/// Tells the page that something changed; the page then reads what.
+/// Tells the page that something changed. The page then requests everything.
 async fn events(
     State(chat): State<Arc<Chat>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {

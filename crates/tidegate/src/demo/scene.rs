@@ -1,4 +1,4 @@
-//! What the demo plays with: the values that its parts and its script share.
+//! Values that the demo's parts and its script share.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The demo's three programs, wired to each other on loopback.
+//! Starts the demo's three servers on loopback, and connects them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,10 +7,13 @@ use std::time::Duration;
 use connector::http::{BaseUrl, HttpConfig, Secret, Secrets};
 use connector::{ContentKinds, MediaRange};
 use conversation::{Clock, IntegrationName, Policy};
-use gateway::{DetectEnd, Gateway, Limits, Listeners, NoticeTexts, SystemClock, ThisMachine};
+use gateway::{
+    DetectEnd, Gateway, Limits, Listeners, NoticeTexts, Operators, SystemClock, ThisMachine,
+};
 use genesys::{Credentials, Hosts};
 use sandbox::{Handle, NewIntegration, Running, Sandbox, SandboxConfig};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use url::Url;
 
@@ -21,13 +24,16 @@ use crate::config;
 use crate::failure::Failure;
 use crate::wiring;
 
-// They are used only between the parts of one process on loopback, so they need not be secret.
+// These secrets are used only between the parts of one process on loopback, so they need not be
+// secret.
 const WEBHOOK_SECRET: &str = "demo-webhook-secret-0123456789";
 const CONNECTOR_SECRET: &str = "whsec_dGlkZWdhdGUtZGVtby1jb25uZWN0b3Itc2VjcmV0";
 
-/// Everything that runs.
+/// The running demo.
 pub(super) struct Stage {
     pub(super) genesys: Handle,
+    /// How far the printed lines are: see [`transcript::print_ticks`].
+    pub(super) printed: watch::Receiver<u64>,
     pub(super) chat: Arc<Chat>,
     /// The store's URL.
     pub(super) store: String,
@@ -53,7 +59,7 @@ impl Stage {
             .await
             .map_err(|error| Failure::failed("the sandbox does not start", error))?;
         let genesys = sandbox.handle.clone();
-        transcript::print_ticks(&genesys);
+        let printed = transcript::print_ticks(&genesys);
         let integration_id = genesys
             .create_integration(NewIntegration {
                 name: NAME.into(),
@@ -79,13 +85,20 @@ impl Stage {
             &wiring::genesys_clients()?,
             &wiring::connector_clients()?,
             &clock,
+            &wiring::KeptFiles::default(),
         );
         let listeners = Listeners { public: for_gateway, admin: None };
         let of_store = wiring::clock_of(store.as_ref(), Arc::new(ThisMachine)).await?;
-        let gateway =
-            Gateway::start(listeners, vec![integration], store, of_store, Limits::default())
-                .map_err(|error| Failure::failed("the gateway does not start", error))?;
-        Ok(Self { genesys, chat, store: url, gateway, sandbox, listener })
+        let gateway = Gateway::start(
+            listeners,
+            vec![integration],
+            store,
+            of_store,
+            Limits::default(),
+            &Operators::default(),
+        )
+        .map_err(|error| Failure::failed("the gateway does not start", error))?;
+        Ok(Self { genesys, printed, chat, store: url, gateway, sandbox, listener })
     }
 
     /// What a person can do with a running demo.
@@ -93,9 +106,11 @@ impl Stage {
         let (gateway, sandbox, chat) =
             (self.gateway.address, self.sandbox.url(), &self.chat.address());
         format!(
-            "Tidegate is running. Open these two pages side by side:\n\n  \
-             the agent's desktop   {sandbox}/desktop\n  \
-             the customer's chat   http://{chat}/\n\n\
+            "Tidegate is running. Open the first two pages side by side, and the third to see \
+             what became of each message:\n\n  \
+             the agent's desktop    {sandbox}/desktop\n  \
+             the customer's chat    http://{chat}/\n  \
+             the operators' console http://{gateway}/console\n\n\
              The chat service's handshake takes {HANDSHAKE:?}; for customers whose name begins with `never` it never \
              ends.\nThe gateway is at http://{gateway}. The same from a shell:\n  \
              curl http://{chat}/customers/noor/say -d '{{\"text\":\"Where is my parcel?\"}}'\n  \
@@ -119,6 +134,7 @@ fn integration(
     chat_url: &str,
     secrets: Secrets,
 ) -> Result<config::Integration, Failure> {
+    let shown = ["QuickReply", "Card", "Carousel"];
     let mut policy = Policy { service_reports: true, ..Policy::default() };
     policy.hold.limit = HOLD;
     let api: Url = sandbox
@@ -136,13 +152,14 @@ fn integration(
         clients: clients.map(|(id, secret)| Credentials { id, secret: secret.into() }).collect(),
         webhook_secrets: vec![WEBHOOK_SECRET.into()],
         policy,
+        fallback: connector::Fallback::default(),
         notices: NoticeTexts::default(),
         detect_end: DetectEnd::Notifications { poll: Duration::from_mins(1) },
-        // Its page shows everything.
+        // What the demo's page shows itself. Other content becomes text.
         connector: Arc::new(HttpConfig {
             reports_delivery: true,
             media: vec![MediaRange::any()],
-            content: ContentKinds::Any,
+            content: ContentKinds::Only(shown.map(str::to_owned).into()),
             ..HttpConfig::new(base, secrets)
         }),
     })

@@ -11,44 +11,38 @@ use clap::Args;
 use sandbox::{Running, Sandbox, SandboxConfig};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::arguments::duration;
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct SandboxOptions {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8082")]
     pub(crate) listen: SocketAddr,
-    /// How fast its clock runs: 60 makes a minute of a second.
+    /// How fast its clock runs: with 60, a minute passes in each second.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub(crate) clock_scale: f64,
-    /// How many calls a minute each token has.
+    /// How many calls per minute each token may make.
     #[arg(long, value_name = "CALLS", default_value_t = 300)]
     pub(crate) rate: u32,
-    /// Where its chance comes from, so that a run can be repeated.
+    /// The seed of its random choices, so that a run can be repeated.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Write everything that happens to this file, one JSON object a line; `-` is stdout.
+    /// Write everything that happens to this file, one JSON object per line; `-` is stdout.
     #[arg(long, value_name = "FILE")]
     pub(crate) transcript: Option<PathBuf>,
-    /// Say at the end what the middleware did wrong, and exit 1 if it did.
+    /// At the end, print what the middleware did wrong, and exit with 1 if it did anything wrong.
     #[arg(long)]
     pub(crate) verdict: bool,
-    /// The verdict as JSON.
+    /// Print the verdict as JSON.
     #[arg(long, requires = "verdict")]
     pub(crate) json: bool,
-    /// Stop after this time, such as `90s`, on a real clock; otherwise at Ctrl-C or SIGTERM.
+    /// Stop after this time, such as `90s`, by a real clock. Ctrl-C and SIGTERM stop it too.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub(crate) run_for: Option<Duration>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let signed: Option<jiff::SignedDuration> = text.parse().ok();
-    signed
-        .and_then(|signed| signed.try_into().ok())
-        .ok_or_else(|| "a duration such as 90s or 5m is wanted".to_owned())
-}
-
-/// Runs until it is told to stop, or until its time is over. Then gives its verdict, if asked to.
+/// Runs until a signal stops it, or until its time is over. Then prints the verdict, if requested.
 pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
     let config = SandboxConfig {
         listen: options.listen,
@@ -66,7 +60,7 @@ pub(crate) async fn run(options: SandboxOptions) -> Result<(), Failure> {
         Some(to) => Some(transcript::Writer::start(to, running.handle.clone())?),
         None => None,
     };
-    // If stdout carries JSON, a program reads it.
+    // If stdout has JSON, a program reads it, so the greeting goes to stderr.
     let lines_on_stdout = writer.as_ref().is_some_and(|writer| writer.on_stdout);
     let greeting = greeting(&running, &clients);
     if options.json || lines_on_stdout {
@@ -108,7 +102,7 @@ fn greeting(running: &Running, clients: &[(String, String)]) -> String {
     )
 }
 
-/// Resolves when it is time to stop: on Ctrl-C, on SIGTERM, or `after` this time.
+/// Resolves when it is time to stop: on Ctrl-C, on SIGTERM, or after the time `after`.
 fn stop(after: Option<Duration>) -> Result<impl Future<Output = ()>, Failure> {
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| Failure::failed("cannot wait for signals", error))?;
@@ -120,7 +114,7 @@ fn stop(after: Option<Duration>) -> Result<impl Future<Output = ()>, Failure> {
             }
         };
         tokio::select! {
-            // On an error, Ctrl-C cannot stop it, but it still runs.
+            // If this fails, Ctrl-C cannot stop the sandbox, but it still runs.
             Ok(()) = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
             () = time => {}

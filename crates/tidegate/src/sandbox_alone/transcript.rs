@@ -1,4 +1,4 @@
-//! The sandbox's transcript, written while it happens: one JSON object a line.
+//! Writes the sandbox's transcript while it grows: one JSON object per line.
 
 use std::error::Error;
 use std::fs::File;
@@ -13,10 +13,10 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::failure::Failure;
 
-/// The most entries that are written at once.
+/// How many entries are written at once.
 const BATCH: usize = 1_000;
 
-/// Writes until it is told to finish.
+/// Writes the transcript until [`Self::finish`].
 pub(super) struct Writer {
     /// Whether it writes to stdout.
     pub(super) on_stdout: bool,
@@ -45,9 +45,9 @@ impl Writer {
         Ok(Self { on_stdout, path: path.to_owned(), finish, task })
     }
 
-    /// Writes what is left, and says whether everything could be written.
+    /// Writes the remaining entries. Fails if any entry could not be written.
     pub(super) async fn finish(self) -> Result<(), Failure> {
-        // It may have ended already, by an error.
+        // The task may already have ended with an error.
         let _ = self.finish.send(());
         let failed = |error: Box<dyn Error>| {
             Failure::failed(
@@ -68,8 +68,8 @@ async fn write(
     mut out: Box<dyn Write + Send>,
     mut finished: oneshot::Receiver<()>,
 ) -> io::Result<()> {
-    // The subscription is only a wake-up: the entries themselves are read in order, so that falling
-    // behind misses none.
+    // The subscription only wakes the task. The entries themselves are read in order, so that none
+    // is missed if the task falls behind.
     let mut bell = handle.subscribe();
     let mut last = 0;
     let mut over = false;
@@ -78,7 +78,7 @@ async fn write(
             let entries = handle.transcript(last, BATCH);
             let Some(newest) = entries.last() else { break };
             last = newest.n;
-            // A disk or a pipe may be slow; the sandbox must not wait for it.
+            // A disk or a pipe may be slow, and the sandbox must not wait for it.
             out =
                 spawn_blocking(move || lines(out, &entries)).await.map_err(io::Error::other)??;
         }

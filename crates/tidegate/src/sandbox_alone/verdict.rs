@@ -6,7 +6,7 @@ use std::fmt::Write;
 use sandbox::{Verdict, VerdictRow};
 use serde_json::{Value, json};
 
-/// The most rows of one kind; the rest is only counted.
+/// How many rows of one kind are shown. The others are only counted.
 const MAX_ROWS: usize = 20;
 
 /// How many faults the middleware has.
@@ -43,14 +43,14 @@ pub(super) fn table(verdict: &Verdict) -> String {
     for [fault, about, what, when] in [&head].into_iter().chain(&rows) {
         let [a, b, c] = widths;
         let line = format!("{fault:a$}  {about:b$}  {what:c$}  {when}");
-        // Cannot fail: it is a string.
+        // Writing to a string cannot fail.
         let _ = writeln!(out, "{}", line.trim_end());
     }
     let _ = writeln!(out, "\n{count} faults");
     out
 }
 
-/// The first rows of each kind, and how many more there are of it.
+/// The first rows of each kind, and how many more of that kind there are.
 fn rows(verdict: &Verdict) -> Vec<[String; 4]> {
     let mut shown = HashMap::<&str, usize>::new();
     let first = faults(verdict).filter(|row| {
@@ -82,8 +82,8 @@ fn by_kind(verdict: &Verdict) -> Vec<(&'static str, usize)> {
     kinds
 }
 
-/// The faults that count against the middleware. A webhook without an answer, for example, may have
-/// any cause.
+/// The faults that count against the middleware. Others, such as a webhook without an answer, may
+/// have another cause.
 fn faults(verdict: &Verdict) -> impl Iterator<Item = &VerdictRow> {
     verdict.rows.iter().filter(|row| row.counts)
 }

@@ -1,11 +1,12 @@
-//! A connector that appends to a file, and takes events with a plain token. It does not speak the
-//! connector protocol over HTTP.
+//! A connector that appends messages to a file, and accepts events with a plain token. It does not
+//! make the HTTP calls of the connector protocol.
 //!
-//! It shows that a new connector is one folder and one line of the registry: nothing knows it but
-//! its `mod` line and the list in `tests.rs`.
+//! It shows that a new connector needs one folder and one line of the registry: only its `mod` line
+//! and the list in `tests.rs` name it.
 
 mod tests;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,15 +15,25 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, header};
 use connector::protocol::{self, BadEvent, NotEvents};
 use connector::{
-    BuildParts, Built, Capabilities, CheckError, Connector, ContentKinds, EventSource,
-    EventsRefused, Forward, IncomingEvent, Keys, Kind, Open, Settings, Typing,
+    BuildParts, Built, Capabilities, CheckError, Connector, ContentKinds, Description, EventSource,
+    EventsRefused, Forward, IncomingEvent, Keys, Kind, Open, Setting, SettingValue, Settings,
+    Typing,
 };
 use conversation::{AttemptOutcome, ConversationId, OpenOutcome, SessionId};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    reports_delivery: false,
+    idempotent: false,
+    typing: false,
+    max_text: None,
+    media: Vec::new(),
+    content: ContentKinds::Only(BTreeSet::new()),
+};
 
 /// The kind `file`.
 struct FileKind;
 
-/// What `[integration.connector]` says about it.
+/// The settings in `[integration.connector]`.
 #[derive(Clone)]
 struct FileSettings {
     path: PathBuf,
@@ -43,6 +54,32 @@ impl Kind for FileKind {
         "file"
     }
 
+    fn description(&self) -> Description {
+        Description {
+            summary: "A file, to which each message is appended.",
+            page: "crates/tidegate/src/toy_connector/mod.rs",
+            settings: &[
+                Setting {
+                    key: "path",
+                    value: SettingValue::Text,
+                    default: None,
+                    meaning: "The file.",
+                    example: "\"/var/lib/chat/lines\"",
+                },
+                Setting {
+                    key: "token",
+                    value: SettingValue::Secrets,
+                    default: None,
+                    meaning: "What the chat service sends as its bearer token.",
+                    example: "{ env = \"NAME\" }",
+                },
+            ],
+            capabilities: CAPABILITIES,
+            limits: vec!["The file is only written.".to_owned()],
+            tested_with: &["a file"],
+        }
+    }
+
     fn settings(&self, keys: &dyn Keys) -> Option<Arc<dyn Settings>> {
         keys.require("path", "path = \"/var/lib/chat/lines\"");
         let path = keys.parsed("path", |path| Ok(PathBuf::from(path)));
@@ -60,14 +97,7 @@ impl std::fmt::Debug for FileSettings {
 
 impl Settings for FileSettings {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            reports_delivery: false,
-            idempotent: false,
-            typing: false,
-            max_text: None,
-            media: Vec::new(),
-            content: ContentKinds::default(),
-        }
+        CAPABILITIES
     }
 
     fn address(&self) -> String {

@@ -1,4 +1,4 @@
-//! The toy connector behind a whole gateway, with the sandbox as Genesys.
+//! The toy connector in a whole gateway, with the sandbox as Genesys.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use std::time::Duration;
 use connector::Kind;
 use connector::http::HttpKind;
 use conversation::Clock;
-use gateway::{Gateway, Limits, Listeners, SystemClock, ThisMachine};
+use gateway::{Gateway, Limits, Listeners, Operators, SystemClock, ThisMachine};
 use sandbox::{NewIntegration, Running, Sandbox, SandboxConfig};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::FileKind;
 use crate::config::Config;
+use crate::connector_command::{list, schema};
 use crate::wiring;
 
-/// The registry with one line more.
+/// The registry with one more line.
 const KINDS: &[&dyn Kind] = &[&HttpKind, &FileKind];
 
 const SECRET: &str = "a-webhook-secret-of-this-test";
@@ -55,6 +56,15 @@ async fn until(what: &str, is_true: impl Fn() -> bool) {
         .unwrap_or_else(|_| panic!("{what}"));
 }
 
+#[test]
+fn what_it_declares_is_told_without_a_line_elsewhere() {
+    let listed = list::list_of(KINDS);
+    assert!(listed.contains("\nfile  A file, to which each message is appended.\n"), "{listed}");
+    let shown = list::as_text(&FileKind);
+    assert!(shown.contains("  path = \"/var/lib/chat/lines\"\n      text, required\n"), "{shown}");
+    assert_eq!(schema::of(&FileKind)["required"], json!(["type", "path", "token"]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connector_is_one_folder_and_one_line_of_the_registry() {
     wiring::install_tls();
@@ -82,7 +92,13 @@ async fn a_connector_is_one_folder_and_one_line_of_the_registry() {
         wiring::connector_clients().unwrap_or_else(|error| panic!("{error}")),
     );
     let toy = config.integrations.into_iter().next().expect("one integration");
-    let toy = wiring::integration(toy, &genesys_clients, &connector_clients, &clock);
+    let toy = wiring::integration(
+        toy,
+        &genesys_clients,
+        &connector_clients,
+        &clock,
+        &wiring::KeptFiles::default(),
+    );
     let url = format!("sqlite:{}", folder.path().join("store.db").display());
     let store = wiring::store(&url, Duration::from_secs(10))
         .await
@@ -91,8 +107,15 @@ async fn a_connector_is_one_folder_and_one_line_of_the_registry() {
         .await
         .unwrap_or_else(|error| panic!("{error}"));
     let listeners = Listeners { public, admin: None };
-    let gateway = Gateway::start(listeners, vec![toy], store, of_store, Limits::default())
-        .expect("it starts");
+    let gateway = Gateway::start(
+        listeners,
+        vec![toy],
+        store,
+        of_store,
+        Limits::default(),
+        &Operators::default(),
+    )
+    .expect("it starts");
 
     let event = json!({ "type": "message.created", "id": "e1", "text": "Hello?",
         "customer": { "id": "noor" } });

@@ -21,17 +21,20 @@ const SECRETS: [(&str, &str); 3] = [
     ("ACME_CONNECTOR_SECRET", CONNECTOR_SECRET),
 ];
 
+/// The keys whose values are lists of tables.
+const LISTS: [&str; 3] = ["console.users", "console.tokens", "integration.clients"];
+
 fn secrets() -> impl Iterator<Item = (String, String)> {
     SECRETS
         .into_iter()
-        .chain([("OPS_HASH", "$argon2id$x")])
+        .chain([("OPS_HASH", "$argon2id$x"), ("TIDEGATE_API_TOKEN", "0123456789abcdef0123456789")])
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// Every key that the program asks for, without the tables and without the forms of a secret.
 fn known() -> BTreeSet<String> {
-    // The keys of a console user are known only if there is one.
-    let with_users = EXAMPLE.replace("# users ", "users ");
+    // The keys of users and tokens are known only if the file has one.
+    let with_users = EXAMPLE.replace("# users ", "users ").replace("# tokens ", "tokens ");
     let (_, walk) = read(KINDS, Path::new(""), &with_users, secrets());
     let known = walk.known();
     let is_leaf = |key: &String| {
@@ -82,19 +85,19 @@ fn in_the_example() -> BTreeSet<String> {
 
 #[test]
 fn the_page_has_every_key_and_no_other() {
-    let lists = ["console.users", "integration.clients"].map(str::to_owned);
-    let known: BTreeSet<_> = known().into_iter().chain(lists).collect();
+    let known: BTreeSet<_> = known().into_iter().chain(LISTS.map(str::to_owned)).collect();
     assert_eq!(on_the_page(), known);
     assert!(known.len() > 45, "{known:?}");
 }
 
 #[test]
 fn the_example_has_every_key_and_no_other() {
-    let of_elements =
-        |key: &String| key.starts_with("console.users.") || key.starts_with("integration.clients.");
-    let lists = ["console.users", "integration.clients"].map(str::to_owned);
-    let known: BTreeSet<_> =
-        known().into_iter().filter(|key| !of_elements(key)).chain(lists).collect();
+    let of_elements = |key: &String| LISTS.iter().any(|list| key.starts_with(&format!("{list}.")));
+    let known: BTreeSet<_> = known()
+        .into_iter()
+        .filter(|key| !of_elements(key))
+        .chain(LISTS.map(str::to_owned))
+        .collect();
     assert_eq!(in_the_example(), known);
 }
 
@@ -115,7 +118,7 @@ fn the_example_works_and_says_the_defaults() {
     assert_eq!(*connector, HttpConfig::new(connector.url.clone(), connector.secret.clone()));
 }
 
-/// A default on the page, put into a file, changes nothing.
+/// If a file contains the defaults of the page, the configuration is the same.
 #[test]
 fn the_page_says_the_defaults() {
     let least = format!("{:?}", load(&with(""), &[]).unwrap());

@@ -1,4 +1,4 @@
-//! The configuration as a person sees it: its defaults, its reports, its documentation.
+//! Tests of the configuration: its defaults, its reports, its documentation.
 
 mod documents;
 mod rules;
@@ -34,7 +34,7 @@ url = "http://127.0.0.1:9000"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 "#;
 
-/// The least that a file must say, and `more` in the tables of the integration.
+/// The minimal file, followed by `more`.
 fn with(more: &str) -> String {
     format!("{INTEGRATION}{CONNECTOR}{more}")
 }
@@ -50,12 +50,12 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> 
     Config::parse("tidegate.toml", Path::new("/etc/tidegate"), text, env)
 }
 
-/// The report of a file that is wrong.
+/// The report on a wrong file.
 fn report(text: &str, variables: &[(&str, &str)]) -> String {
     load(text, variables).expect_err("the file is wrong").to_string()
 }
 
-/// The report's text about the only problem, without its place.
+/// The text of the only problem, without its place.
 fn complaint(text: &str) -> String {
     let report = report(text, &[]);
     assert!(!report.contains('\n'), "one thing is wrong: {report}");

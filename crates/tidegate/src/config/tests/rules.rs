@@ -1,7 +1,8 @@
-//! Each rule by itself.
+//! Each rule on its own.
 
 use std::time::Duration;
 
+use super::super::operators_address;
 use super::super::values::{duration, shown, size};
 use super::{CONNECTOR, INTEGRATION, complaint, load, report, with};
 
@@ -65,7 +66,7 @@ fn sizes_are_numbers_of_bytes_or_of_units() {
     );
 }
 
-/// `[section]` with one line in it, and the complaint about that.
+/// The complaint about a file that has `line` in `[section]`.
 fn in_section(section: &str, line: &str) -> String {
     complaint(&with(&format!("[{section}]\n{line}")))
 }
@@ -76,17 +77,17 @@ fn values_out_of_range_name_the_limit() {
         (
             "integration.hold",
             "for = \"0s\"",
-            "integration[0].hold.for: \"0s\" is too little: the least is 1ms",
+            "integration[0].hold.for: \"0s\" is too small: the minimum is 1ms",
         ),
         (
             "integration.hold",
             "for = \"2d\"",
-            "integration[0].hold.for: \"2d\" is too much: the most is 1d",
+            "integration[0].hold.for: \"2d\" is too large: the maximum is 1d",
         ),
         (
             "integration.hold",
             "max_messages = 0",
-            "integration[0].hold.max_messages: 0 is too little: the least is 1",
+            "integration[0].hold.max_messages: 0 is too small: the minimum is 1",
         ),
         (
             "integration.hold",
@@ -96,7 +97,7 @@ fn values_out_of_range_name_the_limit() {
         (
             "server",
             "max_body = \"1GiB\"",
-            "server.max_body: \"1GiB\" is too much: the most is 67108864 bytes",
+            "server.max_body: \"1GiB\" is too large: the maximum is 67108864 bytes",
         ),
         (
             "integration.delivery",
@@ -116,7 +117,7 @@ fn wrong_types_name_the_right_one() {
         (
             "integration.hold",
             "for = 30",
-            "integration[0].hold.for: 30 is no duration: write for example \"30s\", \"500ms\", \
+            "integration[0].hold.for: 30 is not a duration: write for example \"30s\", \"500ms\", \
              \"5m\" or \"1h\"",
         ),
         (
@@ -260,7 +261,7 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
         (both.api.as_str(), both.login.as_str()),
         ("http://127.0.0.1:1/", "http://127.0.0.1:2/x")
     );
-    // The whole URL of a call, as Genesys's own documentation has it.
+    // The whole URL of a call, as Genesys's documentation writes it.
     for (login, base) in [
         ("https://login.x/oauth/token", "https://login.x/"),
         ("https://login.x/oauth/token/", "https://login.x/"),
@@ -294,12 +295,12 @@ fn an_org_is_named_by_its_region_or_by_two_urls() {
         ),
         (
             "region = \"mypurecloud.ed\"",
-            "integration[0].region: \"mypurecloud.ed\" is no region of Genesys Cloud; did you \
+            "integration[0].region: \"mypurecloud.ed\" is not a region of Genesys Cloud; did you \
              mean \"mypurecloud.de\"?",
         ),
         (
             "region = \"eu-west-9\"",
-            "integration[0].region: \"eu-west-9\" is no region of Genesys Cloud; did you mean \
+            "integration[0].region: \"eu-west-9\" is not a region of Genesys Cloud; did you mean \
              \"eu-west-1\"?",
         ),
     ];
@@ -317,17 +318,14 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
     for (url, expected) in [
         (
             "gateway.example.com",
-            "is no URL (relative URL without a base): write for example \
+            "is not a URL (relative URL without a base): write for example \
              \"https://gateway.example.com\"",
         ),
         (
             "ftp://hunter2",
             "is not a URL of http or https: write for example \"https://gateway.example.com\"",
         ),
-        (
-            "https://a:hunter2@b",
-            "has a user or a password in it, which do not belong there: leave them out",
-        ),
+        ("https://a:hunter2@b", "has a user or a password in it: leave them out"),
         (
             "https://a/?t=hunter2",
             "has a '?' or a '#' in it: paths are added to it, so write for example \
@@ -348,7 +346,7 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
     ] {
         assert_eq!(
             in_section("store", &format!("url = {url:?}")),
-            "store.url: is no store: write \"sqlite:tidegate.db\" or \
+            "store.url: is not a store's URL: write \"sqlite:tidegate.db\" or \
              \"postgres://user@host/database\""
         );
     }
@@ -361,17 +359,70 @@ fn urls_are_bases_without_passwords_and_are_not_repeated() {
 }
 
 #[test]
+fn files_need_a_store_that_others_can_reach() {
+    for (lines, complaint) in [
+        (
+            "url = \"ftp://hunter2\"",
+            "media.url: is not a store for files: write \"file:media\" or \"s3://bucket/prefix\"",
+        ),
+        (
+            "max_size = \"1MiB\"",
+            "media.max_size: has no effect without media.url: add url = \"file:media\"",
+        ),
+        (
+            "url = \"file:media\"\nallow = [\"files.internal\"]",
+            "media.allow[0]: is not an address: write for example \"10.1.2.3\", \"10.1.0.0/16\" or \
+             \"127.0.0.1:8090\"; a name is not allowed, because its owner decides where it points",
+        ),
+        (
+            "url = \"file:media\"\nallow = [\"10.1.2.3:0\"]",
+            "media.allow[0]: names port 0, at which no server listens: name the server's port, or \
+             leave the port out to allow all",
+        ),
+    ] {
+        assert_eq!(in_section("media", lines), complaint);
+    }
+    let public = "[server]\nlisten = \"0.0.0.0:8080\"\n[media]\nurl = \"file:media\"\n";
+    assert_eq!(
+        complaint(&with(public)),
+        "media.url: needs server.public_url: links to files begin with it"
+    );
+}
+
+#[test]
 fn another_connector_is_not_known_and_its_keys_are_not_judged() {
     let table = "[integration.connector]\ntype = \"matrix\"\nhomeserver = \"x\"";
     assert_eq!(
         complaint(&format!("{INTEGRATION}{table}")),
-        "integration[0].connector.type: \"matrix\" is no connector of this version, which knows \
-         only \"http\""
+        "integration[0].connector.type: \"matrix\" is not a connector of this version, which knows \
+         only \"http\" and \"websocket\""
     );
 }
 
 #[test]
 fn long_values_are_cut_in_the_report() {
     let complaint = in_section("integration.hold", &format!("for = \"{}\"", "ž".repeat(5_000)));
-    assert!(complaint.len() < 300 && complaint.contains("ž\"… is no duration"), "{complaint}");
+    assert!(complaint.len() < 300 && complaint.contains("ž\"… is not a duration"), "{complaint}");
+}
+
+#[test]
+fn the_address_for_operators_needs_no_secret_and_no_integration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tidegate.toml");
+    let address = |text: &str, variables: &[(&str, &str)]| {
+        std::fs::write(&path, text).unwrap();
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        operators_address(&path, variables).map_err(|errors| errors.to_string())
+    };
+    let found = |address: &str| Ok(address.parse().unwrap());
+    assert_eq!(address("", &[]), found("127.0.0.1:8080"));
+    assert_eq!(address("[server]\nlisten = \"[::1]:81\"", &[]), found("[::1]:81"));
+    let admin = "[admin]\nlisten = \"127.0.0.1:9090\"\n[[integration]]\nname = \"acme\"\n";
+    assert_eq!(address(admin, &[]), found("127.0.0.1:9090"));
+    let listen = [("TIDEGATE_ADMIN__LISTEN", "127.0.0.1:9191")];
+    assert_eq!(address(admin, &listen), found("127.0.0.1:9191"));
+    for wrong in ["[server]\nlisten = \"localhost\"", "[server", "[admin]\nlisten = 1"] {
+        let report = address(wrong, &[]).unwrap_err();
+        assert!(report.contains("tidegate.toml"), "{wrong}: {report}");
+    }
 }

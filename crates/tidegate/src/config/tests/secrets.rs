@@ -1,4 +1,4 @@
-//! Where secrets come from, and that they are not repeated anywhere.
+//! Secrets are read from each source, and are never repeated.
 
 use std::path::Path;
 
@@ -116,7 +116,7 @@ fn those_of_genesys_have_sixteen_characters() {
     assert!(load(&webhook("\"šestnáct-znaků-1\""), &[]).is_ok());
     assert_eq!(
         complaint(&webhook("\"fifteen-letters\"")),
-        "integration[0].webhook_secret: the secret has 15 characters, and Genesys takes none below 16: `openssl rand \
+        "integration[0].webhook_secret: the secret has 15 characters, and Genesys requires at least 16: `openssl rand \
          -hex 32` makes one"
     );
 }
@@ -130,7 +130,7 @@ fn none_is_ever_shown() {
         !format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("MfKQ9r8G")
     );
 
-    // Wherever a secret is written by mistake, the report does not repeat it.
+    // The report does not repeat a secret that was written in the wrong place.
     for broken in [
         webhook("{ env = \"hunter2 hunter2\" }"),
         webhook("{ env = \"hunter2/hunter2\", fil = 1 }"),

@@ -1,8 +1,9 @@
-//! Environment variables over the file.
+//! Environment variables that override the file.
 
 use std::time::Duration;
 
-use super::super::Role;
+use gateway::Role;
+
 use super::{CONNECTOR_SECRET, http, load, report, with};
 
 #[test]
@@ -23,7 +24,7 @@ fn every_kind_of_key_can_be_overridden() {
             ("TIDEGATE_INTEGRATION__0__CONNECTOR__TYPING", "false"),
             ("TIDEGATE_INTEGRATION__0__CONNECTOR__MEDIA", ""),
             ("TIDEGATE_CONSOLE__USERS__0__NAME", "ops"),
-            ("TIDEGATE_CONSOLE__USERS__0__PASSWORD_HASH", "$x"),
+            ("TIDEGATE_CONSOLE__USERS__0__PASSWORD_HASH", "$argon2id$x"),
             ("TIDEGATE_CONSOLE__USERS__0__ROLE", "viewer"),
             ("TIDEGATE_LOG", "debug"),
             ("PATH", "/bin"),
@@ -41,7 +42,10 @@ fn every_kind_of_key_can_be_overridden() {
     assert_eq!(acme.policy.notices.len(), 2);
     let connector = http(&acme.connector);
     assert!(!connector.typing && connector.media.is_empty());
-    assert_eq!((config.console[0].name.as_str(), config.console[0].role), ("ops", Role::Viewer));
+    assert_eq!(
+        (config.console.users[0].name.as_str(), config.console.users[0].role),
+        ("ops", Role::Viewer)
+    );
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn whole_integrations_can_come_from_variables() {
         ]
         .map(|(key, value)| (format!("TIDEGATE_INTEGRATION__{index}__{key}"), value))
     };
-    // Eleven, since as text 10 comes before 2.
+    // Eleven integrations, because as text 10 sorts before 2.
     let variables: Vec<_> = (0..11).flat_map(keys).collect();
     let variables: Vec<_> =
         variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -104,9 +108,9 @@ fn mistakes_name_the_variable_instead_of_the_place() {
     TIDEGATE_INTEGRATION__0__CONNECTOR__TYPING: "yes" is neither true nor false
     TIDEGATE_INTEGRATION__0__HOLD__MAX_MESSAGES: "many" is not a whole number of 1 to 10000
     TIDEGATE_INTEGRATION__2__NAME: the next index of this list is 1
-    TIDEGATE_INTEGRATION__NAME: this key is a list: put the index of the element, counted from 0, behind it, as in TIDEGATE_INTEGRATION__0__NAME
+    TIDEGATE_INTEGRATION__NAME: this key is a list: append the index of the element, counted from 0, as in TIDEGATE_INTEGRATION__0__NAME
     TIDEGATE_SERVER__: no key has such a variable: write for example TIDEGATE_SERVER__LISTEN
-    TIDEGATE_SERVER__LISTEN: "localhost" is no address with a port: write for example "127.0.0.1:8080" or "[::1]:8080"
+    TIDEGATE_SERVER__LISTEN: "localhost" is not an address with a port: write for example "127.0.0.1:8080" or "[::1]:8080"
     TIDEGATE_SERVER__LISTN: no key has this variable; did you mean TIDEGATE_SERVER__LISTEN?
     TIDEGATE_SEVER__LISTEN: no key has this variable; did you mean TIDEGATE_SERVER__LISTEN?
     TIDEGATE_STORE_URL: no key has this variable; did you mean TIDEGATE_STORE__URL?

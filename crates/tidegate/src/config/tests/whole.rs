@@ -6,10 +6,53 @@ use connector::http::HttpConfig;
 use conversation::{NoticeKind, Policy};
 use genesys::Hosts;
 
-use gateway::{DetectEnd, NoticeTexts};
+use gateway::{DetectEnd, NoticeTexts, Role};
 
-use super::super::{Config, Role};
+use super::super::{Config, MediaSection};
 use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, http, load, report, with};
+
+/// A token that was written before there were roles may read, and nothing else.
+#[test]
+fn a_token_is_a_viewers_unless_it_says_otherwise() {
+    let console = |tokens: &str| with(&format!("[console]\ntokens = [{tokens}]\n"));
+    let three = console(
+        "{ name = \"old\", token = \"0123456789abcdef0123456789\" },
+         { name = \"night\", role = \"operator\", token = \"1123456789abcdef0123456789\" },
+         { name = \"wall\", role = \"viewer\", token = \"2123456789abcdef0123456789\" }",
+    );
+    let token = "token = \"0123456789abcdef0123456789\"";
+    let tokens = load(&three, &[]).unwrap().console.tokens;
+    let roles: Vec<_> = tokens.iter().map(|token| (token.name.as_str(), token.role)).collect();
+    let expected = [("old", Role::Viewer), ("night", Role::Operator), ("wall", Role::Viewer)];
+    assert_eq!(roles, expected);
+    let admin = console(&format!("{{ name = \"ops\", role = \"admin\", {token} }}"));
+    assert!(report(&admin, &[]).contains("\"admin\" is none of \"operator\", \"viewer\""));
+    for name in ["x".repeat(65), "a\\nb".to_owned()] {
+        let named = console(&format!("{{ name = \"{name}\", {token} }}"));
+        let told = report(&named, &[]);
+        assert!(told.contains("tokens[0].name: has more than 64 characters"), "{told}");
+    }
+}
+
+/// The journal names the token, so each has a name, and a request has one owner.
+#[test]
+fn tokens_share_neither_names_nor_secrets() {
+    let console = |tokens: &str| with(&format!("[console]\ntokens = [{tokens}]\n"));
+    let token = |name: &str, first: u8| {
+        format!("{{ name = \"{name}\", token = \"{first}123456789abcdef0123456789\" }}")
+    };
+    for name in ["", "  "] {
+        let told = report(&console(&token(name, 0)), &[]);
+        assert!(told.contains("console.tokens[0].name: is empty"), "{told}");
+    }
+    let three = [token("ops", 0), token("wall", 1), token("ops", 2)].join(", ");
+    let told = report(&console(&three), &[]);
+    assert!(told.contains("tokens[2].name: console.tokens[0] has this name too"), "{told}");
+    let three = [token("ops", 0), token("wall", 1), token("night", 1)].join(", ");
+    let told = report(&console(&three), &[]);
+    assert!(told.contains("tokens[2].token: console.tokens[1] has the same token"), "{told}");
+    assert!(!told.contains("123456789abcdef"), "no secret is repeated: {told}");
+}
 
 #[test]
 fn the_least_has_the_documented_defaults() {
@@ -19,7 +62,12 @@ fn the_least_has_the_documented_defaults() {
     assert_eq!(config.store.url, "sqlite:tidegate.db");
     assert_eq!(config.store.retention, Duration::from_hours(30 * 24));
     assert_eq!(config.store.takeover, Duration::from_secs(10));
-    assert!(config.console.is_empty());
+    assert!(config.console.users.is_empty() && config.console.tokens.is_empty());
+    assert_eq!(config.media, None);
+    let media = load(&with("[media]\nurl = \"file:media\"\n"), &[]).unwrap().media.unwrap();
+    assert_eq!((media.link_life, media.max_size), (Duration::from_hours(24), 26_214_400));
+    assert_eq!((media.fetch_timeout, media.allow), (Duration::from_secs(30), Vec::new()));
+    assert_eq!(media.lost, "[File not available: {name}]");
 
     let [acme] = &config.integrations[..] else { panic!("one integration") };
     assert_eq!(acme.name.as_str(), "acme");
@@ -40,7 +88,7 @@ fn the_least_has_the_documented_defaults() {
     );
 }
 
-/// The figures of the contract, written out: the defaults above come from `conversation`.
+/// The figures of the contract as literals, because the defaults above come from `conversation`.
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = load(&with(""), &[]).unwrap();
@@ -88,6 +136,13 @@ fn every_key_is_heard() {
         [store]
         url = "postgres://user:hunter2@host/db"
         retention = "1d12h"
+        [media]
+        url = "s3://files/acme"
+        link_life = "2h"
+        max_size = "5MB"
+        fetch_timeout = "12s"
+        allow = ["10.1.0.0/16", "127.0.0.1:8090"]
+        lost = "[Datei fehlt: {name}]"
         [console]
         users = [{ name = "ops", password_hash = "$argon2id$x", role = "operator" }]
         [[integration]]
@@ -116,6 +171,9 @@ fn every_key_is_heard() {
         [integration.inbound]
         give_up_after = "2h"
         give_up_tries = 7
+        [integration.content]
+        degrade = false
+        answer_within = "10m"
         [integration.agent_notice]
         on = ["held", "failed", "held"]
         held = "H"
@@ -145,12 +203,22 @@ fn every_key_is_heard() {
     assert_eq!(config.server.max_body, 524_288);
     assert_eq!(config.store.url, "postgres://user:hunter2@host/db");
     assert_eq!(config.store.retention, Duration::from_hours(36));
-    let ops = &config.console[0];
+    let media = MediaSection {
+        url: "s3://files/acme".to_owned(),
+        link_life: Duration::from_hours(2),
+        max_size: 5_000_000,
+        fetch_timeout: Duration::from_secs(12),
+        allow: vec!["10.1.0.0/16".parse().unwrap(), "127.0.0.1:8090".parse().unwrap()],
+        lost: "[Datei fehlt: {name}]".to_owned(),
+    };
+    assert_eq!(config.media, Some(media));
+    let ops = &config.console.users[0];
     assert_eq!(
         (ops.name.as_str(), ops.password_hash.expose(), ops.role),
         ("ops", "$argon2id$x", Role::Operator)
     );
     let acme = &config.integrations[0];
+    assert_eq!(acme.fallback, connector::Fallback::Fail);
     assert_eq!((acme.name.as_str(), acme.integration_id.as_str()), ("a-1_b", "x"));
     assert_eq!((acme.hosts.api.port(), acme.hosts.login.port()), (Some(7070), Some(7071)));
     let clients: Vec<_> =
@@ -188,6 +256,7 @@ fn every_key_is_heard() {
                 give_up_tries: 7,
             },
             on_customer_left: Ignore,
+            answer_within: 600s,
             service_reports: true,
         },
         NoticeTexts {
@@ -299,34 +368,34 @@ webhook_secret = {}
     42 things are wrong with the configuration:
     tidegate.toml:2: integration_id: there is no such key here; it belongs to its own section, as integration.integration_id
     tidegate.toml:5: server.listn: there is no such key; did you mean "listen"?
-    tidegate.toml:6: server.listen: "localhost" is no address with a port: write for example "127.0.0.1:8080" or "[::1]:8080"
-    tidegate.toml:7: server.max_body: "1 banana" is no size: write for example "1MiB", "512KiB", "64kB", or a number of bytes
-    tidegate.toml:8: server.public_url: has a user or a password in it, which do not belong there: leave them out
+    tidegate.toml:6: server.listen: "localhost" is not an address with a port: write for example "127.0.0.1:8080" or "[::1]:8080"
+    tidegate.toml:7: server.max_body: "1 banana" is not a size: write for example "1MiB", "512KiB", "64kB", or a number of bytes
+    tidegate.toml:8: server.public_url: has a user or a password in it: leave them out
     tidegate.toml:10: storage: there is no such key; did you mean "store"?
-    tidegate.toml:14: console.users[0].password_hash: is not the hash of a password, which begins with `$`, such as `$argon2id$…`
+    tidegate.toml:14: console.users[0].password_hash: is not the hash of a password, which begins with `$argon2id$`: `tidegate hash-password` makes one
     tidegate.toml:14: console.users[0].role: "admin" is none of "operator", "viewer"
     tidegate.toml:14: console.users[1].name: console.users[0] has this name too: give each user a name of their own
     tidegate.toml:14: console.users[1].password_hash: is missing: write for example password_hash = { env = "OPS_HASH" }
     tidegate.toml:14: console.users[1].role: is missing: write for example role = "viewer", or "operator"
     tidegate.toml:16: integration[0].integration_id: is missing: write for example integration_id = "b3f0…", as Genesys shows it
     tidegate.toml:17: integration[0].name: "Acme Ltd" does not fit into URLs: at most 63 of a-z, 0-9, '-' and '_', beginning with a letter or digit
-    tidegate.toml:18: integration[0].region: "mypurecloud.co" is no region of Genesys Cloud; did you mean "mypurecloud.com"?
+    tidegate.toml:18: integration[0].region: "mypurecloud.co" is not a region of Genesys Cloud; did you mean "mypurecloud.com"?
     tidegate.toml:19: integration[0].clients: is empty: write at least one { id = "…", secret = { env = "NAME" } }
-    tidegate.toml:20: integration[0].webhook_secret: the secret has 7 characters, and Genesys takes none below 16: `openssl rand -hex 32` makes one
+    tidegate.toml:20: integration[0].webhook_secret: the secret has 7 characters, and Genesys requires at least 16: `openssl rand -hex 32` makes one
     tidegate.toml:21: integration[0].timeout: there is no such key here; it belongs to its own section, as integration.connector.timeout or integration.delivery.timeout
-    tidegate.toml:24: integration[0].hold.for: "30x" is no duration: write for example "30s", "500ms", "5m" or "1h"
+    tidegate.toml:24: integration[0].hold.for: "30x" is not a duration: write for example "30s", "500ms", "5m" or "1h"
     tidegate.toml:25: integration[0].hold.max_messages: must be a number without quotes, not a text
     tidegate.toml:26: integration[0].hold.start: "first-inbond" is none of "first-inbound", "first-outbound"; did you mean "first-inbound"?
     tidegate.toml:29: integration[0].delivery.retry_initial: retry_initial (1m) is longer than retry_max (30s): the pauses grow from the first to the second
-    tidegate.toml:30: integration[0].delivery.give_up_after: "300d" is too much: the most is 7d
-    tidegate.toml:31: integration[0].delivery.timeout: 10 is no duration: write for example "30s", "500ms", "5m" or "1h"
+    tidegate.toml:30: integration[0].delivery.give_up_after: "300d" is too large: the maximum is 7d
+    tidegate.toml:31: integration[0].delivery.timeout: 10 is not a duration: write for example "30s", "500ms", "5m" or "1h"
     tidegate.toml:32: integration[0].delivery.on_unkown: there is no such key; did you mean "on_unknown"?
-    tidegate.toml:35: integration[0].connector.type: "matrix" is no connector of this version, which knows only "http"
+    tidegate.toml:35: integration[0].connector.type: "matrix" is not a connector of this version, which knows only "http" and "websocket"
     tidegate.toml:38: integration[1].login_url: is missing: api_url and login_url go together, or write region instead of both
     tidegate.toml:38: integration[1].integration_id: is missing: write for example integration_id = "b3f0…", as Genesys shows it
     tidegate.toml:40: integration[1].api_url: is not a URL of http or https: write for example "https://api.mypurecloud.com"
     tidegate.toml:42: integration[1].clients[0].secret.env: the environment variable NOT_SET is not set: set it, or name another
-    tidegate.toml:43: integration[1].clients[1].id: clients[0] is the same client: one client twice does not carry more
+    tidegate.toml:43: integration[1].clients[1].id: clients[0] is the same client: listing a client twice adds no capacity
     tidegate.toml:43: integration[1].clients[1].secret: is missing: write for example secret = { env = "NAME" }
     tidegate.toml:43: integration[1].clients[1].secrt: there is no such key; did you mean "secret"?
     tidegate.toml:45: integration[1].webhook_secret[1].file: the file /etc/tidegate/missing cannot be read (No such file or directory (os error 2)): make it readable, or name another
@@ -357,8 +426,8 @@ x y
 "#;
     insta::assert_snapshot!(report(text, &[]), @r#"
     5 things are wrong with the configuration:
-    tidegate.toml:3: listen: this is not TOML: invalid float, expected nothing: texts stand in quotes, as in listen = "127.0.0.1:8080"
-    tidegate.toml:4: max_body: this is not TOML: invalid basic string, expected `"`: texts stand in quotes, as in listen = "127.0.0.1:8080"
+    tidegate.toml:3: listen: this is not TOML: invalid float, expected nothing: put texts in quotes, as in listen = "127.0.0.1:8080"
+    tidegate.toml:4: max_body: this is not TOML: invalid basic string, expected `"`: put texts in quotes, as in listen = "127.0.0.1:8080"
     tidegate.toml:7: url: this is not TOML: duplicate key: write each key and each section once
     tidegate.toml:8: this is not TOML: duplicate key: write each key and each section once
     tidegate.toml:9: this is not TOML: key with no value, expected `=`: a line is a [section], or key = value
@@ -372,7 +441,7 @@ fn a_file_that_is_not_there_says_how_to_write_one_that_works() {
     let report = Config::load(&path, std::iter::empty()).unwrap_err().to_string();
     let (says, least) = report.split_once(":\n").unwrap();
     let expected = "there is no such file. Name another with --config FILE, or write one; tidegate.example.toml has \
-                    every key, and this is the least";
+                    every key, and this is the minimum";
     assert_eq!(says, format!("{}: {expected}", path.display()));
 
     std::fs::write(&path, least).unwrap();

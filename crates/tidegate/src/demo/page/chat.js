@@ -1,4 +1,5 @@
-// The customer's side of the demo: several customers, one at a time on the screen, and the handshake made visible.
+// The customer's side of the demo: several customers, one at a time on the screen, with the state
+// of the handshake.
 
 import { el, line } from './lines.js';
 
@@ -50,7 +51,7 @@ function showPeople() {
   if (focused) [...byId('people').querySelectorAll('button')].find((each) => each.dataset.name === focused)?.focus();
 }
 
-// The lines are only ever added to; what stands there stays.
+// Lines are only added. Those on the screen stay.
 function showLines() {
   const { lines } = current();
   const list = byId('lines');
@@ -76,7 +77,7 @@ function setWords(id, words) {
   if (byId(id).textContent !== words) byId(id).textContent = words;
 }
 
-// Every moment: the countdown, and whether the agent still types.
+// Updates the countdown, and whether the agent still types.
 function tick() {
   const { handshake, typing_ms: typing } = current();
   const since = performance.now() - readAt;
@@ -136,7 +137,7 @@ byId('write').addEventListener('submit', (event) => {
 });
 byId('text').addEventListener('input', () => {
   const now = Date.now();
-  // Before the first message there is nobody to tell it to.
+  // Before the first message there is no conversation in which to show it.
   if (current().lines.length === 0 || byId('text').value === '' || now - toldTyping < TYPING_AGAIN) return;
   toldTyping = now;
   post('typing', {}).catch(() => {});

@@ -1,4 +1,4 @@
-// What was said, as the customer sees it. Texts go in as text, never as markup.
+// The messages as the customer sees them. Text is inserted as text, never as markup.
 
 export function el(tag, props = {}, ...children) {
   const made = document.createElement(tag);
@@ -11,23 +11,36 @@ export function el(tag, props = {}, ...children) {
   return made;
 }
 
-function file(attachment) {
-  const name = attachment.filename ?? 'File';
+// A link if `address` is one of the web, otherwise the words alone.
+function link(address, words, kind) {
   let url = null;
   try {
-    url = new URL(attachment.url);
+    url = new URL(address);
   } catch {
-    // No address at all.
+    // It is not a URL.
   }
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) return el('p', {}, `File: ${name}`);
-  return el('a', { class: 'file', href: url.href, target: '_blank', rel: 'noopener noreferrer' }, `File: ${name}`);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return el('p', {}, words);
+  return el('a', { class: kind, href: url.href, target: '_blank', rel: 'noopener noreferrer' }, words);
 }
+
+const file = (attachment) => link(attachment.url, `File: ${attachment.filename ?? 'File'}`, 'file');
 
 const button = (words, say) => el('button', { class: 'reply', type: 'button', click: () => say(words) }, words);
 
 function card(shown, say) {
-  const actions = (shown.actions ?? []).map((action) => button(action.text ?? '?', say));
-  return el('div', { class: 'card' }, el('strong', {}, shown.title ?? ''), el('p', {}, shown.description ?? ''), el('div', { class: 'replies' }, actions));
+  const isLink = (action) => action.type === 'Link';
+  const actions = shown.actions ?? [];
+  const links = [shown.defaultAction, ...actions].filter((action) => action && isLink(action));
+  const buttons = actions.filter((action) => !isLink(action)).map((action) => button(action.text ?? '?', say));
+  return el(
+    'div',
+    { class: 'card' },
+    el('strong', {}, shown.title ?? ''),
+    shown.description ? el('p', {}, shown.description) : null,
+    shown.image ? link(shown.image, 'Picture', 'link') : null,
+    links.map((action) => link(action.url, action.text ?? action.url, 'link')),
+    el('div', { class: 'replies' }, buttons),
+  );
 }
 
 function content(elements, say) {
@@ -37,13 +50,13 @@ function content(elements, say) {
     .map((each) => {
       if (each.contentType === 'Attachment') return file(each.attachment ?? {});
       if (each.contentType === 'Card') return card(each.card ?? {}, say);
-      if (each.contentType === 'Carousel') return el('div', {}, (each.carousel?.cards ?? []).map((one) => card(one, say)));
+      if (each.contentType === 'Carousel') return el('div', { class: 'cards' }, (each.carousel?.cards ?? []).map((one) => card(one, say)));
       return el('p', { class: 'note' }, `Content of the type ${each.contentType}`);
     });
   return [...others, replies.length > 0 ? el('div', { class: 'replies' }, replies) : null];
 }
 
-// `say` writes in the customer's name: what a quick reply does.
+// `say` writes in the customer's name, as a quick reply does.
 export function line(shown, say) {
   const at = new Date(shown.at);
   const time = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });

@@ -1,6 +1,7 @@
-//! Maps a chat service's HTTP answer to an outcome, by the table in docs/connectors.md.
+//! Maps a chat service's answer to an outcome, by the table in docs/connectors.md.
 //!
-//! These are pure functions. Only this module decides what an HTTP status means for a message.
+//! These are pure functions. Only this module decides what a status means for a message, over HTTP
+//! and over a WebSocket.
 
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::call::{Answer, NoAnswer};
-use crate::protocol::{self, Fields};
+use super::answer::{Answer, NoAnswer};
+use super::reason::in_answer;
+use super::{Fields, MAX_ID, MAX_SESSION, SIGNATURE_TOLERANCE};
 
 /// The outcome of a request for a session.
-pub(super) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
+pub(crate) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
     let answer = match answer {
         Ok(answer) => answer,
         // It does not matter whether the request was sent: a handshake may be requested twice.
@@ -34,7 +36,7 @@ pub(super) fn open(answer: Result<Answer, NoAnswer>) -> OpenOutcome {
 }
 
 /// The outcome of an attempt to forward a message.
-pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
+pub(crate) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
     let answer = match answer {
         Ok(answer) => answer,
         Err(NoAnswer::NotSent(sentence)) => {
@@ -59,6 +61,8 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
         // A proxy answers this: it has passed the message on, and has lost the answer. So the
         // service may have the message (invariant I7).
         502 | 504 => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
+        // These are no final statuses of HTTP, so they say nothing about the message.
+        ..=199 | 600.. => later(&answer, |reason, _| AttemptOutcome::Unknown { reason }),
         _ => later(&answer, |reason, after| AttemptOutcome::NotTaken { reason, after }),
     }
 }
@@ -66,12 +70,21 @@ pub(super) fn message(answer: Result<Answer, NoAnswer>) -> AttemptOutcome {
 /// Whether the chat service has got an event. A service that does not know or use the event answers
 /// with one of the 4xx statuses listed here, which counts as success. Every other status may come
 /// from a proxy, or may be temporary.
-pub(super) fn event(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
+pub(crate) fn event(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
     let answer = answer.map_err(NoAnswer::into_sentence)?;
     match answer.status.as_u16() {
         200..=299 | 400 | 404 | 405 | 410 | 422 => Ok(()),
         401 => Err(unauthorized(&answer).message),
         other => Err(format!("the chat service answered {other}")),
+    }
+}
+
+/// Whether a call without consequences has reached the chat service. The error is for the log.
+pub(crate) fn best_effort(answer: Result<Answer, NoAnswer>) -> Result<(), String> {
+    match answer {
+        Ok(answer) if answer.status.is_success() => Ok(()),
+        Ok(answer) => Err(format!("the chat service answered {}", answer.status.as_u16())),
+        Err(none) => Err(none.into_sentence()),
     }
 }
 
@@ -98,7 +111,7 @@ fn taken(answer: &Answer) -> AttemptOutcome {
     let Some(fields) = Fields::read(text) else {
         return unknown("with a body that is no JSON object");
     };
-    let service_id = fields.usable_id("message_id", protocol::MAX_ID).map(Into::into);
+    let service_id = fields.usable_id("message_id", MAX_ID).map(Into::into);
     match StatusWord::of(&fields) {
         StatusWord::Failed => {
             AttemptOutcome::Rejected { reason: given_reason(answer, ReasonCode::GeneralError) }
@@ -201,7 +214,7 @@ fn given_reason(answer: &Answer, fallback: ReasonCode) -> Reason {
 }
 
 fn reason_in(answer: &Answer, fallback: ReasonCode) -> Option<Reason> {
-    fields(answer).and_then(|fields| protocol::reason::in_answer(&fields, fallback))
+    fields(answer).and_then(|fields| in_answer(&fields, fallback))
 }
 
 fn no_reason(answer: &Answer, code: ReasonCode) -> Reason {
@@ -220,7 +233,7 @@ fn no_reason(answer: &Answer, code: ReasonCode) -> Reason {
 /// signature.
 fn clocks_differ(answer: &Answer) -> Option<String> {
     let ahead = answer.clock_ahead?;
-    if ahead.abs() <= SignedDuration::from_secs(super::signature::TOLERANCE) {
+    if ahead.abs() <= SignedDuration::from_secs(SIGNATURE_TOLERANCE) {
         return None;
     }
     let (minutes, word) =
@@ -231,7 +244,7 @@ fn clocks_differ(answer: &Answer) -> Option<String> {
 }
 
 fn session(answer: &Answer) -> Option<SessionId> {
-    fields(answer)?.usable_id("session", protocol::MAX_SESSION).map(SessionId::new)
+    fields(answer)?.usable_id("session", MAX_SESSION).map(SessionId::new)
 }
 
 /// The body's fields, if it is an object.

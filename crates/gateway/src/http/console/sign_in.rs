@@ -1,0 +1,184 @@
+//! Signing in and out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use console_pages::{Frame, Refusal};
+use store::Chain;
+use url::Url;
+
+use super::access::is_own_form;
+use super::page;
+use crate::http::state::HttpState;
+use crate::http::users::{LIFE, cookie, cookie_of};
+
+/// The longest form, in bytes.
+const MAX_FORM: usize = 16 << 10;
+/// How long a form may take to arrive.
+const SLOWEST: Duration = Duration::from_secs(10);
+
+type Fields = HashMap<String, String>;
+
+/// Answers `GET /console/sign-in`.
+pub(super) async fn form(
+    State(state): State<Arc<HttpState>>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if state.console.is_empty() {
+        return no_users();
+    }
+    let fields = fields(query.unwrap_or_default().as_bytes());
+    page(StatusCode::OK, console_pages::sign_in(&target(&fields), None))
+}
+
+/// Answers `POST /console/sign-in`.
+pub(super) async fn sign_in(
+    State(state): State<Arc<HttpState>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if state.console.is_empty() {
+        return no_users();
+    }
+    if !is_own_form(&method, &headers) {
+        return other_site();
+    }
+    let Some(fields) = read(body).await else { return not_a_form() };
+    let target = target(&fields);
+    let refused = |status, why| page(status, console_pages::sign_in(&target, Some(why)));
+    let name = fields.get("name").map_or("", String::as_str);
+    let Some(permit) = state.console.permit_try(name).await else {
+        note(&state, name, "too many tries");
+        return refused(StatusCode::TOO_MANY_REQUESTS, Refusal::TooManyTries);
+    };
+    let given = fields.get("password").cloned().unwrap_or_default();
+    if !state.console.is_password(name, given, permit).await {
+        note(&state, name, "a wrong name or password");
+        return refused(StatusCode::FORBIDDEN, Refusal::Wrong);
+    }
+    match state.console.sign_in(name).await {
+        Ok(token) => {
+            tracing::info!(user = name, "signed in to the console");
+            let cookie = AppendHeaders([(header::SET_COOKIE, cookie(&token, LIFE, &headers))]);
+            (cookie, Redirect::to(&target)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "a session of the console cannot be stored");
+            refused(StatusCode::SERVICE_UNAVAILABLE, Refusal::NoStore)
+        }
+    }
+}
+
+/// Answers `POST /console/sign-out`.
+pub(super) async fn sign_out(
+    State(state): State<Arc<HttpState>>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    if state.console.is_empty() {
+        return no_users();
+    }
+    if !is_own_form(&method, &headers) {
+        return other_site();
+    }
+    if let Some(token) = cookie_of(&headers)
+        && let Err(error) = state.console.sign_out(token).await
+    {
+        tracing::error!(error = %Chain(&error), "a session of the console cannot be ended");
+        let why =
+            "You may still be signed in: the store did not answer. Go back, and sign out again.";
+        let notice = console_pages::notice(&Frame::default(), "Not signed out", why);
+        return page(StatusCode::SERVICE_UNAVAILABLE, notice);
+    }
+    let cookie = AppendHeaders([(header::SET_COOKIE, cookie("", Duration::ZERO, &headers))]);
+    (cookie, Redirect::to("/console/sign-in")).into_response()
+}
+
+async fn read(body: Body) -> Option<Fields> {
+    let bytes = tokio::time::timeout(SLOWEST, axum::body::to_bytes(body, MAX_FORM)).await;
+    Some(fields(&bytes.ok()?.ok()?))
+}
+
+fn fields(encoded: &[u8]) -> Fields {
+    url::form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+/// The page to go to after signing in: one of the console's, and no other address.
+fn target(fields: &Fields) -> String {
+    const START: &str = "/console";
+    let wanted = fields.get("target").map_or("", String::as_str);
+    // As a browser reads it: `..` and backslashes lead elsewhere.
+    let here = Url::parse("http://console.invalid").expect("a URL");
+    let Ok(page) = here.join(wanted) else { return START.to_owned() };
+    let path = page.path();
+    let is_page = path == START || path.starts_with("/console/");
+    if page.origin() != here.origin() || !is_page || path == "/console/sign-in" {
+        return START.to_owned();
+    }
+    match page.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// Counts and logs a refused try, at a limited rate.
+fn note(state: &HttpState, name: &str, why: &'static str) {
+    state.engine.metrics.turned_away("console_sign_in");
+    if let Some(more) = state.engine.failures.admit("", "console sign-in", why) {
+        let user = crate::http::answers::shown(name);
+        tracing::warn!(user, why, more, "a user could not sign in to the console");
+    }
+}
+
+/// Without users there is no session.
+fn no_users() -> Response {
+    Redirect::to("/console").into_response()
+}
+
+fn other_site() -> Response {
+    let why =
+        "This form was sent by a page of another site. Open the console, and try again there.";
+    page(StatusCode::FORBIDDEN, console_pages::notice(&Frame::default(), "Not done", why))
+}
+
+fn not_a_form() -> Response {
+    let why = "The form did not arrive, or is too large. Go back, and try again.";
+    page(StatusCode::BAD_REQUEST, console_pages::notice(&Frame::default(), "Not done", why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_in_leads_only_to_pages_of_the_console() {
+        let of = |text: &str| {
+            let fields = Fields::from([("target".to_owned(), text.to_owned())]);
+            target(&fields)
+        };
+        for page in ["/console", "/console/messages/a%2Fb", "/console/search?id=x"] {
+            assert_eq!(of(page), page);
+        }
+        assert_eq!(of("/console/a/../search?id=x"), "/console/search?id=x");
+        assert_eq!(of("/console\\@evil"), "/console/@evil", "as a browser reads it");
+        let others = [
+            "",
+            "/",
+            "/consoles",
+            "/console/sign-in",
+            "/console/../media/x",
+            "/console/%2e%2e/other",
+            "//evil.example",
+            "https://evil.example/console",
+        ];
+        for other in others {
+            assert_eq!(of(other), "/console", "{other:?}");
+        }
+    }
+}

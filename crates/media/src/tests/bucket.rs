@@ -1,0 +1,103 @@
+//! Files in a bucket, on a real server that speaks S3.
+
+use std::time::Duration;
+
+use conversation::{ConversationId, IntegrationName};
+
+use super::stage::{FileServer, PNG, allow, key, key_of, now, obtain, read, settings, source};
+use crate::{Media, Obtained, ReadError};
+use moto::Moto;
+
+#[path = "../../../../tests/s3/mod.rs"]
+mod moto;
+#[path = "../../../../tests/ports.rs"]
+mod ports;
+
+fn node(moto: &Moto, server: &FileServer) -> Media {
+    let mut settings = settings("s3://files/one/two".to_owned(), allow(server.address));
+    settings.max_size = 25 << 20;
+    settings.fetch_timeout = Duration::from_secs(20);
+    let aws = moto.variables().into_iter();
+    settings.aws = aws.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Media::open(settings).unwrap()
+}
+
+#[tokio::test]
+async fn nodes_share_a_bucket() {
+    let server = FileServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let moto = Moto::start(ports::free_port(), "files", &folder.path().join("moto.log")).await;
+    let (one, two) = (node(&moto, &server), node(&moto, &server));
+    // Both need the secret of links for the first time, and at once.
+    let (old, new, other) =
+        (key_of("c01", now() - Duration::from_hours(72), 0), key(0), key_of("c02", now(), 0));
+    let mut links = Vec::new();
+    for (media, key) in [(&one, &old), (&two, &new), (&one, &other)] {
+        let Obtained::Kept(kept) = obtain(media, key, &server.url("png/"), None).await else {
+            panic!("it is lost")
+        };
+        links.push((kept, key));
+    }
+    let (first, second) = tokio::join!(
+        one.link(links[0].1, &links[0].0, now()),
+        two.link(links[1].1, &links[1].0, now())
+    );
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let third = one.link(links[2].1, &links[2].0, now()).await.unwrap();
+    assert_eq!(read(&two, &first, now()).await.unwrap(), PNG);
+    assert_eq!(read(&one, &second, now()).await.unwrap(), PNG);
+    // What one node has fetched, the other does not fetch.
+    assert!(matches!(obtain(&one, &new, &server.url("png/"), None).await, Obtained::Kept(_)));
+    assert_eq!(server.hits(), 3);
+
+    assert_eq!(two.sweep(now() - Duration::from_hours(24)).await.unwrap(), 1);
+    assert!(matches!(read(&one, &first, now()).await, Err(ReadError::Removed)));
+    let (name, customer) = (IntegrationName::new("acme"), ConversationId::new("c01"));
+    two.erase(&name, &customer).await.unwrap();
+    assert!(matches!(read(&one, &second, now()).await, Err(ReadError::Removed)));
+    assert_eq!(read(&two, &third, now()).await.unwrap(), PNG);
+}
+
+/// Larger than one part of an upload: it goes in several.
+#[tokio::test]
+async fn a_large_file_is_uploaded_in_parts_and_a_broken_one_leaves_nothing() {
+    let server = FileServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let moto = Moto::start(ports::free_port(), "files", &folder.path().join("moto.log")).await;
+    let media = node(&moto, &server);
+    let size = 12 << 20;
+    let outcome = obtain(&media, &key(0), &server.url(&format!("sized/{size}")), None).await;
+    let Obtained::Kept(kept) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(kept.size, size);
+    let link = media.link(&key(0), &kept, now()).await.unwrap();
+    let bytes = read(&media, &link, now()).await.unwrap();
+    assert_eq!(bytes.len() as u64, size);
+    let outcome = obtain(&media, &key(1), &server.url("endless/"), None).await;
+    assert!(matches!(outcome, Obtained::Lost(_)), "{outcome:?}");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for question in ["uploads", "list-type=2"] {
+        let found = client.get(format!("{}/files?{question}", moto.url)).send().await.unwrap();
+        let found = found.text().await.unwrap();
+        let lost = "out-9f0c-1</Key>";
+        assert!(!found.contains(lost) && !found.contains("<UploadId>"), "{question}: {found}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_answer_is_no_reason_to_stop() {
+    let server = FileServer::start().await;
+    let mut settings = settings("s3://files".to_owned(), allow(server.address));
+    let unused = format!("http://127.0.0.1:{}", ports::free_port());
+    settings.aws =
+        [("AWS_ENDPOINT", unused.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "x")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .chain([("AWS_SKIP_SIGNATURE".to_owned(), "true".to_owned())])
+            .collect();
+    let media = Media::open(settings).unwrap();
+    let file = source(&server.url("png/"), None);
+    let outcome = media.obtain(key(0), file, Duration::from_secs(8)).await;
+    let Obtained::NotYet(loss) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(loss.code, crate::LossCode::Storage, "{loss:?}");
+    assert!(!loss.why.contains(&unused), "{loss:?}");
+}
