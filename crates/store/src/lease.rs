@@ -15,11 +15,8 @@ use tokio::time::Instant;
 
 use crate::lease_clock::LeaseClock;
 use crate::mistake::{self, Mistake};
+use crate::shard::{SHARDS, ShardId};
 use crate::{Machine, OutboxItem, OwnershipEvent};
-
-/// The number of shards that the conversations are split into, by the first byte of the hash in
-/// their ids.
-pub(crate) const SHARDS: usize = 256;
 
 /// The right to drive one conversation. While a guard exists, this node delays the handover of its
 /// shard, but only for a limited time. The guard can also be revoked if this node cannot renew its
@@ -30,7 +27,7 @@ pub struct LeaseGuard(Option<Arc<GuardedShard>>);
 #[derive(Debug)]
 struct GuardedShard {
     leases: Arc<HeldLeases>,
-    shard: usize,
+    shard: ShardId,
     /// A revoked guard does not become valid with the next lease, because another node may have
     /// driven the conversation between the two.
     epoch: u64,
@@ -111,7 +108,7 @@ impl LeaseGuard {
 impl Drop for GuardedShard {
     fn drop(&mut self) {
         let mut state = self.leases.state();
-        let of = &mut state.shards[self.shard];
+        let of = &mut state.shards[self.shard.index()];
         // Guards of an earlier epoch were revoked, and are no longer counted.
         if of.epoch == self.epoch {
             of.users -= 1;
@@ -224,10 +221,10 @@ impl HeldLeases {
         conversation: &ConversationId,
         leaving_too: bool,
     ) -> Option<LeaseGuard> {
-        let shard = shard_of(conversation)?;
+        let shard = ShardId::of(conversation)?;
         let mut state = self.state();
         let in_time = self.now() < state.until;
-        let of = &mut state.shards[shard];
+        let of = &mut state.shards[shard.index()];
         if (!of.held || (of.leaving.is_some() && !leaving_too) || !in_time)
             && !mutant::is(Mutant::LeaseUnchecked)
         {
@@ -240,7 +237,7 @@ impl HeldLeases {
 
     fn covers(&self, user: &GuardedShard, leaving_too: bool) -> bool {
         let state = self.state();
-        let of = &state.shards[user.shard];
+        let of = &state.shards[user.shard.index()];
         of.held
             && of.epoch == user.epoch
             && (leaving_too || of.leaving.is_none())
@@ -280,7 +277,7 @@ impl HeldLeases {
     }
 
     fn is_revoked(&self, user: &GuardedShard) -> bool {
-        let of = &self.state().shards[user.shard];
+        let of = &self.state().shards[user.shard.index()];
         !of.held || of.epoch != user.epoch
     }
 
@@ -290,12 +287,11 @@ impl HeldLeases {
         if self.now() >= state.until {
             return Vec::new();
         }
-        let names = state
-            .shards
-            .iter()
-            .enumerate()
-            .filter(|(_, shard)| shard.held && shard.leaving.is_none());
-        names.map(|(number, _)| name(number)).collect()
+        state
+            .by_id()
+            .filter(|(_, shard)| shard.is_staying())
+            .map(|(id, _)| id.to_string())
+            .collect()
     }
 
     /// The epoch of each shard. Read it before reading the outbox: see [`Self::flag_in_doubt`].
@@ -308,8 +304,8 @@ impl HeldLeases {
     pub(crate) fn flag_in_doubt(&self, items: &mut [OutboxItem], epochs: &[u64]) {
         for item in items {
             item.doubt = self.is_in_doubt(&item.conversation, item.seq);
-            item.epoch = shard_of(&item.conversation)
-                .and_then(|shard| epochs.get(shard))
+            item.epoch = ShardId::of(&item.conversation)
+                .and_then(|shard| epochs.get(shard.index()))
                 .copied()
                 .unwrap_or_default();
         }
@@ -317,16 +313,16 @@ impl HeldLeases {
 
     /// Whether another node or process may have posted the outbox item with this sequence number.
     pub(crate) fn is_in_doubt(&self, conversation: &ConversationId, place: u64) -> bool {
-        shard_of(conversation)
-            .is_none_or(|shard| place <= self.state().shards[shard].in_doubt_through)
+        ShardId::of(conversation)
+            .is_none_or(|shard| place <= self.state().shards[shard.index()].in_doubt_through)
     }
 
     /// The shards that this node holds, sorted, including those whose lease has expired, and the
     /// server that last confirmed them.
-    pub(crate) fn held(&self) -> (Vec<String>, Option<String>) {
+    pub(crate) fn held(&self) -> (Vec<ShardId>, Option<String>) {
         let state = self.state();
-        let held = state.shards.iter().enumerate().filter(|(_, shard)| shard.held);
-        (held.map(|(number, _)| name(number)).collect(), state.server.clone())
+        let held = state.by_id().filter(|(_, shard)| shard.held);
+        (held.map(|(id, _)| id).collect(), state.server.clone())
     }
 
     /// Whether this node no longer relies on the leases that it held, because it could not renew
@@ -344,10 +340,10 @@ impl HeldLeases {
     /// take the shards until then.
     pub(crate) fn record_renewal(
         &self,
-        mine: &[String],
+        mine: &[ShardId],
         server: &str,
         until: Instant,
-    ) -> Vec<usize> {
+    ) -> Vec<ShardId> {
         let mut state = self.state();
         let ran_out = self.now() >= state.until;
         let same = state.server.as_deref() == Some(server);
@@ -355,12 +351,12 @@ impl HeldLeases {
         state.until = until;
         state.server = Some(server.to_owned());
         let mut found = [false; SHARDS];
-        for shard in mine.iter().filter(|_| trusted).filter_map(|name| number(name)) {
-            found[shard] = true;
+        for shard in mine.iter().filter(|_| trusted) {
+            found[shard.index()] = true;
         }
         let mut new = Vec::new();
         let mut lost = false;
-        for (number, (shard, found)) in state.shards.iter_mut().zip(found).enumerate() {
+        for ((id, shard), found) in state.by_id_mut().zip(found) {
             if found && (!shard.held || ran_out) {
                 // Items that were on their way to Genesys when the lease expired are now read
                 // again.
@@ -369,7 +365,7 @@ impl HeldLeases {
             // This includes shards for which the last outbox number could not be read the last
             // time.
             if found && shard.in_doubt_through == UNKNOWN {
-                new.push(number);
+                new.push(id);
             }
             if !found {
                 lost |= shard.held;
@@ -383,17 +379,12 @@ impl HeldLeases {
         new
     }
 
-    /// Shard numbers, from the names that the store uses.
-    pub(crate) fn numbers(shards: &[String]) -> Vec<usize> {
-        shards.iter().filter_map(|name| number(name)).collect()
-    }
-
     /// Begins to drive shards. Another node may have posted any outbox item up to
     /// `in_doubt_through`.
-    pub(crate) fn activate(&self, shards: &[usize], in_doubt_through: u64) {
+    pub(crate) fn activate(&self, shards: &[ShardId], in_doubt_through: u64) {
         let mut state = self.state();
         for shard in shards {
-            let of = &mut state.shards[*shard];
+            let of = &mut state.shards[shard.index()];
             if !of.held {
                 of.epoch += 1;
                 of.users = 0;
@@ -406,7 +397,7 @@ impl HeldLeases {
     /// Begins to hand over all but `fair` of the shards, idle ones first. Returns the shards to
     /// release, which this node no longer drives. These are the shards without a guard, and those
     /// whose handover began `grace` ago. The guards of the latter are revoked.
-    pub(crate) fn shards_to_release(&self, fair: usize, grace: Duration) -> Vec<String> {
+    pub(crate) fn shards_to_release(&self, fair: usize, grace: Duration) -> Vec<ShardId> {
         let now = Instant::now();
         let mut state = self.state();
         let mut staying: Vec<&mut Shard> =
@@ -420,14 +411,14 @@ impl HeldLeases {
         }
         let mut free = Vec::new();
         let mut called_off = 0;
-        for (number, shard) in state.shards.iter_mut().enumerate() {
+        for (id, shard) in state.by_id_mut() {
             let Some(since) = shard.leaving.filter(|_| shard.held) else { continue };
             let patience_is_over =
                 now >= since + grace && !mistake::is_made(Mistake::HandOverWaits);
             if shard.users == 0 || patience_is_over {
                 called_off += shard.users;
                 shard.let_go();
-                free.push(name(number));
+                free.push(id);
             }
         }
         drop(state);
@@ -457,11 +448,10 @@ impl HeldLeases {
     /// The shards whose leases are valid now by this node's own clock, including those that are to
     /// be handed over.
     #[cfg(feature = "memory")]
-    pub(crate) fn valid_shards(&self) -> Vec<usize> {
+    pub(crate) fn valid_shards(&self) -> Vec<ShardId> {
         let state = self.state();
         let in_time = self.now() < state.until;
-        let shards = state.shards.iter().enumerate().filter(|(_, shard)| in_time && shard.held);
-        shards.map(|(number, _)| number).collect()
+        state.by_id().filter(|(_, shard)| in_time && shard.held).map(|(id, _)| id).collect()
     }
 
     /// Whether the lease for a conversation is valid now by this node's own clock.
@@ -469,7 +459,7 @@ impl HeldLeases {
     pub(crate) fn has_valid_lease(&self, conversation: &ConversationId) -> bool {
         let state = self.state();
         self.now() < state.until
-            && shard_of(conversation).is_some_and(|shard| state.shards[shard].held)
+            && ShardId::of(conversation).is_some_and(|shard| state.shards[shard.index()].held)
     }
 
     /// How many shards this node holds, without those that are to be handed over.
@@ -504,6 +494,16 @@ impl HeldLeases {
     }
 }
 
+impl State {
+    fn by_id(&self) -> impl Iterator<Item = (ShardId, &Shard)> {
+        ShardId::all().zip(&self.shards)
+    }
+
+    fn by_id_mut(&mut self) -> impl Iterator<Item = (ShardId, &mut Shard)> {
+        ShardId::all().zip(&mut self.shards)
+    }
+}
+
 impl Shard {
     fn is_staying(&self) -> bool {
         self.held && self.leaving.is_none()
@@ -513,21 +513,6 @@ impl Shard {
         self.held = false;
         self.leaving = None;
     }
-}
-
-/// The database's name of a shard: the second and third character of its conversations' ids.
-pub(crate) fn name(shard: usize) -> String {
-    format!("{shard:02x}")
-}
-
-/// The number of a shard with this name.
-pub(crate) fn number(name: &str) -> Option<usize> {
-    u8::from_str_radix(name, 16).ok().map(usize::from)
-}
-
-/// The shard of a conversation; `None` if the id is not a valid [`ConversationId`] of ours.
-pub(crate) fn shard_of(conversation: &ConversationId) -> Option<usize> {
-    conversation.as_str().get(1..3).and_then(number)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod ownership;
 mod portable;
 mod postgres;
 mod projection;
+mod shard;
 mod share;
 mod sqlite;
 mod store_clock;

@@ -22,19 +22,22 @@
 //! restarted server counts as another one, because what it had not written to disk may be gone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::mutant::{self, Mutant};
 use tokio::time::Instant;
 
+use crate::shard::ShardId;
+
 /// A row of the leases as a node reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseRow {
-    pub(crate) shard: String,
+    pub(crate) shard: ShardId,
     /// Empty if the lease was released.
-    pub(crate) holder: String,
+    pub(crate) holder: Arc<str>,
     /// Changes with each renewal, take and release.
-    pub(crate) stamp: String,
+    pub(crate) stamp: Arc<str>,
     /// The row was last written on this server, since that server started.
     pub(crate) written_here: bool,
     /// How long the lease lasts. The holder writes this, because nodes may be configured
@@ -47,7 +50,7 @@ pub(crate) struct LeaseRow {
 pub(crate) struct NodeRow {
     pub(crate) name: String,
     /// Changes with each of its rounds.
-    pub(crate) stamp: String,
+    pub(crate) stamp: Arc<str>,
     /// How long the node counts as alive without another round.
     pub(crate) ttl: Duration,
 }
@@ -58,7 +61,7 @@ pub(crate) struct ClusterView {
     /// Identifies the server that answered, and its start.
     pub(crate) server: String,
     /// The shards that were renewed.
-    pub(crate) renewed: Vec<String>,
+    pub(crate) renewed: Vec<ShardId>,
     pub(crate) leases: Vec<LeaseRow>,
     pub(crate) nodes: Vec<NodeRow>,
 }
@@ -66,9 +69,9 @@ pub(crate) struct ClusterView {
 /// One observed row, and since when it is unchanged.
 #[derive(Debug)]
 struct Observation {
-    /// Empty, for a node.
-    holder: String,
-    stamp: String,
+    /// `None` for a node.
+    holder: Option<Arc<str>>,
+    stamp: Arc<str>,
     since: Instant,
     ttl: Duration,
 }
@@ -84,7 +87,7 @@ impl Observation {
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
     server: String,
-    leases: BTreeMap<String, Observation>,
+    leases: BTreeMap<ShardId, Observation>,
     nodes: BTreeMap<String, Observation>,
 }
 
@@ -97,11 +100,11 @@ impl Observer {
         }
         self.server.clone_from(&view.server);
         let leases =
-            view.leases.iter().map(|row| (&row.shard, row.holder.as_str(), &row.stamp, row.ttl));
+            view.leases.iter().map(|row| (&row.shard, Some(&row.holder), &row.stamp, row.ttl));
         note(&mut self.leases, leases, at);
         note(
             &mut self.nodes,
-            view.nodes.iter().map(|row| (&row.name, "", &row.stamp, row.ttl)),
+            view.nodes.iter().map(|row| (&row.name, None, &row.stamp, row.ttl)),
             at,
         );
     }
@@ -111,7 +114,7 @@ impl Observer {
     pub(crate) fn free_at(&self, node: &str, row: &LeaseRow) -> Option<Instant> {
         let seen = self.leases.get(&row.shard)?;
         // A node finds its own name here if it took or released the lease and the answer was lost.
-        let given_up = row.holder.is_empty() || row.holder == node;
+        let given_up = row.holder.is_empty() || *row.holder == *node;
         let true_here = row.written_here || mutant::is(Mutant::FreeOnAnyServer);
         Some(if given_up && true_here { seen.since } else { seen.over() })
     }
@@ -133,20 +136,20 @@ impl Observer {
 }
 
 /// A row as it was read: its key, who holds it, its stamp, and how long it lasts.
-type Read<'a> = (&'a String, &'a str, &'a String, Duration);
+type Read<'a, Key> = (&'a Key, Option<&'a Arc<str>>, &'a Arc<str>, Duration);
 
-fn note<'a>(
-    all: &mut BTreeMap<String, Observation>,
-    read: impl Iterator<Item = Read<'a>>,
+fn note<'a, Key: Ord + Clone + 'a>(
+    all: &mut BTreeMap<Key, Observation>,
+    read: impl Iterator<Item = Read<'a, Key>>,
     at: Instant,
 ) {
     let mut before = std::mem::take(all);
     for (key, holder, stamp, ttl) in read {
         let unchanged = before
             .remove_entry(key)
-            .filter(|(_, seen)| seen.stamp == *stamp && seen.holder == holder);
+            .filter(|(_, seen)| seen.stamp == *stamp && seen.holder.as_ref() == holder);
         let new = || {
-            let (holder, stamp) = (holder.to_owned(), stamp.clone());
+            let (holder, stamp) = (holder.cloned(), stamp.clone());
             (key.clone(), Observation { holder, stamp, since: at, ttl })
         };
         let (key, seen) = unchanged.unwrap_or_else(new);
@@ -162,7 +165,7 @@ mod tests {
 
     fn row(holder: &str, stamp: &str, written_here: bool) -> LeaseRow {
         LeaseRow {
-            shard: "00".into(),
+            shard: ShardId::all().next().expect("a shard"),
             holder: holder.into(),
             stamp: stamp.into(),
             written_here,

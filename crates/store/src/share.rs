@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::Chain;
-use crate::lease::{HeldLeases, SHARDS};
+use crate::lease::HeldLeases;
 use crate::observe::{ClusterView, LeaseRow, Observer};
+use crate::shard::{SHARDS, ShardId};
 
 /// What a shared store keeps about nodes and leases. Every change is durable, and records the
 /// server on which it was made.
@@ -26,7 +27,7 @@ pub(crate) trait LeaseTable: Send + Sync {
     fn look(
         &self,
         me: &Member<'_>,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> impl Future<Output = Result<ClusterView, Self::Error>> + Send;
 
@@ -38,7 +39,7 @@ pub(crate) trait LeaseTable: Send + Sync {
         server: &str,
         free: &[LeaseRow],
         most: usize,
-    ) -> impl Future<Output = Result<Vec<String>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Vec<ShardId>, Self::Error>> + Send;
 
     /// The last sequence number that was assigned in the outbox.
     fn last_owed(&self) -> impl Future<Output = Result<u64, Self::Error>> + Send;
@@ -48,7 +49,7 @@ pub(crate) trait LeaseTable: Send + Sync {
         &self,
         node: &str,
         server: &str,
-        shards: &[String],
+        shards: &[ShardId],
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Removes the rows of these nodes, which have been silent for long.
@@ -60,7 +61,7 @@ pub(crate) trait LeaseTable: Send + Sync {
     fn leave(
         &self,
         node: &str,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
@@ -208,7 +209,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             if taken.len() < missing {
                 next = retry_interval(takeover).min(self.first_free(&view));
             }
-            new.extend(HeldLeases::numbers(&taken));
+            new.extend(&taken);
         }
         if !new.is_empty() {
             // Read this after taking the leases: everything that the last holder owed has at most
@@ -244,7 +245,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
         me: &Member<'_>,
         view: &ClusterView,
         missing: usize,
-    ) -> Result<(Vec<String>, bool), T::Error> {
+    ) -> Result<(Vec<ShardId>, bool), T::Error> {
         let (held, _) = self.leases.held();
         let now = Instant::now();
         let (mut free, mut given_up) = (Vec::new(), Vec::new());
@@ -258,7 +259,7 @@ impl<T: LeaseTable> LeaseKeeper<T> {
             } else if now < since + claim_window(self.takeover) {
                 given_up.push(row.clone());
             } else {
-                unwanted.insert(row.shard.clone());
+                unwanted.insert(row.shard);
                 free.push(row.clone());
             }
         }
@@ -284,10 +285,8 @@ impl<T: LeaseTable> LeaseKeeper<T> {
     async fn hand_over(&self, me: &Member<'_>, view: &ClusterView, fair: usize) {
         let mut free = self.leases.shards_to_release(fair, release_grace(self.takeover));
         let (held, _) = self.leases.held();
-        let left = view.leases.iter().filter(|row| row.holder == me.name && row.written_here);
-        free.extend(
-            left.map(|row| row.shard.clone()).filter(|shard| held.binary_search(shard).is_err()),
-        );
+        let left = view.leases.iter().filter(|row| *row.holder == *me.name && row.written_here);
+        free.extend(left.map(|row| row.shard).filter(|shard| held.binary_search(shard).is_err()));
         free.sort_unstable();
         free.dedup();
         if !free.is_empty() {
@@ -324,7 +323,7 @@ mod tests {
     const LASTS: Duration = Duration::from_secs(6);
 
     type Asked<T> = Result<T, Infallible>;
-    type Taken = Vec<String>;
+    type Taken = Vec<ShardId>;
 
     /// The tables of two nodes, one of which the test controls.
     #[derive(Default)]
@@ -332,7 +331,7 @@ mod tests {
         view: Mutex<ClusterView>,
         stamps: Mutex<u64>,
         /// The shards that the other node takes before this node does.
-        quicker: Mutex<Vec<String>>,
+        quicker: Mutex<Vec<ShardId>>,
     }
 
     impl Tables {
@@ -340,9 +339,8 @@ mod tests {
         fn half_of_the_other() -> Arc<Self> {
             let tables = Arc::new(Self::default());
             tables.view().server = "one".to_owned();
-            for shard in 0..SHARDS {
-                let (shard, stamp, written_here) = (format!("{shard:02x}"), String::new(), true);
-                let holder = String::new();
+            for shard in ShardId::all() {
+                let (holder, stamp, written_here) = ("".into(), "".into(), true);
                 let row = LeaseRow { shard, holder, stamp, written_here, ttl: LASTS };
                 tables.view().leases.push(row);
             }
@@ -355,15 +353,15 @@ mod tests {
             self.view.lock().expect("no test panicked")
         }
 
-        fn stamp(&self) -> String {
+        fn stamp(&self) -> Arc<str> {
             let mut stamps = self.stamps.lock().expect("no test panicked");
             *stamps += 1;
-            stamps.to_string()
+            stamps.to_string().into()
         }
 
         fn write(&self, shards: std::ops::Range<usize>, holder: &str) {
             for row in &mut self.view().leases[shards] {
-                (row.holder, row.stamp, row.written_here) = (holder.to_owned(), self.stamp(), true);
+                (row.holder, row.stamp, row.written_here) = (holder.into(), self.stamp(), true);
             }
         }
 
@@ -386,7 +384,7 @@ mod tests {
         async fn look(
             &self,
             _: &Member<'_>,
-            held: &[String],
+            held: &[ShardId],
             _: Option<&str>,
         ) -> Asked<ClusterView> {
             Ok(ClusterView { renewed: held.to_vec(), ..self.view().clone() })
@@ -403,9 +401,9 @@ mod tests {
             let mut view = self.view();
             let is_there = |row: &LeaseRow| free.contains(row) && !quicker.contains(&row.shard);
             let take = |row: &mut LeaseRow| {
-                (row.holder, row.stamp) = (me.name.to_owned(), self.stamp());
+                (row.holder, row.stamp) = (me.name.into(), self.stamp());
                 row.written_here = true;
-                row.shard.clone()
+                row.shard
             };
             let rows = view.leases.iter_mut().filter(|row| is_there(row));
             Ok(rows.take(most).map(take).collect())
@@ -415,9 +413,9 @@ mod tests {
             Ok(0)
         }
 
-        async fn release(&self, _: &str, _: &str, shards: &[String]) -> Asked<()> {
+        async fn release(&self, _: &str, _: &str, shards: &[ShardId]) -> Asked<()> {
             for row in self.view().leases.iter_mut().filter(|row| shards.contains(&row.shard)) {
-                (row.holder, row.stamp) = (String::new(), self.stamp());
+                (row.holder, row.stamp) = ("".into(), self.stamp());
             }
             Ok(())
         }
@@ -426,7 +424,7 @@ mod tests {
             Ok(())
         }
 
-        async fn leave(&self, _: &str, _: &[String], _: Option<&str>) -> Asked<()> {
+        async fn leave(&self, _: &str, _: &[ShardId], _: Option<&str>) -> Asked<()> {
             Ok(())
         }
     }
@@ -473,8 +471,8 @@ mod tests {
         // Now the other's leases have run out as well. It wakes up, and takes what it gave up.
         tokio::time::advance(LASTS).await;
         tables.the_other_lives();
-        let names = given_up.map(|shard| format!("{shard:02x}"));
-        *tables.quicker.lock().expect("no test panicked") = names.collect();
+        let taken = ShardId::all().skip(given_up.start).take(given_up.len());
+        *tables.quicker.lock().expect("no test panicked") = taken.collect();
         let has = has_after_a_round(&mut me).await;
         let what = "what has run out is shared out at once";
         assert_eq!((has, me.keeps_until), (SHARDS / 2, None), "{what}");

@@ -8,14 +8,14 @@ use crate::lease_clock::tests::Laptop;
 const SERVER: &str = "one";
 const GRACE: Duration = Duration::from_secs(2);
 
-fn all() -> Vec<String> {
-    (0..SHARDS).map(name).collect()
+fn all() -> Vec<ShardId> {
+    ShardId::all().collect()
 }
 
 fn with_all() -> (Arc<HeldLeases>, ConversationId) {
     let leases = HeldLeases::none();
     leases.record_renewal(&[], SERVER, Instant::now() + Duration::from_secs(10));
-    leases.activate(&HeldLeases::numbers(&all()), 7);
+    leases.activate(&all(), 7);
     (leases, ConversationId::of(&IntegrationName::new("acme"), "noor"))
 }
 
@@ -98,7 +98,7 @@ async fn a_shard_is_handed_over_when_nothing_is_under_way_in_it() {
     assert!(!guard.admits_new_work() && guard.is_valid(), "work in progress may finish");
     assert!(leases.acquire(&noor).is_none(), "no new work may begin");
     assert!(leases.shards_to_release(0, GRACE).is_empty());
-    let of = shard_of(&noor).map(name);
+    let of = ShardId::of(&noor);
     drop(guard);
     assert_eq!(leases.shards_to_release(0, GRACE), of.into_iter().collect::<Vec<_>>());
 }
@@ -149,7 +149,7 @@ async fn a_hand_over_waits_no_longer_than_its_grace() {
     lost.await;
     assert!(!guard.is_valid() && guard.is_revoked() && leases.next_forced_release(GRACE).is_none());
     // A remaining guard of the old epoch does not delay a later handover.
-    leases.activate(&(0..SHARDS).collect::<Vec<_>>(), 7);
+    leases.activate(&all(), 7);
     let next = leases.acquire(&noor).expect("it is ours again");
     drop(guard);
     assert_eq!(leases.shards_to_release(0, GRACE).len(), SHARDS - 1, "the new guard counts");

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::flaw::Flaw;
 use super::tables::Tables;
 use crate::Append;
-use crate::lease::{HeldLeases, SHARDS};
+use crate::lease::HeldLeases;
+use crate::shard::SHARDS;
 
 /// A function that is called with each step that became durable: conversation, sequence number
 /// before it, time, and records.
@@ -92,8 +93,8 @@ impl Database {
         let nodes = self.held_leases();
         for (name, leases) in nodes.iter().filter(|(name, _)| runs(name)) {
             for shard in leases.valid_shards() {
-                if let Some(other) = owners[shard].replace(name) {
-                    twice.push(format!("{other} and {name} rely on shard {shard:02x}"));
+                if let Some(other) = owners[shard.index()].replace(name) {
+                    twice.push(format!("{other} and {name} rely on shard {shard}"));
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::database::Database;
 use super::lease_server::LeaseServer;
 use crate::StoreError;
 use crate::observe::{ClusterView, LeaseRow};
+use crate::shard::ShardId;
 use crate::share::{LeaseTable, Member};
 
 /// One node's access to the leases. Each call crosses the link in both directions.
@@ -33,7 +34,7 @@ impl LeaseTable for MemoryLeases {
     async fn look(
         &self,
         me: &Member<'_>,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> Result<ClusterView, StoreError> {
         let flaw = self.database.flaw;
@@ -46,7 +47,7 @@ impl LeaseTable for MemoryLeases {
         server: &str,
         free: &[LeaseRow],
         most: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<ShardId>, StoreError> {
         let flaw = self.database.flaw;
         self.call(|sharing| sharing.take(me, server, free, most, flaw)).await
     }
@@ -58,7 +59,12 @@ impl LeaseTable for MemoryLeases {
         Ok(last)
     }
 
-    async fn release(&self, node: &str, server: &str, shards: &[String]) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        node: &str,
+        server: &str,
+        shards: &[ShardId],
+    ) -> Result<(), StoreError> {
         self.call(|sharing| sharing.release(node, server, shards)).await
     }
 
@@ -69,7 +75,7 @@ impl LeaseTable for MemoryLeases {
     async fn leave(
         &self,
         node: &str,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> Result<(), StoreError> {
         self.line.ask("leave").await?;

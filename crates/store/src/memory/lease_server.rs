@@ -9,8 +9,8 @@ use conversation::ConversationId;
 use tokio::time::Instant;
 
 use super::flaw::Flaw;
-use crate::lease::{SHARDS, name, number, shard_of};
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
+use crate::shard::ShardId;
 use crate::share::Member;
 
 /// How long past states of the leases are kept.
@@ -20,7 +20,7 @@ const PAST: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(super) struct Lease {
     node: Arc<str>,
-    stamp: u64,
+    stamp: Arc<str>,
     /// The server on which it was written.
     server: u64,
     /// By the database's clock, which only [`Flaw::LeaseByClock`] reads.
@@ -34,7 +34,7 @@ pub(super) struct Lease {
 #[derive(Debug, Default)]
 pub(super) struct LeaseServer {
     /// Shared with the past states.
-    leases: Arc<BTreeMap<usize, Lease>>,
+    leases: Arc<BTreeMap<ShardId, Lease>>,
     /// Each with the stamp of its last round.
     nodes: BTreeMap<String, NodeRow>,
     stamps: u64,
@@ -50,7 +50,7 @@ pub(super) struct LeaseServer {
 #[derive(Clone, Debug)]
 struct PastState {
     at: Instant,
-    leases: Arc<BTreeMap<usize, Lease>>,
+    leases: Arc<BTreeMap<ShardId, Lease>>,
     nodes: BTreeMap<String, NodeRow>,
 }
 
@@ -59,7 +59,7 @@ impl LeaseServer {
     pub(super) fn look(
         &mut self,
         me: &Member<'_>,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
         flaw: Option<Flaw>,
     ) -> ClusterView {
@@ -67,14 +67,14 @@ impl LeaseServer {
         if me.stepping_down {
             self.nodes.remove(me.name);
         } else {
-            let (name, stamp) = (me.name.to_owned(), self.stamp().to_string());
+            let (name, stamp) = (me.name.to_owned(), self.stamp());
             self.nodes.insert(name.clone(), NodeRow { name, stamp, ttl: me.ttl });
         }
         let renewed = self.renew(me, held, confirmed);
         ClusterView {
             server: self.server.to_string(),
             renewed,
-            leases: (0..SHARDS).map(|shard| self.row(shard, me, flaw)).collect(),
+            leases: ShardId::all().map(|shard| self.row(shard, me, flaw)).collect(),
             nodes: self.nodes.values().cloned().collect(),
         }
     }
@@ -87,17 +87,15 @@ impl LeaseServer {
         free: &[LeaseRow],
         most: usize,
         flaw: Option<Flaw>,
-    ) -> Vec<String> {
+    ) -> Vec<ShardId> {
         if self.server.to_string() != server {
             return Vec::new();
         }
-        let unchanged = |wanted: &&LeaseRow| {
-            number(&wanted.shard).is_some_and(|shard| self.row(shard, me, flaw) == **wanted)
-        };
-        let shards: Vec<String> =
-            free.iter().filter(unchanged).take(most).map(|row| row.shard.clone()).collect();
-        for shard in shards.iter().filter_map(|name| number(name)) {
-            self.write(shard, me.name, me.ttl);
+        let unchanged = |wanted: &&LeaseRow| self.row(wanted.shard, me, flaw) == **wanted;
+        let shards: Vec<ShardId> =
+            free.iter().filter(unchanged).take(most).map(|row| row.shard).collect();
+        for shard in &shards {
+            self.write(*shard, me.name, me.ttl);
         }
         shards
     }
@@ -107,9 +105,9 @@ impl LeaseServer {
         self.nodes.retain(|name, _| !nodes.contains(name));
     }
 
-    fn stamp(&mut self) -> u64 {
+    fn stamp(&mut self) -> Arc<str> {
         self.stamps += 1;
-        self.stamps
+        self.stamps.to_string().into()
     }
 
     /// What the database's wall clock shows.
@@ -120,14 +118,19 @@ impl LeaseServer {
         Duration::from_millis((1_000_000_000_000 + millis + self.ahead).unsigned_abs())
     }
 
-    fn write(&mut self, shard: usize, node: &str, ttl: Duration) {
+    fn write(&mut self, shard: ShardId, node: &str, ttl: Duration) {
         let (stamp, server, until) = (self.stamp(), self.server, self.clock() + ttl);
         let written = Instant::now();
         Arc::make_mut(&mut self.leases)
             .insert(shard, Lease { node: node.into(), stamp, server, until, written, ttl });
     }
 
-    fn renew(&mut self, me: &Member<'_>, held: &[String], confirmed: Option<&str>) -> Vec<String> {
+    fn renew(
+        &mut self,
+        me: &Member<'_>,
+        held: &[ShardId],
+        confirmed: Option<&str>,
+    ) -> Vec<ShardId> {
         let (until, server) = (self.clock() + me.ttl, self.server);
         let same = confirmed.is_some_and(|confirmed| confirmed == server.to_string());
         let mut renewed = Vec::new();
@@ -137,36 +140,38 @@ impl LeaseServer {
         for (shard, lease) in
             Arc::make_mut(&mut self.leases).iter_mut().filter(|(_, lease)| *lease.node == *me.name)
         {
-            if held.binary_search(&name(*shard)).is_err() {
+            if held.binary_search(shard).is_err() {
                 continue;
             }
             self.stamps += 1;
-            lease.stamp = self.stamps;
+            lease.stamp = self.stamps.to_string().into();
             lease.until = until;
             lease.written = Instant::now();
             lease.ttl = me.ttl;
             if same {
                 lease.server = server;
             }
-            renewed.push(name(*shard));
+            renewed.push(*shard);
         }
         renewed
     }
 
-    fn row(&self, shard: usize, me: &Member<'_>, flaw: Option<Flaw>) -> LeaseRow {
+    fn row(&self, shard: ShardId, me: &Member<'_>, flaw: Option<Flaw>) -> LeaseRow {
         // `None` if, as far as this server knows, no node has ever held the lease.
         let lease = self.leases.get(&shard);
-        let (holder, stamp, server) =
-            lease.map_or(("", 0, 0), |lease| (&*lease.node, lease.stamp, lease.server));
+        let (holder, stamp, server): (Arc<str>, Arc<str>, u64) = match lease {
+            Some(lease) => (Arc::clone(&lease.node), Arc::clone(&lease.stamp), lease.server),
+            None => ("".into(), "0".into(), 0),
+        };
         let free = match flaw {
             Some(Flaw::LeaseStolen) => *holder != *me.name,
             Some(Flaw::LeaseByClock) => lease.is_none_or(|lease| lease.until <= self.clock()),
             _ => false,
         };
         LeaseRow {
-            shard: name(shard),
-            holder: if free { String::new() } else { holder.to_owned() },
-            stamp: stamp.to_string(),
+            shard,
+            holder: if free { "".into() } else { holder },
+            stamp,
             written_here: free || server == self.server,
             // A row that was never taken does not say how long its lease lasts.
             ttl: lease.map_or(me.ttl, |lease| me.ttl.max(lease.ttl)),
@@ -174,23 +179,23 @@ impl LeaseServer {
     }
 
     /// Releases shards that a node holds, if `server` is this server.
-    pub(super) fn release(&mut self, node: &str, server: &str, shards: &[String]) {
+    pub(super) fn release(&mut self, node: &str, server: &str, shards: &[ShardId]) {
         if self.server.to_string() != server {
             return;
         }
-        for shard in shards.iter().filter_map(|name| number(name)) {
-            if let Some(lease) = self.leases.get(&shard).filter(|lease| *lease.node == *node) {
-                self.write(shard, "", lease.ttl);
+        for shard in shards {
+            if let Some(lease) = self.leases.get(shard).filter(|lease| *lease.node == *node) {
+                self.write(*shard, "", lease.ttl);
             }
         }
     }
 
     /// Releases the leases in a node's name, as [`crate::share::LeaseTable::leave`] says, and
     /// removes its row.
-    pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
+    pub(super) fn leave(&mut self, node: &str, held: &[ShardId], confirmed: Option<&str>) {
         let (here, by_word) = (self.server, confirmed == Some(self.server.to_string().as_str()));
-        let given_up = |(shard, lease): (&usize, &Lease)| {
-            let is_its_own = lease.server == here || (by_word && held.contains(&name(*shard)));
+        let given_up = |(shard, lease): (&ShardId, &Lease)| {
+            let is_its_own = lease.server == here || (by_word && held.contains(shard));
             (*lease.node == *node && is_its_own).then_some((*shard, lease.ttl))
         };
         let given_up: Vec<_> = self.leases.iter().filter_map(given_up).collect();
@@ -230,13 +235,13 @@ impl LeaseServer {
 
     /// Which node has the lease for a conversation, as the table says.
     pub(super) fn holder(&self, conversation: &ConversationId) -> Option<String> {
-        let shard = shard_of(conversation)?;
+        let shard = ShardId::of(conversation)?;
         self.leases.get(&shard).map(|lease| lease.node.to_string()).filter(|node| !node.is_empty())
     }
 
     /// When the lease for a conversation was last taken, renewed or released.
     pub(super) fn written(&self, conversation: &ConversationId) -> Option<Instant> {
-        let shard = shard_of(conversation)?;
+        let shard = ShardId::of(conversation)?;
         self.leases.get(&shard).map(|lease| lease.written)
     }
 

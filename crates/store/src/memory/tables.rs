@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::lease_server::LeaseServer;
-use crate::lease::SHARDS;
+use crate::shard::{SHARDS, ShardId};
 use crate::{ConsoleSession, Direction, MessageRow};
 
 /// A message of one integration, in one direction.
@@ -104,7 +104,7 @@ impl Tables {
     }
 
     /// Removes a node that leaves: its leases and its channel for hints.
-    pub(super) fn leave(&mut self, node: &str, held: &[String], confirmed: Option<&str>) {
+    pub(super) fn leave(&mut self, node: &str, held: &[ShardId], confirmed: Option<&str>) {
         self.sharing.leave(node, held, confirmed);
         self.listeners.remove(node);
     }

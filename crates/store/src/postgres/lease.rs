@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::append::unsigned;
 use super::link::{Error, PgConnection};
 use super::writer::transaction;
 use crate::StoreError;
 use crate::observe::{ClusterView, LeaseRow, NodeRow};
+use crate::shard::ShardId;
 use crate::share::{LeaseTable, Member};
 
 /// Identifies the answering server and its current start. The value is compared only for equality.
@@ -43,7 +44,7 @@ impl LeaseTable for PostgresLeases {
     async fn look(
         &self,
         me: &Member<'_>,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> Result<ClusterView, Error> {
         transaction(&self.link, async |client| {
@@ -60,10 +61,10 @@ impl LeaseTable for PostgresLeases {
         server: &str,
         free: &[LeaseRow],
         most: usize,
-    ) -> Result<Vec<String>, Error> {
-        let shards: Vec<&str> = free.iter().map(|row| row.shard.as_str()).collect();
-        let holders: Vec<&str> = free.iter().map(|row| row.holder.as_str()).collect();
-        let stamps: Vec<&str> = free.iter().map(|row| row.stamp.as_str()).collect();
+    ) -> Result<Vec<ShardId>, Error> {
+        let shards: Vec<String> = free.iter().map(|row| row.shard.to_string()).collect();
+        let holders: Vec<&str> = free.iter().map(|row| &*row.holder).collect();
+        let stamps: Vec<&str> = free.iter().map(|row| &*row.stamp).collect();
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         transaction(&self.link, async |client| {
             let rows = client
@@ -95,7 +96,7 @@ impl LeaseTable for PostgresLeases {
                     ],
                 )
                 .await?;
-            rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+            shards_in(&rows)
         })
         .await
     }
@@ -110,7 +111,8 @@ impl LeaseTable for PostgresLeases {
             .await
     }
 
-    async fn release(&self, node: &str, server: &str, shards: &[String]) -> Result<(), Error> {
+    async fn release(&self, node: &str, server: &str, shards: &[ShardId]) -> Result<(), Error> {
+        let shards = names(shards);
         transaction(&self.link, async |client| {
             client
                 .query_typed(
@@ -141,7 +143,7 @@ impl LeaseTable for PostgresLeases {
     async fn leave(
         &self,
         node: &str,
-        held: &[String],
+        held: &[ShardId],
         confirmed: Option<&str>,
     ) -> Result<(), Error> {
         transaction(&self.link, async |client| leave(client, node, held, confirmed).await).await
@@ -175,9 +177,10 @@ async fn live(client: &Client, me: &Member<'_>) -> Result<(), Error> {
 async fn renew(
     client: &Client,
     me: &Member<'_>,
-    held: &[String],
+    held: &[ShardId],
     confirmed: Option<&str>,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<ShardId>, Error> {
+    let held = names(held);
     let rows = client
         .query_typed(
             concat!(
@@ -204,12 +207,12 @@ async fn renew(
             ],
         )
         .await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    shards_in(&rows)
 }
 
 /// Reads the leases and the nodes. A node of an older version does not say how long its leases
 /// last, so it is assumed to be configured like this one.
-async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<ClusterView, Error> {
+async fn read(client: &Client, renewed: Vec<ShardId>, ttl: Duration) -> Result<ClusterView, Error> {
     let sql = concat!("select ", server!(), ", pg_is_in_recovery()");
     let of = client.query_typed(sql, &[]).await?;
     if of[0].try_get(1)? {
@@ -225,16 +228,19 @@ async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<Cl
         ", l.server, l.lasts from tidegate.lease as l order by l.shard"
     );
     let rows = client.query_typed(sql, &[]).await?;
-    let lease = |row: &tokio_postgres::Row| {
+    let lease = |row: &Row| {
         let written_here = row.try_get::<_, Option<&str>>(3)? == Some(server.as_str());
-        let (shard, holder, stamp) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(LeaseRow { shard, holder, stamp, written_here, ttl: ttl.max(time(row.try_get(4)?)) })
+        let Some(shard) = ShardId::named(row.try_get(0)?) else { return Ok(None) };
+        let (holder, stamp) = (text(row, 1)?, text(row, 2)?);
+        let ttl = ttl.max(time(row.try_get(4)?));
+        Ok(Some(LeaseRow { shard, holder, stamp, written_here, ttl }))
     };
-    let leases = rows.iter().map(lease).collect::<Result<_, Error>>()?;
+    let leases = rows.iter().filter_map(|row| lease(row).transpose());
+    let leases = leases.collect::<Result<_, Error>>()?;
     let sql = "select name, beat || ' ' || extract(epoch from until), lasts from tidegate.node";
     let rows = client.query_typed(sql, &[]).await?;
-    let node = |row: &tokio_postgres::Row| {
-        let (name, stamp) = (row.try_get(0)?, row.try_get(1)?);
+    let node = |row: &Row| {
+        let (name, stamp) = (row.try_get(0)?, text(row, 1)?);
         Ok(NodeRow { name, stamp, ttl: ttl.max(time(row.try_get(2)?)) })
     };
     let nodes = rows.iter().map(node).collect::<Result<_, Error>>()?;
@@ -245,9 +251,10 @@ async fn read(client: &Client, renewed: Vec<String>, ttl: Duration) -> Result<Cl
 async fn leave(
     client: &Client,
     node: &str,
-    held: &[String],
+    held: &[ShardId],
     confirmed: Option<&str>,
 ) -> Result<(), Error> {
+    let held = names(held);
     client
         .query_typed(
             concat!(
@@ -264,6 +271,20 @@ async fn leave(
         .await?;
     client.query_typed("delete from tidegate.node where name = $1", &[(&node, Type::TEXT)]).await?;
     Ok(())
+}
+
+fn names(shards: &[ShardId]) -> Vec<String> {
+    shards.iter().map(ShardId::to_string).collect()
+}
+
+/// The shards that the rows name in their first column. A name that is none of ours is left out.
+fn shards_in(rows: &[Row]) -> Result<Vec<ShardId>, Error> {
+    let shard = |row: &Row| Ok(ShardId::named(row.try_get(0)?));
+    rows.iter().filter_map(|row| shard(row).transpose()).collect()
+}
+
+fn text(row: &Row, column: usize) -> Result<Arc<str>, Error> {
+    Ok(row.try_get::<_, &str>(column)?.into())
 }
 
 fn time(millis: i64) -> Duration {
