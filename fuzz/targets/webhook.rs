@@ -78,7 +78,12 @@ fn assert_kept(kept: &NewMessage, body: &[u8]) {
 
 /// A body that is not a message fails with a receipt, if it has an id.
 fn assert_failed(kept: &NewMessage, body: &[u8]) {
-    let id = Envelope::read(body).ok().and_then(|envelope| envelope.id).filter(|id| !id.is_empty());
+    let Envelope { id, to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
+    let id = id.filter(|id| !id.is_empty());
+    // The receipt goes to the recipient.
+    let customer: Customer = serde_json::from_str(&kept.customer).expect("a customer is JSON");
+    assert_eq!(customer.id_type, to_id.as_ref().and(to_id_type));
+    assert_eq!(customer.id, to_id.as_deref().unwrap_or("unknown"));
     match (&kept.input, id) {
         (Some(Input::AgentMessage { unsuited, .. }), Some(id)) => {
             assert_eq!(kept.foreign_id, id);

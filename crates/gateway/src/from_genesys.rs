@@ -150,14 +150,12 @@ fn no_message(name: &IntegrationName, why: String, body: &[u8], now: Timestamp) 
 
 /// A body that is not a message. It is stored whole. If it has an id, Genesys is told.
 fn not_understood(name: &IntegrationName, why: &str, body: &[u8], now: Timestamp) -> NewMessage {
-    let envelope = Envelope::read(body).ok();
-    let customer = envelope
-        .as_ref()
-        .and_then(|envelope| envelope.to_id.as_deref())
-        .unwrap_or(UNKNOWN_CUSTOMER);
-    let customer = customer_of(customer);
-    let Some(foreign) = envelope.and_then(|envelope| envelope.id).filter(|id| !id.is_empty())
-    else {
+    let Envelope { id, to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
+    let customer = to_id.map_or_else(
+        || customer_of(UNKNOWN_CUSTOMER),
+        |id| Customer { id, id_type: to_id_type, ..Customer::default() },
+    );
+    let Some(foreign) = id.filter(|id| !id.is_empty()) else {
         // No receipt is possible, but signed bytes are never discarded. The id is derived from the
         // whole body, with each byte as one character, so that different bodies get different ids.
         let id = MessageId::from_foreign(&body.iter().copied().map(char::from).collect::<String>());

@@ -2,25 +2,25 @@
 
 use connector::Customer;
 use conversation::{Fate, NoticeKind};
+use genesys::Party;
 use genesys::inbound::{
     ChannelMetadata, InboundChannel, InboundEvent, InboundMessage, InboundReceipt,
     StructuredResponse,
 };
 use genesys::message::IdType;
 use genesys::receipt::{self, ReceiptStatus};
-use genesys::{Envelope, Party};
 use jiff::Timestamp;
 
 use crate::customer_message::Part;
 
-/// A receipt for the message with this body. `fate` is `None` for a `Sent` that is not final.
+/// A receipt for a message to `customer`. `fate` is `None` for a `Sent` that is not final.
 pub(crate) fn receipt(
     foreign_id: &str,
-    body: &[u8],
+    customer: Option<&Customer>,
     fate: Option<&Fate>,
     at: Timestamp,
 ) -> InboundReceipt {
-    let to = recipient(body);
+    let to = customer.map_or_else(|| Party::new("unknown", IdType::Opaque), recipient);
     match fate {
         None => InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Sent, false),
         Some(Fate::Sent) => InboundReceipt::new(foreign_id, to, at, ReceiptStatus::Sent, true),
@@ -34,14 +34,10 @@ pub(crate) fn receipt(
     }
 }
 
-/// The recipient of the message: the webhook's `channel.to`, as far as it could be read. Only the
-/// fields that a receipt needs are kept. An unusual field could make Genesys refuse the receipt,
-/// and no one would learn the message's fate.
-fn recipient(body: &[u8]) -> Party {
-    let Envelope { to_id, to_id_type, .. } = Envelope::read(body).unwrap_or_default();
-    let Some(id) = to_id else { return Party::new("unknown", IdType::Opaque) };
-    let kind = to_id_type.as_deref().map_or(IdType::Opaque, IdType::from);
-    Party::new(id, if matches!(kind, IdType::Other(_)) { IdType::Opaque } else { kind })
+/// The recipient, with only the fields that a receipt needs. An unusual field could make Genesys
+/// refuse the receipt, and no one would learn the message's fate.
+fn recipient(customer: &Customer) -> Party {
+    Party::new(&customer.id, id_type(customer).unwrap_or(IdType::Opaque))
 }
 
 /// What a customer wrote: a message, or the answer to a button.
@@ -126,7 +122,7 @@ fn party(customer: &Customer) -> Party {
         last_name: customer.last_name.clone(),
         image: customer.image.clone().filter(|image| is_address(image)),
         email: customer.email.clone().filter(|email| is_email(email)),
-        ..Party::new(&customer.id, id_type(customer).unwrap_or(IdType::Opaque))
+        ..recipient(customer)
     }
 }
 
@@ -210,6 +206,23 @@ mod tests {
                 "{image} {email}"
             );
         }
+    }
+
+    #[test]
+    fn a_receipt_names_only_the_customers_id_and_its_type() {
+        let customer = Customer {
+            id: "noor@mail.example".to_owned(),
+            id_type: Some("email".to_owned()),
+            nickname: Some("Noor".to_owned()),
+            ..Customer::default()
+        };
+        let to = |customer| {
+            let receipt = receipt("m1", customer, None, Timestamp::UNIX_EPOCH);
+            serde_json::to_value(receipt.channel.to).unwrap()
+        };
+        let expected = serde_json::json!({ "id": "noor@mail.example", "idType": "Email" });
+        assert_eq!(to(Some(&customer)), expected);
+        assert_eq!(to(None), serde_json::json!({ "id": "unknown", "idType": "Opaque" }));
     }
 
     #[test]

@@ -246,6 +246,8 @@ async fn settles_a_message(driver: &mut Driver<'_>) {
     assert_eq!(body, row.into(), "`body` agrees with `message`");
     let owed = outbox(driver.store, &acme()).await;
     assert_eq!(owed.len(), 1, "a receipt is owed: {owed:?}");
+    let loaded = driver.store.load(&conversation()).await.expect("a read").expect("it is there");
+    assert_eq!(*owed[0].customer, *loaded.customer, "the item has the customer");
     let result = PostResult::Posted { genesys_id: None };
     driver.step(Input::ReceiptDone { message: message.clone(), last: true, result }, vec![]).await;
     assert!(outbox(driver.store, &acme()).await.is_empty(), "nothing is owed any more");

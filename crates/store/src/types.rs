@@ -1,5 +1,7 @@
 //! What goes into the store and comes out of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use conversation::{
     Conversation, ConversationId, Input, IntegrationName, MessageId, MessageRef, Owed, Record,
@@ -218,6 +220,8 @@ pub struct OutboxItem {
     pub seq: u64,
     /// The conversation that owes it.
     pub conversation: ConversationId,
+    /// The conversation's customer, as JSON. Empty if a damaged store has no such conversation.
+    pub customer: Arc<str>,
     /// Since when it is owed.
     pub since: Timestamp,
     /// What is owed.

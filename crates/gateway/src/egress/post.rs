@@ -12,7 +12,6 @@ use genesys::agent::ParticipantPatch;
 use genesys::conversation::{ParticipantState, Purpose};
 use genesys::inbound::{ButtonResponse, ButtonResponseType};
 use genesys::{CallError, Lane};
-use jiff::Timestamp;
 use serde_json::Value;
 use store::{Body, Chain, Direction, OutboxItem, Store, StoreError};
 use tokio::time::Instant;
@@ -66,9 +65,7 @@ impl From<StoreError> for Outcome {
 impl Post<'_> {
     pub(super) async fn post(&self, item: &OutboxItem) -> Outcome {
         let mut outcome = match &item.owed {
-            Owed::Receipt { message, fate } => {
-                self.receipt(message, fate.as_ref(), item.since).await
-            }
+            Owed::Receipt { message, fate } => self.receipt(item, message, fate.as_ref()).await,
             Owed::Inbound { message, answer } => {
                 self.inbound(item, message, answer.as_deref()).await
             }
@@ -84,16 +81,17 @@ impl Post<'_> {
 
     async fn receipt(
         &self,
+        item: &OutboxItem,
         message: &MessageId,
         fate: Option<&Fate>,
-        at: Timestamp,
     ) -> Result<Outcome, Outcome> {
         let last = fate.is_some();
         let done = |result| Input::ReceiptDone { message: message.clone(), last, result };
         let Some(kept) = self.body(Direction::Outbound, message).await? else {
             return Ok(lost(done));
         };
-        let receipt = to_genesys::receipt(&kept.foreign_id, &kept.bytes, fate, at);
+        let customer = serde_json::from_str(&item.customer).ok();
+        let receipt = to_genesys::receipt(&kept.foreign_id, customer.as_ref(), fate, item.since);
         let lane =
             if matches!(fate, Some(Fate::Failed { .. })) { Lane::Urgent } else { Lane::Delivered };
         if self.doubt && last && self.is_there(&kept.foreign_id, lane).await? {

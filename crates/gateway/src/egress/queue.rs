@@ -282,6 +282,7 @@ mod tests {
         OutboxItem {
             seq,
             conversation: ConversationId::new("c"),
+            customer: "{}".into(),
             since: Timestamp::UNIX_EPOCH,
             owed,
             doubt: false,

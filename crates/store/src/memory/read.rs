@@ -116,7 +116,7 @@ impl Tables {
                     && OutboxLane::of(&debt.owed) == lane
                     && Self::is_of(shards.as_ref(), &debt.conversation)
             });
-        mine.take(limit).map(item).collect()
+        mine.take(limit).map(|each| self.item(each)).collect()
     }
 
     pub(super) fn undelivered_besides(
@@ -210,13 +210,16 @@ impl Tables {
                 .outbox
                 .iter()
                 .filter(|(_, debt)| debt.conversation == *id)
-                .map(item)
+                .map(|each| self.item(each))
                 .collect(),
         })
     }
-}
 
-fn item((seq, debt): (&u64, &super::tables::Debt)) -> OutboxItem {
-    let (conversation, owed) = (debt.conversation.clone(), debt.owed.clone());
-    OutboxItem { seq: *seq, conversation, since: debt.since, owed, doubt: false, epoch: 0 }
+    fn item(&self, (seq, debt): (&u64, &super::tables::Debt)) -> OutboxItem {
+        let (conversation, owed) = (debt.conversation.clone(), debt.owed.clone());
+        let of = self.conversations.get(&conversation);
+        let customer = of.map(|of| of.customer.as_str()).unwrap_or_default().into();
+        let since = debt.since;
+        OutboxItem { seq: *seq, conversation, customer, since, owed, doubt: false, epoch: 0 }
+    }
 }

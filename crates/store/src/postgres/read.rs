@@ -204,7 +204,9 @@ pub(super) async fn outbox(
         .query(
             &mistake::sql(
                 Mistake::OutboxOrder,
-                "select seq, conversation, since, owed from tidegate.outbox
+                "select seq, conversation, since, owed,
+                    (select customer from tidegate.conversation where id = outbox.conversation)
+                 from tidegate.outbox
                  where integration = $1 and lazy = $2 and seq > $3 and substr(conversation, 2, 2) = any($5)
                  order by seq limit $4",
                 "order by seq",
@@ -228,7 +230,9 @@ fn outbox_item(row: &Row) -> Result<OutboxItem, StoreError> {
     let owed = from_json(row.try_get(3)?).map_err(|error| {
         StoreError::corrupt_at(format!("outbox row {seq} of {conversation}"), error)
     })?;
-    Ok(OutboxItem { seq, conversation, since: time(row, 2)?, owed, doubt: false, epoch: 0 })
+    let customer = row.try_get::<_, Option<&str>>(4)?.unwrap_or_default().into();
+    let since = time(row, 2)?;
+    Ok(OutboxItem { seq, conversation, customer, since, owed, doubt: false, epoch: 0 })
 }
 
 pub(super) async fn watched(
@@ -354,7 +358,8 @@ pub(super) async fn dossier(
                       ''::bytea, settled
                from tidegate.message where conversation = $1 order by received, place";
     let messages = client.query_typed(sql, &of).await?;
-    let sql = "select seq, conversation, since, owed from tidegate.outbox where conversation = $1 \
+    let sql = "select seq, conversation, since, owed, (select customer from tidegate.conversation \
+        where id = outbox.conversation) from tidegate.outbox where conversation = $1 \
         order by seq";
     let owed = client.query_typed(sql, &of).await?;
     Ok(Some(Dossier {

@@ -246,7 +246,8 @@ pub(super) fn outbox(
 ) -> Result<Vec<OutboxItem>, StoreError> {
     let mut statement = connection.prepare_cached(&mistake::sql(
         Mistake::OutboxOrder,
-        "select seq, conversation, since, owed from outbox
+        "select seq, conversation, since, owed,
+            (select customer from conversation where id = outbox.conversation) from outbox
          where integration = ?1 and lazy = ?2 and seq > ?3 order by seq limit ?4",
         "order by seq",
         "order by seq desc",
@@ -342,20 +343,22 @@ fn owed(
     conversation: &ConversationId,
 ) -> Result<Vec<OutboxItem>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "select seq, conversation, since, owed from outbox where conversation = ?1 order by seq",
+        "select seq, conversation, since, owed,
+            (select customer from conversation where id = outbox.conversation) from outbox
+         where conversation = ?1 order by seq",
     )?;
     let rows = statement.query_map([conversation.as_str()], outbox_row)?;
     rows.map(outbox_item).collect()
 }
 
-type OutboxColumns = (u64, String, Timestamp, String);
+type OutboxColumns = (u64, String, Timestamp, String, Option<String>);
 
 fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxColumns> {
-    Ok((row.get(0)?, row.get(1)?, time(row, 2)?, row.get(3)?))
+    Ok((row.get(0)?, row.get(1)?, time(row, 2)?, row.get(3)?, row.get(4)?))
 }
 
 fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, StoreError> {
-    let (seq, conversation, since, owed) = row?;
+    let (seq, conversation, since, owed, customer) = row?;
     let damaged = |error: serde_json::Error| {
         StoreError::corrupt_at(format!("outbox row {seq} of {conversation}"), error)
     };
@@ -363,6 +366,7 @@ fn outbox_item(row: rusqlite::Result<OutboxColumns>) -> Result<OutboxItem, Store
     Ok(OutboxItem {
         seq,
         conversation: ConversationId::new(conversation),
+        customer: customer.unwrap_or_default().into(),
         since,
         owed,
         doubt: false,

@@ -310,6 +310,7 @@ prop_compose! {
                 .map(|parts| OutboxItem {
                     seq: 1,
                     conversation: conversation(),
+                    customer: "".into(),
                     since: parts.at,
                     owed: parts.owed(),
                     doubt: parts.flag,
@@ -506,6 +507,7 @@ fn large_without_journal(size: u64) -> Dossier {
         dossier.owed.push(OutboxItem {
             seq,
             conversation: conversation(),
+            customer: "".into(),
             since: row.received,
             owed: Owed::Receipt { message: row.id.clone(), fate: Some(Fate::Delivered) },
             doubt: false,
