@@ -11,7 +11,7 @@ use crate::{links, times};
 pub struct Attention {
     /// The integration's name.
     pub integration: String,
-    /// Conversations in which an agent's message waits for a session.
+    /// Conversations in which an agent's message waits for a session, or for the end of a pause.
     pub held: Vec<ConversationEntry>,
     /// Conversations in which Genesys does not take something.
     pub failing: Vec<ConversationEntry>,

@@ -149,7 +149,7 @@ impl Metrics {
         );
         registry.register(
             "tidegate_requests_turned_away",
-            "Requests for a path, method or integration that does not exist",
+            "Requests that were turned away, by reason",
             metrics.turned_away.clone(),
         );
     }

@@ -96,7 +96,7 @@ switches! {
     inbound_status: u16 = 200, "200 or 202";
     /// What becomes of a second socket of a notification channel: it takes over, or gets 409.
     second_socket: SecondSocket = SecondSocket::Replaces, "\"replaces\" or \"refused\"";
-    /// Whether the files that agents attach are given only to whoever shows a token.
+    /// Whether a token is needed to read the files that agents attach.
     media_token: bool = false, "true or false";
     /// How long the address of a file that an agent attached works; 0 is for ever.
     media_life: Span = Span::secs(0), "a duration";

@@ -15,7 +15,7 @@ pub enum ConversationList {
     All,
     /// Those with a session.
     Open,
-    /// Those in which an agent's message waits for a session.
+    /// Those in which an agent's message waits for a session, or for the end of a pause.
     Held,
     /// Those in which Genesys does not take something.
     Failing,

@@ -25,9 +25,9 @@ pub(crate) struct PageOptions {
 pub(crate) enum ConversationState {
     /// There is a session.
     Open,
-    /// An agent's message waits for a session.
+    /// An agent's message waits for a session, or for the end of a pause.
     Held,
-    /// Genesys does not take something.
+    /// Genesys does not take something, although it takes items of other customers.
     Failing,
 }
 

@@ -16,7 +16,7 @@ use stage::Stage;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoOptions {
-    /// Play two fixed scenes, check each step, and exit.
+    /// Play three fixed scenes, check each step, and exit.
     #[arg(long)]
     pub(crate) script: bool,
     /// The demo's store. If it is not given, the demo creates a file in the temporary folder.
