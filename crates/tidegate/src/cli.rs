@@ -64,14 +64,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: StoreCommand,
     },
-    /// Say where a message is, and why. Asks a running gateway.
+    /// Say where a message is and why, list messages, and act on dead letters. Asks a running
+    /// gateway.
     Messages {
         #[command(subcommand)]
         what: crate::ask::MessagesCommand,
         #[command(flatten)]
         options: crate::ask::AskOptions,
     },
-    /// Say how a conversation stands. Asks a running gateway.
+    /// Say how a conversation stands, and list conversations. Asks a running gateway.
     Conversations {
         #[command(subcommand)]
         what: crate::ask::ConversationsCommand,
