@@ -47,6 +47,8 @@ async fn an_address_of_their_own_has_what_operators_ask_and_nothing_else() {
         let (status, why) = get(&format!("{public}{path}")).await;
         assert!(status == 404 && why.contains("admin.listen"), "{path}: {status} {why}");
     }
+    let (_, served) = get(&format!("{public}/nothing")).await;
+    assert!(served.contains("admin.listen") && !served.contains("/console"), "{served}");
     assert_eq!(
         get(&format!("{public}/healthz")).await.0,
         200,

@@ -39,7 +39,11 @@ pub(crate) fn router(state: Arc<HttpState>, answered: Answered) -> Router {
         .route(files::ROUTE, get(files::file))
         .merge(operators::routes(answered))
         .merge(api_and_console(&state, answered));
-    finish(endpoints, state, SERVED)
+    finish(
+        endpoints,
+        state,
+        if answered == Answered::Elsewhere { SERVED_TO_SERVICES } else { SERVED },
+    )
 }
 
 /// The operators' server.
@@ -84,6 +88,13 @@ const SERVED: &str = "POST /genesys/{integration} (Genesys's webhook), \
                       GET /connectors/{integration}/socket (its WebSocket), \
                       GET /media/… (files, by signed links), \
                       GET /healthz, GET /readyz, GET /metrics, GET /api/v1/…, GET /console";
+
+/// The same where operators have an address of their own.
+const SERVED_TO_SERVICES: &str = "POST /genesys/{integration} (Genesys's webhook), \
+                                  POST /connectors/{integration}/events (a chat service's events), \
+                                  GET /connectors/{integration}/socket (its WebSocket), \
+                                  GET /media/… (files, by signed links), GET /healthz; \
+                                  operators are served at admin.listen";
 
 /// The list of endpoints of the operators' server.
 const SERVED_TO_OPERATORS: &str = "GET /healthz, GET /readyz, GET /metrics, GET /api/v1/…, \

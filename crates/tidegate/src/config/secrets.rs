@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Params};
 use genesys::Secret;
 
 use super::env::without_line_break;
@@ -117,15 +119,24 @@ pub(super) fn of_webhook(secret: &str) -> Result<Secret, String> {
     }
 }
 
-/// The hash of a password.
+/// The hash of a password. A damaged one would let its user never sign in.
 pub(super) fn of_password(hash: &str) -> Result<Secret, String> {
-    if hash.starts_with("$argon2") {
+    if is_password_hash(hash) {
         Ok(Secret::new(hash))
     } else {
-        Err("is not the hash of a password, which begins with `$argon2id$`: `tidegate \
+        Err("is not the whole hash of a password, which begins with `$argon2id$`: `tidegate \
              hash-password` makes one"
             .to_owned())
     }
+}
+
+fn is_password_hash(text: &str) -> bool {
+    PasswordHash::new(text).is_ok_and(|hash| {
+        Algorithm::try_from(hash.algorithm.as_str()).is_ok()
+            && Params::try_from(&hash).is_ok()
+            && hash.salt.is_some()
+            && hash.hash.is_some()
+    })
 }
 
 /// A token of the API. It travels in a header, so it has no blanks and no letters beyond ASCII.

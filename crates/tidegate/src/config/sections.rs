@@ -123,7 +123,7 @@ pub(super) fn console(table: &Table<'_>) -> Option<Operators> {
 const ROLES: [(&str, Role); 2] = [("operator", Role::Operator), ("viewer", Role::Viewer)];
 
 /// The journal keeps the name with each action, and terminals show it.
-fn token_name(name: &str) -> Result<String, String> {
+fn operator_name(name: &str) -> Result<String, String> {
     const LONGEST: usize = 64;
     if name.chars().count() <= LONGEST && !name.contains(char::is_control) {
         Ok(name.to_owned())
@@ -139,7 +139,7 @@ fn tokens(table: &Table<'_>) -> Option<Vec<OperatorToken>> {
     for (index, token) in tokens.elements().unwrap_or_default().iter().enumerate() {
         read.push(token.table(|table| {
             let given = table.field("name").required("name = \"night shift\"");
-            let name = given.parsed(token_name);
+            let name = given.parsed(operator_name);
             if let Some(other) = name.clone().and_then(|name| names.insert(name, index)) {
                 given.problem(format!(
                     "console.tokens[{other}] has this name too, and the journal could not tell who \
@@ -171,7 +171,7 @@ fn users(table: &Table<'_>) -> Option<Vec<ConsoleUser>> {
     for (index, user) in users.elements().unwrap_or_default().iter().enumerate() {
         read.push(user.table(|table| {
             let name = table.field("name").required("name = \"ops\"");
-            let known = name.text();
+            let known = name.parsed(operator_name);
             if let Some(other) = known.clone().and_then(|known| seen.insert(known, index)) {
                 name.problem(format!(
                     "console.users[{other}] has this name too: give each user a name of their own"

@@ -27,7 +27,7 @@ const LISTS: [&str; 3] = ["console.users", "console.tokens", "integration.client
 fn secrets() -> impl Iterator<Item = (String, String)> {
     SECRETS
         .into_iter()
-        .chain([("OPS_HASH", "$argon2id$x"), ("TIDEGATE_API_TOKEN", "0123456789abcdef0123456789")])
+        .chain([("OPS_HASH", "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w"), ("TIDEGATE_API_TOKEN", "0123456789abcdef0123456789")])
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 

@@ -122,9 +122,41 @@ fn those_of_genesys_have_sixteen_characters() {
 }
 
 #[test]
+fn a_password_has_a_whole_hash_and_its_user_a_name_that_can_be_shown() {
+    let user = |name: &str, hash: &str| {
+        let user = format!("name = \"{name}\", password_hash = \"{hash}\", role = \"viewer\"");
+        format!("[console]\nusers = [{{ {user} }}]\n{}", with(""))
+    };
+    let whole = "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$\
+                 LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w";
+    assert!(load(&user("ops", whole), &[]).is_ok());
+    let (without_hash, _) = whole.rsplit_once('$').unwrap();
+    for damaged in [
+        without_hash,
+        "$argon2id$x",
+        &whole.replace("argon2id", "argon2x"),
+        &whole.replace("m=4096", "m=1"),
+        "open sesame",
+    ] {
+        assert_eq!(
+            complaint(&user("ops", damaged)),
+            "console.users[0].password_hash: is not the whole hash of a password, which begins \
+             with `$argon2id$`: `tidegate hash-password` makes one",
+            "{damaged}"
+        );
+    }
+    for name in ["o".repeat(65), "o\\u0007".to_owned()] {
+        assert_eq!(
+            complaint(&user(&name, whole)),
+            "console.users[0].name: has more than 64 characters, or a control character"
+        );
+    }
+}
+
+#[test]
 fn none_is_ever_shown() {
     let good = "[store]\nurl = \"postgres://user:hunter2@host/db\"\n[console]\nusers = [{ name = \"ops\", password_hash \
-                = \"$argon2id$hunter2\", role = \"viewer\" }]\n";
+                = \"$argon2id$v=19$m=4096,t=2,p=1$hunter2hunter2xx$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w\", role = \"viewer\" }]\n";
     let config = load(&format!("{good}{}", with("")), &[]).unwrap();
     assert!(
         !format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("MfKQ9r8G")

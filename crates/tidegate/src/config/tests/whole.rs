@@ -144,7 +144,7 @@ fn every_key_is_heard() {
         allow = ["10.1.0.0/16", "127.0.0.1:8090"]
         lost = "[Datei fehlt: {name}]"
         [console]
-        users = [{ name = "ops", password_hash = "$argon2id$x", role = "operator" }]
+        users = [{ name = "ops", password_hash = "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w", role = "operator" }]
         [[integration]]
         name = "a-1_b"
         api_url = "http://127.0.0.1:7070"
@@ -215,7 +215,11 @@ fn every_key_is_heard() {
     let ops = &config.console.users[0];
     assert_eq!(
         (ops.name.as_str(), ops.password_hash.expose(), ops.role),
-        ("ops", "$argon2id$x", Role::Operator)
+        (
+            "ops",
+            "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w",
+            Role::Operator
+        )
     );
     let acme = &config.integrations[0];
     assert_eq!(acme.fallback, connector::Fallback::Fail);
@@ -372,7 +376,7 @@ webhook_secret = {}
     tidegate.toml:7: server.max_body: "1 banana" is not a size: write for example "1MiB", "512KiB", "64kB", or a number of bytes
     tidegate.toml:8: server.public_url: has a user or a password in it: leave them out
     tidegate.toml:10: storage: there is no such key; did you mean "store"?
-    tidegate.toml:14: console.users[0].password_hash: is not the hash of a password, which begins with `$argon2id$`: `tidegate hash-password` makes one
+    tidegate.toml:14: console.users[0].password_hash: is not the whole hash of a password, which begins with `$argon2id$`: `tidegate hash-password` makes one
     tidegate.toml:14: console.users[0].role: "admin" is none of "operator", "viewer"
     tidegate.toml:14: console.users[1].name: console.users[0] has this name too: give each user a name of their own
     tidegate.toml:14: console.users[1].password_hash: is missing: write for example password_hash = { env = "OPS_HASH" }
