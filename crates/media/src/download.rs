@@ -15,26 +15,36 @@ use tokio::time::{Instant, timeout_at};
 const STALL: Duration = Duration::from_secs(30);
 /// The time for any file.
 const START: Duration = Duration::from_mins(1);
-/// The slowest pace of a caller who takes a whole file, in bytes per second: 25 MiB in 27 minutes.
+/// The slowest pace at which a whole file goes from the store to a caller, in bytes per second:
+/// 25 MiB in 27 minutes.
 const PACE: u64 = 16 << 10;
 
-type Bytewise = Result<Bytes, object_store::Error>;
+type Piece = Result<Bytes, object_store::Error>;
 
 /// The bytes of a file of this size, and the place of its caller. Both are given up when the caller
-/// has all bytes, goes, or is too slow. In the last case the bytes end before the file does.
+/// has all bytes or goes, or when the caller or the store is too slow. In the last case the bytes
+/// end before the file does.
 pub(crate) fn paced(
-    mut bytes: BoxStream<'static, Bytewise>,
+    mut bytes: BoxStream<'static, Piece>,
     size: u64,
     place: OwnedSemaphorePermit,
-) -> BoxStream<'static, Bytewise> {
+) -> BoxStream<'static, Piece> {
     let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _place = place;
         let until = Instant::now() + START + Duration::from_secs(size / PACE);
-        while let Some(bytes) = bytes.next().await {
+        loop {
+            let next = tokio::select! {
+                biased;
+                // A store that hangs must not keep the place of a caller who has gone.
+                () = sender.closed() => return,
+                next = timeout_at(until, bytes.next()) => next,
+            };
+            // If the store is too slow, the caller's connection is closed, because bytes are
+            // missing. The same if the caller is.
+            let Ok(Some(bytes)) = next else { return };
             let until = until.min(Instant::now() + STALL);
             if !matches!(timeout_at(until, sender.send(bytes)).await, Ok(Ok(()))) {
-                // The caller's connection is closed, because bytes are missing.
                 return;
             }
         }
@@ -55,7 +65,7 @@ mod tests {
 
     const PIECE: Bytes = Bytes::from_static(&[0; 1 << 10]);
 
-    fn download(pieces: usize) -> (BoxStream<'static, Bytewise>, Arc<Semaphore>) {
+    fn download(pieces: usize) -> (BoxStream<'static, Piece>, Arc<Semaphore>) {
         let places = Arc::new(Semaphore::new(1));
         let place = Arc::clone(&places).try_acquire_owned().unwrap();
         let bytes = stream::iter((0..pieces).map(|_| Ok(PIECE))).boxed();
@@ -99,5 +109,28 @@ mod tests {
         drop(bytes);
         let _place = places.acquire().await.unwrap();
         assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_goes_while_the_store_hangs_gives_the_place_back_at_once() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let mut bytes = paced(stream::pending().boxed(), 1, place);
+        let began = Instant::now();
+        assert!(bytes.next().now_or_never().is_none(), "nothing has come");
+        drop(bytes);
+        let _place = places.acquire().await.unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_does_not_keep_a_caller_for_good() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        let bytes = paced(stream::pending().boxed(), 1, place);
+        let began = Instant::now();
+        assert_eq!(bytes.count().await, 0);
+        assert_eq!(began.elapsed(), START);
+        assert!(places.acquire().now_or_never().is_some());
     }
 }

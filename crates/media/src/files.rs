@@ -18,7 +18,9 @@ use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, Result, RetryConfig};
+use object_store::{
+    ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, Result, RetryConfig,
+};
 use tokio::io::AsyncWriteExt;
 
 use crate::OpenError;
@@ -33,6 +35,9 @@ const PART_ON_DISK: usize = 512 << 10;
 const PART_IN_BUCKET: usize = 5 << 20;
 /// How long a call to a bucket is retried.
 const RETRY: Duration = Duration::from_secs(10);
+/// How long a bucket may send nothing. There is no limit for a whole call, because a caller may take
+/// a file slowly.
+const STALL: Duration = Duration::from_secs(30);
 
 /// Variables of the environment.
 type Variables = [(String, String)];
@@ -69,7 +74,8 @@ impl Files {
         aws: &Variables,
     ) -> std::result::Result<Self, OpenError> {
         let retry = RetryConfig { retry_timeout: RETRY, ..RetryConfig::default() };
-        let mut store = AmazonS3Builder::new().with_retry(retry);
+        let client = ClientOptions::new().with_timeout_disabled().with_read_timeout(STALL);
+        let mut store = AmazonS3Builder::new().with_retry(retry).with_client_options(client);
         for (name, value) in aws {
             // Variables of other programs of AWS are no settings of a bucket.
             if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {

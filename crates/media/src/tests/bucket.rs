@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use conversation::{ConversationId, IntegrationName};
+use futures_util::{StreamExt, TryStreamExt};
 
-use super::stage::{FileServer, PNG, allow, key, key_of, now, obtain, read, settings, source};
-use crate::{Media, Obtained, ReadError};
+use super::stage::{
+    FileServer, PNG, allow, follow, key, key_of, now, obtain, read, settings, source,
+};
+use crate::{LossCode, Media, Obtained, ReadError};
 use moto::Moto;
 
 #[path = "../../../../tests/s3/mod.rs"]
@@ -83,21 +86,56 @@ async fn a_large_file_is_uploaded_in_parts_and_a_broken_one_leaves_nothing() {
     }
 }
 
+/// A caller may take longer than any single call to the bucket may hang.
 #[tokio::test]
-async fn a_bucket_that_does_not_answer_is_no_reason_to_stop() {
+async fn a_slow_caller_gets_a_whole_file_in_one_call_to_the_bucket() {
     let server = FileServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("moto.log");
+    let moto = Moto::start(ports::free_port(), "files", &log).await;
+    let media = node(&moto, &server);
+    let size = 12 << 20;
+    let outcome = obtain(&media, &key(0), &server.url(&format!("sized/{size}")), None).await;
+    let Obtained::Kept(kept) = outcome else { panic!("{outcome:?}") };
+    let link = media.link(&key(0), &kept, now()).await.unwrap();
+    let mut bytes = follow(&media, &link, now()).await.unwrap().bytes;
+    let mut taken = 0;
+    for _ in 0..4 {
+        taken += bytes.next().await.expect("it goes on").unwrap().len();
+        // Nothing waits for the network while the time is stopped.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        tokio::time::resume();
+    }
+    let rest: Vec<_> = bytes.try_collect().await.unwrap();
+    assert_eq!(taken + rest.iter().map(bytes::Bytes::len).sum::<usize>(), size);
+    // The client resumes what breaks off, but only within `RETRY`, and that time did not pass.
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("out-9f0c-0 HTTP/1.1\" 200"), "{log}");
+    assert!(!log.contains("HTTP/1.1\" 206"), "it broke off: {log}");
+}
+
+/// A node whose bucket is at this port of this machine.
+fn node_at(port: u16, server: &FileServer) -> Media {
     let mut settings = settings("s3://files".to_owned(), allow(server.address));
-    let unused = format!("http://127.0.0.1:{}", ports::free_port());
+    let endpoint = format!("http://127.0.0.1:{port}");
     settings.aws =
-        [("AWS_ENDPOINT", unused.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "x")]
+        [("AWS_ENDPOINT", endpoint.as_str()), ("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "x")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into_iter()
             .chain([("AWS_SKIP_SIGNATURE".to_owned(), "true".to_owned())])
             .collect();
-    let media = Media::open(settings).unwrap();
+    Media::open(settings).unwrap()
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_answer_is_no_reason_to_stop() {
+    let server = FileServer::start().await;
+    let port = ports::free_port();
+    let (media, unused) = (node_at(port, &server), format!("127.0.0.1:{port}"));
     let file = source(&server.url("png/"), None);
     let outcome = media.obtain(key(0), file, Duration::from_secs(8)).await;
     let Obtained::NotYet(loss) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(loss.code, crate::LossCode::Storage, "{loss:?}");
+    assert_eq!(loss.code, LossCode::Storage, "{loss:?}");
     assert!(!loss.why.contains(&unused), "{loss:?}");
 }

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::fetch::{Lookup, SystemLookup};
-use crate::{Allowed, Key, Media, MediaSettings, Obtained, ReadError, Source, Way};
+use crate::{Allowed, Download, Key, Media, MediaSettings, Obtained, ReadError, Source, Way};
 
 pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR and more";
 pub(super) const MAX_SIZE: u64 = 1 << 20;
@@ -203,15 +203,24 @@ pub(super) fn source(url: &str, mime: Option<&str>) -> Source {
 
 /// What a caller gets who follows a link.
 pub(super) async fn read(media: &Media, link: &Url, at: Timestamp) -> Result<Vec<u8>, ReadError> {
+    let download = follow(media, link, at).await?;
+    let chunks: Vec<Bytes> = download.bytes.try_collect().await.map_err(ReadError::Unavailable)?;
+    Ok(chunks.concat())
+}
+
+/// The beginning of a download.
+pub(super) async fn follow(
+    media: &Media,
+    link: &Url,
+    at: Timestamp,
+) -> Result<Download, ReadError> {
     let parts: Vec<_> = link.path_segments().unwrap().collect();
     let value = |name: &str| {
         let found = link.query_pairs().find(|(key, _)| key == name);
         found.map(|(_, value)| value.into_owned()).unwrap_or_default()
     };
     let (expires, signature) = (value("expires"), value("signature"));
-    let download = media.read(&parts[1..5].join("/"), &expires, &signature, at).await?;
-    let chunks: Vec<Bytes> = download.bytes.try_collect().await.map_err(ReadError::Unavailable)?;
-    Ok(chunks.concat())
+    media.read(&parts[1..5].join("/"), &expires, &signature, at).await
 }
 
 /// A resolver whose answers are given beforehand, one for each question. The last one stays.
