@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::fetch::{FetchError, refused};
 use crate::files::FileWriter;
@@ -104,11 +104,15 @@ impl Media {
 
     /// Makes it final that a file cannot be had, because its message is passed on without it: each
     /// attempt then sends the same. If the file has come meanwhile, that is the answer. If this
-    /// cannot be noted, a later attempt may send the file.
-    pub async fn give_up(&self, key: &Key, loss: Loss) -> Obtained {
-        match self.inner.note(key, Outcome::Lost(loss.clone())).await {
-            Obtained::NotYet(_) => Obtained::Lost(loss),
-            noted => noted,
+    /// cannot be noted within `patience`, a later attempt may send the file.
+    pub async fn give_up(&self, key: &Key, loss: Loss, patience: Duration) -> Obtained {
+        match timeout(patience, self.inner.note(key, Outcome::Lost(loss.clone()))).await {
+            Ok(noted @ (Obtained::Kept(_) | Obtained::Lost(_))) => noted,
+            Ok(Obtained::NotYet(_)) => Obtained::Lost(loss),
+            Err(_) => {
+                tracing::warn!(key = key.as_str(), "the store is too slow to note a lost file");
+                Obtained::Lost(loss)
+            }
         }
     }
 

@@ -241,7 +241,7 @@ async fn read(
     let Outgoing { rendered, unavailable } = match terms.before_departure(outgoing).await {
         Ok(Ok(outgoing)) => outgoing,
         Ok(Err(Obstructed::ForGood(reason))) => return Err(AttemptOutcome::Rejected { reason }),
-        Ok(Err(Obstructed::Yet(reason))) => {
+        Ok(Err(Obstructed::NotYet(reason))) => {
             return Err(AttemptOutcome::NotTaken { reason, after: None });
         }
         Err(obstacle) => {

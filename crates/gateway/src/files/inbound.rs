@@ -11,7 +11,8 @@ use media::{Key, Media, Obtained, Way};
 use serde_json::Map;
 
 use super::lines::{line, line_with_reason, with_lines};
-use super::{FileOwner, Missing, Named, class_of, count, link, named, patience, too_many};
+use super::{FileOwner, Missing, Named, STORE_PATIENCE, count, link, named, patience, too_many};
+use crate::attachment::class_of;
 use crate::customer_message::{self, MAX_TEXT, Part};
 use crate::metrics::Metrics;
 
@@ -61,15 +62,18 @@ pub(crate) async fn with_links(
             Named::File(source) => media.obtain(key.clone(), source, patience(media)).await,
         };
         let linked = linked(media, &key, &attachment, obtained, clock).await;
-        count(metrics, integration, linked.as_ref().err());
+        if !linked.as_ref().is_err_and(Missing::is_open) {
+            count(metrics, integration, linked.as_ref().err());
+        }
         linked.map_err(|missing| (attachment, key, missing))
     });
     // No file is given up before the words can go.
     let elements = join_all(elements).await.into_iter().map(async |element| match element {
         // Each attempt must send the same.
-        Err((attachment, key, Missing::Yet(loss))) => {
-            let noted = media.give_up(&key, loss).await;
+        Err((attachment, key, Missing::NotYet(loss))) => {
+            let noted = media.give_up(&key, loss, STORE_PATIENCE).await;
             let linked = linked(media, &key, &attachment, noted, clock).await;
+            count(metrics, integration, linked.as_ref().err());
             linked.map_err(|missing| (attachment.filename, missing))
         }
         Err((attachment, _, missing)) => Err((attachment.filename, missing)),
@@ -95,7 +99,7 @@ async fn linked(
     obtained: Obtained,
     clock: &dyn Clock,
 ) -> Result<Content, Missing> {
-    let (kept, link) = link(media, key, obtained, clock.now()).await?;
+    let (kept, link) = link(media, key, obtained, clock.now(), STORE_PATIENCE).await?;
     let attachment = attachment.clone();
     let same = attachment.mime.as_deref() == Some(&kept.mime);
     Ok(Content::attachment(Attachment {

@@ -18,6 +18,7 @@ use genesys::message::{Attachment, Content, MediaType};
 use jiff::Timestamp;
 use media::{Kept, Key, Loss, LossCode, Media, Obtained, Source, Way};
 use store::{Direction, NewMessage};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::attachment::MAX_FILE;
@@ -27,6 +28,8 @@ use crate::settings::Integration;
 
 /// How many files of one message are fetched. The others are lost.
 const MAX_FILES: usize = 20;
+/// How long a message that is about to go waits for one call to the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The message whose files are asked for.
 #[derive(Clone, Copy)]
@@ -148,20 +151,25 @@ fn patience(media: &Media) -> Duration {
     media.fetch_timeout() * 2
 }
 
-/// A link to a file, once it is kept.
-async fn link(media: &Media, key: &Key, obtained: Obtained, now: Timestamp) -> Linked {
+/// A link to a file, once it is kept. It waits at most `patience` for the store.
+async fn link(
+    media: &Media,
+    key: &Key,
+    obtained: Obtained,
+    now: Timestamp,
+    patience: Duration,
+) -> Linked {
     let kept = match obtained {
         Obtained::Kept(kept) => kept,
         Obtained::Lost(loss) => return Err(Missing::ForGood(loss)),
-        Obtained::NotYet(loss) => return Err(Missing::Yet(loss)),
+        Obtained::NotYet(loss) => return Err(Missing::NotYet(loss)),
     };
-    match media.link(key, &kept, now).await {
-        Ok(link) => Ok((kept, link)),
-        Err(error) => {
-            tracing::warn!(%error, "the secret of links cannot be read");
-            Err(Missing::Yet(Loss::new(LossCode::Storage, "the gateway could not offer it")))
-        }
+    match timeout(patience, media.link(key, &kept, now)).await {
+        Ok(Ok(link)) => return Ok((kept, link)),
+        Ok(Err(error)) => tracing::warn!(%error, "the secret of links cannot be read"),
+        Err(_) => tracing::warn!("the store is too slow to read the secret of links"),
     }
+    Err(Missing::NotYet(Loss::new(LossCode::Storage, "the gateway could not offer it")))
 }
 
 type Linked = Result<(Kept, Url), Missing>;
@@ -171,13 +179,17 @@ enum Missing {
     /// It will never be there.
     ForGood(Loss),
     /// A later call may return it.
-    Yet(Loss),
+    NotYet(Loss),
 }
 
 impl Missing {
     fn loss(&self) -> &Loss {
-        let (Self::ForGood(loss) | Self::Yet(loss)) = self;
+        let (Self::ForGood(loss) | Self::NotYet(loss)) = self;
         loss
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Self::NotYet(_))
     }
 }
 
@@ -194,13 +206,9 @@ fn reason(loss: &Loss) -> Reason {
     Reason::new(code, format!("the file cannot be had: {}", loss.why))
 }
 
-/// Counts a file that is passed on, or that is lost.
+/// Counts a file that is passed on, or that is lost. A file that may be there later is counted only
+/// when its message goes, or fails, without it.
 fn count(metrics: &Metrics, integration: &Integration, missing: Option<&Missing>) {
     let word = missing.map_or("kept", |missing| missing.loss().code.as_str());
     metrics.file(integration.name.as_str(), word);
-}
-
-/// The kind of file that Genesys and chat services distinguish.
-fn class_of(mime: &str) -> MediaType {
-    crate::attachment::class_of(mime)
 }

@@ -11,7 +11,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::lines::{line, with_lines};
-use super::{FileOwner, Missing, Named, class_of, count, link, named, patience, reason, too_many};
+use super::{
+    FileOwner, Missing, Named, STORE_PATIENCE, count, link, named, patience, reason, too_many,
+};
+use crate::attachment::class_of;
 use crate::from_genesys;
 use crate::metrics::Metrics;
 use crate::settings::Integration;
@@ -28,7 +31,7 @@ pub(crate) enum Obstructed {
     /// It never can.
     ForGood(Reason),
     /// It is nothing but files, and they may be there later.
-    Yet(Reason),
+    NotYet(Reason),
 }
 
 /// An element whose file is missing.
@@ -38,7 +41,8 @@ struct MissingFile {
     missing: Missing,
 }
 
-/// Renders a message with links of the gateway's own. It waits at most `most` for the files.
+/// Renders a message with links of the gateway's own. It waits at most `most` for the files, and at
+/// most three quarters of that for the store afterwards.
 pub(crate) async fn with_links(
     owner: FileOwner<'_>,
     message: &WebhookMessage,
@@ -47,7 +51,12 @@ pub(crate) async fn with_links(
     metrics: &Metrics,
 ) -> Result<Outgoing, Obstructed> {
     let integration = owner.integration;
-    let service = FileRenderer { can: integration.connector.capabilities(), integration };
+    let service = FileRenderer {
+        can: integration.connector.capabilities(),
+        integration,
+        clock,
+        store_patience: STORE_PATIENCE.min(most / 4),
+    };
     let contents = from_genesys::content(message.contents());
     let text = message.text.as_deref().filter(|text| !text.is_empty());
     let Some(media) = &integration.media else {
@@ -63,24 +72,36 @@ pub(crate) async fn with_links(
             Named::TooMany => Obtained::Lost(too_many()),
             Named::File(source) => media.obtain(key.clone(), source, patience).await,
         };
-        let linked = service.linked(media, &key, &element, obtained, clock).await;
-        count(metrics, integration, linked.as_ref().err());
+        let linked = service.linked(media, &key, &element, obtained).await;
+        if !linked.as_ref().is_err_and(Missing::is_open) {
+            count(metrics, integration, linked.as_ref().err());
+        }
         linked.map_err(|missing| MissingFile { element, key, missing })
     });
-    let mut elements = join_all(elements).await;
+    let elements = join_all(elements).await;
     if text.is_none() && elements.iter().all(Result::is_err) {
         let missing = || elements.iter().filter_map(|element| element.as_ref().err());
-        let is_open = |file: &&MissingFile| matches!(file.missing, Missing::Yet(_));
-        if let Some(open) = missing().find(is_open) {
-            return Err(Obstructed::Yet(reason(open.missing.loss())));
+        let open = || missing().filter(|file| file.missing.is_open());
+        for file in open() {
+            count(metrics, integration, Some(&file.missing));
+        }
+        if let Some(open) = open().next() {
+            return Err(Obstructed::NotYet(reason(open.missing.loss())));
         }
         if let Some(first) = missing().next() {
             return Err(Obstructed::ForGood(reason(first.missing.loss())));
         }
     }
-    for element in &mut elements {
-        service.give_up(media, element, clock).await;
-    }
+    let elements = elements.into_iter().map(async |element| match element {
+        Err(file) if file.missing.is_open() => {
+            let linked = service.give_up(media, file).await;
+            count(metrics, integration, linked.as_ref().err().map(|file| &file.missing));
+            linked
+        }
+        decided => decided,
+    });
+    // At once: a store that hangs must not use up the message's time.
+    let elements = join_all(elements).await;
     service.outgoing(text, elements).map_err(Obstructed::ForGood)
 }
 
@@ -88,6 +109,8 @@ pub(crate) async fn with_links(
 struct FileRenderer<'a> {
     can: &'a Capabilities,
     integration: &'a Integration,
+    clock: &'a dyn Clock,
+    store_patience: Duration,
 }
 
 impl FileRenderer<'_> {
@@ -102,9 +125,9 @@ impl FileRenderer<'_> {
         key: &Key,
         element: &Value,
         obtained: Obtained,
-        clock: &dyn Clock,
     ) -> Result<Value, Missing> {
-        let (kept, link) = link(media, key, obtained, clock.now()).await?;
+        let (now, patience) = (self.clock.now(), self.store_patience);
+        let (kept, link) = link(media, key, obtained, now, patience).await?;
         let element = with_link(element.clone(), &kept, &link);
         // The service may take the stated type, but not the one that the file has.
         match self.render(None, std::slice::from_ref(&element)) {
@@ -115,20 +138,11 @@ impl FileRenderer<'_> {
 
     /// Makes it final that the message goes without a file that may be there later: each attempt
     /// must send the same.
-    async fn give_up(
-        &self,
-        media: &Media,
-        element: &mut Result<Value, MissingFile>,
-        clock: &dyn Clock,
-    ) {
-        let Err(MissingFile { element: original, key, missing: Missing::Yet(loss) }) = element
-        else {
-            return;
-        };
-        let noted = media.give_up(key, loss.clone()).await;
-        if let Ok(linked) = self.linked(media, key, original, noted, clock).await {
-            *element = Ok(linked);
-        }
+    async fn give_up(&self, media: &Media, file: MissingFile) -> Result<Value, MissingFile> {
+        let MissingFile { element, key, missing } = file;
+        let noted = media.give_up(&key, missing.loss().clone(), self.store_patience).await;
+        let linked = self.linked(media, &key, &element, noted).await;
+        linked.map_err(|missing| MissingFile { element, key, missing })
     }
 
     fn outgoing(

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use connector::http::{Inbound, Secret, Secrets};
 use connector::{
-    Capabilities, CheckError, Connector, ContentKinds, Forward, Open, Refusal, Typing,
+    Capabilities, CheckError, Connector, ContentKinds, Forward, MediaRange, Open, Refusal, Typing,
 };
 use conversation::{
     AttemptOutcome, Clock, ConversationId, IntegrationName, OpenOutcome, Policy, SessionId,
@@ -331,6 +331,15 @@ impl Stage {
         self.until("everything is done", |stage| stage.database.is_done()).await;
     }
 
+    /// The lines of the metrics that begin with this name.
+    pub(crate) async fn metrics(&self, name: &str) -> Vec<String> {
+        let request = Request::get("/metrics").body(Body::empty()).expect("a request");
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    }
+
     /// How many requests the store has got so far.
     pub(crate) fn requests(&self) -> u64 {
         self.line.0.load(Ordering::Relaxed)
@@ -382,7 +391,7 @@ fn capabilities() -> Capabilities {
         idempotent: true,
         typing: false,
         max_text: None,
-        media: Vec::new(),
+        media: vec![MediaRange::any()],
         content: ContentKinds::default(),
     }
 }

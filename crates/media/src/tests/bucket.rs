@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use conversation::{ConversationId, IntegrationName};
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 
 use super::stage::{
-    FileServer, PNG, allow, follow, key, key_of, now, obtain, read, settings, source,
+    FileServer, PATIENCE, PNG, allow, follow, key, key_of, now, obtain, read, settings, source,
 };
-use crate::{LossCode, Media, Obtained, ReadError};
+use crate::{Loss, LossCode, Media, Obtained, ReadError};
 use moto::Moto;
 
 #[path = "../../../../tests/s3/mod.rs"]
@@ -126,6 +128,18 @@ fn node_at(port: u16, server: &FileServer) -> Media {
             .chain([("AWS_SKIP_SIGNATURE".to_owned(), "true".to_owned())])
             .collect();
     Media::open(settings).unwrap()
+}
+
+/// Its bucket accepts connections, and never answers.
+#[tokio::test]
+async fn a_bucket_that_hangs_does_not_delay_a_message_whose_files_are_given_up() {
+    let server = FileServer::start().await;
+    let bucket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let media = node_at(bucket.local_addr().unwrap().port(), &server);
+    let (began, most) = (Instant::now(), Duration::from_millis(200));
+    let loss = Loss::new(LossCode::Unreachable, "the link answered 503");
+    let given_up = timeout(PATIENCE, media.give_up(&key(0), loss.clone(), most)).await;
+    assert_eq!(given_up, Ok(Obtained::Lost(loss)), "after {:?}", began.elapsed());
 }
 
 #[tokio::test]

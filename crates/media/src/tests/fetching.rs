@@ -131,10 +131,10 @@ async fn what_may_be_there_later_is_not_given_up_until_its_message_goes_without_
     let kept = obtain(&stage.media, &key(0), &url, None).await;
     assert!(matches!(kept, Obtained::Kept(_)), "{kept:?}");
     let loss = Loss::new(LossCode::Unreachable, "it was away");
-    assert_eq!(stage.media.give_up(&key(0), loss.clone()).await, kept, "it came in time");
+    assert_eq!(stage.media.give_up(&key(0), loss.clone(), PATIENCE).await, kept, "it came in time");
     // The message of the second one goes without it, and so does each further attempt.
     let given_up = Obtained::Lost(loss.clone());
-    assert_eq!(stage.media.give_up(&key(1), loss).await, given_up);
+    assert_eq!(stage.media.give_up(&key(1), loss, PATIENCE).await, given_up);
     assert_eq!(obtain(&stage.media, &key(1), &url, None).await, given_up);
 }
 
