@@ -61,6 +61,15 @@ pub(crate) fn plan(text: Option<&str>, content: &[Value]) -> Result<Plan, String
     }
 }
 
+/// The part that a stored event has. The events endpoint stores each part separately. Only an
+/// earlier build stored several parts as one, and posted the tap.
+pub(crate) fn stored_part(text: Option<&str>, content: &[Value]) -> Result<Part, String> {
+    let mut parts = plan(text, content)?.parts;
+    let tap = parts.iter().position(|part| matches!(part, Part::Tap { .. })).unwrap_or(0);
+    // A plan has at least one part.
+    Ok(parts.swap_remove(tap))
+}
+
 /// A plan under construction.
 #[derive(Default)]
 struct Draft {

@@ -60,12 +60,6 @@ impl WaitedFor {
     }
 }
 
-impl PartialEq for WaitedFor {
-    fn eq(&self, other: &Self) -> bool {
-        self.part() == other.part()
-    }
-}
-
 #[cfg(test)]
 impl WaitedFor {
     pub(super) fn words(text: &str) -> Self {

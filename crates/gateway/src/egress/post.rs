@@ -12,7 +12,6 @@ use genesys::agent::ParticipantPatch;
 use genesys::conversation::{ParticipantState, Purpose};
 use genesys::inbound::{ButtonResponse, ButtonResponseType};
 use genesys::{CallError, Lane};
-use serde_json::Value;
 use store::{Body, Chain, Direction, OutboxItem, Store, StoreError};
 use tokio::time::Instant;
 
@@ -168,14 +167,13 @@ impl Post<'_> {
             return Ok(Outcome::Done(Box::new(done(PostResult::Refused { why }, None))));
         };
         let at = time.map_or(kept.received, |time| time.min(kept.received));
-        let part = match stored_part(text.as_deref(), &content) {
+        let part = match customer_message::stored_part(text.as_deref(), &content) {
             Ok(part) => part,
             Err(why) => {
                 let refused = PostResult::Refused { why: why.into() };
                 return Ok(Outcome::Done(Box::new(done(refused, None))));
             }
         };
-        let Some(part) = part else { return Ok(lost(|result| done(result, None))) };
         let media = self.integration.media.as_ref();
         let part = match self.linked {
             Some(linked) => linked.clone(),
@@ -327,14 +325,6 @@ impl Post<'_> {
     ) -> Result<Option<Body>, Outcome> {
         Ok(self.store.body(&self.integration.name, direction, message).await?)
     }
-}
-
-/// The part that a stored event has. The events endpoint stores each part separately. Only an
-/// earlier build stored several parts as one, and posted the tap.
-fn stored_part(text: Option<&str>, content: &[Value]) -> Result<Option<Part>, String> {
-    let mut parts = customer_message::plan(text, content)?.parts;
-    let tap = parts.iter().position(|part| matches!(part, Part::Tap { .. })).unwrap_or(0);
-    Ok((tap < parts.len()).then(|| parts.swap_remove(tap)))
 }
 
 /// Which refusals are final.

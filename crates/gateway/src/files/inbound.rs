@@ -16,11 +16,11 @@ use crate::attachment::class_of;
 use crate::customer_message::{self, MAX_TEXT, Part};
 use crate::metrics::Metrics;
 
-/// The first part of a stored event.
+/// The part that a stored event has.
 pub(super) fn of_event(bytes: &[u8]) -> Option<Part> {
     let event = connector::protocol::parse(bytes).ok()?.into_iter().next()?.ok()?;
     let Event::Message { text, content, .. } = event.event else { return None };
-    customer_message::plan(text.as_deref(), &content).ok()?.parts.into_iter().next()
+    customer_message::stored_part(text.as_deref(), &content).ok()
 }
 
 /// A customer without links of the chat service, if files are kept.
