@@ -114,7 +114,7 @@ impl ChatService for Service {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_passes_the_suite_of_every_connector() {
     passes(&Service::start()).await;
 }
@@ -369,6 +369,90 @@ async fn a_socket_holds_256_calls_and_the_next_one_waits_for_a_place() {
         let outcome = waiting.await.unwrap();
         assert_eq!(matches!(outcome, AttemptOutcome::Unknown { .. }), n > 0, "{n}: {outcome:?}");
     }
+}
+
+/// Uses up all places of the socket of `c1`, for two minutes.
+async fn fill(connector: &Arc<WebSocketConnector>, calls: &mut SocketCalls) {
+    for n in 0..256 {
+        let _unanswered = forward(connector, &format!("m-{n}"), Duration::from_mins(2));
+        calls.next().await.leave().expect("it may leave");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_place_leaves_a_socket_that_falls_silent() {
+    let connector = connector();
+    let mut both = [admit(&connector), admit(&connector)];
+    let _first = forward(&connector, "m-0", Duration::from_mins(2));
+    let [(first, _), (second, _)] = &mut both;
+    let is_second = tokio::select! {
+        biased;
+        _ = first.next() => false,
+        _ = second.next() => true,
+    };
+    if is_second {
+        both.reverse();
+    }
+    let [(own, _own_input), (other, other_input)] = &mut both;
+    for n in 1..256 {
+        let _unanswered = forward(&connector, &format!("m-{n}"), Duration::from_mins(2));
+        own.next().await.leave().expect("it may leave");
+    }
+    tokio::time::advance(Duration::from_secs(28)).await;
+    other_input.heard();
+    let started = tokio::time::Instant::now();
+    let waiting = forward(&connector, "m-256", Duration::from_mins(2));
+    let moved = tokio::time::timeout(Duration::from_secs(10), other.next()).await;
+    let frame = moved.expect("it moves").leave().expect("it may leave");
+    assert_eq!(started.elapsed().as_secs(), 2, "two thirds of `dead_after` are over");
+    answer_call(other_input, &frame, 202);
+    assert_eq!(waiting.await.unwrap(), AttemptOutcome::Accepted { service_id: None });
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_a_place_use_a_socket_that_opens() {
+    let connector = connector();
+    let (mut first, _first_input) = admit(&connector);
+    fill(&connector, &mut first).await;
+    let mut waiting = Vec::new();
+    for n in 0..20 {
+        let conversation = ConversationId::new(format!("c{n}"));
+        let message = Forward { conversation, ..message("m-1", Duration::from_mins(2)) };
+        let connector = Arc::clone(&connector);
+        waiting.push(tokio::spawn(async move { connector.forward(&message).await }));
+    }
+    let nothing = tokio::time::timeout(Duration::from_secs(1), first.next());
+    assert!(nothing.await.is_err(), "they wait");
+    let (mut second, second_input) = admit(&connector);
+    let mut moved = 0;
+    // As long as a call waits for a place.
+    let wait = Duration::from_secs(3);
+    while let Ok(call) = tokio::time::timeout(wait, second.next()).await {
+        answer_call(&second_input, &call.leave().expect("it may leave"), 202);
+        moved += 1;
+    }
+    assert!((5..=15).contains(&moved), "about a half: {moved}");
+    let mut accepted = 0;
+    for call in waiting {
+        accepted += usize::from(matches!(call.await.unwrap(), AttemptOutcome::Accepted { .. }));
+    }
+    assert_eq!(accepted, moved);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_whose_writer_has_ended_is_not_called_slow() {
+    let connector = connector();
+    let (calls, _input) = admit(&connector);
+    drop(calls);
+    let outcome = forward(&connector, "m-1", Duration::from_secs(10)).await.unwrap();
+    let why = "no socket of the chat service takes calls at this node: 1 open, but silent or about \
+               to close";
+    assert_eq!(outcome, not_taken(why));
+    // The call goes over another one, if there is one.
+    let (mut calls, input) = admit(&connector);
+    let waiting = forward(&connector, "m-2", Duration::from_secs(10));
+    answer_call(&input, &calls.next().await.leave().expect("it may leave"), 202);
+    assert_eq!(waiting.await.unwrap(), AttemptOutcome::Accepted { service_id: None });
 }
 
 #[tokio::test(start_paused = true)]

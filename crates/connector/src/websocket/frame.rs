@@ -115,9 +115,9 @@ fn answer_in(fields: &Fields, now: Timestamp) -> Result<Answer, String> {
             "the chat service answered with a `status` that is no number from {first} to {last}"
         )
     })?;
-    let mut body = fields.raw("body").unwrap_or_default().as_bytes().to_vec();
+    let body = fields.raw("body").unwrap_or_default().as_bytes();
     let whole = body.len() <= LONGEST_ANSWER;
-    body.truncate(LONGEST_ANSWER);
+    let body = body[..body.len().min(LONGEST_ANSWER)].to_vec();
     let retry_after: Option<Duration> =
         fields.usable_id("retry_after", MAX_ID).and_then(|value| answer::pause(&value, None, now));
     let (clock_ahead, server) = (None, None);

@@ -26,8 +26,8 @@ pub enum RequestRefused {
     Unsigned,
     /// The same request came before.
     #[error(
-        "the same request came before; sign each request anew, with a new webhook-id and the \
-         current time"
+        "the same request came before; give each request a new webhook-id and the current time, \
+         and sign it"
     )]
     Repeated,
     /// More requests came within five minutes than the gateway remembers.
@@ -83,7 +83,7 @@ mod tests {
             assert_eq!(granted.grant(&first, now), Err(RequestRefused::Repeated), "{now}");
         }
         assert_eq!(granted.grant(&request("r-2", 1_000), 1_300), Ok(()));
-        assert_eq!(granted.grant(&request("r-1", 1_001), 1_300), Ok(()), "it was signed anew");
+        assert_eq!(granted.grant(&request("r-1", 1_001), 1_300), Ok(()), "it was signed again");
         assert_eq!(granted.grant(&HeaderMap::new(), 1_300), Err(RequestRefused::Unsigned));
     }
 

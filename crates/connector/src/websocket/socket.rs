@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::limits::MAX_CALLS;
 use crate::protocol::answer::{Answer, NoAnswer};
@@ -49,8 +49,13 @@ impl Liveness {
     /// the time between two pings. A frame that cannot be written for as long shows that the peer
     /// does not read.
     fn is_responsive(&self, now: Instant) -> bool {
-        let stuck = self.writing_since.is_some_and(|since| now - since >= self.dead_after / 3);
-        !stuck && now - self.heard < self.dead_after / 3 * 2
+        now < self.responsive_until()
+    }
+
+    /// Until when it is responsive, if nothing comes and no frame is written.
+    fn responsive_until(&self) -> Instant {
+        let heard = self.heard + self.dead_after / 3 * 2;
+        self.writing_since.map_or(heard, |since| heard.min(since + self.dead_after / 3))
     }
 }
 
@@ -116,6 +121,22 @@ impl Socket {
     /// Whether the peer is alive, as far as the gateway can know.
     pub(super) fn is_responsive(&self) -> bool {
         self.liveness().is_responsive(Instant::now())
+    }
+
+    /// Returns when the peer does not seem to be alive. A frame whose writing begins meanwhile may
+    /// shorten the time, so it looks again after a third of `dead_after` at the latest.
+    pub(super) async fn until_silent(&self) {
+        loop {
+            let now = Instant::now();
+            let (until, third) = {
+                let liveness = self.liveness();
+                (liveness.responsive_until(), liveness.dead_after / 3)
+            };
+            if now >= until {
+                return;
+            }
+            sleep_until(until.min(now + third)).await;
+        }
     }
 
     /// Notes that something came from the peer. Returns whether the socket is responsive again.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use conversation::{Clock, ConversationId};
 use http::HeaderMap;
 use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -229,7 +230,7 @@ impl Sockets {
         &self,
         conversation: &ConversationId,
         until: Instant,
-        (id, text): (&'a str, String),
+        (id, mut text): (&'a str, String),
         departure: &Departure,
     ) -> Result<PendingCall<'a>, String> {
         loop {
@@ -239,15 +240,22 @@ impl Sockets {
             let pending = PendingCall { socket: Arc::clone(&socket), id, result, _place: place };
             let (id, departure) = (id.to_owned(), departure.clone());
             let frame = QueuedCall { socket: Arc::clone(&socket), id, text, departure };
-            // There is room for as many frames as there are places, unless calls ended before their
-            // frames left.
-            if socket.frames.try_send(frame).is_ok() {
-                return Ok(pending);
+            match socket.frames.try_send(frame) {
+                Ok(()) => return Ok(pending),
+                // Its writer has ended, so the socket is about to close: another one is chosen.
+                Err(TrySendError::Closed(frame)) => {
+                    self.drain(&socket);
+                    text = frame.text;
+                }
+                // There is room for as many frames as there are places, unless calls ended before
+                // their frames left.
+                Err(TrySendError::Full(_)) => {
+                    return Err(format!(
+                        "{MAX_CALLS} frames wait to be written to the socket of the chat service: \
+                         it reads too slowly"
+                    ));
+                }
             }
-            return Err(format!(
-                "{MAX_CALLS} frames wait to be written to the socket of the chat service: it reads \
-                 too slowly"
-            ));
         }
     }
 
@@ -265,15 +273,40 @@ impl Sockets {
                 timeout_at(until, available).await.map_err(|_| self.no_socket())?;
                 continue;
             };
-            match timeout_at(until, Arc::clone(&socket.places).acquire_owned()).await {
-                Ok(Ok(place)) => return Ok((socket, place)),
-                // It takes no more calls.
-                Ok(Err(_)) => {}
+            match timeout_at(until, self.place_on(&socket, conversation)).await {
+                Ok(Some(place)) => return Ok((socket, place)),
+                // Another one is chosen.
+                Ok(None) => {}
                 Err(_) => {
                     return Err(format!(
                         "{MAX_CALLS} calls wait for answers on the socket of the chat service"
                     ));
                 }
+            }
+        }
+    }
+
+    /// Waits for a place on this socket, as long as it is the socket of the conversation. While it
+    /// is, the call keeps its turn.
+    async fn place_on(
+        &self,
+        socket: &Arc<Socket>,
+        conversation: &ConversationId,
+    ) -> Option<OwnedSemaphorePermit> {
+        let mut place = std::pin::pin!(Arc::clone(&socket.places).acquire_owned());
+        loop {
+            let mut available = std::pin::pin!(self.available.notified());
+            available.as_mut().enable();
+            let chosen = self.choose(conversation);
+            if chosen.is_none_or(|chosen| chosen.number != socket.number) {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = socket.until_silent() => return None,
+                // Without one, the socket takes no more calls.
+                place = &mut place => return place.ok(),
+                () = available => {}
             }
         }
     }
@@ -299,6 +332,11 @@ impl Sockets {
         };
         let open = self.open();
         open.taking.iter().filter(|socket| socket.is_responsive()).max_by_key(score).cloned()
+    }
+
+    fn drain(&self, socket: &Socket) {
+        self.open().taking.retain(|taking| taking.number != socket.number);
+        socket.places.close();
     }
 
     fn open(&self) -> MutexGuard<'_, OpenSockets> {
@@ -335,8 +373,7 @@ impl SocketInput {
 
     /// From now on this socket gets no calls. Those that wait for their answers continue.
     pub fn drain(&self) {
-        self.sockets.open().taking.retain(|socket| socket.number != self.socket.number);
-        self.socket.places.close();
+        self.sockets.drain(&self.socket);
     }
 
     /// Returns when no call waits for its answer on this socket.
