@@ -35,8 +35,8 @@ const PART_ON_DISK: usize = 512 << 10;
 const PART_IN_BUCKET: usize = 5 << 20;
 /// How long a call to a bucket is retried.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long a bucket may send nothing. There is no limit for a whole call, because a caller may take
-/// a file slowly.
+/// How long a bucket may send nothing. There is no limit for a whole call, because a caller may
+/// take a file slowly.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Variables of the environment.
