@@ -9,7 +9,7 @@ use conversation::Policy;
 use gateway::{DetectEnd, NoticeTexts};
 
 use super::super::{KINDS, env, read};
-use super::{CONNECTOR_SECRET, http, load, with};
+use super::{CONNECTOR_SECRET, HASH, http, load, with};
 use std::time::Duration;
 
 const PAGE: &str = include_str!("../../../../../docs/configuration.md");
@@ -27,7 +27,7 @@ const LISTS: [&str; 3] = ["console.users", "console.tokens", "integration.client
 fn secrets() -> impl Iterator<Item = (String, String)> {
     SECRETS
         .into_iter()
-        .chain([("OPS_HASH", "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w"), ("TIDEGATE_API_TOKEN", "0123456789abcdef0123456789")])
+        .chain([("OPS_HASH", HASH), ("TIDEGATE_API_TOKEN", "0123456789abcdef0123456789")])
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::Role;
 
-use super::{CONNECTOR_SECRET, http, load, report, with};
+use super::{CONNECTOR_SECRET, HASH, http, load, report, with};
 
 #[test]
 fn every_kind_of_key_can_be_overridden() {
@@ -24,7 +24,7 @@ fn every_kind_of_key_can_be_overridden() {
             ("TIDEGATE_INTEGRATION__0__CONNECTOR__TYPING", "false"),
             ("TIDEGATE_INTEGRATION__0__CONNECTOR__MEDIA", ""),
             ("TIDEGATE_CONSOLE__USERS__0__NAME", "ops"),
-            ("TIDEGATE_CONSOLE__USERS__0__PASSWORD_HASH", "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w"),
+            ("TIDEGATE_CONSOLE__USERS__0__PASSWORD_HASH", HASH),
             ("TIDEGATE_CONSOLE__USERS__0__ROLE", "viewer"),
             ("TIDEGATE_LOG", "debug"),
             ("PATH", "/bin"),

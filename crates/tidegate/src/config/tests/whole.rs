@@ -9,7 +9,7 @@ use genesys::Hosts;
 use gateway::{DetectEnd, NoticeTexts, Role};
 
 use super::super::{Config, MediaSection};
-use super::{CONNECTOR, CONNECTOR_SECRET, INTEGRATION, http, load, report, with};
+use super::{CONNECTOR, CONNECTOR_SECRET, HASH, INTEGRATION, http, load, report, with};
 
 /// A token that was written before there were roles may read, and nothing else.
 #[test]
@@ -144,7 +144,7 @@ fn every_key_is_heard() {
         allow = ["10.1.0.0/16", "127.0.0.1:8090"]
         lost = "[Datei fehlt: {name}]"
         [console]
-        users = [{ name = "ops", password_hash = "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w", role = "operator" }]
+        users = [{ name = "ops", password_hash = { env = "OPS_HASH" }, role = "operator" }]
         [[integration]]
         name = "a-1_b"
         api_url = "http://127.0.0.1:7070"
@@ -195,7 +195,7 @@ fn every_key_is_heard() {
         media = ["image/*"]
         content = ["QuickReply"]
         "#,
-        &[],
+        &[("OPS_HASH", HASH)],
     )
     .unwrap();
     assert_eq!(config.server.listen.to_string(), "[::1]:81");
@@ -215,11 +215,7 @@ fn every_key_is_heard() {
     let ops = &config.console.users[0];
     assert_eq!(
         (ops.name.as_str(), ops.password_hash.expose(), ops.role),
-        (
-            "ops",
-            "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w",
-            Role::Operator
-        )
+        ("ops", HASH, Role::Operator)
     );
     let acme = &config.integrations[0];
     assert_eq!(acme.fallback, connector::Fallback::Fail);
