@@ -130,6 +130,18 @@ async fn wrong_passwords_and_forms_of_other_sites_are_refused() {
     assert!(!console.gateway.process.log().contains("guess"), "no log has a password");
 }
 
+/// People type their password into the wrong field.
+#[tokio::test]
+async fn only_the_names_of_users_are_logged() {
+    let console = Console::start(&users(HASH)).await;
+    let fields = [("name", PASSWORD), ("password", "")];
+    let answer = console.post("/console/sign-in", &fields, &[]).await;
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let log = console.gateway.process.log();
+    assert!(log.contains("a user could not sign in to the console"), "{log}");
+    assert!(log.contains("(unknown)") && !log.contains(PASSWORD), "{log}");
+}
+
 #[tokio::test]
 async fn a_new_password_ends_the_sessions_of_the_old_one() {
     let mut console = Console::start(&users(HASH)).await;

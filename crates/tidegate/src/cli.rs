@@ -92,6 +92,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "URL", default_value = "sqlite:tidegate.db")]
         store: String,
     },
+    /// Print a script with which a shell completes the commands and options.
+    Completions {
+        /// The shell. The page of your shell's manual about completion says where the script goes.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print a page of the manual, for `man -l -`.
+    Man {
+        /// The command that the page is about, such as `messages retry`. Without it, the program.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod connector_command;
 mod demo;
 mod failure;
 mod hash_password;
+mod manual;
 mod panics;
 #[cfg(feature = "sandbox")]
 mod sandbox_alone;
@@ -70,6 +71,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::HashPassword => hash_password::run(),
             Command::Audit { store } => audit::run(&store).await,
             Command::Store { what } => stores::run(what).await,
+            Command::Completions { shell } => manual::completions(shell),
+            Command::Man { command } => manual::page(&command),
         }
     })
 }

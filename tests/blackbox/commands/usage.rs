@@ -1,5 +1,7 @@
 //! Help, version, and unknown commands.
 
+use std::process::Command;
+
 use super::ended;
 use crate::support::tidegate;
 
@@ -53,4 +55,42 @@ fn what_is_no_command_ends_with_2_and_names_the_nearest() {
         assert_eq!((code, out.as_str()), (2, ""), "{wrong:?}");
         assert!(errors.contains("Usage: ") || errors.contains("--help"), "{errors}");
     }
+}
+
+/// Each script names every command, and bash finds no mistake in its own.
+#[test]
+fn shells_can_complete_the_commands() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, script, errors) = run(&["completions", shell]);
+        assert_eq!((code, errors.as_str()), (0, ""), "{shell}");
+        for word in ["demo", "serve", "hash-password", "discard", "--dry-run"] {
+            let word = if shell == "fish" { word.trim_start_matches('-') } else { word };
+            assert!(script.contains(word), "{shell} does not complete {word}");
+        }
+    }
+    let (_, script, _) = run(&["completions", "bash"]);
+    let asked = format!(
+        "{script}\nCOMP_WORDS=(tidegate messages re) COMP_CWORD=2; _tidegate tidegate re messages; \
+         echo \"${{COMPREPLY[@]}}\""
+    );
+    let mut bash = Command::new("bash");
+    bash.args(["--norc", "-c", &asked]);
+    assert_eq!(ended(bash), (0, "retry\n".to_owned(), String::new()));
+}
+
+#[test]
+fn a_page_of_the_manual_names_what_it_is_about() {
+    let (code, page, errors) = run(&["man"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(page.contains(".TH tidegate 1 "), "{page}");
+    assert!(page.contains(r"tidegate\-hash\-password(1)"), "{page}");
+
+    let (code, page, errors) = run(&["man", "messages", "retry"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    assert!(page.contains(".TH tidegate-messages-retry 1 "), "{page}");
+    assert!(page.contains(r"\-\-dry\-run"), "{page}");
+
+    let (code, out, errors) = run(&["man", "messages", "rety"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    insta::assert_snapshot!(errors, @r#"tidegate: tidegate messages has no command "rety": there are list, retry, discard, show"#);
 }

@@ -131,7 +131,8 @@ fn target(fields: &Fields) -> String {
 fn note(state: &HttpState, name: &str, why: &'static str) {
     state.engine.metrics.turned_away("console_sign_in");
     if let Some(more) = state.engine.failures.admit("", "console sign-in", why) {
-        let user = crate::http::answers::shown(name);
+        // People type their password into the wrong field. Only the names of users are logged.
+        let user = if state.console.is_user(name) { name } else { "(unknown)" };
         tracing::warn!(user, why, more, "a user could not sign in to the console");
     }
 }

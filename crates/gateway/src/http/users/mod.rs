@@ -43,6 +43,11 @@ impl ConsoleUsers {
         self.users.is_empty()
     }
 
+    /// Whether there is a user of this name.
+    pub(super) fn is_user(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
     /// The user who is signed in with this token. One who was removed from the configuration, or
     /// whose password has changed since, is not.
     pub(super) async fn signed_in(&self, token: &str) -> Result<Option<String>, StoreError> {

@@ -121,7 +121,9 @@ fn the_example_works_and_says_the_defaults() {
 /// If a file contains the defaults of the page, the configuration is the same.
 #[test]
 fn the_page_says_the_defaults() {
-    let least = format!("{:?}", load(&with(""), &[]).unwrap());
+    // The other keys of [media] are errors without a url.
+    let needed = |section: &str| if section == "media" { "url = \"file:media\"\n" } else { "" };
+    let read = |text: &str| format!("{:?}", load(&with(text), &[]).unwrap());
     let mut checked = 0;
     let mut section = "";
     for line in PAGE.lines() {
@@ -135,16 +137,19 @@ fn the_page_says_the_defaults() {
             continue;
         };
         let (key, default) = (key.trim_end_matches('`'), default.trim_end_matches('`'));
-        if section.is_empty() {
+        // The elements of lists are not tables of their own; config::tests::whole has their defaults.
+        let is_of_element =
+            LISTS.iter().any(|list| format!("{section}.{key}").starts_with(&format!("{list}.")));
+        if section.is_empty() || is_of_element {
             continue;
         }
-        let table = format!("[{section}]\n{key} = {default}\n");
-        let text = if section == "integration.connector" {
-            with(&format!("{key} = {default}\n"))
+        let (with_it, without_it) = if section == "integration.connector" {
+            (format!("{key} = {default}\n"), String::new())
         } else {
-            with(&table)
+            let table = format!("[{section}]\n{}", needed(section));
+            (format!("{table}{key} = {default}\n"), table)
         };
-        assert_eq!(format!("{:?}", load(&text, &[]).unwrap()), least, "{section}.{key}");
+        assert_eq!(read(&with_it), read(&without_it), "{section}.{key}");
         checked += 1;
     }
     assert!(checked > 25, "only {checked} defaults found");
