@@ -11,9 +11,9 @@ use crate::browser;
 use crate::support::{Gateway, free_port, tidegate};
 
 const UNREACHABLE: &str = "http://127.0.0.1:1";
-const PASSWORD: &str = "open sesame";
+pub(crate) const PASSWORD: &str = "open sesame";
 /// Made by Python's `argon2-cffi`: `PasswordHasher(2, 4096, 1).hash("open sesame")`.
-const HASH: &str = "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$\
+pub(crate) const HASH: &str = "$argon2id$v=19$m=4096,t=2,p=1$1GZH1eJNWh7taYqYDLskmA$\
                     LaC9Y15zKPN+Kwe6FMj6f3gVk1IbjpeDWbi1bY8aO+w";
 
 fn users(hash: &str) -> String {

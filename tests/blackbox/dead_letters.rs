@@ -41,7 +41,7 @@ async fn taken(sandbox: &Sandbox, customer: &str) -> Vec<String> {
     theirs.filter_map(|entry| Some(entry["body"]["text"].as_str()?.to_owned())).collect()
 }
 
-async fn wait_for(sandbox: &Sandbox, customer: &str, texts: &[&str]) {
+pub(crate) async fn wait_for(sandbox: &Sandbox, customer: &str, texts: &[&str]) {
     eventually(&format!("Genesys has {texts:?}"), async || {
         (taken(sandbox, customer).await == texts).then_some(())
     })
@@ -49,7 +49,7 @@ async fn wait_for(sandbox: &Sandbox, customer: &str, texts: &[&str]) {
 }
 
 /// The gateway's ids of the dead letters.
-async fn dead(url: &str) -> Vec<String> {
+pub(crate) async fn dead(url: &str) -> Vec<String> {
     let call = client().get(format!("{url}/api/v1/dead-letters")).bearer_auth(VIEWER);
     let page: Value = call.send().await.expect("an answer").json().await.expect("JSON");
     let all = page["messages"].as_array().expect("a list").iter();
@@ -81,7 +81,13 @@ fn told(gateway: &Gateway, arguments: &[&str]) -> (Option<i32>, String, String) 
 
 /// A gateway whose customer noor has a dead letter, and has written since.
 pub(crate) async fn with_a_dead_letter(dir: TempDir) -> (Loop, String) {
-    let stage = Loop::start_in(dir, &settings(), &["--handshake", "0"]).await;
+    with_users_and_a_dead_letter(dir, "").await
+}
+
+/// The same, with users of the console.
+pub(crate) async fn with_users_and_a_dead_letter(dir: TempDir, users: &str) -> (Loop, String) {
+    let settings = settings() + users;
+    let stage = Loop::start_in(dir, &settings, &["--handshake", "0"]).await;
     poison(&stage.sandbox).await;
     stage.chat.says("noor", "poison").await;
     // Genesys takes messages of another customer, so this one alone is to blame.

@@ -11,6 +11,7 @@ mod connect_in_30_minutes;
 mod connector_page;
 mod connector_suite;
 mod console;
+mod console_actions;
 mod content;
 mod crash;
 mod dead_letters;

@@ -15,7 +15,7 @@ import { chromium } from 'playwright-core';
 const PATIENCE = 20_000;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-const options = Object.fromEntries(['desktop', 'chat', 'console', 'shots', 'browser', 'scheme'].map((name) => [name, { type: 'string' }]));
+const options = Object.fromEntries(['desktop', 'chat', 'console', 'message', 'shots', 'browser', 'scheme'].map((name) => [name, { type: 'string' }]));
 export const { values: at } = parseArgs({ options });
 
 const watched = [];

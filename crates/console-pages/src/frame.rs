@@ -8,6 +8,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub struct Frame {
     /// The name of the user who is signed in; `None` on a machine without users.
     pub user: Option<String>,
+    /// Whether the user may act: the page then has the forms for it.
+    pub acts: bool,
     /// What is in the search field.
     pub sought: String,
     /// Whether the script updates the page.

@@ -6,6 +6,7 @@
 //!
 //! Code here must not read the store or decide about a message. [`maud`] escapes every text.
 
+mod actions;
 mod assets;
 mod conversation;
 mod found;
@@ -25,6 +26,7 @@ pub use conversation::conversations;
 pub use found::{Hit, found};
 pub use frame::Frame;
 pub use integration::{Attention, ConversationEntry, MessageEntry, integration};
+pub use links::message as message_link;
 pub use maud::Markup;
 pub use message::messages;
 pub use notice::notice;

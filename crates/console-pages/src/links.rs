@@ -6,13 +6,18 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The page of a message.
-pub(crate) fn message(id: &str) -> String {
+pub fn message(id: &str) -> String {
     format!("/console/messages/{}", segment(id))
 }
 
 /// The page of a conversation.
 pub(crate) fn conversation(id: &str) -> String {
     format!("/console/conversations/{}", segment(id))
+}
+
+/// Where the form for an action on a dead letter is sent: `retry` or `discard`.
+pub(crate) fn dead_letter(id: &str, action: &str) -> String {
+    format!("/console/dead-letters/{}/{action}", segment(id))
 }
 
 /// The page of an integration.

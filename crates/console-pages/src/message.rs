@@ -1,17 +1,16 @@
 //! The page of a message: what became of it, why, and what comes next.
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 use store::Direction;
 use timeline::{MessageTimeline, Outcome};
 
 use crate::frame::Frame;
-use crate::{links, steps, times};
+use crate::{actions, links, steps, times};
 
 /// The page of the messages that an id names. `left_out` is how many more there are.
 pub fn messages(frame: &Frame, messages: &[MessageTimeline], left_out: usize) -> Markup {
     let content = html! {
-        @for message in messages { (one(message, frame.now)) }
+        @for message in messages { (one(message, frame)) }
         @if left_out > 0 { p.note { (left_out) " more messages have this id." } }
     };
     let title = match messages {
@@ -21,7 +20,7 @@ pub fn messages(frame: &Frame, messages: &[MessageTimeline], left_out: usize) ->
     frame.page(&title, &content)
 }
 
-fn one(message: &MessageTimeline, now: Timestamp) -> Markup {
+fn one(message: &MessageTimeline, frame: &Frame) -> Markup {
     html! {
         section.card.headline.failed[message.outcome.is_failed()] {
             h1 { (whose(message.direction)) " " (badge(message.outcome)) }
@@ -29,9 +28,10 @@ fn one(message: &MessageTimeline, now: Timestamp) -> Markup {
             (steps::next(message.next.as_ref()))
             (steps::missing(message.pruned, message.damaged))
         }
+        @if frame.acts && message.outcome == Outcome::Refused { (actions::dead_letter(message)) }
         section.card {
             h2 { "What happened" }
-            (steps::steps(&message.steps, message.steps_left_out, now))
+            (steps::steps(&message.steps, message.steps_left_out, frame.now))
         }
         section.card {
             h2 { "Ids" }

@@ -26,7 +26,21 @@ pub(crate) fn steps(steps: &[Step], left_out: usize, now: Timestamp) -> Markup {
 /// What comes next.
 pub(crate) fn next(next: Option<&Next>) -> Markup {
     html! {
-        @if let Some(next) = next { p.next { strong { "Next: " } (next.text) } }
+        @if let Some(next) = next { p.next { strong { "Next: " } (prose(&next.text)) } }
+    }
+}
+
+/// A sentence in which backquotes stand around commands and keys.
+fn prose(text: &str) -> Markup {
+    let parts: Vec<_> = text.split('`').collect();
+    // Without its partner, a backquote stands for itself.
+    if parts.len() % 2 == 0 {
+        return html! { (text) };
+    }
+    html! {
+        @for (number, part) in parts.into_iter().enumerate() {
+            @if number % 2 == 1 { code { (part) } } @else { (part) }
+        }
     }
 }
 
@@ -65,5 +79,18 @@ fn step(number: usize, step: &Step, before: Option<Timestamp>) -> Markup {
                 @if let Some(id) = &step.service_id { p.id { "Chat service: " code { (id) } } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_between_backquotes_are_code() {
+        let shown = |text| prose(text).into_string();
+        assert_eq!(shown("Waits."), "Waits.");
+        assert_eq!(shown("Ask `/readyz` <now>."), "Ask <code>/readyz</code> &lt;now&gt;.");
+        assert_eq!(shown("A ` alone"), "A ` alone");
     }
 }

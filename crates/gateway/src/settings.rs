@@ -53,7 +53,7 @@ pub struct ConsoleUser {
     pub name: String,
     /// The hash of the password, as a PHC string of Argon2.
     pub password_hash: Secret,
-    /// What the user may do. The console has no actions yet.
+    /// What the user may do.
     pub role: Role,
 }
 

@@ -153,6 +153,21 @@ async fn act(request: Request, action: DeadLetterAction) -> Answer {
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
+/// Acts on the dead letter that a user of the console sees. `by` is the user's name.
+///
+/// # Errors
+/// The message is no dead letter now, or the store does not answer.
+pub(in crate::http) async fn act_for_user(
+    engine: &Arc<Engine>,
+    (integration, id): (&str, &str),
+    action: DeadLetterAction,
+    by: &str,
+) -> Result<(), Problem> {
+    let named = named_message(engine, id, Some(integration)).await?;
+    // An action that was accepted before, maybe of somebody else, is as good: the page shows it.
+    store_action(engine, &named, action, by, id).await.map(|_| ())
+}
+
 /// How often an action looks again at a message that changes at the same time.
 const LOOKS: usize = 3;
 

@@ -28,6 +28,7 @@ use utoipa_axum::routes;
 use super::state::HttpState;
 use crate::engine::Engine;
 pub(super) use access::local_only;
+pub(super) use actions::act_for_user;
 pub(crate) use problem::Problem;
 
 /// The routes. Each request is checked by [`access::check`]. A route is served as its OpenAPI

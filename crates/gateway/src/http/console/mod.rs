@@ -4,6 +4,8 @@
 //! this machine. The pages themselves are in the crate `console-pages`.
 
 mod access;
+mod dead_letters;
+mod form;
 mod pages;
 mod sign_in;
 
@@ -32,6 +34,8 @@ pub(super) fn routes(state: &Arc<HttpState>) -> Router<Arc<HttpState>> {
         .route("/console/integrations/{name}", get(pages::integration))
         .route("/console/messages/{id}", get(pages::message))
         .route("/console/conversations/{id}", get(pages::conversation))
+        .route("/console/dead-letters/{id}/retry", post(dead_letters::retry))
+        .route("/console/dead-letters/{id}/discard", post(dead_letters::discard))
         .route_layer(from_fn_with_state(Arc::clone(state), access::check));
     let open = Router::new()
         .route("/console/", get(async || Redirect::permanent("/console")))

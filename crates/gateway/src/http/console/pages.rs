@@ -25,8 +25,7 @@ pub(super) async fn overview(
     State(state): AppState,
     Extension(viewer): Extension<Viewer>,
 ) -> Response {
-    let frame =
-        Frame { user: viewer.0, live: true, now: state.engine.clock.now(), ..Frame::default() };
+    let frame = Frame { live: true, now: state.engine.clock.now(), ..viewer.frame() };
     let engine = &state.engine;
     let dead_letters = match engine.store.dead_letters().await {
         Ok(dead_letters) => dead_letters,
@@ -63,8 +62,7 @@ pub(super) async fn integration(
     Extension(viewer): Extension<Viewer>,
     Path(name): Path<String>,
 ) -> Response {
-    let frame =
-        Frame { user: viewer.0, live: true, now: state.engine.clock.now(), ..Frame::default() };
+    let frame = Frame { live: true, now: state.engine.clock.now(), ..viewer.frame() };
     let Some(name) = state.engine.integrations().find(|known| known.as_str() == name) else {
         let why = "The configuration has no integration of this name.";
         let frame = Frame { live: false, ..frame };
@@ -116,7 +114,7 @@ pub(super) async fn search(
     let mut fields = url::form_urlencoded::parse(query.as_bytes());
     let sought =
         fields.find(|(name, _)| name == "id").map_or_else(String::new, |(_, id)| id.into());
-    let frame = Frame { user: viewer.0, sought, ..Frame::default() };
+    let frame = Frame { sought, ..viewer.frame() };
     if frame.sought.trim().is_empty() {
         return Redirect::to("/console").into_response();
     }
@@ -139,7 +137,7 @@ pub(super) async fn message(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Response {
-    let mut frame = Frame { user: viewer.0, sought: id.clone(), ..Frame::default() };
+    let mut frame = Frame { sought: id.clone(), ..viewer.frame() };
     match api::messages(&state, &id).await {
         Ok((messages, left_out)) => {
             frame.now = state.engine.clock.now();
@@ -157,7 +155,7 @@ pub(super) async fn conversation(
     Extension(viewer): Extension<Viewer>,
     Path(id): Path<String>,
 ) -> Response {
-    let mut frame = Frame { user: viewer.0, sought: id.clone(), ..Frame::default() };
+    let mut frame = Frame { sought: id.clone(), ..viewer.frame() };
     match api::conversations(&state, &id).await {
         Ok((all, left_out)) => {
             frame.now = state.engine.clock.now();
@@ -170,7 +168,8 @@ pub(super) async fn conversation(
     }
 }
 
-fn problem(frame: &Frame, problem: &Problem) -> Response {
+/// The page about a request that failed.
+pub(super) fn problem(frame: &Frame, problem: &Problem) -> Response {
     let frame = Frame { live: false, ..frame.clone() };
     page(problem.status(), console_pages::notice(&frame, problem.title(), problem.detail()))
 }

@@ -1,6 +1,5 @@
 //! Signing in and out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +11,10 @@ use console_pages::{Frame, Refusal};
 use store::Chain;
 use url::Url;
 
-use super::access::is_own_form;
+use super::form::{self, Fields};
 use super::page;
 use crate::http::state::HttpState;
 use crate::http::users::{LIFE, cookie, cookie_of};
-
-/// The longest form, in bytes.
-const MAX_FORM: usize = 16 << 10;
-/// How long a form may take to arrive.
-const SLOWEST: Duration = Duration::from_secs(10);
-
-type Fields = HashMap<String, String>;
 
 /// Answers `GET /console/sign-in`.
 pub(super) async fn form(
@@ -32,7 +24,7 @@ pub(super) async fn form(
     if state.console.is_empty() {
         return no_users();
     }
-    let fields = fields(query.unwrap_or_default().as_bytes());
+    let fields = form::fields(query.unwrap_or_default().as_bytes());
     page(StatusCode::OK, console_pages::sign_in(&target(&fields), None))
 }
 
@@ -46,10 +38,10 @@ pub(super) async fn sign_in(
     if state.console.is_empty() {
         return no_users();
     }
-    if !is_own_form(&method, &headers) {
-        return other_site();
-    }
-    let Some(fields) = read(body).await else { return not_a_form() };
+    let fields = match form::read(&method, &headers, body).await {
+        Ok(fields) => fields,
+        Err(refusal) => return refusal,
+    };
     let target = target(&fields);
     let refused = |status, why| page(status, console_pages::sign_in(&target, Some(why)));
     let name = fields.get("name").map_or("", String::as_str);
@@ -84,8 +76,8 @@ pub(super) async fn sign_out(
     if state.console.is_empty() {
         return no_users();
     }
-    if !is_own_form(&method, &headers) {
-        return other_site();
+    if let Err(refusal) = form::check(&method, &headers) {
+        return refusal;
     }
     if let Some(token) = cookie_of(&headers)
         && let Err(error) = state.console.sign_out(token).await
@@ -98,15 +90,6 @@ pub(super) async fn sign_out(
     }
     let cookie = AppendHeaders([(header::SET_COOKIE, cookie("", Duration::ZERO, &headers))]);
     (cookie, Redirect::to("/console/sign-in")).into_response()
-}
-
-async fn read(body: Body) -> Option<Fields> {
-    let bytes = tokio::time::timeout(SLOWEST, axum::body::to_bytes(body, MAX_FORM)).await;
-    Some(fields(&bytes.ok()?.ok()?))
-}
-
-fn fields(encoded: &[u8]) -> Fields {
-    url::form_urlencoded::parse(encoded).into_owned().collect()
 }
 
 /// The page to go to after signing in: one of the console's, and no other address.
@@ -140,17 +123,6 @@ fn note(state: &HttpState, name: &str, why: &'static str) {
 /// Without users there is no session.
 fn no_users() -> Response {
     Redirect::to("/console").into_response()
-}
-
-fn other_site() -> Response {
-    let why =
-        "This form was sent by a page of another site. Open the console, and try again there.";
-    page(StatusCode::FORBIDDEN, console_pages::notice(&Frame::default(), "Not done", why))
-}
-
-fn not_a_form() -> Response {
-    let why = "The form did not arrive, or is too large. Go back, and try again.";
-    page(StatusCode::BAD_REQUEST, console_pages::notice(&Frame::default(), "Not done", why))
 }
 
 #[cfg(test)]

@@ -50,10 +50,10 @@ impl ConsoleUsers {
 
     /// The user who is signed in with this token. One who was removed from the configuration, or
     /// whose password has changed since, is not.
-    pub(super) async fn signed_in(&self, token: &str) -> Result<Option<String>, StoreError> {
+    pub(super) async fn signed_in(&self, token: &str) -> Result<Option<&ConsoleUser>, StoreError> {
         let Some(session) = self.sessions.find(token).await? else { return Ok(None) };
         let same = |user: &ConsoleUser| fingerprint(&user.password_hash) == session.password;
-        Ok(self.find(&session.user).filter(|user| same(user)).map(|user| user.name.clone()))
+        Ok(self.find(&session.user).filter(|user| same(user)))
     }
 
     /// Permits one try of a password for this name; `None` if there were too many.

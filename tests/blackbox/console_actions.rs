@@ -1,0 +1,132 @@
+//! What a user of the console does about a dead letter. `dead_letters` has the same by API and
+//! command line.
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode};
+use tempfile::TempDir;
+
+use crate::browser;
+use crate::console::{HASH, PASSWORD};
+use crate::dead_letters::{dead, wait_for, with_users_and_a_dead_letter};
+use crate::support::{Loop, audit, eventually};
+
+/// A gateway with a dead letter. The user ops is an operator, and wall a viewer.
+struct Stage {
+    stage: Loop,
+    client: Client,
+    message: String,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let user = |name: &str, role: &str| {
+            format!("{{ name = \"{name}\", role = \"{role}\", password_hash = \"{HASH}\" }}")
+        };
+        let users = format!("users = [{}, {}]\n", user("ops", "operator"), user("wall", "viewer"));
+        let dir = TempDir::new().expect("a folder");
+        let (stage, message) = with_users_and_a_dead_letter(dir, &users).await;
+        let client = Client::builder().redirect(Policy::none()).no_proxy().build();
+        Self { stage, client: client.expect("a client"), message }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/console/{path}", self.stage.gateway.url)
+    }
+
+    /// Signs in. Returns the cookie.
+    async fn sign_in(&self, name: &str) -> String {
+        let form = [("name", name), ("password", PASSWORD)];
+        let answer = self.client.post(self.url("sign-in")).form(&form).send().await;
+        let answer = answer.expect("an answer");
+        let cookie = answer.headers()["set-cookie"].to_str().expect("text");
+        cookie.split(';').next().expect("a pair").to_owned()
+    }
+
+    async fn page(&self, cookie: &str) -> String {
+        let path = self.url(&format!("messages/{}", self.message));
+        let answer = self.client.get(path).header("cookie", cookie).send().await;
+        answer.expect("an answer").text().await.expect("text")
+    }
+
+    /// Sends the form of the page.
+    async fn act(&self, action: &str, headers: &[(&str, &str)]) -> Response {
+        let path = self.url(&format!("dead-letters/{}/{action}", self.message));
+        let mut call = self.client.post(path).form(&[("integration", "acme")]);
+        for (name, value) in headers {
+            call = call.header(*name, *value);
+        }
+        call.send().await.expect("an answer")
+    }
+}
+
+#[tokio::test]
+async fn an_operator_posts_a_dead_letter_again_by_a_form() {
+    let it = Stage::start().await;
+    let cookie = it.sign_in("ops").await;
+    let page = it.page(&cookie).await;
+    assert!(page.contains("Post it to Genesys again"), "{page}");
+    assert!(page.contains("twice if Genesys has it"), "it says the danger: {page}");
+    let answer = it.act("retry", &[("cookie", &cookie), ("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let message = &it.message;
+    assert_eq!(answer.headers()["location"], format!("/console/messages/{message}"));
+    wait_for(&it.stage.sandbox, "noor", &["after", "poison"]).await;
+    eventually("the page names the operator", async || {
+        let page = it.page(&cookie).await;
+        let done = page.contains("ops had it posted again") && page.contains("at Genesys");
+        (done && !page.contains("Post it to Genesys again")).then_some(())
+    })
+    .await;
+
+    let again = it.act("retry", &[("cookie", &cookie)]).await;
+    assert_eq!(again.status(), StatusCode::CONFLICT);
+    let why = again.text().await.expect("text");
+    assert!(why.contains("only a dead letter"), "{why}");
+    let (code, report) = audit(&it.stage.store());
+    assert_eq!(code, Some(0), "{report}");
+    assert!(report.contains("retried dead letters 1 times"), "{report}");
+}
+
+#[tokio::test]
+async fn only_an_operators_own_form_acts() {
+    let it = Stage::start().await;
+    let (ops, wall) = (it.sign_in("ops").await, it.sign_in("wall").await);
+    let page = it.page(&wall).await;
+    assert!(page.contains("dead letter") && !page.contains("What you can do"), "{page}");
+    for action in ["retry", "discard"] {
+        let viewers = it.act(action, &[("cookie", &wall)]).await;
+        assert_eq!(viewers.status(), StatusCode::FORBIDDEN);
+        let why = viewers.text().await.expect("text");
+        assert!(why.contains("role = &quot;operator&quot;"), "{why}");
+
+        let strangers = it.act(action, &[]).await;
+        assert_eq!(strangers.status(), StatusCode::SEE_OTHER);
+        assert_eq!(strangers.headers()["location"], "/console/sign-in?target=%2Fconsole");
+
+        for site in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+            let others = it.act(action, &[("cookie", &ops), site]).await;
+            assert_eq!(others.status(), StatusCode::FORBIDDEN, "{site:?}");
+        }
+        let path = it.url(&format!("dead-letters/{}/{action}", it.message));
+        let link = it.client.get(path).header("cookie", &ops).send().await.expect("an answer");
+        assert_eq!(link.status(), StatusCode::METHOD_NOT_ALLOWED, "a link does not act");
+    }
+    // Neither of them has acted: the message is still a dead letter, on which nothing waits.
+    assert_eq!(dead(&it.stage.gateway.url).await, [it.message.as_str()]);
+    let page = it.page(&ops).await;
+    assert!(page.contains("Nothing, unless an operator acts"), "{page}");
+}
+
+#[tokio::test]
+async fn an_operator_discards_a_dead_letter_with_a_browser() {
+    let it = Stage::start().await;
+    // A name that is not this machine's, as in an operator's browser.
+    let console = it.url("").replace("127.0.0.1", "gateway.test");
+    let console = console.trim_end_matches('/');
+    let options = ["--console", console, "--message", it.message.as_str()];
+    browser::run("dead_letter.mjs", options, || it.stage.gateway.process.log()).await;
+    eventually("no dead letter is left", async || {
+        dead(&it.stage.gateway.url).await.is_empty().then_some(())
+    })
+    .await;
+}
