@@ -12,6 +12,7 @@ mod connector_page;
 mod connector_suite;
 mod console;
 mod console_actions;
+mod console_lists;
 mod content;
 mod crash;
 mod dead_letters;

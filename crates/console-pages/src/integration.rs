@@ -1,4 +1,4 @@
-//! The page of an integration: what needs a look, the newest first.
+//! The page of an integration, which says what needs a look, and the pages of its lists.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -11,16 +11,65 @@ use crate::{links, times};
 pub struct Attention {
     /// The integration's name.
     pub integration: String,
+    /// The first page of each list.
+    pub lists: Vec<ListPage>,
+}
+
+/// What a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
     /// Conversations in which an agent's message waits for a session, or for the end of a pause.
-    pub held: Vec<ConversationEntry>,
+    Held,
     /// Conversations in which Genesys does not take something.
-    pub failing: Vec<ConversationEntry>,
+    Failing,
     /// Agents' messages that failed.
-    pub failed: Vec<MessageEntry>,
+    Failed,
     /// Customers' messages that Genesys will never have.
-    pub dead_letters: Vec<MessageEntry>,
-    /// The most entries that a list shows.
-    pub most: usize,
+    DeadLetters,
+}
+
+impl List {
+    /// All lists, in the order of the page.
+    pub const ALL: [Self; 4] = [Self::Held, Self::Failing, Self::Failed, Self::DeadLetters];
+
+    /// Its name in an address.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Failing => "failing",
+            Self::Failed => "failed",
+            Self::DeadLetters => "dead-letters",
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Held => "Conversations in which an agent's message waits",
+            Self::Failing => "Conversations with something that Genesys does not take",
+            Self::Failed => "Agents' messages that failed",
+            Self::DeadLetters => "Customers' messages that Genesys will never have",
+        }
+    }
+}
+
+/// A page of a list, the newest first.
+#[derive(Clone, Debug)]
+pub struct ListPage {
+    /// Which list.
+    pub list: List,
+    /// What is on the page.
+    pub entries: Entries,
+    /// The cursor of the next page, if there is one.
+    pub next: Option<String>,
+}
+
+/// What is on a page of a list.
+#[derive(Clone, Debug)]
+pub enum Entries {
+    /// Conversations.
+    Conversations(Vec<ConversationEntry>),
+    /// Messages.
+    Messages(Vec<MessageEntry>),
 }
 
 /// A conversation in a list.
@@ -45,55 +94,74 @@ pub struct MessageEntry {
 
 /// The page of an integration.
 pub fn integration(frame: &Frame, attention: &Attention) -> Markup {
-    let Attention { held, failing, failed, dead_letters, most, .. } = attention;
+    let name = &attention.integration;
     let content = html! {
         section.card.headline {
-            h1 { (attention.integration) }
+            h1 { (name) }
             p { "What needs a look, the newest first." }
         }
-        (conversations("Conversations in which an agent's message waits", held, *most))
-        (conversations("Conversations with something that Genesys does not take", failing, *most))
-        (messages("Agents' messages that failed", failed, *most))
-        (messages("Customers' messages that Genesys will never have", dead_letters, *most))
+        @for page in &attention.lists {
+            section.card {
+                h2 { (page.list.title()) }
+                (entries(&page.entries))
+                @if page.next.is_some() {
+                    p { a href=(links::list(name, page.list.as_str(), None)) { "All of them" } }
+                }
+            }
+        }
     };
-    frame.page(&attention.integration, &content)
+    frame.page(name, &content)
 }
 
-fn conversations(title: &str, entries: &[ConversationEntry], most: usize) -> Markup {
-    list(title, entries, most, |entry| {
-        html! {
-            a href=(links::conversation(&entry.conversation)) { code { (entry.conversation) } }
-            span.note { "conversation begun " (times::moment(entry.since)) }
+/// A page of one list of an integration.
+pub fn list(frame: &Frame, integration: &str, page: &ListPage) -> Markup {
+    let title = page.list.title();
+    let content = html! {
+        section.card.headline {
+            h1 { (title) }
+            p {
+                "Of " a href=(links::integration(integration)) { (integration) }
+                ", the newest first."
+            }
         }
-    })
-}
-
-fn messages(title: &str, entries: &[MessageEntry], most: usize) -> Markup {
-    list(title, entries, most, |entry| {
-        html! {
-            a href=(links::message(&entry.message)) { code { (entry.message) } }
-            span.note { "came " (times::moment(entry.received)) }
-            p { (entry.reason) }
-        }
-    })
-}
-
-fn list<T>(title: &str, entries: &[T], most: usize, line: impl Fn(&T) -> Markup) -> Markup {
-    html! {
         section.card {
-            h2 { (title) }
-            @if entries.is_empty() {
-                p.note { "None." }
-            } @else {
-                ul.hits { @for entry in entries { li { (line(entry)) } } }
-                @if entries.len() >= most {
-                    p.note {
-                        "There may be more than these " (most) ": see "
-                        code { "tidegate messages list" }
-                        " and " code { "tidegate conversations list" } "."
+            (entries(&page.entries))
+            @if let Some(next) = &page.next {
+                p {
+                    a rel="next" href=(links::list(integration, page.list.as_str(), Some(next))) {
+                        "Older ones"
                     }
                 }
             }
+        }
+    };
+    frame.page(title, &content)
+}
+
+fn entries(entries: &Entries) -> Markup {
+    match entries {
+        Entries::Conversations(all) => lines(all, |entry| {
+            html! {
+                a href=(links::conversation(&entry.conversation)) { code { (entry.conversation) } }
+                span.note { "conversation begun " (times::moment(entry.since)) }
+            }
+        }),
+        Entries::Messages(all) => lines(all, |entry| {
+            html! {
+                a href=(links::message(&entry.message)) { code { (entry.message) } }
+                span.note { "came " (times::moment(entry.received)) }
+                p { (entry.reason) }
+            }
+        }),
+    }
+}
+
+fn lines<T>(entries: &[T], line: impl Fn(&T) -> Markup) -> Markup {
+    html! {
+        @if entries.is_empty() {
+            p.note { "None." }
+        } @else {
+            ul.hits { @for entry in entries { li { (line(entry)) } } }
         }
     }
 }

@@ -25,7 +25,9 @@ pub use assets::{Asset, asset};
 pub use conversation::conversations;
 pub use found::{Hit, found};
 pub use frame::Frame;
-pub use integration::{Attention, ConversationEntry, MessageEntry, integration};
+pub use integration::{
+    Attention, ConversationEntry, Entries, List, ListPage, MessageEntry, integration, list,
+};
 pub use links::message as message_link;
 pub use maud::Markup;
 pub use message::messages;

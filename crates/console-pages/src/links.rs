@@ -25,6 +25,12 @@ pub(crate) fn integration(name: &str) -> String {
     format!("/console/integrations/{}", segment(name))
 }
 
+/// A page of a list of an integration: the one that `cursor` names, or the first.
+pub(crate) fn list(integration_name: &str, list: &str, cursor: Option<&str>) -> String {
+    let page = cursor.map(|cursor| format!("?cursor={}", segment(cursor))).unwrap_or_default();
+    format!("{}/{list}{page}", integration(integration_name))
+}
+
 /// An id as one segment of a path.
 fn segment(id: &str) -> String {
     utf8_percent_encode(id, ESCAPED).to_string()

@@ -131,18 +131,9 @@ pub(super) async fn conversations(
         Some("failing") => ConversationList::Failing,
         Some(other) => return Err(wrong("state", other, "open, held or failing")),
     };
-    let limit = asked.limit()?;
-    let before = asked.cursor.as_deref().map(conversation_place).transpose()?;
-    let mut all = Vec::new();
-    for integration in asked.integrations(&state.engine)? {
-        let store = &state.engine.store;
-        let page = store.list_conversations(integration, list, before.as_ref(), limit + 1).await?;
-        all.extend(page.into_iter().map(|listed| (integration, listed)));
-    }
-    all.sort_by(|(_, one), (_, other)| other.place.cmp(&one.place));
-    let next = next(&mut all, limit, |(_, last)| {
-        format!("{}.{}", last.place.created.as_millisecond(), last.place.conversation)
-    });
+    let (limit, of) = (asked.limit()?, asked.integrations(&state.engine)?);
+    let cursor = asked.cursor.as_deref();
+    let (all, next) = conversations_page(&state.engine, &of, list, cursor, limit).await?;
     let conversations = all.into_iter().map(|(of, listed)| conversation_entry(of, listed));
     Ok(Json(ConversationsPage { conversations: conversations.collect(), next }))
 }
@@ -202,17 +193,62 @@ async fn list_messages(
     list: MessageList,
     asked: &ListQuery,
 ) -> Result<Json<MessagesPage>, Problem> {
-    let limit = asked.limit()?;
-    let before = asked.cursor.as_deref().map(message_place).transpose()?;
+    let (limit, of) = (asked.limit()?, asked.integrations(&state.engine)?);
+    let cursor = asked.cursor.as_deref();
+    let (all, next) = messages_page(&state.engine, &of, list, cursor, limit).await?;
+    let messages = all.into_iter().map(|(of, listed)| message_entry(of, listed)).collect();
+    Ok(Json(MessagesPage { messages, next }))
+}
+
+/// A page of a list, with the integration of each entry, and the cursor of the next page, if there
+/// is one.
+type PageOf<'a, T> = (Vec<(&'a IntegrationName, T)>, Option<String>);
+
+/// A page of the conversations of these integrations, the newest first.
+///
+/// # Errors
+/// The cursor is none of this list, or the store does not answer.
+pub(in crate::http) async fn conversations_page<'a>(
+    engine: &Engine,
+    of: &[&'a IntegrationName],
+    list: ConversationList,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<PageOf<'a, ListedConversation>, Problem> {
+    let before = cursor.map(conversation_place).transpose()?;
     let mut all = Vec::new();
-    for integration in asked.integrations(&state.engine)? {
-        let page = state.engine.store.list_messages(integration, list, before, limit + 1).await?;
+    for integration in of.iter().copied() {
+        let before = before.as_ref();
+        let page = engine.store.list_conversations(integration, list, before, limit + 1).await?;
+        all.extend(page.into_iter().map(|listed| (integration, listed)));
+    }
+    all.sort_by(|(_, one), (_, other)| other.place.cmp(&one.place));
+    let next = next(&mut all, limit, |(_, last)| {
+        format!("{}.{}", last.place.created.as_millisecond(), last.place.conversation)
+    });
+    Ok((all, next))
+}
+
+/// A page of the messages of these integrations that did not arrive, the newest first.
+///
+/// # Errors
+/// The cursor is none of this list, or the store does not answer.
+pub(in crate::http) async fn messages_page<'a>(
+    engine: &Engine,
+    of: &[&'a IntegrationName],
+    list: MessageList,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<PageOf<'a, ListedMessage>, Problem> {
+    let before = cursor.map(message_place).transpose()?;
+    let mut all = Vec::new();
+    for integration in of.iter().copied() {
+        let page = engine.store.list_messages(integration, list, before, limit + 1).await?;
         all.extend(page.into_iter().map(|listed| (integration, listed)));
     }
     all.sort_by_key(|(_, listed)| std::cmp::Reverse(listed.place));
     let next = next(&mut all, limit, |(_, last)| last.place.to_string());
-    let messages = all.into_iter().map(|(of, listed)| message_entry(of, listed)).collect();
-    Ok(Json(MessagesPage { messages, next }))
+    Ok((all, next))
 }
 
 /// Cuts the entries to a page. Returns the cursor of the next page, if there is one.

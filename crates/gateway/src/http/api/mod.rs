@@ -29,6 +29,7 @@ use super::state::HttpState;
 use crate::engine::Engine;
 pub(super) use access::local_only;
 pub(super) use actions::act_for_user;
+pub(super) use lists::{conversations_page, messages_page};
 pub(crate) use problem::Problem;
 
 /// The routes. Each request is checked by [`access::check`]. A route is served as its OpenAPI

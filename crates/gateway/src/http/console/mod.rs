@@ -6,6 +6,7 @@
 mod access;
 mod dead_letters;
 mod form;
+mod integration;
 mod pages;
 mod sign_in;
 
@@ -31,7 +32,8 @@ pub(super) fn routes(state: &Arc<HttpState>) -> Router<Arc<HttpState>> {
     let checked = Router::new()
         .route("/console", get(pages::overview))
         .route("/console/search", get(pages::search))
-        .route("/console/integrations/{name}", get(pages::integration))
+        .route("/console/integrations/{name}", get(integration::integration))
+        .route("/console/integrations/{name}/{list}", get(integration::list))
         .route("/console/messages/{id}", get(pages::message))
         .route("/console/conversations/{id}", get(pages::conversation))
         .route("/console/dead-letters/{id}/retry", post(dead_letters::retry))

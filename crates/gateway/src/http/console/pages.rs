@@ -6,11 +6,8 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use console_pages::{
-    Attention, ConversationEntry, Frame, Hit, IntegrationRow, MessageEntry, Overview,
-};
+use console_pages::{Frame, Hit, IntegrationRow, Overview};
 use conversation::IntegrationName;
-use store::{ConversationList, MessageList, StoreError};
 use timeline::SessionState;
 
 use super::access::Viewer;
@@ -51,57 +48,6 @@ pub(super) async fn overview(
         integrations: engine.integrations().map(row).collect(),
     };
     page(StatusCode::OK, console_pages::overview(&frame, &overview))
-}
-
-/// The most entries of a list on the page of an integration.
-const MOST: usize = 20;
-
-/// Answers `GET /console/integrations/{name}`.
-pub(super) async fn integration(
-    State(state): AppState,
-    Extension(viewer): Extension<Viewer>,
-    Path(name): Path<String>,
-) -> Response {
-    let frame = Frame { live: true, now: state.engine.clock.now(), ..viewer.frame() };
-    let Some(name) = state.engine.integrations().find(|known| known.as_str() == name) else {
-        let why = "The configuration has no integration of this name.";
-        let frame = Frame { live: false, ..frame };
-        let notice = console_pages::notice(&frame, "There is no such integration", why);
-        return page(StatusCode::NOT_FOUND, notice);
-    };
-    match attention(&state, name).await {
-        Ok(attention) => page(StatusCode::OK, console_pages::integration(&frame, &attention)),
-        Err(error) => problem(&frame, &error.into()),
-    }
-}
-
-async fn attention(state: &HttpState, name: &IntegrationName) -> Result<Attention, StoreError> {
-    let store = &state.engine.store;
-    let conversations = async |list| {
-        let listed = store.list_conversations(name, list, None, MOST).await?;
-        let entry = |one: store::ListedConversation| ConversationEntry {
-            conversation: one.place.conversation.to_string(),
-            since: one.place.created,
-        };
-        Ok::<_, StoreError>(listed.into_iter().map(entry).collect())
-    };
-    let messages = async |list| {
-        let listed = store.list_messages(name, list, None, MOST).await?;
-        let entry = |one: store::ListedMessage| MessageEntry {
-            message: one.row.id.to_string(),
-            received: one.row.received,
-            reason: one.row.reason.as_deref().map(timeline::plain).unwrap_or_default(),
-        };
-        Ok::<_, StoreError>(listed.into_iter().map(entry).collect())
-    };
-    Ok(Attention {
-        integration: name.to_string(),
-        held: conversations(ConversationList::Held).await?,
-        failing: conversations(ConversationList::Failing).await?,
-        failed: messages(MessageList::Failed).await?,
-        dead_letters: messages(MessageList::DeadLetters).await?,
-        most: MOST,
-    })
 }
 
 /// Answers `GET /console/search?id=…`. One result is shown at once.
