@@ -20,6 +20,9 @@ async fn start(integration: &str, chat: &[&str]) -> (Nodes, WallClock) {
     let all =
         Nodes::start_with(&store, 1, &by_acceptance(integration), chat, for_a_gateway(&clock))
             .await;
+    // A webhook that met the killed process is sent again at once, before the next call to the
+    // chat service is due.
+    all.sandbox.put("/sandbox/switches", &json!({"webhook_pause": "100ms"})).await;
     all.chat.says("noor", "Where is my parcel?").await;
     (all, clock)
 }

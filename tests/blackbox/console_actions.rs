@@ -11,13 +11,13 @@ use crate::dead_letters::{dead, wait_for, with_users_and_a_dead_letter};
 use crate::support::{Loop, audit, eventually};
 
 /// A gateway with a dead letter. The user ops is an operator, and wall a viewer.
-struct Stage {
+struct DeadLetterScene {
     stage: Loop,
     client: Client,
     message: String,
 }
 
-impl Stage {
+impl DeadLetterScene {
     async fn start() -> Self {
         let user = |name: &str, role: &str| {
             format!("{{ name = \"{name}\", role = \"{role}\", password_hash = \"{HASH}\" }}")
@@ -61,7 +61,7 @@ impl Stage {
 
 #[tokio::test]
 async fn an_operator_posts_a_dead_letter_again_by_a_form() {
-    let it = Stage::start().await;
+    let it = DeadLetterScene::start().await;
     let cookie = it.sign_in("ops").await;
     let page = it.page(&cookie).await;
     assert!(page.contains("Post it to Genesys again"), "{page}");
@@ -89,7 +89,7 @@ async fn an_operator_posts_a_dead_letter_again_by_a_form() {
 
 #[tokio::test]
 async fn only_an_operators_own_form_acts() {
-    let it = Stage::start().await;
+    let it = DeadLetterScene::start().await;
     let (ops, wall) = (it.sign_in("ops").await, it.sign_in("wall").await);
     let page = it.page(&wall).await;
     assert!(page.contains("dead letter") && !page.contains("What you can do"), "{page}");
@@ -119,7 +119,7 @@ async fn only_an_operators_own_form_acts() {
 
 #[tokio::test]
 async fn an_operator_discards_a_dead_letter_with_a_browser() {
-    let it = Stage::start().await;
+    let it = DeadLetterScene::start().await;
     // A name that is not this machine's, as in an operator's browser.
     let console = it.url("").replace("127.0.0.1", "gateway.test");
     let console = console.trim_end_matches('/');

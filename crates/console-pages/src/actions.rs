@@ -19,8 +19,8 @@ pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
         section.card {
             h2 { "What you can do" }
             p {
-                "If it is posted again, the agent reads it after the customer's later messages, and "
-                "twice if Genesys has it and only its answer was lost."
+                "If it is posted again, the agent reads it after the customer's later messages. "
+                "The agent reads it twice if Genesys has it and only its answer was lost."
             }
             (form("retry", html! { button type="submit" { "Post it to Genesys again" } }))
             details {

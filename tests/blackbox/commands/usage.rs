@@ -92,5 +92,6 @@ fn a_page_of_the_manual_names_what_it_is_about() {
 
     let (code, out, errors) = run(&["man", "messages", "rety"]);
     assert_eq!((code, out.as_str()), (2, ""));
-    insta::assert_snapshot!(errors, @r#"tidegate: tidegate messages has no command "rety": there are list, retry, discard, show"#);
+    assert!(errors.contains(r#"tidegate messages has no command "rety""#), "{errors}");
+    assert!(errors.contains("there are list, retry, discard, show"), "{errors}");
 }

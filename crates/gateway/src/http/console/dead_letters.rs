@@ -32,7 +32,7 @@ async fn act(sent: Submission, body: Body, action: DeadLetterAction) -> Response
     let (State(state), Extension(viewer), Path(id), method, headers) = sent;
     let fields = match form::read(&method, &headers, body).await {
         Ok(fields) => fields,
-        Err(refusal) => return refusal,
+        Err(error) => return error.into_response(),
     };
     let Some(by) = viewer.operator() else {
         let why = "Only a user with role = \"operator\" in console.users may act, because the \

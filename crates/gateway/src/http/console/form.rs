@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use console_pages::Frame;
 
 use super::page;
@@ -17,32 +17,46 @@ const SLOWEST: Duration = Duration::from_secs(10);
 
 pub(super) type Fields = HashMap<String, String>;
 
-/// Reads a form that a page of the console has sent. Otherwise returns the answer that refuses it.
+/// Why a form is not taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FormError {
+    OtherSite,
+    Unreadable,
+}
+
+impl IntoResponse for FormError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::OtherSite => refused(
+                StatusCode::FORBIDDEN,
+                "This form was sent by a page of another site. Open the console, and try again \
+                 there.",
+            ),
+            Self::Unreadable => refused(
+                StatusCode::BAD_REQUEST,
+                "The form did not arrive, or is too large. Go back, and try again.",
+            ),
+        }
+    }
+}
+
+/// Reads a form that a page of the console has sent.
 pub(super) async fn read(
     method: &Method,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Fields, Response> {
+) -> Result<Fields, FormError> {
     check(method, headers)?;
     let bytes = tokio::time::timeout(SLOWEST, axum::body::to_bytes(body, MAX_FORM)).await;
     match bytes {
         Ok(Ok(bytes)) => Ok(fields(&bytes)),
-        _ => Err(refused(
-            StatusCode::BAD_REQUEST,
-            "The form did not arrive, or is too large. Go back, and try again.",
-        )),
+        _ => Err(FormError::Unreadable),
     }
 }
 
 /// Refuses a form of another site.
-pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), Response> {
-    if is_own_form(method, headers) {
-        return Ok(());
-    }
-    Err(refused(
-        StatusCode::FORBIDDEN,
-        "This form was sent by a page of another site. Open the console, and try again there.",
-    ))
+pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), FormError> {
+    if is_own_form(method, headers) { Ok(()) } else { Err(FormError::OtherSite) }
 }
 
 /// The fields of a form or of a query.

@@ -18,8 +18,6 @@ use crate::engine::Engine;
 use crate::http::api::{self, Problem};
 use crate::http::state::HttpState;
 
-type AppState = State<Arc<HttpState>>;
-
 /// The most entries of each list on the page of the integration.
 const FEW: usize = 20;
 /// The most entries on a page of one list.
@@ -27,7 +25,7 @@ const MANY: usize = 100;
 
 /// Answers `GET /console/integrations/{name}`.
 pub(super) async fn integration(
-    State(state): AppState,
+    State(state): State<Arc<HttpState>>,
     Extension(viewer): Extension<Viewer>,
     Path(name): Path<String>,
 ) -> Response {
@@ -49,7 +47,7 @@ pub(super) async fn integration(
 
 /// Answers `GET /console/integrations/{name}/{list}?cursor=…`.
 pub(super) async fn list(
-    State(state): AppState,
+    State(state): State<Arc<HttpState>>,
     Extension(viewer): Extension<Viewer>,
     Path((name, list)): Path<(String, String)>,
     RawQuery(query): RawQuery,

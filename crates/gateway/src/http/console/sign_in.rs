@@ -40,7 +40,7 @@ pub(super) async fn sign_in(
     }
     let fields = match form::read(&method, &headers, body).await {
         Ok(fields) => fields,
-        Err(refusal) => return refusal,
+        Err(error) => return error.into_response(),
     };
     let target = target(&fields);
     let refused = |status, why| page(status, console_pages::sign_in(&target, Some(why)));
@@ -76,8 +76,8 @@ pub(super) async fn sign_out(
     if state.console.is_empty() {
         return no_users();
     }
-    if let Err(refusal) = form::check(&method, &headers) {
-        return refusal;
+    if let Err(error) = form::check(&method, &headers) {
+        return error.into_response();
     }
     if let Some(token) = cookie_of(&headers)
         && let Err(error) = state.console.sign_out(token).await

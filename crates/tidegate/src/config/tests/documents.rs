@@ -137,7 +137,7 @@ fn the_page_says_the_defaults() {
             continue;
         };
         let (key, default) = (key.trim_end_matches('`'), default.trim_end_matches('`'));
-        // The elements of lists are not tables of their own; config::tests::whole has their defaults.
+        // The elements of lists are not tables. `config::tests::whole` tests their defaults.
         let is_of_element =
             LISTS.iter().any(|list| format!("{section}.{key}").starts_with(&format!("{list}.")));
         if section.is_empty() || is_of_element {
