@@ -50,8 +50,16 @@ impl DeadLetterScene {
 
     /// Sends the form of the page.
     async fn act(&self, action: &str, headers: &[(&str, &str)]) -> Response {
+        let page = self.page(&self.sign_in("ops").await).await;
+        let died =
+            page.split("name=\"died\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        self.act_on(died.unwrap_or_default(), action, headers).await
+    }
+
+    /// Sends the form of a page about the death at this time.
+    async fn act_on(&self, died: &str, action: &str, headers: &[(&str, &str)]) -> Response {
         let path = self.url(&format!("dead-letters/{}/{action}", self.message));
-        let mut call = self.client.post(path).form(&[("integration", "acme")]);
+        let mut call = self.client.post(path).form(&[("integration", "acme"), ("died", died)]);
         for (name, value) in headers {
             call = call.header(*name, *value);
         }
@@ -66,6 +74,7 @@ async fn an_operator_posts_a_dead_letter_again_by_a_form() {
     let page = it.page(&cookie).await;
     assert!(page.contains("Post it to Genesys again"), "{page}");
     assert!(page.contains("twice if Genesys has it"), "it says the danger: {page}");
+    assert!(page.contains("name=\"died\""), "the form is about this death: {page}");
     let answer = it.act("retry", &[("cookie", &cookie), ("sec-fetch-site", "same-origin")]).await;
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     let message = &it.message;
@@ -97,11 +106,12 @@ async fn only_an_operators_own_form_acts() {
         let viewers = it.act(action, &[("cookie", &wall)]).await;
         assert_eq!(viewers.status(), StatusCode::FORBIDDEN);
         let why = viewers.text().await.expect("text");
-        assert!(why.contains("role = &quot;operator&quot;"), "{why}");
+        assert!(why.contains("You may only read"), "{why}");
 
         let strangers = it.act(action, &[]).await;
         assert_eq!(strangers.status(), StatusCode::SEE_OTHER);
-        assert_eq!(strangers.headers()["location"], "/console/sign-in?target=%2Fconsole");
+        let form = strangers.headers()["location"].to_str().expect("text").to_owned();
+        assert!(form.starts_with("/console/sign-in?target=%2Fconsole%2Fdead-letters"), "{form}");
 
         for site in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
             let others = it.act(action, &[("cookie", &ops), site]).await;
@@ -109,7 +119,13 @@ async fn only_an_operators_own_form_acts() {
         }
         let path = it.url(&format!("dead-letters/{}/{action}", it.message));
         let link = it.client.get(path).header("cookie", &ops).send().await.expect("an answer");
-        assert_eq!(link.status(), StatusCode::METHOD_NOT_ALLOWED, "a link does not act");
+        assert_eq!(link.status(), StatusCode::SEE_OTHER, "a link leads to the message");
+        let leads_to = format!("/console/messages/{}", it.message);
+        assert_eq!(link.headers()["location"], leads_to.as_str());
+        let outdated = it.act_on("1", action, &[("cookie", &ops)]).await;
+        assert_eq!(outdated.status(), StatusCode::CONFLICT);
+        let why = outdated.text().await.expect("text");
+        assert!(why.contains("a dead letter again") && why.contains(&leads_to), "{why}");
     }
     // Neither of them has acted: the message is still a dead letter, on which nothing waits.
     assert_eq!(dead(&it.stage.gateway.url).await, [it.message.as_str()]);

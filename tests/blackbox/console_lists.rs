@@ -39,6 +39,8 @@ async fn all_messages_that_failed_are_listed_page_by_page() {
     let listed: Vec<_> = [&first.0, &first.1].into_iter().flat_map(|page| linked(page)).collect();
     assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), sent, "each of them, and once");
     assert_eq!(target(&first.1, "Older ones"), None, "the second page is the last one");
+    let newest = target(&first.1, "The newest ones");
+    assert_eq!(newest.as_deref(), Some("/console/integrations/acme/failed"));
 
     let (_, page) = stage.gateway.get("/console/integrations/acme").await;
     assert_eq!(linked(&page), listed[..20], "the newest");

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use timeline::MessageTimeline;
 
+use crate::frame::Frame;
 use crate::links;
 
 /// What an operator can do about a dead letter.
@@ -11,6 +12,10 @@ pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
         html! {
             form.action action=(links::dead_letter(&message.message, action)) method="post" {
                 input type="hidden" name="integration" value=(message.integration);
+                // The form is about this death, also if the message is a dead letter again later.
+                @if let Some(died) = message.settled {
+                    input type="hidden" name="died" value=(died.as_millisecond());
+                }
                 (button)
             }
         }
@@ -19,8 +24,9 @@ pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
         section.card {
             h2 { "What you can do" }
             p {
-                "If it is posted again, the agent reads it after the customer's later messages. "
-                "The agent reads it twice if Genesys has it and only its answer was lost."
+                "If the message is posted again, the agent may read it after later messages of the "
+                "customer, and twice if Genesys has it already. If the chat is over, it may begin "
+                "another."
             }
             (form("retry", html! { button type="submit" { "Post it to Genesys again" } }))
             details {
@@ -30,4 +36,16 @@ pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
             }
         }
     }
+}
+
+/// The page that says why an action on a message was not done.
+pub fn not_done(frame: &Frame, title: &str, why: &str, message: &str) -> Markup {
+    let content = html! {
+        section.card {
+            h1 { (title) }
+            p { (why) }
+            p { a href=(links::message(message)) { "The message" } }
+        }
+    };
+    frame.page(title, &content)
 }

@@ -59,6 +59,8 @@ pub struct ListPage {
     pub list: List,
     /// What is on the page.
     pub entries: Entries,
+    /// Whether it is the first page.
+    pub is_first: bool,
     /// The cursor of the next page, if there is one.
     pub next: Option<String>,
 }
@@ -103,7 +105,7 @@ pub fn integration(frame: &Frame, attention: &Attention) -> Markup {
         @for page in &attention.lists {
             section.card {
                 h2 { (page.list.title()) }
-                (entries(&page.entries))
+                (entries(&page.entries, "None."))
                 @if page.next.is_some() {
                     p { a href=(links::list(name, page.list.as_str(), None)) { "All of them" } }
                 }
@@ -125,7 +127,7 @@ pub fn list(frame: &Frame, integration: &str, page: &ListPage) -> Markup {
             }
         }
         section.card {
-            (entries(&page.entries))
+            (entries(&page.entries, if page.is_first { "None." } else { "No older ones." }))
             @if let Some(next) = &page.next {
                 p {
                     a rel="next" href=(links::list(integration, page.list.as_str(), Some(next))) {
@@ -133,20 +135,26 @@ pub fn list(frame: &Frame, integration: &str, page: &ListPage) -> Markup {
                     }
                 }
             }
+            @if !page.is_first {
+                p {
+                    a href=(links::list(integration, page.list.as_str(), None)) { "The newest ones" }
+                }
+            }
         }
     };
     frame.page(title, &content)
 }
 
-fn entries(entries: &Entries) -> Markup {
+/// What is on a page, or that it is empty.
+fn entries(entries: &Entries, none: &str) -> Markup {
     match entries {
-        Entries::Conversations(all) => lines(all, |entry| {
+        Entries::Conversations(all) => lines(all, none, |entry| {
             html! {
                 a href=(links::conversation(&entry.conversation)) { code { (entry.conversation) } }
                 span.note { "conversation begun " (times::moment(entry.since)) }
             }
         }),
-        Entries::Messages(all) => lines(all, |entry| {
+        Entries::Messages(all) => lines(all, none, |entry| {
             html! {
                 a href=(links::message(&entry.message)) { code { (entry.message) } }
                 span.note { "came " (times::moment(entry.received)) }
@@ -156,10 +164,10 @@ fn entries(entries: &Entries) -> Markup {
     }
 }
 
-fn lines<T>(entries: &[T], line: impl Fn(&T) -> Markup) -> Markup {
+fn lines<T>(entries: &[T], none: &str, line: impl Fn(&T) -> Markup) -> Markup {
     html! {
         @if entries.is_empty() {
-            p.note { "None." }
+            p.note { (none) }
         } @else {
             ul.hits { @for entry in entries { li { (line(entry)) } } }
         }

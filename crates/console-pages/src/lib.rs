@@ -21,6 +21,7 @@ mod sign_in;
 mod steps;
 mod times;
 
+pub use actions::not_done;
 pub use assets::{Asset, asset};
 pub use conversation::conversations;
 pub use found::{Hit, found};

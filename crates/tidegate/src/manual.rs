@@ -1,6 +1,6 @@
 //! `tidegate completions` and `tidegate man`: the command line as a shell and as `man` read it.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
@@ -44,9 +44,13 @@ pub(crate) fn page(command: &[String]) -> Result<(), Failure> {
     print(&page)
 }
 
-/// Prints `text`. Unlike `print!`, it does not panic if the reader has gone.
+/// Prints `text`. A reader that has gone, such as `head`, has what it wants.
 fn print(text: &[u8]) -> Result<(), Failure> {
-    std::io::stdout()
-        .write_all(text)
-        .map_err(|error| Failure::failed("cannot write to standard output", error))
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
 }

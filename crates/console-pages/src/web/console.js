@@ -7,12 +7,13 @@ let shown = new Date();
 // What the page shows will not change.
 let isFinal = false;
 
-// A reader who has selected something, or uses a link of the page, must not lose it.
+// A reader who has selected or opened something, or uses a link of the page, must not lose it.
 function isInUse() {
   const selection = document.getSelection();
   const focused = document.activeElement;
-  const isControl = focused?.matches("a, button, input");
-  return (selection && !selection.isCollapsed) || (isControl && main.contains(focused));
+  const isControl = focused?.matches("a, button, input, summary");
+  const isOpen = main.querySelector("details[open]") !== null;
+  return (selection && !selection.isCollapsed) || isOpen || (isControl && main.contains(focused));
 }
 
 // Fetches the page again. Returns whether it shows how things stand now.

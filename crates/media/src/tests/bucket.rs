@@ -148,7 +148,8 @@ async fn a_bucket_that_does_not_answer_is_no_reason_to_stop() {
     let port = ports::free_port();
     let (media, unused) = (node_at(port, &server), format!("127.0.0.1:{port}"));
     let file = source(&server.url("png/"), None);
-    let outcome = media.obtain(key(0), file, Duration::from_secs(8)).await;
+    // A call to a bucket is retried for 10 s, and the last pause may begin just before that.
+    let outcome = media.obtain(key(0), file, Duration::from_secs(20)).await;
     let Obtained::NotYet(loss) = outcome else { panic!("{outcome:?}") };
     assert_eq!(loss.code, LossCode::Storage, "{loss:?}");
     assert!(!loss.why.contains(&unused), "{loss:?}");

@@ -153,19 +153,51 @@ async fn act(request: Request, action: DeadLetterAction) -> Answer {
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
+/// The dead letter that a user of the console sees.
+pub(in crate::http) struct SeenDeadLetter<'a> {
+    pub(in crate::http) integration: &'a str,
+    /// The gateway's id.
+    pub(in crate::http) message: &'a str,
+    /// When it became a dead letter, in milliseconds since the epoch, if the page could say it.
+    pub(in crate::http) died: Option<i64>,
+}
+
+/// What became of a user's action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum UserAction {
+    /// It is durable.
+    Accepted,
+    /// An action on this dead letter was accepted before. This one has no effect.
+    Repeated,
+    /// The message has become a dead letter again since the user saw it. Nothing was done.
+    Outdated,
+}
+
 /// Acts on the dead letter that a user of the console sees. `by` is the user's name.
 ///
 /// # Errors
 /// The message is no dead letter now, or the store does not answer.
 pub(in crate::http) async fn act_for_user(
     engine: &Arc<Engine>,
-    (integration, id): (&str, &str),
+    seen: &SeenDeadLetter<'_>,
     action: DeadLetterAction,
     by: &str,
-) -> Result<(), Problem> {
-    let named = named_message(engine, id, Some(integration)).await?;
-    // An action that was accepted before, maybe of somebody else, is as good: the page shows it.
-    store_action(engine, &named, action, by, id).await.map(|_| ())
+) -> Result<UserAction, Problem> {
+    let of = IntegrationName::new(seen.integration);
+    if engine.integration(&of).is_none() {
+        return Err(Problem::no_message(&shown(seen.message)));
+    }
+    let named = NamedMessage { integration: of, message: MessageId::from_foreign(seen.message) };
+    let row = named.row(engine, seen.message).await?;
+    let died = row.settled.unwrap_or(row.received).as_millisecond();
+    if row.state == "refused" && seen.died.is_some_and(|seen| seen != died) {
+        return Ok(UserAction::Outdated);
+    }
+    let (stored, _) = store_action(engine, &named, action, by, seen.message).await?;
+    Ok(match stored {
+        Acceptance::Repeated => UserAction::Repeated,
+        _ => UserAction::Accepted,
+    })
 }
 
 /// How often an action looks again at a message that changes at the same time.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use console_pages::Frame;
@@ -22,13 +22,22 @@ pub(super) struct Viewer(Option<(String, Role)>);
 impl Viewer {
     /// What each page of this viewer shows.
     pub(super) fn frame(self) -> Frame {
-        let acts = self.operator().is_some();
+        let acts = self.operator().is_ok();
         Frame { user: self.0.map(|(name, _)| name), acts, ..Frame::default() }
     }
 
-    /// The user's name, if they may act.
-    pub(super) fn operator(&self) -> Option<&str> {
-        self.0.as_ref().filter(|(_, role)| *role == Role::Operator).map(|(name, _)| name.as_str())
+    /// The user's name, if they may act; otherwise why not.
+    pub(super) fn operator(&self) -> Result<&str, &'static str> {
+        match &self.0 {
+            Some((name, Role::Operator)) => Ok(name),
+            Some((_, Role::Viewer)) => {
+                Err("You may only read: in console.users, your role is \"viewer\".")
+            }
+            None => {
+                Err("Without console.users, the console only reads, because the journal names \
+                         the user with each action. Add a user with role = \"operator\".")
+            }
+        }
     }
 }
 
@@ -71,8 +80,6 @@ pub(super) async fn check(
 /// The address of the form, which leads back to the page that was asked for.
 fn sign_in_address(request: &Request) -> String {
     let wanted = request.uri().path_and_query().map_or("/console", |wanted| wanted.as_str());
-    // A form is sent again by its user, not by signing in.
-    let wanted = if *request.method() == Method::GET { wanted } else { "/console" };
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("target", wanted);
     format!("/console/sign-in?{}", query.finish())

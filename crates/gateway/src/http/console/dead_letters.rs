@@ -11,8 +11,8 @@ use conversation::DeadLetterAction;
 
 use super::access::Viewer;
 use super::form;
-use super::pages::problem;
-use crate::http::api;
+use super::page;
+use crate::http::api::{self, SeenDeadLetter, UserAction};
 use crate::http::state::HttpState;
 
 /// A form, and who sends it.
@@ -28,20 +28,48 @@ pub(super) async fn discard(sent: Submission, body: Body) -> Response {
     act(sent, body, DeadLetterAction::Discard).await
 }
 
+/// Answers `GET` for the same paths: leads to the message. A user comes here who signs in after the
+/// session ended, or who opens the address of an answer again.
+pub(super) async fn message(Path(id): Path<String>) -> Redirect {
+    Redirect::to(&console_pages::message_link(&id))
+}
+
 async fn act(sent: Submission, body: Body, action: DeadLetterAction) -> Response {
     let (State(state), Extension(viewer), Path(id), method, headers) = sent;
+    let turned_away = || state.engine.metrics.turned_away("console_access");
     let fields = match form::read(&method, &headers, body).await {
         Ok(fields) => fields,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            turned_away();
+            return error.into_response();
+        }
     };
-    let Some(by) = viewer.operator() else {
-        let why = "Only a user with role = \"operator\" in console.users may act, because the \
-                   journal names who did it.";
-        return form::refused(StatusCode::FORBIDDEN, why);
+    let not_done = |status, title: &str, why: &str| {
+        page(status, console_pages::not_done(&viewer.clone().frame(), title, why, &id))
     };
-    let integration = fields.get("integration").map_or("", String::as_str);
-    match api::act_for_user(&state.engine, (integration, &id), action, by).await {
-        Ok(()) => Redirect::to(&console_pages::message_link(&id)).into_response(),
-        Err(error) => problem(&viewer.frame(), &error),
+    let by = match viewer.operator() {
+        Ok(by) => by,
+        Err(why) => {
+            turned_away();
+            return not_done(StatusCode::FORBIDDEN, "Not done", why);
+        }
+    };
+    let seen = SeenDeadLetter {
+        integration: fields.get("integration").map_or("", String::as_str),
+        message: &id,
+        died: fields.get("died").and_then(|died| died.parse().ok()),
+    };
+    match api::act_for_user(&state.engine, &seen, action, by).await {
+        Ok(UserAction::Accepted) => Redirect::to(&console_pages::message_link(&id)).into_response(),
+        Ok(UserAction::Repeated) => {
+            let why = "An action on this dead letter was accepted before. This one has no effect.";
+            not_done(StatusCode::CONFLICT, "Nothing changed", why)
+        }
+        Ok(UserAction::Outdated) => {
+            let why = "The message has become a dead letter again since you opened its page. Look \
+                       at it before you act.";
+            not_done(StatusCode::CONFLICT, "Not done", why)
+        }
+        Err(problem) => not_done(problem.status(), problem.title(), problem.detail()),
     }
 }

@@ -102,7 +102,7 @@ async fn page_of(
         List::Failed => messages(MessageList::Failed).await,
         List::DeadLetters => messages(MessageList::DeadLetters).await,
     }?;
-    Ok(ListPage { list, entries, next })
+    Ok(ListPage { list, entries, is_first: cursor.is_none(), next })
 }
 
 fn conversation(listed: &ListedConversation) -> ConversationEntry {

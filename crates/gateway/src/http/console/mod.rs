@@ -36,8 +36,14 @@ pub(super) fn routes(state: &Arc<HttpState>) -> Router<Arc<HttpState>> {
         .route("/console/integrations/{name}/{list}", get(integration::list))
         .route("/console/messages/{id}", get(pages::message))
         .route("/console/conversations/{id}", get(pages::conversation))
-        .route("/console/dead-letters/{id}/retry", post(dead_letters::retry))
-        .route("/console/dead-letters/{id}/discard", post(dead_letters::discard))
+        .route(
+            "/console/dead-letters/{id}/retry",
+            get(dead_letters::message).post(dead_letters::retry),
+        )
+        .route(
+            "/console/dead-letters/{id}/discard",
+            get(dead_letters::message).post(dead_letters::discard),
+        )
         .route_layer(from_fn_with_state(Arc::clone(state), access::check));
     let open = Router::new()
         .route("/console/", get(async || Redirect::permanent("/console")))

@@ -87,6 +87,9 @@ pub(super) async fn message(
     match api::messages(&state, &id).await {
         Ok((messages, left_out)) => {
             frame.now = state.engine.clock.now();
+            // No node handles the conversations of an integration that is not configured.
+            let known = |name: &str| state.engine.integrations().any(|one| one.as_str() == name);
+            frame.acts &= messages.iter().all(|one| known(&one.integration));
             // What is final needs no updates, each of which reads the whole conversation.
             frame.live = messages.iter().any(|one| one.outcome.is_open() || one.next.is_some());
             page(StatusCode::OK, console_pages::messages(&frame, &messages, left_out))
