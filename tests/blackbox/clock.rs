@@ -22,7 +22,8 @@ async fn start(integration: &str, chat: &[&str]) -> (Nodes, WallClock) {
             .await;
     // A webhook that met the killed process is sent again at once, before the next call to the
     // chat service is due.
-    all.sandbox.put("/sandbox/switches", &json!({"webhook_pause": "100ms"})).await;
+    let sooner = all.sandbox.put("/sandbox/switches", &json!({"webhook_pause": "100ms"})).await;
+    assert_eq!(sooner["webhook_pause"], "100ms");
     all.chat.says("noor", "Where is my parcel?").await;
     (all, clock)
 }

@@ -20,7 +20,7 @@ fn settings() -> String {
     )
 }
 
-async fn poison(sandbox: &Sandbox) {
+pub(crate) async fn poison(sandbox: &Sandbox) {
     let rule = json!({"on": "message", "action": {"status": 500}, "text": "poison"});
     sandbox.fault(&rule).await;
 }

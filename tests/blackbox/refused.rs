@@ -78,17 +78,11 @@ impl Stage {
         .await
     }
 
-    async fn metric(&self, name: &str) -> Option<u64> {
-        let (_, text) = self.gateway.get("/metrics").await;
-        let value = text.lines().find_map(|line| line.strip_prefix(name));
-        value.map(|value| value.trim().parse().expect("a number"))
-    }
-
     /// Waits until a metric of the integration has this value.
     async fn counted(&self, name: &str, value: u64) {
         let name = format!(r#"{name}{{integration="acme"}}"#);
         eventually(&format!("{name} is {value}"), async || {
-            (self.metric(&name).await == Some(value)).then_some(())
+            (self.gateway.metric(&name).await == Some(value)).then_some(())
         })
         .await;
     }
@@ -159,7 +153,7 @@ async fn one_message_that_genesys_never_takes_is_a_dead_letter_and_the_next_ones
         "{line}"
     );
     let failures = r#"tidegate_genesys_failures_total{integration="acme",call="message",result="unavailable"}"#;
-    assert!(stage.metric(failures).await >= Some(3), "each failed call is counted");
+    assert!(stage.gateway.metric(failures).await >= Some(3), "each failed call is counted");
 }
 
 #[tokio::test]
@@ -268,7 +262,7 @@ async fn an_outage_gives_nothing_up() {
     let failures = r#"tidegate_posts_total{integration="acme",result="retried"}"#;
     let start = tokio::time::Instant::now();
     eventually("long over both bounds", async || {
-        let tries = stage.metric(failures).await >= Some(10);
+        let tries = stage.gateway.metric(failures).await >= Some(10);
         (tries && start.elapsed() > Duration::from_secs(4)).then_some(())
     })
     .await;

@@ -97,9 +97,7 @@ impl Stage {
     }
 
     async fn counter(&self, line: &str) -> u64 {
-        let (_, text) = self.gateway.get("/metrics").await;
-        let value = text.lines().find_map(|found| found.strip_prefix(line));
-        value.map_or(0, |value| value.trim().parse().expect("a number"))
+        self.gateway.metric(line).await.unwrap_or_default()
     }
 }
 

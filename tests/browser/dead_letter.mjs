@@ -1,7 +1,8 @@
-// An operator signs in, looks at a dead letter, and discards it: without JavaScript, by the keyboard.
+// An operator signs in, looks at a dead letter and at the list of them, and discards it: without
+// JavaScript, by the keyboard.
 
 import assert from 'node:assert/strict';
-import { accessible, at, fits, open, play, shot } from './stage.mjs';
+import { accessible, at, fits, open, play, shot, wasRefused } from './stage.mjs';
 
 const heading = (page) => page.getByRole('heading', { level: 1 });
 
@@ -26,17 +27,24 @@ await play(async (browser) => {
       await page.getByRole('button', { name: 'Discard it for good' }).waitFor();
       const what = `${name}-${colorScheme}`;
       if (what === 'wide-light') {
-        // The page updates itself, but not under the reader's hands.
+        // The page updates itself, but not under the reader's eyes. Nothing has the focus.
+        await heading(page).click();
         await page.getByText('Not updated since').waitFor();
         assert.ok(await page.getByRole('button', { name: 'Discard it for good' }).isVisible());
       }
       await accessible(page, `a dead letter, ${what}`);
       await fits(page, `a dead letter, ${what}`);
       await shot(page, `console-dead-letter-${what}`);
+      await page.goto(`${at.console}/integrations/acme/dead-letters`);
+      await page.locator(`a[href="/console/messages/${at.message}"]`).waitFor();
+      await accessible(page, `the list, ${what}`);
+      await fits(page, `the list, ${what}`);
+      await shot(page, `console-list-${what}`);
       await page.context().close();
     }
   }
 
+  const old = await signedIn(browser, {});
   const page = await signedIn(browser, { javaScriptEnabled: false });
   const button = page.getByRole('button', { name: 'Discard it for good' });
   assert.equal(await button.isVisible(), false, 'it takes two steps');
@@ -45,9 +53,19 @@ await play(async (browser) => {
   await button.focus();
   await page.keyboard.press('Enter');
   await heading(page).waitFor();
-  for (const end = Date.now() + 20_000; !(await heading(page).innerText()).includes('discarded'); ) {
+  const end = Date.now() + 20_000;
+  while (!(await heading(page).innerText()).includes('discarded')) {
     assert.ok(Date.now() < end, await page.locator('main').innerText());
     await page.reload();
   }
   assert.equal(await page.getByText('What you can do').count(), 0);
+
+  // A page that was opened before says that its form had no effect.
+  await old.getByRole('button', { name: 'Post it to Genesys again' }).click();
+  await heading(old).getByText('The message is no dead letter').waitFor();
+  wasRefused(old, 409);
+  await accessible(old, 'the page about a form without effect');
+  await shot(old, 'console-not-done');
+  await old.getByRole('link', { name: 'Open the message' }).click();
+  await heading(old).getByText('discarded').waitFor();
 });

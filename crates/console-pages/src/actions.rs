@@ -5,6 +5,7 @@ use timeline::MessageTimeline;
 
 use crate::frame::Frame;
 use crate::links;
+use crate::prose::sentence;
 
 /// What an operator can do about a dead letter.
 pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
@@ -12,7 +13,7 @@ pub(crate) fn dead_letter(message: &MessageTimeline) -> Markup {
         html! {
             form.action action=(links::dead_letter(&message.message, action)) method="post" {
                 input type="hidden" name="integration" value=(message.integration);
-                // The form is about this death, also if the message is a dead letter again later.
+                // The form has no effect if the message has become a dead letter again since then.
                 @if let Some(died) = message.settled {
                     input type="hidden" name="died" value=(died.as_millisecond());
                 }
@@ -43,8 +44,8 @@ pub fn not_done(frame: &Frame, title: &str, why: &str, message: &str) -> Markup 
     let content = html! {
         section.card {
             h1 { (title) }
-            p { (why) }
-            p { a href=(links::message(message)) { "The message" } }
+            p { (sentence(why)) }
+            p { a href=(links::message(message)) { "Open the message" } }
         }
     };
     frame.page(title, &content)

@@ -136,9 +136,8 @@ pub fn list(frame: &Frame, integration: &str, page: &ListPage) -> Markup {
                 }
             }
             @if !page.is_first {
-                p {
-                    a href=(links::list(integration, page.list.as_str(), None)) { "The newest ones" }
-                }
+                @let newest = links::list(integration, page.list.as_str(), None);
+                p { a href=(newest) { "The newest ones" } }
             }
         }
     };

@@ -17,6 +17,7 @@ mod links;
 mod message;
 mod notice;
 mod overview;
+mod prose;
 mod sign_in;
 mod steps;
 mod times;

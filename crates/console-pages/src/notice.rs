@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 
 use crate::frame::Frame;
+use crate::prose::sentence;
 
 /// A page with a heading and a sentence that says what to do.
 pub fn notice(frame: &Frame, title: &str, text: &str) -> Markup {
-    frame.page(title, &html! { section.card { h1 { (title) } p { (text) } } })
+    frame.page(title, &html! { section.card { h1 { (title) } p { (sentence(text)) } } })
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use timeline::{Lane, Next, Step};
 
-use crate::lanes;
-use crate::times;
+use crate::prose::prose;
+use crate::{lanes, times};
 
 /// What happened, as a picture and as a list.
 pub(crate) fn steps(steps: &[Step], left_out: usize, now: Timestamp) -> Markup {
@@ -27,20 +27,6 @@ pub(crate) fn steps(steps: &[Step], left_out: usize, now: Timestamp) -> Markup {
 pub(crate) fn next(next: Option<&Next>) -> Markup {
     html! {
         @if let Some(next) = next { p.next { strong { "Next: " } (prose(&next.text)) } }
-    }
-}
-
-/// A sentence in which backquotes stand around commands and keys.
-fn prose(text: &str) -> Markup {
-    let parts: Vec<_> = text.split('`').collect();
-    // Without its partner, a backquote stands for itself.
-    if parts.len() % 2 == 0 {
-        return html! { (text) };
-    }
-    html! {
-        @for (number, part) in parts.into_iter().enumerate() {
-            @if number % 2 == 1 { code { (part) } } @else { (part) }
-        }
     }
 }
 
@@ -79,18 +65,5 @@ fn step(number: usize, step: &Step, before: Option<Timestamp>) -> Markup {
                 @if let Some(id) = &step.service_id { p.id { "Chat service: " code { (id) } } }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_between_backquotes_are_code() {
-        let shown = |text| prose(text).into_string();
-        assert_eq!(shown("Waits."), "Waits.");
-        assert_eq!(shown("Ask `/readyz` <now>."), "Ask <code>/readyz</code> &lt;now&gt;.");
-        assert_eq!(shown("A ` alone"), "A ` alone");
     }
 }

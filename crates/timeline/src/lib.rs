@@ -5,8 +5,8 @@
 //! dossier, whatever its records say, and never panic. A store has none, but an error, for a
 //! conversation with a missing message or an unreadable inbox or outbox row.
 //!
-//! They know no more than the journal does. It does not say which node made a step, which operator
-//! acted, or how long a post waited for the rate budget of Genesys.
+//! They know no more than the journal does. It does not say which node made a step, or how long a
+//! post waited for the rate budget of Genesys.
 //!
 //! Code here must not decide about a message, and must not put the words of a customer or an agent
 //! into a text.
@@ -37,7 +37,7 @@ pub use model::{
 };
 use reading::Reading;
 use store::{Direction, Dossier};
-pub use words::plain;
+pub use words::{plain, sentence};
 
 /// What became of one message; `None` if the dossier does not know it.
 ///

@@ -92,7 +92,7 @@ pub(crate) fn field(id: &str) -> String {
 }
 
 /// A sentence with a capital letter at its beginning and one full stop at its end.
-pub(crate) fn sentence(text: &str) -> String {
+pub fn sentence(text: &str) -> String {
     let text = text.trim_end_matches(|c: char| c.is_whitespace() || c == '.');
     let mut chars = text.chars();
     let first = chars.next().map(char::to_uppercase);

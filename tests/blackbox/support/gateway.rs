@@ -171,6 +171,14 @@ reports_delivery = true
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
+    /// The value of a metric, which is named with its labels as in `/metrics`; `None` if it is not
+    /// there.
+    pub(crate) async fn metric(&self, name: &str) -> Option<u64> {
+        let (_, text) = self.get("/metrics").await;
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        value.map(|value| value.trim().parse().expect("a number"))
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let answer =
             self.client.get(format!("{}{path}", self.url)).send().await.expect("an answer");

@@ -70,9 +70,7 @@ impl SocketLoop {
 
     /// The value of a metric of this gateway.
     pub(crate) async fn metric(&self, line: &str) -> u64 {
-        let (_, text) = self.gateway.get("/metrics").await;
-        let value = text.lines().find_map(|one| one.strip_prefix(line));
-        value.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+        self.gateway.metric(line).await.unwrap_or_default()
     }
 
     /// Waits until a metric has this value.

@@ -153,51 +153,24 @@ async fn act(request: Request, action: DeadLetterAction) -> Answer {
     Ok((StatusCode::ACCEPTED, Json(accepted)))
 }
 
-/// The dead letter that a user of the console sees.
-pub(in crate::http) struct SeenDeadLetter<'a> {
-    pub(in crate::http) integration: &'a str,
-    /// The gateway's id.
-    pub(in crate::http) message: &'a str,
-    /// When it became a dead letter, in milliseconds since the epoch, if the page could say it.
-    pub(in crate::http) died: Option<i64>,
-}
-
-/// What became of a user's action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum UserAction {
-    /// It is durable.
-    Accepted,
-    /// An action on this dead letter was accepted before. This one has no effect.
-    Repeated,
-    /// The message has become a dead letter again since the user saw it. Nothing was done.
-    Outdated,
-}
-
-/// Acts on the dead letter that a user of the console sees. `by` is the user's name.
+/// Acts on a dead letter that a user of the console has seen. It is named by its integration, its
+/// id, and when it became one, in milliseconds since the epoch, if its page could say that. `by` is
+/// the user's name.
 ///
 /// # Errors
-/// The message is no dead letter now, or the store does not answer.
+/// The message is no dead letter now, or has become one again, or the store does not answer.
 pub(in crate::http) async fn act_for_user(
     engine: &Arc<Engine>,
-    seen: &SeenDeadLetter<'_>,
+    (integration, id, died): (&str, &str, Option<i64>),
     action: DeadLetterAction,
     by: &str,
-) -> Result<UserAction, Problem> {
-    let of = IntegrationName::new(seen.integration);
-    if engine.integration(&of).is_none() {
-        return Err(Problem::no_message(&shown(seen.message)));
+) -> Result<Acceptance, Problem> {
+    let integration = IntegrationName::new(integration);
+    if engine.integration(&integration).is_none() {
+        return Err(Problem::no_message(&shown(id)));
     }
-    let named = NamedMessage { integration: of, message: MessageId::from_foreign(seen.message) };
-    let row = named.row(engine, seen.message).await?;
-    let died = row.settled.unwrap_or(row.received).as_millisecond();
-    if row.state == "refused" && seen.died.is_some_and(|seen| seen != died) {
-        return Ok(UserAction::Outdated);
-    }
-    let (stored, _) = store_action(engine, &named, action, by, seen.message).await?;
-    Ok(match stored {
-        Acceptance::Repeated => UserAction::Repeated,
-        _ => UserAction::Accepted,
-    })
+    let named = NamedMessage { integration, message: MessageId::from_foreign(id), died };
+    store_action(engine, &named, action, by, id).await.map(|(stored, _)| stored)
 }
 
 /// How often an action looks again at a message that changes at the same time.
@@ -218,6 +191,9 @@ async fn store_action(
             break;
         }
         let died = row.settled.unwrap_or(row.received);
+        if named.died.is_some_and(|seen| seen != died.as_millisecond()) {
+            return Err(Problem::another_dead_letter(&shown(id)));
+        }
         let message = named.message.clone();
         let event = Arrival::Event {
             integration: named.integration.clone(),
@@ -242,6 +218,9 @@ async fn store_action(
 struct NamedMessage {
     integration: IntegrationName,
     message: MessageId,
+    /// When it became the dead letter that is meant, in milliseconds since the epoch. `None` means
+    /// the dead letter that it is now.
+    died: Option<i64>,
 }
 
 impl NamedMessage {
@@ -263,7 +242,7 @@ async fn named_message(
         // No node handles the conversations of an integration that is not configured.
         let wanted = integration.is_none_or(|wanted| wanted == of.as_str());
         if wanted && engine.integration(&of).is_some() {
-            named.push(NamedMessage { integration: of, message });
+            named.push(NamedMessage { integration: of, message, died: None });
         }
     }
     match named.pop() {

@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 use super::state::HttpState;
 use crate::engine::Engine;
 pub(super) use access::local_only;
-pub(super) use actions::{SeenDeadLetter, UserAction, act_for_user};
+pub(super) use actions::act_for_user;
 pub(super) use lists::{conversations_page, messages_page};
 pub(crate) use problem::Problem;
 

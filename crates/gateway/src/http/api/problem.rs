@@ -64,6 +64,14 @@ impl Problem {
         Self::new("no-dead-letter", "The message is no dead letter", 409, detail)
     }
 
+    pub(super) fn another_dead_letter(id: &str) -> Self {
+        let detail = format!(
+            "the message {id:?} has become a dead letter again since you saw it; look at it before \
+             you act"
+        );
+        Self::new("another-dead-letter", "The message has changed", 409, detail)
+    }
+
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new("store-unavailable", "The store does not answer", 503, detail)
     }

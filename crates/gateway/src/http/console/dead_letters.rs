@@ -5,18 +5,19 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use conversation::DeadLetterAction;
+use store::Acceptance;
 
 use super::access::Viewer;
 use super::form;
 use super::page;
-use crate::http::api::{self, SeenDeadLetter, UserAction};
+use crate::http::api;
 use crate::http::state::HttpState;
 
 /// A form, and who sends it.
-type Submission = (State<Arc<HttpState>>, Extension<Viewer>, Path<String>, Method, HeaderMap);
+type Submission = (State<Arc<HttpState>>, Extension<Viewer>, Path<String>, HeaderMap);
 
 /// Answers `POST /console/dead-letters/{id}/retry`.
 pub(super) async fn retry(sent: Submission, body: Body) -> Response {
@@ -35,9 +36,9 @@ pub(super) async fn message(Path(id): Path<String>) -> Redirect {
 }
 
 async fn act(sent: Submission, body: Body, action: DeadLetterAction) -> Response {
-    let (State(state), Extension(viewer), Path(id), method, headers) = sent;
+    let (State(state), Extension(viewer), Path(id), headers) = sent;
     let turned_away = || state.engine.metrics.turned_away("console_access");
-    let fields = match form::read(&method, &headers, body).await {
+    let fields = match form::read(&headers, body).await {
         Ok(fields) => fields,
         Err(error) => {
             turned_away();
@@ -54,22 +55,14 @@ async fn act(sent: Submission, body: Body, action: DeadLetterAction) -> Response
             return not_done(StatusCode::FORBIDDEN, "Not done", why);
         }
     };
-    let seen = SeenDeadLetter {
-        integration: fields.get("integration").map_or("", String::as_str),
-        message: &id,
-        died: fields.get("died").and_then(|died| died.parse().ok()),
-    };
-    match api::act_for_user(&state.engine, &seen, action, by).await {
-        Ok(UserAction::Accepted) => Redirect::to(&console_pages::message_link(&id)).into_response(),
-        Ok(UserAction::Repeated) => {
+    let integration = fields.get("integration").map_or("", String::as_str);
+    let died = fields.get("died").and_then(|died| died.parse().ok());
+    match api::act_for_user(&state.engine, (integration, &id, died), action, by).await {
+        Ok(Acceptance::Repeated) => {
             let why = "An action on this dead letter was accepted before. This one has no effect.";
             not_done(StatusCode::CONFLICT, "Nothing changed", why)
         }
-        Ok(UserAction::Outdated) => {
-            let why = "The message has become a dead letter again since you opened its page. Look \
-                       at it before you act.";
-            not_done(StatusCode::CONFLICT, "Not done", why)
-        }
+        Ok(_) => Redirect::to(&console_pages::message_link(&id)).into_response(),
         Err(problem) => not_done(problem.status(), problem.title(), problem.detail()),
     }
 }

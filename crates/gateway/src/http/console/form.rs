@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use console_pages::Frame;
 
@@ -41,12 +41,8 @@ impl IntoResponse for FormError {
 }
 
 /// Reads a form that a page of the console has sent.
-pub(super) async fn read(
-    method: &Method,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Fields, FormError> {
-    check(method, headers)?;
+pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Fields, FormError> {
+    check(headers)?;
     let bytes = tokio::time::timeout(SLOWEST, axum::body::to_bytes(body, MAX_FORM)).await;
     match bytes {
         Ok(Ok(bytes)) => Ok(fields(&bytes)),
@@ -55,8 +51,8 @@ pub(super) async fn read(
 }
 
 /// Refuses a form of another site.
-pub(super) fn check(method: &Method, headers: &HeaderMap) -> Result<(), FormError> {
-    if is_own_form(method, headers) { Ok(()) } else { Err(FormError::OtherSite) }
+pub(super) fn check(headers: &HeaderMap) -> Result<(), FormError> {
+    if is_own_form(headers) { Ok(()) } else { Err(FormError::OtherSite) }
 }
 
 /// The fields of a form or of a query.
@@ -65,16 +61,13 @@ pub(super) fn fields(encoded: &[u8]) -> Fields {
 }
 
 /// The page that says why nothing was done.
-pub(super) fn refused(status: StatusCode, why: &str) -> Response {
+fn refused(status: StatusCode, why: &str) -> Response {
     page(status, console_pages::notice(&Frame::default(), "Not done", why))
 }
 
 /// Whether a form was sent by a page of the console, and not by a page of another site.
-fn is_own_form(method: &Method, headers: &HeaderMap) -> bool {
+fn is_own_form(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value: &header::HeaderValue| value.to_str().ok());
-    if *method != Method::POST {
-        return true;
-    }
     // Every current browser says where a request comes from.
     if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
         return matches!(site, "same-origin" | "none");
@@ -101,7 +94,7 @@ mod tests {
                 let name: header::HeaderName = name.parse().expect("a name");
                 map.insert(name, value.parse().expect("a value"));
             }
-            is_own_form(&Method::POST, &map)
+            is_own_form(&map)
         };
         let host = ("host", "gateway:9090");
         assert!(sent(&[host]), "a program");

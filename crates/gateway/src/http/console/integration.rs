@@ -31,9 +31,7 @@ pub(super) async fn integration(
 ) -> Response {
     let engine = &state.engine;
     let frame = Frame { live: true, now: engine.clock.now(), ..viewer.frame() };
-    let Some(name) = engine.integrations().find(|known| known.as_str() == name) else {
-        return unknown(frame, "There is no such integration", NO_INTEGRATION);
-    };
+    let Some(name) = configured(engine, &name) else { return no_integration(frame) };
     let mut lists = Vec::new();
     for list in List::ALL {
         match page_of(engine, name, list, None, FEW).await {
@@ -58,9 +56,7 @@ pub(super) async fn list(
     // The first page changes when something happens; older ones hardly do.
     let live = cursor.is_none();
     let frame = Frame { live, now: engine.clock.now(), ..viewer.frame() };
-    let Some(name) = engine.integrations().find(|known| known.as_str() == name) else {
-        return unknown(frame, "There is no such integration", NO_INTEGRATION);
-    };
+    let Some(name) = configured(engine, &name) else { return no_integration(frame) };
     let Some(list) = List::ALL.into_iter().find(|known| known.as_str() == list) else {
         let known = List::ALL.map(List::as_str).join(", ");
         let why = format!("An integration has these lists: {known}.");
@@ -72,7 +68,15 @@ pub(super) async fn list(
     }
 }
 
-const NO_INTEGRATION: &str = "The configuration has no integration of this name.";
+/// The integration of this name.
+fn configured<'a>(engine: &'a Engine, name: &str) -> Option<&'a IntegrationName> {
+    engine.integrations().find(|known| known.as_str() == name)
+}
+
+fn no_integration(frame: Frame) -> Response {
+    let why = "The configuration has no integration of this name.";
+    unknown(frame, "There is no such integration", why)
+}
 
 fn unknown(frame: Frame, title: &str, why: &str) -> Response {
     let frame = Frame { live: false, ..frame };

@@ -88,7 +88,8 @@ pub(super) async fn message(
         Ok((messages, left_out)) => {
             frame.now = state.engine.clock.now();
             // No node handles the conversations of an integration that is not configured.
-            let known = |name: &str| state.engine.integrations().any(|one| one.as_str() == name);
+            let known =
+                |name: &str| state.engine.integration(&IntegrationName::new(name)).is_some();
             frame.acts &= messages.iter().all(|one| known(&one.integration));
             // What is final needs no updates, each of which reads the whole conversation.
             frame.live = messages.iter().any(|one| one.outcome.is_open() || one.next.is_some());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use console_pages::{Frame, Refusal};
 use store::Chain;
@@ -31,14 +31,13 @@ pub(super) async fn form(
 /// Answers `POST /console/sign-in`.
 pub(super) async fn sign_in(
     State(state): State<Arc<HttpState>>,
-    method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     if state.console.is_empty() {
         return no_users();
     }
-    let fields = match form::read(&method, &headers, body).await {
+    let fields = match form::read(&headers, body).await {
         Ok(fields) => fields,
         Err(error) => return error.into_response(),
     };
@@ -68,15 +67,11 @@ pub(super) async fn sign_in(
 }
 
 /// Answers `POST /console/sign-out`.
-pub(super) async fn sign_out(
-    State(state): State<Arc<HttpState>>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn sign_out(State(state): State<Arc<HttpState>>, headers: HeaderMap) -> Response {
     if state.console.is_empty() {
         return no_users();
     }
-    if let Err(error) = form::check(&method, &headers) {
+    if let Err(error) = form::check(&headers) {
         return error.into_response();
     }
     if let Some(token) = cookie_of(&headers)
